@@ -1,0 +1,1 @@
+// Gives the precompiled MLIR headers a target to live in.

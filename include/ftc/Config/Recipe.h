@@ -1,0 +1,134 @@
+//===- Recipe.h - A fine-tuning recipe, checked and normalized ---------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// What the rest of the project sees of a YAML recipe. Only lib/Config knows YAML keys. No MLIR here.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_CONFIG_RECIPE_H
+#define FTC_CONFIG_RECIPE_H
+
+#include "ftc/Support/Diagnostics.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ftc {
+
+/// Storage type of parameters and activations. Arithmetic on the CPU is always fp32.
+enum class DType { F32, BF16 };
+
+/// Llama 3's rotary scaling: wavelengths below oldContext/highFactor are kept, above oldContext/lowFactor divided by
+/// `factor`, smooth between.
+struct RopeScaling {
+  double factor = 1.0; ///< 1: no scaling
+  double lowFactor = 1.0;
+  double highFactor = 4.0;
+  int64_t oldContext = 8192;
+};
+
+/// A decoder-only transformer of the Llama family. Widths in elements.
+struct ModelConfig {
+  std::string component; ///< builder, e.g. "torchtune.models.llama3_2.llama3_2_1b"
+  std::string family;    ///< "llama2", "llama3", "llama3_1", "llama3_2"
+  int64_t vocabSize = 0;
+  int64_t numLayers = 0;
+  int64_t numHeads = 0;
+  int64_t numKvHeads = 0;
+  int64_t embedDim = 0;
+  int64_t headDim = 0; ///< embedDim / numHeads unless given
+  int64_t intermediateDim = 0;
+  int64_t maxSeqLen = 0;
+  double normEps = 1e-5;
+  double ropeBase = 10000.0;
+  RopeScaling ropeScaling;
+  bool tiedEmbeddings = false;
+};
+
+struct OptimizerConfig {
+  enum class Kind { SGD, AdamW };
+  Kind kind = Kind::AdamW;
+  double lr = 1e-3; ///< peak learning rate (run-time)
+  double weightDecay = 1e-2;
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8; ///< AdamW
+};
+
+struct SchedulerConfig {
+  enum class Kind { Constant, CosineWithWarmup };
+  Kind kind = Kind::Constant;
+  int64_t numWarmupSteps = 0;
+  double numCycles = 0.5;
+};
+
+struct CheckpointerConfig {
+  std::string checkpointDir;                ///< empty: random initialization
+  std::vector<std::string> checkpointFiles; ///< empty: model.safetensors, or the index's shards
+  std::string outputDir;
+};
+
+struct DatasetConfig {
+  std::string component;  ///< e.g. "torchtune.datasets.text_completion_dataset"
+  std::string source;     ///< "json", "text" ...; informative, `ftrun --data` decides
+  std::string dataFiles;  ///< path, may be empty when --data is given
+  std::string column = "text";
+  bool packed = true;
+  bool addEos = true;
+  bool splitAcrossPack = true; ///< only for text completion
+};
+
+/// Class of a key: see docs/recipes.md. `Compiled` keys are part of step.so; `Run` keys may be overridden on ftrun's
+/// command line; `NoEffect` keys are accepted with a remark.
+enum class KeyClass { Compiled, Run, NoEffect };
+
+/// A checked recipe. Every field has the value that counts (defaults filled in).
+struct Recipe {
+  ModelConfig model;
+  DType dtype = DType::F32;
+  int64_t batchSize = 1;
+  int64_t seqLen = 0; ///< tokenizer.max_seq_len
+  int64_t gradientAccumulationSteps = 1; ///< only 1 is compiled today
+  OptimizerConfig optimizer;
+  SchedulerConfig scheduler;
+  std::optional<double> clipGradNorm; ///< absent: no clipping; inf: norm only
+  int64_t ignoreIndex = -100;
+  std::string tokenizer = "byte"; ///< "byte": 256 bytes + specials
+  DatasetConfig dataset;
+  CheckpointerConfig checkpointer;
+  bool resumeFromCheckpoint = false;
+  uint64_t seed = 0;
+  bool shuffle = true;
+  int64_t epochs = 1;
+  std::optional<int64_t> maxSteps; ///< max_steps_per_epoch
+  std::string outputDir = "out";
+  int64_t logEveryNSteps = 1;
+  int64_t saveEveryNSteps = 0; ///< 0: only at the end
+
+  /// The whole recipe as YAML text with defaults filled in, keys sorted as in docs/recipes.md. Parsing it again gives an
+  /// equal recipe. This is what the manifest keeps.
+  std::string normalizedYaml;
+  /// Remarks about keys without effect and the like, in file order.
+  std::vector<Diagnostic> remarks;
+};
+
+/// Reads `text` (from `fileName`, for messages), applies `overrides` ("a.b=value", "~a.b", in order), resolves
+/// ${interpolation}, checks every key and combination. On failure returns nullopt with at least one error in `diags`,
+/// as `file:line:column: error: ...` with the nearest valid key and the way out. Overrides are located as
+/// `<command line>:1:N`.
+std::optional<Recipe> parseRecipe(const std::string &text, const std::string &fileName,
+                                  const std::vector<std::string> &overrides, std::vector<Diagnostic> &diags);
+
+/// Applies overrides of `Run` keys to a normalized recipe (from a manifest). A `Compiled` key is an error that says
+/// "recompile with KEY=VALUE".
+std::optional<Recipe> overrideRun(const std::string &normalizedYaml, const std::vector<std::string> &overrides,
+                                  std::vector<Diagnostic> &diags);
+
+} // namespace ftc
+
+#endif // FTC_CONFIG_RECIPE_H

@@ -1,0 +1,76 @@
+/* The C ABI of a compiled training step.
+ *
+ * A step.so is freestanding: it needs no library and has no undefined symbol. It exports one symbol, FTRT_STEP_SYMBOL,
+ * a constant of type ftrt_step. Everything that the code needs from outside comes in through ftrt_services.
+ *
+ * How a program runs a step:
+ *   1. dlopen the file, look up FTRT_STEP_SYMBOL, compare abi_version with FTRT_ABI_VERSION.
+ *   2. Read the manifest (a FlatBuffer, lib/Schema/manifest.fbs): slabs to take, tensors with their places, entries.
+ *   3. Take each slab once (size and alignment from the manifest), fill parameters, states and constants.
+ *   4. Per step: write the entry's input tensors (tokens, labels, ...) at their places, call the entry, read its outputs.
+ *
+ * C11; includes nothing of the project. All numbers are in the byte order of the machine (little endian).
+ */
+#ifndef FTRT_STEP_H
+#define FTRT_STEP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised whenever a layout or a meaning below changes. */
+#define FTRT_ABI_VERSION 1u
+#define FTRT_STEP_SYMBOL "ftrt_step_v1"
+
+/* One task of a parallel loop. `task` counts from 0; `thread` is below ftrt_services.threads, and no two tasks that run
+ * at the same time see the same `thread` (it selects the thread's part of planned scratch memory). */
+typedef void (*ftrt_task_fn)(void *args, uint64_t task, uint32_t thread);
+
+/* What a step gets from its host. Functions never fail and never allocate. */
+typedef struct ftrt_services {
+  uint32_t abi_version; /* FTRT_ABI_VERSION */
+  uint32_t size;        /* sizeof(ftrt_services) */
+  void *context;        /* handed back to every function */
+  uint32_t threads;     /* between 1 and the manifest's `threads` */
+  uint32_t reserved;
+  /* Calls body(args, task, thread) once for each task in [0, tasks), in any order and on any thread; returns when all
+   * have returned. The result must not depend on the order: compiled steps see to that. */
+  void (*parallel_for)(void *context, ftrt_task_fn body, void *args, uint64_t tasks);
+} ftrt_services;
+
+/* Scalar inputs of an entry. The entry copies those that it uses to their planned places before anything else runs. */
+typedef struct ftrt_scalars {
+  float learning_rate; /* of this step */
+  float inv_tokens;    /* 1 / valid tokens of the whole step, counted from the labels; 0 when there are none */
+  uint64_t step;       /* 1-based number of this update (bias correction, random bits) */
+  uint64_t micro;      /* 0-based number of the micro-batch within the step */
+  uint64_t seed;       /* random bits are a function of (seed, step, micro, op name, element) */
+  uint64_t row;        /* `logits`: the row of the batch, 0-based */
+  uint64_t position;   /* `logits`: the position in that row whose next token is asked for, 0-based */
+} ftrt_scalars;
+
+/* Runs an entry. `slabs[i]` is the base address of the manifest's slab i. Returns 0, or a code below. */
+typedef int32_t (*ftrt_entry_fn)(const ftrt_services *services, void *const *slabs, const ftrt_scalars *scalars);
+
+enum {
+  FTRT_OK = 0,
+  FTRT_BAD_ABI = 1,     /* services->abi_version or size is not this step's */
+  FTRT_BAD_THREADS = 2, /* services->threads is 0 or above the manifest's `threads` */
+};
+
+typedef struct ftrt_step {
+  uint32_t abi_version; /* FTRT_ABI_VERSION */
+  uint32_t size;        /* sizeof(ftrt_step) */
+  const uint8_t *manifest;
+  uint64_t manifest_size;
+  uint64_t entry_count;         /* equals the manifest's number of entries, in its order */
+  const ftrt_entry_fn *entries; /* entry_count functions */
+} ftrt_step;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
