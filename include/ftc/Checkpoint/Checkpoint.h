@@ -1,0 +1,129 @@
+//===- Checkpoint.h - Hugging Face directories, read and written -------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_CHECKPOINT_CHECKPOINT_H
+#define FTC_CHECKPOINT_CHECKPOINT_H
+
+#include "ftc/Checkpoint/Safetensors.h"
+#include "ftc/Config/Recipe.h"
+
+#include <memory>
+
+namespace ftc {
+
+//===----------------------------------------------------------------------===//
+// config.json
+//===----------------------------------------------------------------------===//
+
+/// Special ids that config.json names.
+struct TokenIds {
+  int64_t bos = 256;
+  int64_t eos = 257;
+  int64_t pad = 258;
+};
+
+/// config.json of transformers' LlamaForCausalLM. `base` is the text of the config.json that the weights came from, or
+/// empty; keys of it that this model does not decide (special ids, for one) are kept.
+std::string configJson(const ModelConfig &model, DType dtype, const TokenIds &ids, const std::string &base = "");
+
+/// Compares a config.json with the model of the recipe. Each difference is an error with both values.
+bool checkConfigJson(const std::string &path, const ModelConfig &model, std::vector<Diagnostic> &diags);
+
+//===----------------------------------------------------------------------===//
+// Reading
+//===----------------------------------------------------------------------===//
+
+/// The tensors of a directory: model.safetensors, or the shards of model.safetensors.index.json, or the files named.
+class CheckpointReader {
+public:
+  /// `files` are relative to `directory`; empty: as found. Null with an error on a missing or broken file, or an index
+  /// that names a tensor which its shard does not hold.
+  static std::unique_ptr<CheckpointReader> open(const std::string &directory, const std::vector<std::string> &files,
+                                                std::vector<Diagnostic> &diags);
+
+  const std::string &directory() const { return path; }
+  const TensorSpec *find(std::string_view name) const;
+
+  /// Compares with the tensors that the step wants, types aside. Missing tensors (with the nearest name), misshapen
+  /// ones (with both shapes) and ones that the model has no place for are errors. Of the latter, `rotary_emb.inv_freq`
+  /// tables and, when nothing wants it, `lm_head.weight` (tied embeddings) are passed over.
+  bool check(std::span<const TensorSpec> wanted, std::vector<Diagnostic> &diags) const;
+
+  /// Reads `wanted` into `out`, converted to wanted.type; see SafetensorsFile::read.
+  bool read(const TensorSpec &wanted, void *out, std::vector<Diagnostic> &diags) const;
+
+private:
+  std::string path;
+  std::vector<std::unique_ptr<SafetensorsFile>> files;
+  std::map<std::string, size_t, std::less<>> fileOf;
+};
+
+//===----------------------------------------------------------------------===//
+// Training checkpoints: OUT/step_N
+//===----------------------------------------------------------------------===//
+
+/// Where a run stands, training_state.json.
+struct TrainingState {
+  uint64_t step = 0; ///< updates done
+  uint64_t seed = 0;
+  int64_t epoch = 0; ///< position of the next batch, see DataPosition
+  int64_t batch = 0;
+  uint64_t dataFingerprint = 0; ///< DataSet::fingerprint()
+};
+
+struct CheckpointOptions {
+  std::string outputDir;
+  ModelConfig model;
+  DType dtype = DType::F32;
+  TokenIds ids;
+  std::vector<TensorView> parameters; ///< by Hugging Face name; the memory is read at each write
+  std::vector<TensorView> states;     ///< of the optimizer
+  /// Directory of the weights that training started from, or empty: its tokenizer files are copied, and its config.json
+  /// is the base of ours.
+  std::string sourceDir;
+  uint64_t shardBytes = 5'000'000'000; ///< largest model file; as transformers counts
+};
+
+/// Writes OUT/step_N: config.json, model.safetensors (or shards with an index), state.safetensors, training_state.json,
+/// tokenizer files. Everything is prepared when it is made, so that `write` allocates nothing as long as all goes well.
+class CheckpointWriter {
+public:
+  /// Creates the output directory and removes what killed runs left there under temporary names.
+  static std::unique_ptr<CheckpointWriter> create(const CheckpointOptions &options, std::vector<Diagnostic> &diags);
+  ~CheckpointWriter();
+
+  /// Writes step_N under a temporary name, syncs every file and the directories, then renames. An existing step_N is
+  /// replaced whole. On an error (disk full, say) the temporary directory is removed and OUT is as it was.
+  bool write(const TrainingState &state, std::vector<Diagnostic> &diags);
+
+  /// Bytes of one checkpoint's tensors.
+  uint64_t tensorBytes() const;
+
+private:
+  struct Impl;
+  explicit CheckpointWriter(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl;
+};
+
+/// A whole checkpoint found.
+struct FoundCheckpoint {
+  std::string directory;
+  TrainingState state;
+};
+
+/// The newest whole checkpoint of `outputDir`, nullopt if there is none. Broken ones are passed over with a warning.
+std::optional<FoundCheckpoint> findNewestCheckpoint(const std::string &outputDir, std::vector<Diagnostic> &diags);
+
+/// Reads DIR/training_state.json.
+std::optional<TrainingState> readTrainingState(const std::string &directory, std::vector<Diagnostic> &diags);
+
+/// Opens DIR/state.safetensors. Its tensors have the names of CheckpointOptions::states.
+std::unique_ptr<SafetensorsFile> openOptimizerState(const std::string &directory, std::vector<Diagnostic> &diags);
+
+} // namespace ftc
+
+#endif // FTC_CHECKPOINT_CHECKPOINT_H

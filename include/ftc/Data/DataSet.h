@@ -1,0 +1,102 @@
+//===- DataSet.h - Documents as rows of tokens -------------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// What the files may look like, how documents become samples and samples become rows: docs/data.md.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_DATA_DATASET_H
+#define FTC_DATA_DATASET_H
+
+#include "ftc/Support/Diagnostics.h"
+#include "ftc/Tokenizer/Tokenizer.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ftc {
+
+/// The label of a position that is not trained.
+inline constexpr int32_t ignoredLabel = -100;
+
+struct DataOptions {
+  std::string path;            ///< a file (text, .jsonl, .bin) or a directory
+  std::string column = "text"; ///< key of a .jsonl object that holds its text
+  int64_t seqLen = 0;          ///< tokens in a row
+  int64_t vocabSize = 0;       ///< the model's; every id must lie below it
+  bool packed = true;          ///< several samples in a row; else one, the rest is padding
+  bool splitAcrossPack = true; ///< a text may go on in the next row; conversations are never split
+  bool addEos = true;          ///< end a text with the end token
+  double heldOut = 0.0;        ///< share of each document's tail kept for evaluation, in [0, 1)
+  int64_t tokenWidth = 0;      ///< bytes of an id in a .bin file without header: 2 or 4; 0: 2
+  /// Positions lie below this (rows of the rotary table). 0: seqLen. A sample that goes on in the next row counts on
+  /// as long as its positions stay below.
+  int64_t maxPositions = 0;
+};
+
+/// Memory of one batch, the caller's: four arrays of rows × seqLen, row-major.
+struct BatchView {
+  int32_t *tokens = nullptr;
+  int32_t *labels = nullptr;    ///< the next token of the same sample, or ignoredLabel
+  int32_t *positions = nullptr; ///< within the sample; 0 for padding
+  /// Index within the row of the first token of this token's sample: attention of token t covers
+  /// [segmentStarts[t], t]. Padding: t itself.
+  int32_t *segmentStarts = nullptr;
+};
+
+struct TokenStore;
+
+/// Rows of tokens. Documents are kept as 16- or 32-bit ids in memory; token files stay on disk and are read row by row.
+/// Reading a row allocates nothing.
+class DataSet {
+public:
+  DataSet();
+  DataSet(DataSet &&) noexcept;
+  DataSet &operator=(DataSet &&) noexcept;
+  ~DataSet();
+
+  int64_t seqLen() const;
+  int64_t rows() const;
+  int64_t samples() const;
+  /// Tokens of all rows, without padding.
+  int64_t tokens() const;
+  /// Labels of all rows that are not ignoredLabel.
+  int64_t validLabels() const;
+  /// A number that changes when the tokens, their order or the rows change: a resumed run compares it.
+  uint64_t fingerprint() const;
+
+  /// Writes row `row` to the first seqLen elements of each array of `out`. Returns the number of valid labels, or -1
+  /// when the token file could no longer be read.
+  int64_t fillRow(int64_t row, const BatchView &out) const;
+  /// What fillRow would return, without reading the row.
+  int64_t countValid(int64_t row) const;
+  /// A row of padding.
+  void fillPadding(const BatchView &out) const;
+
+private:
+  friend struct DataSetBuilder;
+  std::unique_ptr<TokenStore> store;
+};
+
+/// Training rows and held-out rows (without rows if DataOptions::heldOut is 0).
+struct LoadedData {
+  DataSet train;
+  DataSet heldOut;
+};
+
+/// Reads everything that `options.path` names. Skipped files, cut samples and the like are remarks in `diags`. Errors:
+/// unreadable or empty data, a bad line of a .jsonl (with file:line:column), an id beyond the vocabulary, a held-out
+/// share that keeps nothing.
+std::optional<LoadedData> loadData(const DataOptions &options, const Tokenizer &tokenizer,
+                                   std::vector<Diagnostic> &diags);
+
+} // namespace ftc
+
+#endif // FTC_DATA_DATASET_H
