@@ -1,0 +1,3 @@
+#include "ftc/Support/Diagnostics.h"
+#include "ftc/Trainer/Loop.h"
+#include "mlir/IR/Builders.h"

@@ -1,0 +1,2 @@
+#include <yaml-cpp/yaml.h>
+#include <ftc/Config/Recipe.h>
