@@ -13,6 +13,7 @@
 #define FTC_CONFIG_RECIPE_H
 
 #include "ftc/Support/Diagnostics.h"
+#include "ftc/Support/Rotary.h"
 
 #include <cstdint>
 #include <map>
@@ -24,15 +25,6 @@ namespace ftc {
 
 /// Storage type of parameters and activations. Arithmetic on the CPU is always fp32.
 enum class DType { F32, BF16 };
-
-/// Llama 3's rotary scaling: wavelengths below oldContext/highFactor are kept, above oldContext/lowFactor divided by
-/// `factor`, smooth between.
-struct RopeScaling {
-  double factor = 1.0; ///< 1: no scaling
-  double lowFactor = 1.0;
-  double highFactor = 4.0;
-  int64_t oldContext = 8192;
-};
 
 /// A decoder-only transformer of the Llama family. Widths in elements.
 struct ModelConfig {
@@ -120,7 +112,7 @@ struct Recipe {
 /// Reads `text` (from `fileName`, for messages), applies `overrides` ("a.b=value", "~a.b", in order), resolves
 /// ${interpolation}, checks every key and combination. On failure returns nullopt with at least one error in `diags`,
 /// as `file:line:column: error: ...` with the nearest valid key and the way out. Overrides are located as
-/// `<command line>:1:N`.
+/// `<command line>:1:N`: N is the column when all overrides are written in one line with single blanks between.
 std::optional<Recipe> parseRecipe(const std::string &text, const std::string &fileName,
                                   const std::vector<std::string> &overrides, std::vector<Diagnostic> &diags);
 

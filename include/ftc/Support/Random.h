@@ -1,0 +1,62 @@
+//===- Random.h - Counter-based random numbers ---------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+//
+// A random number here is a pure function of (seed, name, element): no state, any order, any number of threads, the
+// same on every machine and every target.
+//
+//   block(b)   = Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011)
+//                with key (seed mod 2^32, seed div 2^32)
+//                and counter (b mod 2^32, b div 2^32, h mod 2^32, h div 2^32), h = FNV-1a 64 of the name's bytes.
+//   bits(i)    = word i mod 4 of block(i div 4).
+//   uniform(i) = (bits(i) + 1/2) / 2^32, in the open interval (0, 1).
+//   normal(i)  : Box-Muller in double on the pair (u, v) = (uniform(j), uniform(j + 1)), j = i rounded down to even:
+//                r = sqrt(-2 ln u); r cos(2 pi v) for even i, r sin(2 pi v) for odd i. Logarithm, sine and cosine
+//                are lib/Support/PlainMath.h's. Scaled by the standard deviation in double, then rounded once to float.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_SUPPORT_RANDOM_H
+#define FTC_SUPPORT_RANDOM_H
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace ftc {
+
+/// Philox4x32 with 10 rounds.
+std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
+
+/// FNV-1a, 64 bits, of the bytes of `name`.
+uint64_t hashName(std::string_view name);
+
+/// The stream of one (seed, name), e.g. of one parameter. See the top of this file for the exact definition.
+class CounterRandom {
+public:
+  CounterRandom(uint64_t seed, std::string_view name) : seed(seed), stream(hashName(name)) {}
+
+  std::array<uint32_t, 4> block(uint64_t index) const;
+  uint32_t bits(uint64_t element) const { return block(element / 4)[element % 4]; }
+  /// In (0, 1); never 0 or 1.
+  double uniform(uint64_t element) const { return (bits(element) + 0.5) * 0x1p-32; }
+  /// A whole number in [0, bound), bound > 0, with a bias below bound / 2^32.
+  uint32_t below(uint64_t element, uint32_t bound) const {
+    return static_cast<uint32_t>((static_cast<uint64_t>(bits(element)) * bound) >> 32);
+  }
+  /// Mean 0, standard deviation `deviation`.
+  float normal(uint64_t element, double deviation = 1.0) const;
+  /// out[k] = normal(first + k, deviation) for k below `count`; four times faster than one by one.
+  void fillNormal(float *out, uint64_t first, uint64_t count, double deviation = 1.0) const;
+
+private:
+  uint64_t seed, stream;
+};
+
+} // namespace ftc
+
+#endif // FTC_SUPPORT_RANDOM_H

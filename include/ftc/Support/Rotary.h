@@ -1,0 +1,46 @@
+//===- Rotary.h - Tables of rotary position embeddings -------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_SUPPORT_ROTARY_H
+#define FTC_SUPPORT_ROTARY_H
+
+#include <cstdint>
+#include <vector>
+
+namespace ftc {
+
+/// Llama 3's rotary scaling: wavelengths below oldContext/highFactor are kept, above oldContext/lowFactor divided by
+/// `factor`, smooth between.
+struct RopeScaling {
+  double factor = 1.0; ///< 1: no scaling
+  double lowFactor = 1.0;
+  double highFactor = 4.0;
+  int64_t oldContext = 8192;
+};
+
+/// Angle per position, in radians, of each of the headDim / 2 pairs: theta^(-2i / headDim), scaled as `scaling` says.
+/// `headDim` is even and positive, `theta` positive.
+/// Sources: Su et al., "RoFormer" (arXiv 2104.09864); the scaling is Llama 3.1's.
+std::vector<double> rotaryFrequencies(int64_t headDim, double theta, const RopeScaling &scaling = {});
+
+/// Cosines and sines of position × frequency, row-major `positions` × `columns`, computed in double and rounded to
+/// float; the same bits on every machine. Half-split layout, as in Hugging Face's checkpoints: column i turns the pair
+/// of elements (i, i + headDim / 2):
+///   y[i]               = x[i] · cos[t][i] - x[i + headDim / 2] · sin[t][i]
+///   y[i + headDim / 2] = x[i + headDim / 2] · cos[t][i] + x[i] · sin[t][i]
+struct RotaryTables {
+  int64_t positions = 0; ///< T
+  int64_t columns = 0;   ///< headDim / 2
+  std::vector<float> cos, sin;
+};
+
+/// Tables for positions 0 .. positions - 1, at most 2^20 of them.
+RotaryTables rotaryTables(int64_t positions, int64_t headDim, double theta, const RopeScaling &scaling = {});
+
+} // namespace ftc
+
+#endif // FTC_SUPPORT_ROTARY_H

@@ -1,0 +1,71 @@
+//===- Units.cpp - Bytes, seconds and counts as people read them ---------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Support/Units.h"
+
+#include <cmath>
+#include <fmt/format.h>
+#include <iterator>
+
+namespace ftc {
+
+/// Three significant digits, no exponent: 1.25, 12.5, 125, 1023.
+static std::string threeDigits(double value) {
+  // The thresholds are where rounding would carry into a new digit.
+  int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+  return fmt::format("{:.{}f}", value, decimals);
+}
+
+std::string formatBytes(uint64_t bytes) {
+  if (bytes < 1024)
+    return fmt::format("{} B", bytes);
+  static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  double value = static_cast<double>(bytes) / 1024;
+  size_t unit = 0;
+  while (value >= 1023.5 && unit + 1 < std::size(units)) {
+    value /= 1024;
+    ++unit;
+  }
+  return threeDigits(value) + " " + units[unit];
+}
+
+std::string formatSeconds(double seconds) {
+  if (!std::isfinite(seconds) || seconds < 0)
+    return "-";
+  if (seconds < 0.9995e-6)
+    return threeDigits(seconds * 1e9) + " ns";
+  if (seconds < 0.9995e-3)
+    return threeDigits(seconds * 1e6) + " us";
+  if (seconds < 0.9995)
+    return threeDigits(seconds * 1e3) + " ms";
+  if (seconds < 59.95)
+    return threeDigits(seconds) + " s";
+  if (seconds > 1e15)
+    return fmt::format("{:.3g} s", seconds);
+  int64_t whole = std::llround(seconds);
+  if (whole < 3600)
+    return fmt::format("{} min {:02} s", whole / 60, whole % 60);
+  int64_t minutes = std::llround(seconds / 60);
+  return fmt::format("{} h {:02} min", minutes / 60, minutes % 60);
+}
+
+std::string formatCount(double count) {
+  if (!std::isfinite(count) || count < 0)
+    return "-";
+  if (count < 999.5)
+    return fmt::format("{:.0f}", count);
+  static const char *const units[] = {"k", "M", "B", "T"};
+  double value = count / 1000;
+  size_t unit = 0;
+  while (value >= 999.5 && unit + 1 < std::size(units)) {
+    value /= 1000;
+    ++unit;
+  }
+  return threeDigits(value) + " " + units[unit];
+}
+
+} // namespace ftc
