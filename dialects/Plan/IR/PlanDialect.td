@@ -1,0 +1,72 @@
+//===- PlanDialect.td - The plan dialect ----------------------*- tablegen -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_PLAN_DIALECT_TD
+#define FTC_PLAN_DIALECT_TD
+
+include "mlir/IR/OpBase.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+
+def Plan_Dialect : Dialect {
+  let name = "plan";
+  let cppNamespace = "::ftc::plan";
+  let summary = "A training step in execution order, with all its memory";
+  let description = [{
+    The step as a list of launches over buffers. Three kinds of symbols:
+
+    - `plan.slab`: memory that the host takes once.
+    - `plan.kernel`: a computation over buffers, shared by all launches of the same shape. Its body says what is computed
+      and in which order reductions add up; it says nothing of lanes, threads or addresses. Targets map it.
+    - `plan.entry`: launches in execution order.
+
+    TrainToPlan makes entries over `plan.alloc` and `plan.variable`; `plan-assign-offsets` turns both into `plan.view`s of a
+    slab; `plan-verify` proves that no two live buffers overlap and that nothing else allocates.
+
+    Buffers are memrefs with identity layout. A *row value* is a rank-1 tensor: one row of a matrix, or part of it.
+    Bodies of `plan.rows` compute with `arith` and `math` on row values and scalars, element by element.
+  }];
+  let useDefaultAttributePrinterParser = 1;
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
+}
+
+def Plan_EntryKind : I32EnumAttr<"EntryKind", "what an entry of the step does", [
+    I32EnumAttrCase<"Step", 0, "step">,
+    I32EnumAttrCase<"Micro", 1, "micro">,
+    I32EnumAttrCase<"Evaluate", 2, "evaluate">,
+    I32EnumAttrCase<"Logits", 3, "logits">]> {
+  let cppNamespace = "::ftc::plan";
+  let genSpecializedAttr = 0;
+}
+def Plan_EntryKindAttr : EnumAttr<Plan_Dialect, Plan_EntryKind, "entry_kind">;
+
+def Plan_Role : I32EnumAttr<"Role", "what a persistent buffer holds", [
+    I32EnumAttrCase<"Parameter", 0, "parameter">,
+    I32EnumAttrCase<"State", 1, "state">,
+    I32EnumAttrCase<"Constant", 2, "constant">]> {
+  let cppNamespace = "::ftc::plan";
+  let genSpecializedAttr = 0;
+}
+def Plan_RoleAttr : EnumAttr<Plan_Dialect, Plan_Role, "role">;
+
+def Plan_ReduceKind : I32EnumAttr<"ReduceKind", "how a reduction combines", [
+    I32EnumAttrCase<"Add", 0, "add">,
+    I32EnumAttrCase<"Max", 1, "max">]> {
+  let cppNamespace = "::ftc::plan";
+  let genSpecializedAttr = 0;
+}
+def Plan_ReduceKindAttr : EnumAttr<Plan_Dialect, Plan_ReduceKind, "reduce_kind">;
+
+def Plan_Order : I32EnumAttr<"RowOrder", "in which order rows run", [
+    I32EnumAttrCase<"Parallel", 0, "parallel">,
+    I32EnumAttrCase<"Sequential", 1, "sequential">]> {
+  let cppNamespace = "::ftc::plan";
+  let genSpecializedAttr = 0;
+}
+def Plan_OrderAttr : EnumAttr<Plan_Dialect, Plan_Order, "row_order">;
+
+#endif // FTC_PLAN_DIALECT_TD

@@ -1,0 +1,235 @@
+//===- PlanOps.cpp - Verifiers and helpers of plan ops -----------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "dialects/Plan/IR/Plan.h"
+
+#include "mlir/IR/TypeUtilities.h"
+#include "llvm/ADT/StringSwitch.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace ftc;
+using namespace ftc::plan;
+
+//===----------------------------------------------------------------------===//
+// Kernels
+//===----------------------------------------------------------------------===//
+
+Operation *KernelOp::getWork() { return &getBody().front().back(); }
+
+bool KernelOp::reads(unsigned index) {
+  Value buffer = getBuffers()[index];
+  return llvm::any_of(buffer.getUses(), [&](OpOperand &use) {
+    return TypeSwitch<Operation *, bool>(use.getOwner())
+        .Case([&](StoreOp) { return false; })
+        .Case([&](MatmulOp op) { return use.getOperandNumber() != 2; })
+        .Case([&](AttentionOp op) { return use.getOperandNumber() < 4 || use.getOperandNumber() == 6; })
+        .Case([&](AttentionGradOp op) { return use.getOperandNumber() < 7 || use.getOperandNumber() == 10; })
+        .Default(true);
+  });
+}
+
+bool KernelOp::writes(unsigned index) {
+  Value buffer = getBuffers()[index];
+  return llvm::any_of(buffer.getUses(), [&](OpOperand &use) {
+    unsigned number = use.getOperandNumber();
+    return TypeSwitch<Operation *, bool>(use.getOwner())
+        .Case([&](LoadOp) { return false; })
+        .Case([&](MatmulOp op) { return number == 2 || use.get() == op.getScratch(); })
+        .Case([&](AttentionOp op) { return number >= 4; })
+        .Case([&](AttentionGradOp op) { return number >= 7; })
+        .Default(true);
+  });
+}
+
+LogicalResult KernelOp::verify() {
+  for (Type type : getBody().front().getArgumentTypes())
+    if (!isa<MemRefType>(type) || !cast<MemRefType>(type).hasStaticShape() ||
+        !cast<MemRefType>(type).getLayout().isIdentity())
+      return emitOpError("argument of type ") << type << "; buffers are memrefs of static shape and identity layout";
+  if (getBody().front().empty() || !isa<RowsOp, MatmulOp, AttentionOp, AttentionGradOp>(getWork()))
+    return emitOpError("must end with plan.rows, plan.matmul, plan.attention or plan.attention_grad");
+  for (Operation &op : getBody().front().without_terminator()) {
+    if (&op == getWork())
+      break;
+    if (!op.hasTrait<OpTrait::ConstantLike>())
+      return op.emitOpError("stands beside a kernel's work; only constants may");
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Buffers
+//===----------------------------------------------------------------------===//
+
+bool InputOp::isScalarName(StringRef name) {
+  return llvm::StringSwitch<bool>(name)
+      .Cases({"learning_rate", "inv_tokens", "step", "micro", "seed", "row", "position"}, true)
+      .Default(false);
+}
+
+//===----------------------------------------------------------------------===//
+// Row bodies
+//===----------------------------------------------------------------------===//
+
+int64_t RowsOp::getColumns() {
+  int64_t columns = 1;
+  getBody().walk([&](Operation *op) {
+    for (Type type : llvm::concat<const Type>(op->getOperandTypes(), op->getResultTypes()))
+      if (auto row = dyn_cast<RankedTensorType>(type))
+        columns = row.getDimSize(0);
+  });
+  return columns;
+}
+
+LogicalResult RowsOp::verify() {
+  if (getRows() < 1 || getPerTask() < 1)
+    return emitOpError("rows and per_task must be positive");
+  Block &body = getBody().front();
+  if (body.getNumArguments() != 1 || !body.getArgument(0).getType().isIndex())
+    return emitOpError("body takes the row as its one argument, an index");
+  int64_t columns = getColumns();
+  bool sequential = getOrder() == RowOrder::Sequential;
+  WalkResult result = body.walk([&](Operation *op) {
+    for (Type type : llvm::concat<const Type>(op->getOperandTypes(), op->getResultTypes()))
+      if (auto row = dyn_cast<RankedTensorType>(type))
+        if (row.getRank() != 1 || row.getDimSize(0) != columns) {
+          op->emitOpError("has a row value of type ") << row << " in a body of " << columns << " columns";
+          return WalkResult::interrupt();
+        }
+    if (sequential && isa<ReduceOp, AccumulateOp>(op)) {
+      op->emitOpError("is not allowed where rows are sequential");
+      return WalkResult::interrupt();
+    }
+    return WalkResult::advance();
+  });
+  return failure(result.wasInterrupted());
+}
+
+/// Checks a row or element access: number of indices, element type, columns.
+static LogicalResult verifyAccess(Operation *op, Type valueType, MemRefType buffer, size_t indices, int64_t offset) {
+  auto row = dyn_cast<RankedTensorType>(valueType);
+  size_t expected = buffer.getRank() - (row ? 1 : 0);
+  if (indices != expected)
+    return op->emitOpError("takes ") << expected << " indices for a " << (row ? "row" : "element") << " of " << buffer;
+  Type element = row ? row.getElementType() : valueType;
+  if (element != buffer.getElementType())
+    return op->emitOpError("moves ") << element << " but the buffer holds " << buffer.getElementType();
+  if (!row && offset != 0)
+    return op->emitOpError("an element access has no column offset");
+  if (row && (offset < 0 || offset + row.getDimSize(0) > buffer.getShape().back()))
+    return op->emitOpError("columns ") << offset << " to " << offset + row.getDimSize(0) << " are outside " << buffer;
+  return success();
+}
+
+LogicalResult LoadOp::verify() {
+  return verifyAccess(*this, getResult().getType(), cast<MemRefType>(getBuffer().getType()), getIndices().size(),
+                      getOffset());
+}
+
+LogicalResult StoreOp::verify() {
+  return verifyAccess(*this, getValue().getType(), cast<MemRefType>(getBuffer().getType()), getIndices().size(),
+                      getOffset());
+}
+
+LogicalResult AccumulateOp::verify() {
+  auto rows = (*this)->getParentOfType<RowsOp>();
+  if (!rows)
+    return emitOpError("must be inside plan.rows");
+  auto buffer = cast<MemRefType>(getBuffer().getType());
+  auto row = dyn_cast<RankedTensorType>(getValue().getType());
+  int64_t rank = row ? 2 : 1;
+  if (buffer.getRank() != rank || buffer.getDimSize(0) != rows.getTasks() ||
+      (row && buffer.getDimSize(1) != row.getDimSize(0)))
+    return emitOpError("adds into ") << buffer << "; it needs one " << (row ? "row" : "element") << " for each of "
+                                     << rows.getTasks() << " tasks";
+  if (getElementTypeOrSelf(getValue().getType()) != buffer.getElementType())
+    return emitOpError("adds ") << getElementTypeOrSelf(getValue().getType()) << " into " << buffer;
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Products and attention
+//===----------------------------------------------------------------------===//
+
+/// A seam is empty, or one block from `inputs` to one value of type `output`.
+static LogicalResult verifySeam(Operation *op, Region &seam, StringRef name, ArrayRef<Type> inputs, Type output) {
+  if (seam.empty()) {
+    if (inputs.size() != 1 || inputs.front() != output)
+      return op->emitOpError(name) << " is empty but has to map " << inputs.front() << " to " << output;
+    return success();
+  }
+  if (!seam.hasOneBlock() || !llvm::equal(seam.front().getArgumentTypes(), inputs))
+    return op->emitOpError(name) << " must be one block over the stored elements";
+  if (cast<YieldOp>(seam.front().getTerminator()).getValue().getType() != output)
+    return op->emitOpError(name) << " must yield " << output;
+  return success();
+}
+
+LogicalResult MatmulOp::verify() {
+  auto a = cast<MemRefType>(getA().getType()), b = cast<MemRefType>(getB().getType()),
+       c = cast<MemRefType>(getC().getType());
+  if (a.getRank() != 2 || b.getRank() != 2 || c.getRank() != 2)
+    return emitOpError("works on matrices");
+  int64_t m = a.getDimSize(getTransposeA() ? 1 : 0), k = a.getDimSize(getTransposeA() ? 0 : 1);
+  int64_t kb = b.getDimSize(getTransposeB() ? 1 : 0), n = b.getDimSize(getTransposeB() ? 0 : 1);
+  if (k != kb)
+    return emitOpError("sums over ") << k << " elements of a but " << kb << " of b";
+  if (c.getDimSize(0) != m || c.getDimSize(1) != n)
+    return emitOpError("gives ") << m << " x " << n << " but c is " << c;
+  SmallVector<Type> stored{Float32Type::get(getContext())};
+  for (Value extra : getExtras()) {
+    auto type = cast<MemRefType>(extra.getType());
+    if (type.getShape() != c.getShape())
+      return emitOpError("extra of type ") << type << " is not shaped like c, " << c;
+    stored.push_back(type.getElementType());
+  }
+  Type f32 = Float32Type::get(getContext());
+  if (failed(verifySeam(*this, getReadA(), "read_a", a.getElementType(), f32)) ||
+      failed(verifySeam(*this, getReadB(), "read_b", b.getElementType(), f32)) ||
+      failed(verifySeam(*this, getStoreC(), "store_c", stored, c.getElementType())))
+    return failure();
+  return success();
+}
+
+static LogicalResult verifyAttention(Operation *op, Value query, Value key, Value value, Value starts, Value lse,
+                                     int64_t batch, int64_t heads, int64_t kvHeads) {
+  auto shape = [](Value buffer) { return cast<MemRefType>(buffer.getType()).getShape(); };
+  if (shape(query).size() != 2 || shape(key).size() != 2 || shape(value) != shape(key))
+    return op->emitOpError("query, key and value are matrices, key and value of one shape");
+  int64_t rows = shape(query)[0];
+  if (batch < 1 || rows % batch)
+    return op->emitOpError("rows ") << rows << " are not a multiple of batch " << batch;
+  if (heads < 1 || kvHeads < 1 || heads % kvHeads)
+    return op->emitOpError("heads ") << heads << " are not a multiple of kv_heads " << kvHeads;
+  if (shape(query)[1] % heads || shape(key)[0] != rows || shape(key)[1] != shape(query)[1] / heads * kvHeads)
+    return op->emitOpError("columns of query and key do not agree with heads and kv_heads");
+  if (shape(starts) != ArrayRef<int64_t>{rows} || shape(lse) != ArrayRef<int64_t>{rows, heads})
+    return op->emitOpError("segment_starts is [rows] and lse is [rows, heads]");
+  return success();
+}
+
+LogicalResult AttentionOp::verify() {
+  if (getOutput().getType() != getQuery().getType())
+    return emitOpError("output is not shaped like query");
+  return verifyAttention(*this, getQuery(), getKey(), getValue(), getSegmentStarts(), getLse(), getBatch(),
+                         getNumHeads(), getNumKvHeads());
+}
+
+LogicalResult AttentionGradOp::verify() {
+  for (Value like : {getOutput(), getGradient(), getQueryGradient()})
+    if (like.getType() != getQuery().getType())
+      return emitOpError("output and gradients are not shaped like query");
+  for (Value like : {getKeyGradient(), getValueGradient()})
+    if (like.getType() != getKey().getType())
+      return emitOpError("gradients of key and value are not shaped like key");
+  return verifyAttention(*this, getQuery(), getKey(), getValue(), getSegmentStarts(), getLse(), getBatch(),
+                         getNumHeads(), getNumKvHeads());
+}
+
+#define GET_OP_CLASSES
+#include "dialects/Plan/IR/PlanOps.cpp.inc"

@@ -1,0 +1,429 @@
+//===- PlanOps.td - Operations of the plan dialect ------------*- tablegen -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_PLAN_OPS_TD
+#define FTC_PLAN_OPS_TD
+
+include "dialects/Plan/IR/PlanDialect.td"
+include "mlir/IR/BuiltinAttributes.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/FunctionInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+class Plan_Op<string mnemonic, list<Trait> traits = []> : Op<Plan_Dialect, mnemonic, traits>;
+
+def Plan_Buffer : MemRefOf<[F32, BF16, F64, I32, I64, I8]>;
+def Plan_RowOrScalar : AnyTypeOf<[F32, BF16, F64, I32, I64, 1DTensorOf<[F32, BF16, F64, I32]>]>;
+
+//===----------------------------------------------------------------------===//
+// Symbols
+//===----------------------------------------------------------------------===//
+
+def SlabOp : Plan_Op<"slab", [Symbol]> {
+  let summary = "memory that the host takes once, before the first step";
+  let description = [{
+    ```mlir
+    plan.slab @near bytes 1048576 alignment 64
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$bytes, I64Attr:$alignment);
+  let assemblyFormat = "$sym_name `bytes` $bytes `alignment` $alignment attr-dict";
+}
+
+def VariableOp : Plan_Op<"variable", [Symbol]> {
+  let summary = "a named buffer that outlives a call of the step";
+  let description = [{
+    `init` says how the host fills it (a `train` init attribute; the attribute is opaque here). `slab` and `offset` appear
+    once it has a place.
+
+    ```mlir
+    plan.variable @"model.norm.weight" : memref<64xf32> parameter init #train.ones trainable at @near[4096]
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Plan_Buffer>:$type, Plan_RoleAttr:$role, AnyAttr:$init,
+                       UnitAttr:$trainable, OptionalAttr<FlatSymbolRefAttr>:$slab, OptionalAttr<I64Attr>:$offset);
+  let assemblyFormat = [{
+    $sym_name `:` $type $role `init` $init (`trainable` $trainable^)? (`at` $slab^ `[` $offset `]`)? attr-dict
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MemRefType getBufferType() { return ::mlir::cast<::mlir::MemRefType>(getType()); }
+  }];
+}
+
+def KernelOp : Plan_Op<"kernel", [Symbol, IsolatedFromAbove, SingleBlock, NoTerminator]> {
+  let summary = "a computation over buffers, launched from entries";
+  let description = [{
+    Block arguments are buffers; distinct arguments never overlap unless a launch passes one buffer twice, which is allowed only
+    where every row is read before it is written by the same row of a `plan.rows` (element-wise in place). The body is
+    exactly one of `plan.rows`, `plan.matmul`, `plan.attention`, `plan.attention_grad`, preceded by nothing but constants.
+
+    ```mlir
+    plan.kernel @add_0 {
+    ^bb0(%a: memref<16x64xf32>, %b: memref<16x64xf32>, %c: memref<16x64xf32>):
+      plan.rows 16 per_task 4 parallel {
+      ^bb0(%r: index):
+        %0 = plan.load %a[%r] : memref<16x64xf32> -> tensor<64xf32>
+        %1 = plan.load %b[%r] : memref<16x64xf32> -> tensor<64xf32>
+        %2 = arith.addf %0, %1 : tensor<64xf32>
+        plan.store %2, %c[%r] : tensor<64xf32>, memref<16x64xf32>
+      }
+    }
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$sym_name attr-dict-with-keyword $body";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::Block::BlockArgListType getBuffers() { return getBody().front().getArguments(); }
+    /// Whether the body reads, and whether it writes, argument `index`.
+    bool reads(unsigned index);
+    bool writes(unsigned index);
+    /// The op that does the work: plan.rows, plan.matmul, plan.attention or plan.attention_grad.
+    ::mlir::Operation *getWork();
+  }];
+}
+
+def EntryOp : Plan_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock, NoTerminator]> {
+  let summary = "launches in execution order";
+  let description = [{
+    The body is straight-line: buffers, then launches. `flops` counts the necessary products (linear layers and head,
+    forward and backward, causal attention), for reports.
+
+    ```mlir
+    plan.entry @step kind(step) batch 2 sequence 8 flops 1.0e9 {
+      %t = plan.input "tokens" : memref<16xi32>
+      ...
+      plan.launch @add_0(%a, %b, %c) : memref<16x64xf32>, memref<16x64xf32>, memref<16x64xf32>
+      plan.output "loss", %l : memref<f32>
+    }
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, Plan_EntryKindAttr:$kind, I64Attr:$batch, I64Attr:$sequence,
+                       F64Attr:$flops);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    $sym_name `kind` `(` $kind `)` `batch` $batch `sequence` $sequence `flops` $flops attr-dict-with-keyword $body
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Buffers of an entry
+//===----------------------------------------------------------------------===//
+
+def AllocOp : Plan_Op<"alloc", [MemoryEffects<[MemAlloc]>]> {
+  let summary = "a buffer of this entry that has no place yet";
+  let description = [{
+    Lives from its first to its last launch. `label` says in words what it holds.
+
+    ```mlir
+    %x = plan.alloc "layers.0 attention output" : memref<16x64xf32>
+    ```
+  }];
+  let arguments = (ins StrAttr:$label);
+  let results = (outs Plan_Buffer:$buffer);
+  let assemblyFormat = "$label `:` type($buffer) attr-dict";
+}
+
+def InputOp : Plan_Op<"input", [MemoryEffects<[MemAlloc]>]> {
+  let summary = "a buffer that the host fills before the entry runs, or that holds a scalar input";
+  let description = [{
+    Scalar inputs of the ABI (`learning_rate`, `inv_tokens`, `step`, `micro`, `seed`, `row`, `position`) are copied to their
+    place by the entry itself, before the first launch. Live from the start of the entry.  `slab` and `offset` appear once it has a place.
+
+    ```mlir
+    %t = plan.input "tokens" : memref<16xi32>
+    ```
+  }];
+  let arguments = (ins StrAttr:$name, OptionalAttr<FlatSymbolRefAttr>:$slab, OptionalAttr<I64Attr>:$offset);
+  let results = (outs Plan_Buffer:$buffer);
+  let assemblyFormat = "$name `:` type($buffer) (`at` $slab^ `[` $offset `]`)? attr-dict";
+  let extraClassDeclaration = [{
+    /// Whether `name` is a scalar of ftrt_scalars.
+    static bool isScalarName(::llvm::StringRef name);
+  }];
+}
+
+def ReadVariableOp : Plan_Op<"get", [MemoryEffects<[MemRead]>]> {
+  let summary = "the buffer of a variable";
+  let description = [{
+    ```mlir
+    %w = plan.get @"model.norm.weight" : memref<64xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$variable);
+  let results = (outs Plan_Buffer:$buffer);
+  let assemblyFormat = "$variable `:` type($buffer) attr-dict";
+}
+
+def ViewOp : Plan_Op<"view", [Pure]> {
+  let summary = "a buffer at a place of a slab";
+  let description = [{
+    What `plan-assign-offsets` makes of `plan.alloc`.
+
+    ```mlir
+    %x = plan.view @near[4096] "layers.0 attention output" : memref<16x64xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$slab, I64Attr:$offset, StrAttr:$label);
+  let results = (outs Plan_Buffer:$buffer);
+  let assemblyFormat = "$slab `[` $offset `]` $label `:` type($buffer) attr-dict";
+}
+
+def LaunchOp : Plan_Op<"launch", [MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "runs a kernel over buffers";
+  let description = [{
+    `label` says in words what the launch computes, for traces and reports.
+
+    ```mlir
+    plan.launch @add_0(%a, %b, %c) "layers.0 residual" : memref<16x64xf32>, memref<16x64xf32>, memref<16x64xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<Plan_Buffer>:$buffers, StrAttr:$label);
+  let assemblyFormat = "$kernel `(` $buffers `)` $label `:` type($buffers) attr-dict";
+}
+
+def OutputOp : Plan_Op<"output", [MemoryEffects<[MemRead]>]> {
+  let summary = "a buffer that the host reads after the entry";
+  let description = [{
+    Stays live to the end of the entry.
+
+    ```mlir
+    plan.output "loss", %l : memref<f32>
+    ```
+  }];
+  let arguments = (ins StrAttr:$name, Plan_Buffer:$buffer);
+  let assemblyFormat = "$name `,` $buffer `:` type($buffer) attr-dict";
+}
+
+//===----------------------------------------------------------------------===//
+// Row kernels
+//===----------------------------------------------------------------------===//
+
+def RowsOp : Plan_Op<"rows", [SingleBlock, NoTerminator, HasParent<"KernelOp">]> {
+  let summary = "runs its body once for each row";
+  let description = [{
+    `parallel`: rows run in any order; they are handed out in blocks of `per_task` consecutive rows, and rows of one block
+    run in order (plan.accumulate counts on both). `sequential`: rows run in order, each column on its own, so that a later
+    row can read what an earlier one stored in the same column; reductions and column offsets are not allowed there.
+
+    The body reads all that a row needs before it stores (loads after a store of the same row to the same buffer do not
+    happen). All row values of a body have the same number of columns.
+
+    ```mlir
+    plan.rows 16 per_task 4 parallel {
+    ^bb0(%r: index):
+      ...
+    }
+    ```
+  }];
+  let arguments = (ins I64Attr:$rows, I64Attr:$per_task, Plan_OrderAttr:$order);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$rows `per_task` $per_task $order attr-dict-with-keyword $body";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::Value getRow() { return getBody().front().getArgument(0); }
+    int64_t getTasks() { return (getRows() + getPerTask() - 1) / getPerTask(); }
+    /// Number of columns of the body's row values; 1 when there are none.
+    int64_t getColumns();
+  }];
+}
+
+def LoadOp : Plan_Op<"load", [MemoryEffects<[MemRead]>]> {
+  let summary = "reads a row, part of a row, or an element of a buffer";
+  let description = [{
+    With one index less than the buffer's rank the result is a row value: the elements of the last dimension from column
+    `offset` on, as many as the result holds. With all indices it is one element. Indices are of type index.
+
+    ```mlir
+    %x = plan.load %m[%r] : memref<16x64xf32> -> tensor<64xf32>
+    %hi = plan.load %m[%r] offset 32 : memref<16x64xf32> -> tensor<32xf32>
+    %w = plan.load %v[] : memref<64xf32> -> tensor<64xf32>
+    %id = plan.load %ids[%r] : memref<16xi32> -> i32
+    ```
+  }];
+  let arguments = (ins Plan_Buffer:$buffer, Variadic<Index>:$indices, DefaultValuedAttr<I64Attr, "0">:$offset);
+  let results = (outs Plan_RowOrScalar:$result);
+  let assemblyFormat = "$buffer `[` $indices `]` (`offset` $offset^)? `:` type($buffer) `->` type($result) attr-dict";
+  let hasVerifier = 1;
+}
+
+def StoreOp : Plan_Op<"store", [MemoryEffects<[MemWrite]>]> {
+  let summary = "writes a row, part of a row, or an element of a buffer";
+  let description = [{
+    As plan.load. Rows of different tasks never store to the same place.
+
+    ```mlir
+    plan.store %x, %m[%r] : tensor<64xf32>, memref<16x64xf32>
+    ```
+  }];
+  let arguments = (ins Plan_RowOrScalar:$value, Plan_Buffer:$buffer, Variadic<Index>:$indices,
+                       DefaultValuedAttr<I64Attr, "0">:$offset);
+  let assemblyFormat = "$value `,` $buffer `[` $indices `]` (`offset` $offset^)? `:` type($value) `,` type($buffer) attr-dict";
+  let hasVerifier = 1;
+}
+
+def AccumulateOp : Plan_Op<"accumulate", [MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "adds a row value or a scalar into the partial sum of this row's task";
+  let description = [{
+    Only in parallel `plan.rows`. The buffer has one row (or one element, for a scalar) a task. The first row of a task overwrites, the
+    others add in order: `partial[row / per_task] (+)= value`.
+
+    ```mlir
+    plan.accumulate %v, %partial : tensor<64xf32>, memref<4x64xf32>
+    ```
+  }];
+  let arguments = (ins Plan_RowOrScalar:$value, Plan_Buffer:$buffer);
+  let assemblyFormat = "$value `,` $buffer `:` type($value) `,` type($buffer) attr-dict";
+  let hasVerifier = 1;
+}
+
+def ReduceOp : Plan_Op<"reduce", [Pure]> {
+  let summary = "sum or maximum of a row value";
+  let description = [{
+    The order of additions is part of the meaning, and equal on every target: 32 partial results, partial j over the
+    elements with index = j mod 32 in ascending order, starting from -0.0 (add) or -inf (max); then partials are combined in halves:
+    p[j] += p[j + 16], p[j] += p[j + 8], ... down to p[0]. A maximum ignores no NaN.
+
+    ```mlir
+    %s = plan.reduce add %x : tensor<64xf32> -> f32
+    ```
+  }];
+  let arguments = (ins Plan_ReduceKindAttr:$kind, 1DTensorOf<[F32, F64]>:$input);
+  let results = (outs AnyTypeOf<[F32, F64]>:$result);
+  let assemblyFormat = "$kind $input `:` type($input) `->` type($result) attr-dict";
+}
+
+def BroadcastOp : Plan_Op<"broadcast", [Pure]> {
+  let summary = "a row value that holds one scalar in every column";
+  let description = [{
+    ```mlir
+    %b = plan.broadcast %s : f32 -> tensor<64xf32>
+    ```
+  }];
+  let arguments = (ins AnyTypeOf<[F32, F64, BF16, I32]>:$value);
+  let results = (outs 1DTensorOf<[F32, F64, BF16, I32]>:$result);
+  let assemblyFormat = "$value `:` type($value) `->` type($result) attr-dict";
+}
+
+def ColumnOp : Plan_Op<"column", [Pure]> {
+  let summary = "the number of each column, 0-based";
+  let description = [{
+    ```mlir
+    %c = plan.column : tensor<64xi32>
+    ```
+  }];
+  let results = (outs 1DTensorOf<[I32]>:$result);
+  let assemblyFormat = "`:` type($result) attr-dict";
+}
+
+//===----------------------------------------------------------------------===//
+// Products
+//===----------------------------------------------------------------------===//
+
+def MatmulOp : Plan_Op<"matmul", [AttrSizedOperandSegments, HasParent<"KernelOp">]> {
+  let summary = "c = store(sum over k of read_a(a) * read_b(b))";
+  let description = [{
+    `op(a)` is m × k, `op(b)` is k × n. The seams are element-wise bodies ended by plan.yield: `read_a` and `read_b` map one
+    stored element to f32 (an empty region: the element is f32 already), `store_c` maps the accumulated f32, and the
+    elements of `extras` (m × n buffers) at the same place, to the element that is stored in c (empty: the f32 itself).
+    Accumulation is fp32 with fma; its order depends on sizes and the target's block sizes, never on threads.
+    An extra may be the same buffer as c. `scratch` is working memory that the target asks for.
+
+    ```mlir
+    plan.matmul %a, %b, %c extras(%x : memref<16x128xbf16>) transpose_b
+      : memref<16x64xbf16>, memref<128x64xbf16>, memref<16x128xbf16>
+      read_a {
+      ^bb0(%e: bf16):
+        %f = arith.extf %e : bf16 to f32
+        plan.yield %f : f32
+      } read_b {
+      ...
+      } store_c {
+      ^bb0(%s: f32, %e: bf16):
+        ...
+        plan.yield %r : bf16
+      }
+    ```
+  }];
+  let arguments = (ins Plan_Buffer:$a, Plan_Buffer:$b, Plan_Buffer:$c, Variadic<Plan_Buffer>:$extras,
+                       Optional<Plan_Buffer>:$scratch, UnitAttr:$transpose_a, UnitAttr:$transpose_b);
+  let regions = (region AnyRegion:$read_a, AnyRegion:$read_b, AnyRegion:$store_c);
+  let assemblyFormat = [{
+    $a `,` $b `,` $c (`extras` `(` $extras^ `:` type($extras) `)`)? (`scratch` `(` $scratch^ `:` type($scratch) `)`)?
+    (`transpose_a` $transpose_a^)? (`transpose_b` $transpose_b^)? `:` type($a) `,` type($b) `,` type($c)
+    `read_a` $read_a `read_b` $read_b `store_c` $store_c attr-dict
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    int64_t getM() { return ::mlir::cast<::mlir::MemRefType>(getC().getType()).getDimSize(0); }
+    int64_t getN() { return ::mlir::cast<::mlir::MemRefType>(getC().getType()).getDimSize(1); }
+    int64_t getK() {
+      return ::mlir::cast<::mlir::MemRefType>(getA().getType()).getDimSize(getTransposeA() ? 0 : 1);
+    }
+  }];
+}
+
+def YieldOp : Plan_Op<"yield", [Pure, Terminator, HasParent<"MatmulOp">]> {
+  let summary = "ends a seam of a product";
+  let arguments = (ins AnyTypeOf<[F32, F64, BF16]>:$value);
+  let assemblyFormat = "$value `:` type($value) attr-dict";
+}
+
+//===----------------------------------------------------------------------===//
+// Attention
+//===----------------------------------------------------------------------===//
+
+def AttentionOp : Plan_Op<"attention", [HasParent<"KernelOp">]> {
+  let summary = "causal grouped-query attention within segments";
+  let description = [{
+    As train.attention: query and output `[batch * sequence, num_heads * head_dim]`, key and value `[batch * sequence,
+    num_kv_heads * head_dim]`, `segment_starts` `[batch * sequence]` of i32, `lse` `[batch * sequence, num_heads]` of f32. Elements are f32 or bf16;
+    arithmetic is fp32. No score matrix of sequence × sequence is in memory; `scratch` is planned.
+
+    ```mlir
+    plan.attention %q, %k, %v, %starts, %o, %lse batch 2 heads 4 kv_heads 2 scale 2.5e-01
+      : memref<16x64xf32>, memref<16x32xf32>, memref<16x32xf32>, memref<16xi32>, memref<16x64xf32>, memref<16x4xf32>
+    ```
+  }];
+  let arguments = (ins Plan_Buffer:$query, Plan_Buffer:$key, Plan_Buffer:$value, Plan_Buffer:$segment_starts,
+                       Plan_Buffer:$output, Plan_Buffer:$lse, Optional<Plan_Buffer>:$scratch,
+                       I64Attr:$batch, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale);
+  let assemblyFormat = [{
+    $query `,` $key `,` $value `,` $segment_starts `,` $output `,` $lse (`scratch` `(` $scratch^ `:` type($scratch) `)`)?
+    `batch` $batch `heads` $num_heads `kv_heads` $num_kv_heads `scale` $scale `:` type($query) `,` type($key) `,`
+    type($value) `,` type($segment_starts) `,` type($output) `,` type($lse) attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+def AttentionGradOp : Plan_Op<"attention_grad", [HasParent<"KernelOp">]> {
+  let summary = "gradients of plan.attention";
+  let description = [{
+    As train.attention_grad. Operands: query, key, value, segment_starts, output, lse, gradient of the output, then the
+    buffers written: gradients of query, key and value.
+
+    ```mlir
+    plan.attention_grad %q, %k, %v, %starts, %o, %lse, %do, %dq, %dk, %dv batch 2 heads 4 kv_heads 2 scale 2.5e-01 : ...
+    ```
+  }];
+  let arguments = (ins Plan_Buffer:$query, Plan_Buffer:$key, Plan_Buffer:$value, Plan_Buffer:$segment_starts,
+                       Plan_Buffer:$output, Plan_Buffer:$lse, Plan_Buffer:$gradient, Plan_Buffer:$query_gradient,
+                       Plan_Buffer:$key_gradient, Plan_Buffer:$value_gradient, Optional<Plan_Buffer>:$scratch,
+                       I64Attr:$batch, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale);
+  let assemblyFormat = [{
+    $query `,` $key `,` $value `,` $segment_starts `,` $output `,` $lse `,` $gradient `,` $query_gradient `,`
+    $key_gradient `,` $value_gradient (`scratch` `(` $scratch^ `:` type($scratch) `)`)? `batch` $batch `heads` $num_heads
+    `kv_heads` $num_kv_heads `scale` $scale `:` type($query) `,` type($key) `,` type($value) `,` type($segment_starts)
+    `,` type($output) `,` type($lse) `,` type($gradient) `,` type($query_gradient) `,` type($key_gradient) `,`
+    type($value_gradient) attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+#endif // FTC_PLAN_OPS_TD

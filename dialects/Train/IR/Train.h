@@ -1,0 +1,41 @@
+//===- Train.h - The train dialect --------------------------------*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_TRAIN_IR_TRAIN_H
+#define FTC_TRAIN_IR_TRAIN_H
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/IR/RegionKindInterface.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "dialects/Train/IR/TrainDialect.h.inc"
+#include "dialects/Train/IR/TrainEnums.h.inc"
+#include "dialects/Train/IR/TrainInterfaces.h.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialects/Train/IR/TrainAttrs.h.inc"
+#define GET_OP_CLASSES
+#include "dialects/Train/IR/TrainOps.h.inc"
+
+namespace ftc::train {
+
+/// Rows and columns of a tensor as the row-wise ops see it: the last dimension is the columns, the others are rows;
+/// rank 0 and 1 have one row.
+int64_t rowsOf(mlir::Type type);
+int64_t columnsOf(mlir::Type type);
+
+} // namespace ftc::train
+
+#endif // FTC_TRAIN_IR_TRAIN_H

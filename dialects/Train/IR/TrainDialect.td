@@ -1,0 +1,94 @@
+//===- TrainDialect.td - The training-step dialect ------------*- tablegen -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_TRAIN_DIALECT_TD
+#define FTC_TRAIN_DIALECT_TD
+
+include "mlir/IR/OpBase.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+
+def Train_Dialect : Dialect {
+  let name = "train";
+  let cppNamespace = "::ftc::train";
+  let summary = "A training step as a dataflow graph";
+  let description = [{
+    A training step before memory exists: values are tensors, parameters and optimizer states are named variables, and
+    nothing has an address. Matrices of activations are `[rows, columns]` with `rows = batch * sequence`; heads stay side
+    by side in the columns (`[rows, heads * head_dim]`), so that no op only moves data.
+
+    A tensor's element type is its precision: a `bf16` value is rounded where it is defined. Arithmetic inside an op is
+    fp32 (fp64 if the op's tensors are fp64, which only the reference interpreter uses).
+
+    The forward graph of each entry is built by Import; differentiation, clipping, the optimizer and kernel forming are
+    passes over it. TrainToPlan leaves this level.
+  }];
+  let useDefaultAttributePrinterParser = 1;
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+//===----------------------------------------------------------------------===//
+// Enumerations and attributes
+//===----------------------------------------------------------------------===//
+
+def Train_EntryKind : I32EnumAttr<"EntryKind", "what an entry of the step does", [
+    I32EnumAttrCase<"Step", 0, "step">,
+    I32EnumAttrCase<"Micro", 1, "micro">,
+    I32EnumAttrCase<"Evaluate", 2, "evaluate">,
+    I32EnumAttrCase<"Logits", 3, "logits">]> {
+  let cppNamespace = "::ftc::train";
+  let genSpecializedAttr = 0;
+}
+def Train_EntryKindAttr : EnumAttr<Train_Dialect, Train_EntryKind, "entry_kind">;
+
+def Train_VariableRole : I32EnumAttr<"VariableRole", "what a variable holds", [
+    I32EnumAttrCase<"Parameter", 0, "parameter">,
+    I32EnumAttrCase<"State", 1, "state">,
+    I32EnumAttrCase<"Constant", 2, "constant">]> {
+  let cppNamespace = "::ftc::train";
+  let genSpecializedAttr = 0;
+}
+def Train_VariableRoleAttr : EnumAttr<Train_Dialect, Train_VariableRole, "role">;
+
+class Train_Attr<string name, string attrMnemonic> : AttrDef<Train_Dialect, name> {
+  let mnemonic = attrMnemonic;
+}
+
+def Train_ZerosInitAttr : Train_Attr<"ZerosInit", "zeros"> {
+  let summary = "filled with zeros";
+}
+def Train_OnesInitAttr : Train_Attr<"OnesInit", "ones"> {
+  let summary = "filled with ones";
+}
+def Train_NormalInitAttr : Train_Attr<"NormalInit", "normal"> {
+  let summary = "normal distribution of mean 0, counter-based on (seed, variable name, element)";
+  let parameters = (ins "::mlir::FloatAttr":$stddev);
+  let assemblyFormat = "`<` $stddev `>`";
+}
+def Train_RotaryInitAttr : Train_Attr<"RotaryInit", "rotary"> {
+  let summary = "a table of cosines or sines of rotary angles, [positions, head_dim / 2]";
+  let description = [{
+    Angle of (position p, column i) is `p * f(base^(-2i / head_dim))`, where `f` is Llama 3's frequency scaling
+    (identity when `factor` is 1). Numbers are f64 attributes. Su et al. 2021; scaling as in Llama 3.1. Evaluated in fp64, rounded to fp32.
+  }];
+  let parameters = (ins "bool":$sine, "int64_t":$headDim, "::mlir::FloatAttr":$base, "::mlir::FloatAttr":$factor, "::mlir::FloatAttr":$lowFactor,
+                        "::mlir::FloatAttr":$highFactor, "int64_t":$oldContext);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Train_SGDAttr : Train_Attr<"SGD", "sgd"> {
+  let summary = "plain stochastic gradient descent with L2 weight decay, as torch.optim.SGD";
+  let parameters = (ins "::mlir::FloatAttr":$weightDecay);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+def Train_AdamWAttr : Train_Attr<"AdamW", "adamw"> {
+  let summary = "AdamW with decoupled weight decay (Loshchilov and Hutter 2019), as torch.optim.AdamW";
+  let parameters = (ins "::mlir::FloatAttr":$weightDecay, "::mlir::FloatAttr":$beta1, "::mlir::FloatAttr":$beta2, "::mlir::FloatAttr":$eps);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+#endif // FTC_TRAIN_DIALECT_TD

@@ -1,0 +1,574 @@
+//===- TrainOps.td - Operations of the train dialect ----------*- tablegen -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_TRAIN_OPS_TD
+#define FTC_TRAIN_OPS_TD
+
+include "dialects/Train/IR/TrainDialect.td"
+include "dialects/Train/IR/TrainInterfaces.td"
+include "mlir/IR/BuiltinAttributes.td"
+include "mlir/IR/RegionKindInterface.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def Train_Float : AnyTypeOf<[F32, BF16, F64]>;
+def Train_Matrix : 2DTensorOf<[F32, BF16, F64]>;
+def Train_Vector : 1DTensorOf<[F32, BF16, F64]>;
+def Train_Tensor : RankedTensorOf<[F32, BF16, F64]>;
+def Train_Ids : 1DTensorOf<[I32]>;
+def Train_Scalar : 0DTensorOf<[F32, F64]>;
+def Train_StepNumber : 0DTensorOf<[I64]>;
+// Statistics that are kept in full precision whatever the activations are.
+def Train_Stats : RankedTensorOf<[F32, F64]>;
+
+class Train_Op<string mnemonic, list<Trait> traits = []> : Op<Train_Dialect, mnemonic, traits>;
+class Train_PureOp<string mnemonic, list<Trait> traits = []> : Train_Op<mnemonic, !listconcat([Pure], traits)>;
+
+// Row-wise ops over tensors whose leading dimension is the row (one row for rank 0 and 1).
+defvar RowWise = DeclareOpInterfaceMethods<Train_RowWise>;
+defvar Differentiable = DeclareOpInterfaceMethods<Train_Differentiable>;
+
+//===----------------------------------------------------------------------===//
+// Structure
+//===----------------------------------------------------------------------===//
+
+def VariableOp : Train_Op<"variable", [Symbol]> {
+  let summary = "declares a named tensor that outlives a call of the step";
+  let description = [{
+    Parameters carry their Hugging Face name, states `<parameter>.<state>`. `trainable` parameters get gradients.
+
+    ```mlir
+    train.variable @"model.norm.weight" : tensor<64xf32> parameter init #train.ones trainable
+    train.variable @"rotary.cos" : tensor<128x8xf32> constant init #train.rotary<sine = false, ...>
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<AnyRankedTensor>:$type, Train_VariableRoleAttr:$role,
+                       AnyAttr:$init, UnitAttr:$trainable);
+  let assemblyFormat = "$sym_name `:` $type $role `init` $init (`trainable` $trainable^)? attr-dict";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::RankedTensorType getTensorType() { return ::mlir::cast<::mlir::RankedTensorType>(getType()); }
+  }];
+}
+
+def EntryOp : Train_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock]> {
+  let summary = "one entry of the step: a graph from inputs and variables to outputs";
+  let description = [{
+    Block arguments are the inputs, named by `input_names`. Those called `learning_rate`, `inv_tokens`, `step`, `micro`,
+    `seed`, `row`, `position` are the scalar inputs of the ABI (rank 0; f32 for the first two, else i64); the others
+    (`tokens`, `labels`, `positions`, `segment_starts`: `[batch * sequence]` of i32) are written by the host. Token t of a
+    row of the batch attends to positions `segment_starts[t]` to t of the same row. `labels` are shifted already.
+
+    ```mlir
+    train.entry @step kind(step) batch 2 sequence 8 inputs ["tokens", "labels"] outputs ["loss"] {
+    ^bb0(%tokens: tensor<16xi32>, %labels: tensor<16xi32>):
+      ...
+      train.return %loss : tensor<f32>
+    }
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, Train_EntryKindAttr:$kind, I64Attr:$batch, I64Attr:$sequence,
+                       StrArrayAttr:$input_names, StrArrayAttr:$output_names);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    $sym_name `kind` `(` $kind `)` `batch` $batch `sequence` $sequence `inputs` $input_names `outputs` $output_names
+    attr-dict-with-keyword $body
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The block argument called `name`, or null.
+    ::mlir::Value getInput(::llvm::StringRef name);
+  }];
+}
+
+def ReturnOp : Train_Op<"return", [Terminator, HasParent<"EntryOp">]> {
+  let summary = "ends an entry; its operands are the entry's outputs";
+  let arguments = (ins Variadic<AnyRankedTensor>:$values);
+  let assemblyFormat = "($values^ `:` type($values))? attr-dict";
+  let hasVerifier = 1;
+}
+
+def ReadOp : Train_Op<"read", [MemoryEffects<[MemRead]>]> {
+  let summary = "the value of a variable at the start of the entry";
+  let description = [{
+    Reads see the value before the entry's writes. Not `Pure` because a write to the same variable ends the value's life.
+
+    ```mlir
+    %w = train.read @"model.norm.weight" : tensor<64xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$variable);
+  let results = (outs AnyRankedTensor:$value);
+  let assemblyFormat = "$variable `:` type($value) attr-dict";
+}
+
+def WriteOp : Train_Op<"write", [MemoryEffects<[MemWrite]>]> {
+  let summary = "gives a variable the value it has after the entry";
+  let description = [{
+    At most one write of a variable in an entry, and every read of it stands before.
+
+    ```mlir
+    train.write @"model.norm.weight", %w1 : tensor<64xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$variable, AnyRankedTensor:$value);
+  let assemblyFormat = "$variable `,` $value `:` type($value) attr-dict";
+}
+
+def LossOp : Train_Op<"loss", [MemoryEffects<[MemWrite]>]> {
+  let summary = "marks the scalar that is differentiated";
+  let description = [{
+    Import puts one into a `step` entry; `train-differentiate` replaces it by the backward graph and one `train.update`
+    for each trainable variable.
+
+    ```mlir
+    train.loss %l : tensor<f32>
+    ```
+  }];
+  let arguments = (ins Train_Scalar:$loss);
+  let assemblyFormat = "$loss `:` type($loss) attr-dict";
+}
+
+def UpdateOp : Train_Op<"update", [MemoryEffects<[MemWrite]>]> {
+  let summary = "updates a trainable variable with its gradient, by whatever optimizer is chosen";
+  let description = [{
+    `scale`, if given, multiplies the gradient (clipping by global norm). `train-lower-optimizer` replaces it.
+
+    ```mlir
+    train.update @w, %g : tensor<64xf32>
+    train.update @w, %g scale %s : tensor<64xf32>, tensor<f32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$variable, Train_Tensor:$gradient, Optional<Train_Scalar>:$scale);
+  let assemblyFormat = [{
+    $variable `,` $gradient (`scale` $scale^)? `:` type($gradient) (`,` type($scale)^)? attr-dict
+  }];
+}
+
+def ConstantOp : Train_PureOp<"constant", [ConstantLike, AllTypesMatch<["value", "result"]>]> {
+  let summary = "a splat constant";
+  let description = [{
+    ```mlir
+    %one = train.constant dense<1.0> : tensor<f32>
+    ```
+  }];
+  let arguments = (ins ElementsAttr:$value);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "attr-dict $value";
+  let hasFolder = 1;
+}
+
+def FusedOp : Train_Op<"fused", [IsolatedFromAbove, SingleBlock, RecursiveMemoryEffects]> {
+  let summary = "row-wise ops that become one kernel";
+  let description = [{
+    Made by `train-form-kernels`. The body holds row-wise ops that agree on their number of rows; values that pass
+    between them never reach memory unless they are yielded.
+
+    ```mlir
+    %h, %n = train.fused(%a = %x, %b = %y, %s = %w) : (tensor<16x64xf32>, ...) -> (tensor<16x64xf32>, tensor<16x64xf32>) {
+      %0 = train.add %a, %b : tensor<16x64xf32>
+      %1 = train.rms_norm %0, %s eps 1.0e-5 : ...
+      train.yield %0, %1 : ...
+    }
+    ```
+  }];
+  let arguments = (ins Variadic<AnyRankedTensor>:$inputs);
+  let results = (outs Variadic<AnyRankedTensor>:$outputs);
+  let regions = (region SizedRegion<1>:$body);
+  let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+}
+
+def YieldOp : Train_Op<"yield", [Pure, Terminator, HasParent<"FusedOp">]> {
+  let summary = "ends a fused group; its operands are the group's results";
+  let arguments = (ins Variadic<AnyRankedTensor>:$values);
+  let assemblyFormat = "($values^ `:` type($values))? attr-dict";
+}
+
+//===----------------------------------------------------------------------===//
+// Element-wise ops
+//===----------------------------------------------------------------------===//
+
+def AddOp : Train_PureOp<"add", [SameOperandsAndResultType, Commutative, RowWise, Differentiable]> {
+  let summary = "element-wise sum";
+  let description = [{
+    ```mlir
+    %c = train.add %a, %b : tensor<16x64xf32>
+    ```
+  }];
+  let arguments = (ins Train_Tensor:$lhs, Train_Tensor:$rhs);
+  let results = (outs Train_Tensor:$result);
+  let assemblyFormat = "$lhs `,` $rhs `:` type($result) attr-dict";
+  let hasCanonicalizer = 1;
+}
+
+def CastOp : Train_PureOp<"cast", [SameOperandsAndResultShape, RowWise, Differentiable]> {
+  let summary = "rounds to another element type";
+  let description = [{
+    Round to nearest, ties to even.
+
+    ```mlir
+    %b = train.cast %a : tensor<16x64xf32> to tensor<16x64xbf16>
+    ```
+  }];
+  let arguments = (ins Train_Tensor:$input);
+  let results = (outs Train_Tensor:$result);
+  let assemblyFormat = "$input `:` type($input) `to` type($result) attr-dict";
+}
+
+def ScaleOp : Train_PureOp<"scale", [AllTypesMatch<["input", "result"]>, RowWise, Differentiable]> {
+  let summary = "product with a scalar tensor; the scalar has no gradient";
+  let description = [{
+    ```mlir
+    %b = train.scale %a by %s : tensor<16x64xf32>, tensor<f32>
+    ```
+  }];
+  let arguments = (ins Train_Tensor:$input, Train_Scalar:$factor);
+  let results = (outs Train_Tensor:$result);
+  let assemblyFormat = "$input `by` $factor `:` type($input) `,` type($factor) attr-dict";
+}
+
+def SwiGLUOp : Train_PureOp<"swiglu", [SameOperandsAndResultType, RowWise, Differentiable]> {
+  let summary = "silu(gate) * up";
+  let description = [{
+    `gate / (1 + exp(-gate)) * up`, Shazeer 2020. The whole is computed in fp32 and rounded once.
+
+    ```mlir
+    %h = train.swiglu %gate, %up : tensor<16x128xf32>
+    ```
+  }];
+  let arguments = (ins Train_Matrix:$gate, Train_Matrix:$up);
+  let results = (outs Train_Matrix:$result);
+  let assemblyFormat = "$gate `,` $up `:` type($result) attr-dict";
+}
+
+def SwiGLUGradOp : Train_PureOp<"swiglu_grad", [
+    AllTypesMatch<["gate", "up", "gradient", "gate_gradient", "up_gradient"]>, RowWise]> {
+  let summary = "gradients of train.swiglu";
+  let description = [{
+    With s = sigmoid(gate): `d_gate = d * up * s * (1 + gate * (1 - s))`, `d_up = d * gate * s`.
+
+    ```mlir
+    %dg, %du = train.swiglu_grad %gate, %up, %d : tensor<16x128xf32>
+    ```
+  }];
+  let arguments = (ins Train_Matrix:$gate, Train_Matrix:$up, Train_Matrix:$gradient);
+  let results = (outs Train_Matrix:$gate_gradient, Train_Matrix:$up_gradient);
+  let assemblyFormat = "$gate `,` $up `,` $gradient `:` type($gate) attr-dict";
+}
+
+//===----------------------------------------------------------------------===//
+// Products
+//===----------------------------------------------------------------------===//
+
+def MatmulOp : Train_PureOp<"matmul", [Differentiable]> {
+  let summary = "matrix product, either side transposed";
+  let description = [{
+    `op(a) * op(b)` with accumulation in fp32 and one rounding to the result's type. A linear layer with weight
+    `[out, in]` is `train.matmul %x, %w {transpose_b}`.
+
+    ```mlir
+    %y = train.matmul %x, %w transpose_b : tensor<16x64xf32>, tensor<128x64xf32> -> tensor<16x128xf32>
+    ```
+  }];
+  let arguments = (ins Train_Matrix:$a, Train_Matrix:$b, UnitAttr:$transpose_a, UnitAttr:$transpose_b);
+  let results = (outs Train_Matrix:$result);
+  let assemblyFormat = [{
+    $a `,` $b (`transpose_a` $transpose_a^)? (`transpose_b` $transpose_b^)? `:` type($a) `,` type($b) `->` type($result)
+    attr-dict
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    int64_t getM() { return getResult().getType().getDimSize(0); }
+    int64_t getN() { return getResult().getType().getDimSize(1); }
+    int64_t getK() { return getA().getType().getDimSize(getTransposeA() ? 0 : 1); }
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Embedding, norm, rotary
+//===----------------------------------------------------------------------===//
+
+def EmbeddingOp : Train_PureOp<"embedding", [RowWise, Differentiable]> {
+  let summary = "rows of a table";
+  let description = [{
+    `result[r] = table[ids[r]]`. Ids are in range: the host checks them.
+
+    ```mlir
+    %x = train.embedding %table, %ids : tensor<320x64xf32>, tensor<16xi32> -> tensor<16x64xf32>
+    ```
+  }];
+  let arguments = (ins Train_Matrix:$table, Train_Ids:$ids);
+  let results = (outs Train_Matrix:$result);
+  let assemblyFormat = "$table `,` $ids `:` type($table) `,` type($ids) `->` type($result) attr-dict";
+  let hasVerifier = 1;
+}
+
+def EmbeddingGradOp : Train_PureOp<"embedding_grad", []> {
+  let summary = "gradient of the table of train.embedding";
+  let description = [{
+    `result = base` (zeros when absent), then `result[ids[r]] += gradient[r]` for r in order. With `base`, the gradient of
+    tied embeddings needs no second table.  With bf16 tables each addition rounds to bf16.
+
+    ```mlir
+    %dt = train.embedding_grad %ids, %d : tensor<16xi32>, tensor<16x64xf32> -> tensor<320x64xf32>
+    %dt = train.embedding_grad %ids, %d onto %base : tensor<16xi32>, tensor<16x64xf32> -> tensor<320x64xf32>
+    ```
+  }];
+  let arguments = (ins Train_Ids:$ids, Train_Matrix:$gradient, Optional<Train_Matrix>:$base);
+  let results = (outs Train_Matrix:$result);
+  let assemblyFormat = [{
+    $ids `,` $gradient (`onto` $base^ `:` type($base) `,`):(`:`)? type($ids) `,` type($gradient) `->` type($result) attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+def GatherRowOp : Train_PureOp<"gather_row", []> {
+  let summary = "one row of a matrix, chosen at run time";
+  let description = [{
+    `result[0] = input[index]`. Used by the `logits` entry.
+
+    ```mlir
+    %x = train.gather_row %h, %i : tensor<16x64xf32>, tensor<i64> -> tensor<1x64xf32>
+    ```
+  }];
+  let arguments = (ins Train_Matrix:$input, Train_StepNumber:$index);
+  let results = (outs Train_Matrix:$result);
+  let assemblyFormat = "$input `,` $index `:` type($input) `,` type($index) `->` type($result) attr-dict";
+  let hasVerifier = 1;
+}
+
+def RmsNormOp : Train_PureOp<"rms_norm", [AllTypesMatch<["input", "result"]>, RowWise, Differentiable]> {
+  let summary = "root-mean-square norm over the columns, times a weight";
+  let description = [{
+    `round(x * 1/sqrt(mean(x^2) + eps)) * weight` per row, Zhang and Sennrich 2019; the inner product is rounded to the
+    activation's type before the weight is applied, as in Llama. `weight` is `[columns]`.
+
+    ```mlir
+    %y = train.rms_norm %x, %w eps 1.0e-5 : tensor<16x64xf32>, tensor<64xf32>
+    ```
+  }];
+  let arguments = (ins Train_Matrix:$input, Train_Vector:$weight, F64Attr:$eps);
+  let results = (outs Train_Matrix:$result);
+  let assemblyFormat = "$input `,` $weight `eps` $eps `:` type($input) `,` type($weight) attr-dict";
+  let hasVerifier = 1;
+}
+
+def RmsNormGradOp : Train_PureOp<"rms_norm_grad", [
+    AllTypesMatch<["input", "gradient", "input_gradient"]>, AllTypesMatch<["weight", "weight_gradient"]>, RowWise]> {
+  let summary = "gradients of train.rms_norm";
+  let description = [{
+    With r = 1/sqrt(mean(x^2) + eps), u = gradient * weight: `d_x = r * u - x * r^3 * mean(u * x)`;
+    `d_weight = sum over rows of gradient * x * r`. r is computed again: cheaper than keeping it. The second result is a
+    reduction over rows.
+
+    ```mlir
+    %dx, %dw = train.rms_norm_grad %x, %w, %d eps 1.0e-5 : tensor<16x64xf32>, tensor<64xf32>
+    ```
+  }];
+  let arguments = (ins Train_Matrix:$input, Train_Vector:$weight, Train_Matrix:$gradient, F64Attr:$eps);
+  let results = (outs Train_Matrix:$input_gradient, Train_Vector:$weight_gradient);
+  let assemblyFormat = "$input `,` $weight `,` $gradient `eps` $eps `:` type($input) `,` type($weight) attr-dict";
+  let hasVerifier = 1;
+}
+
+def RotaryOp : Train_PureOp<"rotary", [AllTypesMatch<["input", "result"]>, Differentiable]> {
+  let summary = "rotary position embedding, half-split layout";
+  let description = [{
+    For each row r and head, with c, s the table rows at positions[r] and x split in halves x1, x2:
+    `[x1 * c - x2 * s, x2 * c + x1 * s]` (Su et al. 2021, Hugging Face's layout). `inverse` rotates back (s negated),
+    which is the gradient.
+
+    ```mlir
+    %y = train.rotary %x, %pos, %cos, %sin head_dim 16 : tensor<16x64xf32>, tensor<16xi32>, tensor<128x8xf32>
+    ```
+  }];
+  let arguments = (ins Train_Matrix:$input, Train_Ids:$positions, Train_Matrix:$cos, Train_Matrix:$sin,
+                       I64Attr:$head_dim, UnitAttr:$inverse);
+  let results = (outs Train_Matrix:$result);
+  let assemblyFormat = [{
+    $input `,` $positions `,` $cos `,` $sin `head_dim` $head_dim (`inverse` $inverse^)? `:` type($input) `,`
+    type($positions) `,` type($cos) `,` type($sin) attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Attention
+//===----------------------------------------------------------------------===//
+
+def AttentionOp : Train_PureOp<"attention", [AllTypesMatch<["query", "result"]>, AllTypesMatch<["key", "value"]>,
+                                             Differentiable]> {
+  let summary = "causal grouped-query attention within segments";
+  let description = [{
+    Query `[batch * sequence, num_heads * head_dim]`, key and value `[batch * sequence, num_kv_heads * head_dim]`. Query t
+    of a row of the batch sees keys `segment_starts[t]` to t of that row; query head h uses key head
+    `h / (num_heads / num_kv_heads)`. Scores are multiplied by `scale`. The second result is the log-sum-exp of each
+    query's scaled scores, `[batch * sequence, num_heads]`, kept for the gradient (Dao et al. 2022).
+
+    ```mlir
+    %o, %lse = train.attention %q, %k, %v, %starts batch 2 heads 4 kv_heads 2 scale 0.25
+      : tensor<16x64xf32>, tensor<16x32xf32>, tensor<16xi32> -> tensor<16x4xf32>
+    ```
+  }];
+  let arguments = (ins Train_Matrix:$query, Train_Matrix:$key, Train_Matrix:$value, Train_Ids:$segment_starts,
+                       I64Attr:$batch, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale);
+  let results = (outs Train_Matrix:$result, Train_Stats:$lse);
+  let assemblyFormat = [{
+    $query `,` $key `,` $value `,` $segment_starts `batch` $batch `heads` $num_heads `kv_heads` $num_kv_heads
+    `scale` $scale `:` type($query) `,` type($key) `,` type($segment_starts) `->` type($lse) attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+def AttentionGradOp : Train_PureOp<"attention_grad", [
+    AllTypesMatch<["query", "output", "gradient", "query_gradient"]>,
+    AllTypesMatch<["key", "value", "key_gradient", "value_gradient"]>]> {
+  let summary = "gradients of train.attention";
+  let description = [{
+    P is computed again from the scores and `lse`; with D = sum(gradient * output) per query and head:
+    `dV = P^T dO`, `dS = P * (dO V^T - D)`, `dQ = scale * dS K`, `dK = scale * dS^T Q`. No matrix of sequence × sequence
+    reaches memory.
+
+    ```mlir
+    %dq, %dk, %dv = train.attention_grad %q, %k, %v, %starts, %o, %lse, %do batch 2 heads 4 kv_heads 2 scale 0.25
+      : tensor<16x64xf32>, tensor<16x32xf32>, tensor<16xi32>, tensor<16x4xf32>
+    ```
+  }];
+  let arguments = (ins Train_Matrix:$query, Train_Matrix:$key, Train_Matrix:$value, Train_Ids:$segment_starts,
+                       Train_Matrix:$output, Train_Stats:$lse, Train_Matrix:$gradient,
+                       I64Attr:$batch, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale);
+  let results = (outs Train_Matrix:$query_gradient, Train_Matrix:$key_gradient, Train_Matrix:$value_gradient);
+  let assemblyFormat = [{
+    $query `,` $key `,` $value `,` $segment_starts `,` $output `,` $lse `,` $gradient `batch` $batch `heads` $num_heads
+    `kv_heads` $num_kv_heads `scale` $scale `:` type($query) `,` type($key) `,` type($segment_starts) `,` type($lse)
+    attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Loss
+//===----------------------------------------------------------------------===//
+
+def CrossEntropyOp : Train_PureOp<"cross_entropy", [RowWise, Differentiable]> {
+  let summary = "sum of the cross-entropies of rows with a valid label, times a scalar";
+  let description = [{
+    `loss = inv_tokens * sum over rows with labels[r] != ignore_index of (lse[r] - logits[r, labels[r]])`, where lse is the
+    log-sum-exp of the row in fp32. `count` is the number of valid rows. `loss` and `count` are reductions over rows.
+
+    ```mlir
+    %loss, %count, %lse = train.cross_entropy %logits, %labels, %inv ignore -100
+      : tensor<16x320xf32>, tensor<16xi32>, tensor<f32> -> tensor<16xf32>
+    ```
+  }];
+  let arguments = (ins Train_Matrix:$logits, Train_Ids:$labels, Train_Scalar:$inv_tokens, I64Attr:$ignore_index);
+  let results = (outs Train_Scalar:$loss, 0DTensorOf<[I32]>:$count, Train_Stats:$lse);
+  let assemblyFormat = [{
+    $logits `,` $labels `,` $inv_tokens `ignore` $ignore_index `:` type($logits) `,` type($labels) `,` type($inv_tokens)
+    `->` type($loss) `,` type($count) `,` type($lse) attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+def CrossEntropyGradOp : Train_PureOp<"cross_entropy_grad", [AllTypesMatch<["logits", "result"]>, RowWise]> {
+  let summary = "gradient of the logits of train.cross_entropy";
+  let description = [{
+    `gradient * inv_tokens * (exp(logits[r] - lse[r]) - onehot(labels[r]))` for valid rows, zero for the others.
+
+    ```mlir
+    %d = train.cross_entropy_grad %logits, %labels, %lse, %inv, %one ignore -100
+      : tensor<16x320xf32>, tensor<16xi32>, tensor<16xf32>, tensor<f32>
+    ```
+  }];
+  let arguments = (ins Train_Matrix:$logits, Train_Ids:$labels, Train_Stats:$lse, Train_Scalar:$inv_tokens,
+                       Train_Scalar:$gradient, I64Attr:$ignore_index);
+  let results = (outs Train_Matrix:$result);
+  let assemblyFormat = [{
+    $logits `,` $labels `,` $lse `,` $inv_tokens `,` $gradient `ignore` $ignore_index `:` type($logits) `,` type($labels)
+    `,` type($lse) `,` type($inv_tokens) `,` type($gradient) attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Gradient norm and optimizers
+//===----------------------------------------------------------------------===//
+
+def SumSquaresOp : Train_PureOp<"sum_squares", [RowWise]> {
+  let summary = "base plus the sum of the squares of all elements, in fp32";
+  let description = [{
+    Chained over the gradients of a step it gives the square of their global norm. Rows are summed first, then rows in
+    blocks, so the order depends on sizes only.
+
+    ```mlir
+    %s = train.sum_squares %g onto %base : tensor<64x64xf32>, tensor<f32>
+    ```
+  }];
+  let arguments = (ins Train_Tensor:$input, Train_Scalar:$base);
+  let results = (outs Train_Scalar:$result);
+  let assemblyFormat = "$input `onto` $base `:` type($input) `,` type($base) `->` type($result) attr-dict";
+}
+
+def ClipFactorOp : Train_PureOp<"clip_factor", [RowWise]> {
+  let summary = "global norm and the factor that clips it";
+  let description = [{
+    `norm = sqrt(sum_squares)`, `factor = min(1, max_norm / (norm + 1e-6))`, as torch.nn.utils.clip_grad_norm_. With
+    `max_norm` infinite the factor is 1.
+
+    ```mlir
+    %norm, %factor = train.clip_factor %s max_norm 1.0 : tensor<f32>
+    ```
+  }];
+  let arguments = (ins Train_Scalar:$sum_squares, F64Attr:$max_norm);
+  let results = (outs Train_Scalar:$norm, Train_Scalar:$factor);
+  let assemblyFormat = "$sum_squares `max_norm` $max_norm `:` type($sum_squares) `->` type($norm) `,` type($factor) attr-dict";
+}
+
+def SGDOp : Train_PureOp<"sgd", [AllTypesMatch<["parameter", "gradient", "result"]>, RowWise]> {
+  let summary = "one SGD update";
+  let description = [{
+    `p - lr * (scale * g + weight_decay * p)`, computed in fp32, rounded once.
+
+    ```mlir
+    %p1 = train.sgd %p, %g, %lr, %scale with <weightDecay = 0.0> : tensor<64xf32>, tensor<f32>
+    ```
+  }];
+  let arguments = (ins Train_Tensor:$parameter, Train_Tensor:$gradient, Train_Scalar:$learning_rate,
+                       Train_Scalar:$scale, Train_SGDAttr:$optimizer);
+  let results = (outs Train_Tensor:$result);
+  let assemblyFormat = [{
+    $parameter `,` $gradient `,` $learning_rate `,` $scale `with` $optimizer `:` type($parameter) `,` type($learning_rate) `,`
+    type($scale) attr-dict
+  }];
+}
+
+def AdamWOp : Train_PureOp<"adamw", [AllTypesMatch<["parameter", "gradient", "result"]>,
+    AllTypesMatch<["exp_avg", "exp_avg_sq", "new_exp_avg", "new_exp_avg_sq"]>, RowWise]> {
+  let summary = "one AdamW update";
+  let description = [{
+    With g' = scale * g, t = step: `m' = m + (1 - beta1) * (g' - m)`, `v' = beta2 * v + (1 - beta2) * g'^2`,
+    `p' = p * (1 - lr * weight_decay) - lr / (1 - beta1^t) * m' / (sqrt(v') / sqrt(1 - beta2^t) + eps)`. Bias corrections
+    are computed in fp64, the rest in fp32; each result is rounded once, and p' uses the unrounded m' and v'.
+
+    ```mlir
+    %p1, %m1, %v1 = train.adamw %p, %g, %m, %v, %lr, %step, %scale with <...>
+      : tensor<64xf32>, tensor<64xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+    ```
+  }];
+  let arguments = (ins Train_Tensor:$parameter, Train_Tensor:$gradient, Train_Tensor:$exp_avg, Train_Tensor:$exp_avg_sq,
+                       Train_Scalar:$learning_rate, Train_StepNumber:$step, Train_Scalar:$scale,
+                       Train_AdamWAttr:$optimizer);
+  let results = (outs Train_Tensor:$result, Train_Tensor:$new_exp_avg, Train_Tensor:$new_exp_avg_sq);
+  let assemblyFormat = [{
+    $parameter `,` $gradient `,` $exp_avg `,` $exp_avg_sq `,` $learning_rate `,` $step `,` $scale `with` $optimizer `:`
+    type($parameter) `,` type($exp_avg) `,` type($learning_rate) `,` type($step) `,` type($scale) attr-dict
+  }];
+}
+
+#endif // FTC_TRAIN_OPS_TD

@@ -1,0 +1,85 @@
+//===- TrainVjp.cpp - Vector-Jacobian products of train ops ------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// One function an op, by the formulas in TrainOps.td. Each is checked against finite differences in fp64
+// (test/unit/Reference).
+//
+//===----------------------------------------------------------------------===//
+
+#include "dialects/Train/IR/Train.h"
+
+using namespace mlir;
+using namespace ftc;
+using namespace ftc::train;
+
+using Gradients = SmallVector<Value>;
+
+Gradients AddOp::buildVjp(OpBuilder &, ValueRange gradients, ArrayRef<bool>) {
+  return {gradients[0], gradients[0]};
+}
+
+Gradients CastOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool>) {
+  return {CastOp::create(builder, getLoc(), getInput().getType(), gradients[0])};
+}
+
+Gradients ScaleOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool>) {
+  return {ScaleOp::create(builder, getLoc(), gradients[0].getType(), gradients[0], getFactor()), Value()};
+}
+
+Gradients SwiGLUOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool>) {
+  Type type = getResult().getType();
+  auto grad = SwiGLUGradOp::create(builder, getLoc(), TypeRange{type, type}, getGate(), getUp(), gradients[0]);
+  return {grad.getGateGradient(), grad.getUpGradient()};
+}
+
+Gradients MatmulOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool> needed) {
+  Value d = gradients[0];
+  bool ta = getTransposeA(), tb = getTransposeB();
+  Gradients result(2);
+  // C = A' B' with A' = op(A), B' = op(B): dA' = dC B'^T and dB' = A'^T dC; transposed once more where op transposes.
+  if (needed[0])
+    result[0] = ta ? MatmulOp::create(builder, getLoc(), getA().getType(), getB(), d, tb, true).getResult()
+                   : MatmulOp::create(builder, getLoc(), getA().getType(), d, getB(), false, !tb).getResult();
+  if (needed[1])
+    result[1] = tb ? MatmulOp::create(builder, getLoc(), getB().getType(), d, getA(), true, ta).getResult()
+                   : MatmulOp::create(builder, getLoc(), getB().getType(), getA(), d, !ta, false).getResult();
+  return result;
+}
+
+Gradients EmbeddingOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool> needed) {
+  if (!needed[0])
+    return Gradients(2);
+  return {EmbeddingGradOp::create(builder, getLoc(), getTable().getType(), getIds(), gradients[0], Value()), Value()};
+}
+
+Gradients RmsNormOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool>) {
+  auto grad = RmsNormGradOp::create(builder, getLoc(), TypeRange{getInput().getType(), getWeight().getType()},
+                                    getInput(), getWeight(), gradients[0], getEpsAttr());
+  return {grad.getInputGradient(), grad.getWeightGradient()};
+}
+
+Gradients RotaryOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool>) {
+  Gradients result(4);
+  result[0] = RotaryOp::create(builder, getLoc(), getInput().getType(), gradients[0], getPositions(), getCos(), getSin(),
+                               getHeadDimAttr(), getInverse() ? UnitAttr() : builder.getUnitAttr());
+  return result;
+}
+
+Gradients AttentionOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool>) {
+  Type query = getQuery().getType(), key = getKey().getType();
+  auto grad = AttentionGradOp::create(builder, getLoc(), TypeRange{query, key, key}, getQuery(), getKey(), getValue(),
+                                      getSegmentStarts(), getResult(), getLse(), gradients[0], getBatchAttr(),
+                                      getNumHeadsAttr(), getNumKvHeadsAttr(), getScaleAttr());
+  return {grad.getQueryGradient(), grad.getKeyGradient(), grad.getValueGradient(), Value()};
+}
+
+Gradients CrossEntropyOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool>) {
+  Gradients result(3);
+  result[0] = CrossEntropyGradOp::create(builder, getLoc(), getLogits().getType(), getLogits(), getLabels(), getLse(),
+                                         getInvTokens(), gradients[0], getIgnoreIndexAttr());
+  return result;
+}

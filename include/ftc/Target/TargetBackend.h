@@ -1,0 +1,56 @@
+//===- TargetBackend.h - What a target does for the pipeline ------*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_TARGET_TARGETBACKEND_H
+#define FTC_TARGET_TARGETBACKEND_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/PassManager.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace ftc {
+
+/// What the manifest records of a target.
+struct TargetDescription {
+  std::string target; ///< "cpu"
+  std::string cpu;    ///< resolved name, never "native"
+  std::vector<std::string> features;
+  unsigned threads = 1;
+};
+
+/// One per target. Everything the pipeline needs to go from a plan to a step.so.
+class TargetBackend {
+public:
+  virtual ~TargetBackend() = default;
+
+  virtual TargetDescription describe() const = 0;
+
+  /// Adds the passes that ask for scratch memory; they run before plan-assign-offsets.
+  virtual void addPlanPasses(mlir::OpPassManager &passes) const = 0;
+
+  /// Adds the passes that bring a verified plan to the llvm dialect.
+  virtual void addLoweringPasses(mlir::OpPassManager &passes) const = 0;
+
+  /// Translates the llvm dialect to LLVM IR text (for --emit=llvm), after optimization. Failure is reported on the module.
+  virtual mlir::FailureOr<std::string> emitLLVM(mlir::ModuleOp module) const = 0;
+
+  /// Compiles the llvm dialect to a relocatable object.
+  virtual mlir::FailureOr<std::string> emitObject(mlir::ModuleOp module) const = 0;
+
+  /// Links an object into a freestanding shared object.
+  virtual mlir::FailureOr<std::string> link(mlir::Location loc, llvm::StringRef object) const = 0;
+};
+
+/// The CPU backend. `cpu` is "native" or an LLVM name; on an unknown name returns null and says so in `error`.
+std::unique_ptr<TargetBackend> createCpuBackend(const std::string &cpu, unsigned threads, std::string &error);
+
+} // namespace ftc
+
+#endif // FTC_TARGET_TARGETBACKEND_H

@@ -1,0 +1,25 @@
+//===- Register.cpp - Every dialect and pass of ftc --------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Pipelines/Register.h"
+
+#include "dialects/Plan/IR/Plan.h"
+#include "dialects/Train/IR/Train.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Transforms/Passes.h"
+
+void ftc::registerDialects(mlir::DialectRegistry &registry) {
+  registry.insert<train::TrainDialect, plan::PlanDialect, mlir::arith::ArithDialect, mlir::math::MathDialect,
+                  mlir::scf::SCFDialect, mlir::vector::VectorDialect, mlir::LLVM::LLVMDialect>();
+}
+
+void ftc::registerPasses() {
+  mlir::registerCanonicalizer();
+  mlir::registerCSE();
+}
