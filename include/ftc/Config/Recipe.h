@@ -66,9 +66,9 @@ struct CheckpointerConfig {
 };
 
 struct DatasetConfig {
-  std::string component;  ///< e.g. "torchtune.datasets.text_completion_dataset"
-  std::string source;     ///< "json", "text" ...; informative, `ftrun --data` decides
-  std::string dataFiles;  ///< path, may be empty when --data is given
+  std::string component; ///< e.g. "torchtune.datasets.text_completion_dataset"
+  std::string source;    ///< "json", "text" ...; informative, `ftrun --data` decides
+  std::string dataFiles; ///< path, may be empty when --data is given
   std::string column = "text";
   bool packed = true;
   bool addEos = true;
@@ -84,7 +84,7 @@ struct Recipe {
   ModelConfig model;
   DType dtype = DType::F32;
   int64_t batchSize = 1;
-  int64_t seqLen = 0; ///< tokenizer.max_seq_len
+  int64_t seqLen = 0;                    ///< tokenizer.max_seq_len
   int64_t gradientAccumulationSteps = 1; ///< only 1 is compiled today
   OptimizerConfig optimizer;
   SchedulerConfig scheduler;
@@ -102,8 +102,8 @@ struct Recipe {
   int64_t logEveryNSteps = 1;
   int64_t saveEveryNSteps = 0; ///< 0: only at the end
 
-  /// The whole recipe as YAML text with defaults filled in, keys sorted as in docs/recipes.md. Parsing it again gives an
-  /// equal recipe. This is what the manifest keeps.
+  /// The whole recipe as YAML text with defaults filled in, keys sorted as in docs/recipes.md. Parsing it again gives
+  /// an equal recipe. This is what the manifest keeps.
   std::string normalizedYaml;
   /// Remarks about keys without effect and the like, in file order.
   std::vector<Diagnostic> remarks;

@@ -1,0 +1,192 @@
+//===- Check.cpp - Every key against the table ---------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Check.h"
+#include "Components.h"
+#include "Values.h"
+#include "ftc/Config/Keys.h"
+
+#include <algorithm>
+
+namespace ftc::config {
+
+namespace {
+
+/// Whether blank-separated `list` holds `word`.
+bool holds(const std::string &list, const std::string &word) {
+  return (" " + list + " ").find(" " + word + " ") != std::string::npos;
+}
+
+const KeyInfo *keyAt(const std::string &path) {
+  for (const KeyInfo &key : keyTable())
+    if (path == key.path)
+      return &key;
+  return nullptr;
+}
+
+bool isNode(const std::string &path) {
+  std::string prefix = path + ".";
+  return std::any_of(keyTable().begin(), keyTable().end(),
+                     [&](const KeyInfo &key) { return std::string(key.path).rfind(prefix, 0) == 0; });
+}
+
+bool sameValue(const Node &value, const KeyInfo &key) {
+  Node fallback;
+  fallback.kind = Node::Kind::Scalar;
+  fallback.text = key.fallback;
+  switch (key.type) {
+  case ValueType::Int:
+  case ValueType::Float:
+    return asFloat(value) == asFloat(fallback);
+  case ValueType::Bool:
+    return asBool(value) == asBool(fallback);
+  case ValueType::Text:
+    return value.text == key.fallback;
+  default:
+    return false;
+  }
+}
+
+class Checker {
+public:
+  Checker(const Node &root, const std::set<std::string> &variables, Messages &messages)
+      : root(root), variables(variables), messages(messages) {}
+
+  ComponentMap run() {
+    for (const KeyInfo &key : keyTable()) {
+      std::string path = key.path;
+      size_t dot = path.find("._component_");
+      if (dot == std::string::npos)
+        continue;
+      std::string node = path.substr(0, dot);
+      const Node *value = root.find(node);
+      if (std::optional<std::string> component = componentOf(node, value, messages))
+        components[node] = *component;
+    }
+    for (const Entry &e : root.entries)
+      check(e, "");
+    return std::move(components);
+  }
+
+private:
+  void check(const Entry &e, const std::string &prefix) {
+    std::string path = prefix + e.key;
+    if (const KeyInfo *key = keyAt(path))
+      return checkKey(e, *key, prefix);
+    if (e.key.find('.') == std::string::npos && isNode(path))
+      return checkNode(e, path);
+    if (prefix.empty() && variables.count(e.key))
+      return; // the recipe's own name for a value that it uses elsewhere
+    unknown(e, prefix);
+  }
+
+  void checkNode(const Entry &e, const std::string &path) {
+    const Node &value = e.value;
+    if (value.isMap()) {
+      if (components.count(path))
+        for (const Entry &inner : value.entries)
+          check(inner, path + ".");
+    } else if (value.isList() && path == "dataset") {
+      messages.error(value.place,
+                     "'dataset' is a list: joining data sets is not built yet; give one node, and a folder "
+                     "with all files as dataset.data_files or ftrun --data");
+    } else if (!value.isNull()) {
+      messages.error(value.place, "'" + path + "' needs keys of its own, not " + shown(value) +
+                                      (value.isScalar() ? "; write '" + path + ": {_component_: " + value.text + "}'"
+                                                        : "; see docs/recipes.md"));
+    }
+  }
+
+  void checkKey(const Entry &e, const KeyInfo &key, const std::string &prefix) {
+    std::string path = key.path;
+    std::string node = prefix.empty() ? "" : prefix.substr(0, prefix.size() - 1);
+    if (*key.components && !holds(key.components, lastWord(components[node]))) {
+      const std::string &component = components[node];
+      bool sized = node == "model" && holds(key.components, "llama2");
+      bool explicitSizes = holds("llama2 llama3 llama3_1 llama3_2", lastWord(component));
+      messages.error(e.place, "'" + path + "' is not an argument of " + component +
+                                  (sized && !explicitSizes ? ", whose sizes are fixed; for sizes of your own use "
+                                                             "torchtune.models.llama3_2.llama3_2"
+                                                           : "; remove it (~" + path + ")"));
+      return;
+    }
+    bool isFileList = path == "checkpointer.checkpoint_files" && e.value.isMap();
+    if (!fits(e.value, key.type) && !isFileList) {
+      messages.error(e.value.place, "'" + path + "' needs " + describe(key.type) + ", not " + shown(e.value) +
+                                        (e.value.quoted ? "; remove the quotes" : ""));
+      return;
+    }
+    if (key.onlyFallback && !e.value.isNull() && !sameValue(e.value, key)) {
+      messages.error(e.value.place, "'" + path + "' is " + shown(e.value) + ", and only " + key.fallback +
+                                        " works: " + key.onlyFallback);
+      return;
+    }
+    bool neutral = *key.fallback && (e.value.isNull() || sameValue(e.value, key));
+    if (key.keyClass == KeyClass::NoEffect && !neutral)
+      messages.remark(e.place, "'" + path + "' is without effect: " + key.meaning);
+  }
+
+  void unknown(const Entry &e, const std::string &prefix) {
+    std::string path = prefix + e.key;
+    if (prefix == "model." &&
+        (e.key.find("lora") != std::string::npos || e.key == "use_dora" || e.key == "quantize_base")) {
+      messages.error(e.place,
+                     "'" + path + "' belongs to LoRA builders, which are not built yet; remove it (~" + path + ")");
+      return;
+    }
+    // Near keys of the same node first, then the same word elsewhere.
+    std::string node = prefix.empty() ? "" : prefix.substr(0, prefix.size() - 1);
+    std::vector<std::string> here, paths;
+    std::string elsewhere;
+    for (const KeyInfo &key : keyTable()) {
+      std::string other = key.path;
+      if (other.rfind(prefix, 0) == 0) {
+        std::string rest = other.substr(prefix.size());
+        rest = rest.substr(0, rest.find('.'));
+        bool taken = !*key.components || holds(key.components, lastWord(components[node]));
+        if (taken && std::find(here.begin(), here.end(), rest) == here.end())
+          here.push_back(rest);
+      }
+      if (lastWord(other) == e.key && elsewhere.empty())
+        elsewhere = other;
+      paths.push_back(other);
+    }
+    std::string hint;
+    if (!elsewhere.empty()) {
+      hint = "; did you mean '" + elsewhere + "'?";
+    } else {
+      hint = didYouMean(e.key, here);
+      if (!hint.empty())
+        hint.insert(hint.find('\'') + 1, prefix);
+      else
+        hint = didYouMean(path, paths);
+    }
+    if (hint.empty()) {
+      if (prefix.empty()) {
+        hint = "; docs/recipes.md lists the keys (remove it with ~" + path + ")";
+      } else {
+        hint = "; valid keys here: ";
+        for (size_t i = 0; i < here.size(); ++i)
+          hint += (i ? ", " : "") + here[i];
+      }
+    }
+    messages.error(e.place, "unknown key '" + path + "'" + hint);
+  }
+
+  const Node &root;
+  const std::set<std::string> &variables;
+  Messages &messages;
+  ComponentMap components;
+};
+
+} // namespace
+
+ComponentMap checkKeys(const Node &root, const std::set<std::string> &variables, Messages &messages) {
+  return Checker(root, variables, messages).run();
+}
+
+} // namespace ftc::config

@@ -1,0 +1,34 @@
+//===- Check.h - Every key against the table -----------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_CONFIG_CHECK_H
+#define FTC_LIB_CONFIG_CHECK_H
+
+#include "Tree.h"
+#include "ftc/Config/Recipe.h"
+
+#include <map>
+
+namespace ftc::config {
+
+/// The component of each node, by path. A node whose component cannot be used is missing.
+using ComponentMap = std::map<std::string, std::string>;
+
+/// Checks every key of the tree against keyTable(): known, taken by the node's component, of the right type, and no
+/// value that is not built. Adds a remark for each key without effect. `variables`: top-level names that interpolations
+/// use.
+ComponentMap checkKeys(const Node &root, const std::set<std::string> &variables, Messages &messages);
+
+/// Reads the values of a checked tree into a recipe, and checks ranges and combinations.
+void readRecipe(const Node &root, const ComponentMap &components, Recipe &recipe, Messages &messages);
+
+/// The whole recipe as YAML: Recipe::normalizedYaml.
+std::string normalize(const Recipe &recipe);
+
+} // namespace ftc::config
+
+#endif // FTC_LIB_CONFIG_CHECK_H

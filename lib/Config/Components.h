@@ -1,0 +1,35 @@
+//===- Components.h - What a _component_ may name ------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_CONFIG_COMPONENTS_H
+#define FTC_LIB_CONFIG_COMPONENTS_H
+
+#include "Tree.h"
+#include "ftc/Config/Recipe.h"
+
+namespace ftc::config {
+
+/// Whether the node at `path` is made by a component: "model", "optimizer" ...
+bool hasComponent(const std::string &path);
+
+/// The last word of a dotted name.
+std::string lastWord(const std::string &dotted);
+
+/// The component of the node at `path`, the usual one when it names none. Nothing when it cannot be used; then the
+/// error says what works. `node` may be null: absent.
+std::optional<std::string> componentOf(const std::string &path, const Node *node, Messages &messages);
+
+/// Fills in what the builder `component` fixes by itself. Returns true when it takes explicit sizes, which the caller
+/// then reads.
+bool startModel(const std::string &component, ModelConfig &model);
+
+/// torchtune's usual feed-forward width for a model of width `embedDim`.
+int64_t usualIntermediateDim(int64_t embedDim);
+
+} // namespace ftc::config
+
+#endif // FTC_LIB_CONFIG_COMPONENTS_H

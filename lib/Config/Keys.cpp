@@ -1,0 +1,173 @@
+//===- Keys.cpp - The one table of recipe keys ---------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Config/Keys.h"
+
+namespace ftc {
+
+static constexpr KeyClass C = KeyClass::Compiled;
+static constexpr KeyClass R = KeyClass::Run;
+static constexpr KeyClass N = KeyClass::NoEffect;
+
+static constexpr const char *explicitBuilders = "llama2 llama3 llama3_1 llama3_2";
+static constexpr const char *textCompletion = "text_completion_dataset";
+static constexpr const char *chat = "chat_dataset";
+
+using enum ValueType;
+
+// For keys without effect, `fallback` is a value that needs no remark, and `meaning` is the reason that the remark
+// gives.
+// clang-format off
+static const std::vector<KeyInfo> table = {
+  {"output_dir", R, Text, "out", "", nullptr, "where everything is written; `ftrun --out` wins"},
+
+  {"model._component_", C, Text, "torchtune.models.llama3_2.llama3_2", "", nullptr, "builder: by size (`torchtune.models.llama3_2.llama3_2_1b`) or with the arguments below (`torchtune.models.llama3_1.llama3_1`)"},
+  {"model.vocab_size", C, Int, "", explicitBuilders, nullptr, "rows of the embedding table (required)"},
+  {"model.num_layers", C, Int, "", explicitBuilders, nullptr, "transformer layers (required)"},
+  {"model.num_heads", C, Int, "", explicitBuilders, nullptr, "query heads (required)"},
+  {"model.num_kv_heads", C, Int, "", explicitBuilders, nullptr, "key and value heads, a divisor of `num_heads` (required; null: as many)"},
+  {"model.embed_dim", C, Int, "", explicitBuilders, nullptr, "width of the residual stream (required)"},
+  {"model.head_dim", C, Int, "", explicitBuilders, nullptr, "width of a head, even; absent: `embed_dim / num_heads` (ftc's own key)"},
+  {"model.intermediate_dim", C, Int, "", explicitBuilders, nullptr, "feed-forward width; absent: 8/3 of `embed_dim`, rounded up to a multiple of 256, as torchtune computes it"},
+  {"model.max_seq_len", C, Int, "", explicitBuilders, nullptr, "longest sequence of the model (required); `tokenizer.max_seq_len` may not be above it"},
+  {"model.norm_eps", C, Float, "1e-5", explicitBuilders, nullptr, "epsilon of RMSNorm"},
+  {"model.rope_base", C, Float, "", explicitBuilders, nullptr, "rotary base; absent: 10000 (llama2), 500000 (llama3 and later)"},
+  {"model.scale_factor", C, Float, "", "llama3_1 llama3_2", nullptr, "Llama 3's rotary scaling; absent: 8 (llama3_1), 32 (llama3_2); 1 is no scaling"},
+  {"model.tie_word_embeddings", C, Bool, "True", "llama3_2 llama3_2_1b llama3_2_3b", nullptr, "one table for embedding and head"},
+  {"model.attn_dropout", C, Float, "0.0", explicitBuilders, "dropout is not built yet; set it to 0", "dropout of attention weights"},
+
+  {"tokenizer._component_", C, Text, "ftc.tokenizers.byte", "", nullptr, "the byte-level tokenizer: ids 0–255 are bytes, 256 `<|begin_of_text|>`, 257 `<|end_of_text|>`, 258 padding; `vocab_size` is 259 or more"},
+  {"tokenizer.max_seq_len", C, Int, "", "", nullptr, "tokens a row (required): the step is compiled for it"},
+  {"tokenizer.truncation_type", C, Text, "right", "", "only truncation at the right is built", "which end of a long sample is cut"},
+  {"tokenizer.prompt_template", C, Any, "null", "", "prompt templates are not built yet; put the wording into the data", "wording around messages"},
+  {"tokenizer.path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
+  {"tokenizer.merges_file", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
+  {"tokenizer.special_tokens_path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
+  {"tokenizer.tokenizer_json_path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
+  {"tokenizer.tokenizer_config_json_path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
+  {"tokenizer.generation_config_path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
+
+  {"dataset._component_", R, Text, "torchtune.datasets.text_completion_dataset", "", nullptr, "`text_completion_dataset`, or `chat_dataset` (all but the assistant's words masked)"},
+  {"dataset.source", R, Text, "", "", nullptr, "kind of files (`json`, `text`); `ftrun --data` decides, nothing is downloaded"},
+  {"dataset.data_files", R, TextList, "", "", nullptr, "a file or folder; `ftrun --data` wins"},
+  {"dataset.column", R, Text, "text", textCompletion, nullptr, "key of a JSON line that holds the text"},
+  {"dataset.conversation_column", R, Text, "messages", chat, nullptr, "key of a JSON line that holds the conversation"},
+  {"dataset.conversation_style", R, Text, "openai", chat, "only `openai` (role and content) is built; convert the data", "form of a conversation"},
+  {"dataset.train_on_input", R, Bool, "False", chat, "only the assistant's words are trained on; remove the key", "train on prompts too"},
+  {"dataset.masking_strategy", R, Text, "train_on_assistant", chat, "only train_on_assistant is built; remove the key", "which turns are trained on"},
+  {"dataset.new_system_prompt", R, Text, "null", chat, "not built yet; put the system prompt into the data", "system prompt put before each conversation"},
+  {"dataset.packed", R, Bool, "False", "", nullptr, "fill rows with several samples, attention within each; False: a row a sample, padded"},
+  {"dataset.add_eos", R, Bool, "True", textCompletion, nullptr, "end each document with `<|end_of_text|>`"},
+  {"dataset.split_across_pack", R, Bool, "True", textCompletion, nullptr, "continue a document in the next row; False: start it there if it fits"},
+  {"dataset.split", R, Text, "train", "", "slices of a data set are not built; cut the files, or use `ftrun --held-out`", "part of the data set"},
+  {"dataset.filter_fn", R, Any, "null", "", "there is no Python here; filter the files", "filter of samples"},
+  {"dataset.name", N, Text, "null", "", nullptr, "nothing is downloaded; `ftrun --data` names the files"},
+  {"dataset.data_dir", N, Text, "null", "", nullptr, "nothing is downloaded; `ftrun --data` names the files"},
+
+  {"seed", R, Int, "0", "", nullptr, "of the initial parameters and the order of data; null is 0; `ftrun --seed` wins"},
+  {"shuffle", R, Bool, "True", "", nullptr, "shuffle each epoch; False: the order of the data"},
+  {"batch_size", C, Int, "1", "", nullptr, "rows a step"},
+
+  {"checkpointer._component_", R, Text, "torchtune.training.FullModelHFCheckpointer", "", nullptr, "Hugging Face's layout, safetensors"},
+  {"checkpointer.checkpoint_dir", R, Text, "", "", nullptr, "folder of the initial parameters; absent: random ones"},
+  {"checkpointer.checkpoint_files", R, TextList, "", "", nullptr, "files in it, or {filename_format, max_filename}; absent: `model.safetensors`, or its index's"},
+  {"checkpointer.output_dir", R, Text, "", "", nullptr, "absent: `output_dir`"},
+  {"checkpointer.safe_serialization", R, Bool, "True", "", "only safetensors are written; remove the key", "write safetensors"},
+  {"checkpointer.adapter_checkpoint", R, Text, "null", "", "adapters (LoRA) are not built yet; set it to null", "adapter to go on with"},
+  {"checkpointer.resume_from_checkpoint", R, Bool, "False", "", "use the top-level key resume_from_checkpoint", "old place of `resume_from_checkpoint`"},
+  {"checkpointer.should_load_recipe_state", R, Bool, "False", "", "use the top-level key resume_from_checkpoint", "old name of `resume_from_checkpoint`"},
+  {"checkpointer.model_type", N, Text, "", "", nullptr, "the model's builder says it"},
+  {"checkpointer.recipe_checkpoint", N, Text, "null", "", nullptr, "`resume_from_checkpoint` finds the newest whole one"},
+  {"checkpointer.keep_last_n_checkpoints", N, Int, "null", "", nullptr, "all checkpoints are kept"},
+  {"resume_from_checkpoint", R, Bool, "False", "", nullptr, "go on from the newest whole checkpoint of the output folder"},
+  {"save_adapter_weights_only", N, Bool, "False", "", nullptr, "there is no adapter in full fine-tuning"},
+
+  {"epochs", R, Int, "1", "", nullptr, "passes over the data"},
+  {"max_steps_per_epoch", R, Int, "null", "", nullptr, "updates an epoch, at most; null: as many as the data gives"},
+  {"gradient_accumulation_steps", C, Int, "1", "", "accumulation is not built yet; set it to 1 and raise batch_size instead", "micro-batches an update"},
+
+  {"optimizer._component_", C, Text, "torch.optim.AdamW", "", nullptr, "`torch.optim.AdamW` or `torch.optim.SGD`"},
+  {"optimizer.lr", R, Float, "0.001", "", nullptr, "peak learning rate"},
+  {"optimizer.weight_decay", C, Float, "", "", nullptr, "AdamW: decoupled, absent 0.01; SGD: added to the gradient, absent 0"},
+  {"optimizer.betas", C, FloatPair, "[0.9, 0.999]", "AdamW", nullptr, "decay of the two moments"},
+  {"optimizer.eps", C, Float, "1e-8", "AdamW", nullptr, "outside the root, as PyTorch's"},
+  {"optimizer.amsgrad", C, Bool, "False", "AdamW", "not built; remove the key", "largest second moment so far"},
+  {"optimizer.momentum", C, Float, "0", "SGD", "SGD's momentum is not built yet; set it to 0 or use torch.optim.AdamW", "momentum"},
+  {"optimizer.dampening", C, Float, "0", "SGD", "has a meaning only with momentum, which is not built yet", "dampening of momentum"},
+  {"optimizer.nesterov", C, Bool, "False", "SGD", "has a meaning only with momentum, which is not built yet", "Nesterov's momentum"},
+  {"optimizer.maximize", C, Bool, "False", "", "not built; remove the key", "ascend instead"},
+  {"optimizer.fused", N, Bool, "False", "", nullptr, "the compiled update is always one kernel"},
+  {"optimizer.foreach", N, Bool, "False", "", nullptr, "the compiled update is always one kernel"},
+  {"optimizer.capturable", N, Bool, "False", "", nullptr, "the compiled update is always one kernel"},
+  {"optimizer.differentiable", N, Bool, "False", "", nullptr, "nothing differentiates the update"},
+  {"optimizer_in_bwd", N, Bool, "False", "", nullptr, "updates inside backward are not built yet; results are the same, the gradients take memory"},
+
+  {"lr_scheduler._component_", R, Text, "torchtune.training.lr_schedulers.get_cosine_schedule_with_warmup", "", nullptr, "cosine with warm-up; without this node the rate is constant"},
+  {"lr_scheduler.num_warmup_steps", R, Int, "", "", nullptr, "steps of linear warm-up, the first at rate 0 (required)"},
+  {"lr_scheduler.num_cycles", R, Float, "0.5", "", nullptr, "waves of the cosine"},
+
+  {"loss._component_", C, Text, "torch.nn.CrossEntropyLoss", "", nullptr, "cross-entropy: `torch.nn.CrossEntropyLoss`, `torchtune.modules.loss.CEWithChunkedOutputLoss`, `torchtune.modules.loss.LinearCrossEntropyLoss`"},
+  {"loss.ignore_index", C, Int, "-100", "", nullptr, "label that does not count"},
+  {"loss.reduction", C, Text, "mean", "CrossEntropyLoss", "only the mean over valid tokens is built", "how losses are joined"},
+  {"loss.label_smoothing", C, Float, "0.0", "CrossEntropyLoss", "not built yet; set it to 0", "label smoothing"},
+  {"loss.weight", C, Any, "null", "CrossEntropyLoss", "class weights are not built; remove the key", "weights of classes"},
+  {"loss.num_output_chunks", N, Int, "", "CEWithChunkedOutputLoss LinearCrossEntropyLoss", nullptr, "chunking the loss is not built yet; results are the same, the logits take memory"},
+  {"clip_grad_norm", C, Float, "null", "", nullptr, "largest global norm of the gradients; `inf`: the norm is reported, nothing is clipped; null: neither"},
+  {"dtype", C, Text, "fp32", "", nullptr, "storage of parameters and activations: `fp32` or `bf16`"},
+
+  {"enable_activation_checkpointing", N, Bool, "False", "", nullptr, "not built yet: without effect; results are the same, activations take memory"},
+  {"enable_activation_offloading", N, Bool, "False", "", nullptr, "not built yet: without effect; results are the same, activations take memory"},
+  {"offload_with_streams", N, Bool, "False", "", nullptr, "offloading is not built yet"},
+  {"activation_offloading_use_streams", N, Bool, "False", "", nullptr, "offloading is not built yet"},
+  {"ac_mode", N, Any, "null", "", nullptr, "activation checkpointing is not built yet; results are the same"},
+  {"ac_option", N, Any, "null", "", nullptr, "activation checkpointing is not built yet; results are the same"},
+  {"device", N, Text, "cpu", "", nullptr, "the step is compiled for the CPU"},
+  {"compile", N, Any, "", "", nullptr, "ftc always compiles"},
+  {"low_cpu_ram", N, Bool, "False", "", nullptr, "checkpoints are always streamed"},
+  {"fsdp_cpu_offload", N, Bool, "False", "", nullptr, "there is one device"},
+  {"memory_efficient_fsdp_wrap", N, Bool, "False", "", nullptr, "there is one device"},
+  {"custom_sharded_layers", N, Any, "null", "", nullptr, "there is one device"},
+  {"cudnn_deterministic_mode", N, Any, "null", "", nullptr, "results are always reproducible"},
+  {"enable_async_checkpointing", N, Bool, "False", "", nullptr, "a checkpoint is whole before training goes on"},
+  {"resize_token_embeddings", C, Bool, "False", "", "not built; set it to False", "grow the vocabulary"},
+  {"collate_fn", C, Text, "torchtune.data.padded_collate_sft", "", "other collate functions are not built; remove the key", "how samples become a batch"},
+
+  {"log_every_n_steps", R, Int, "1", "", nullptr, "steps between progress lines"},
+  {"save_every_n_steps", R, Int, "null", "", nullptr, "steps between checkpoints; null: only at the end"},
+  {"log_peak_memory_stats", N, Bool, "", "", nullptr, "planned and measured memory are always reported"},
+  {"log_level", N, Text, "", "", nullptr, "not built yet"},
+  {"metric_logger", N, Any, "null", "", nullptr, "metrics go to metrics.jsonl in the output folder; other loggers are not built yet"},
+  {"profiler", N, Any, "null", "", nullptr, "not built yet"},
+};
+// clang-format on
+
+const std::vector<KeyInfo> &keyTable() { return table; }
+
+const char *keyClassName(KeyClass keyClass) { return keyClass == C ? "compiled" : keyClass == R ? "run" : "no effect"; }
+
+std::string keyTableMarkdown() {
+  std::string result = "| key | class | value | when absent | meaning |\n|---|---|---|---|---|\n";
+  static const char *const types[] = {"integer", "number", "True/False", "text", "text or list", "two numbers", "any"};
+  for (const KeyInfo &key : table) {
+    std::string fallback = key.fallback;
+    result += std::string("| `") + key.path + "` | " + keyClassName(key.keyClass) + " | " +
+              types[static_cast<int>(key.type)] + " | " +
+              (fallback.empty() || key.keyClass == N ? "" : "`" + fallback + "`") + " | " + key.meaning;
+    if (key.onlyFallback)
+      result += std::string("; only `") + fallback + "` works: " + key.onlyFallback;
+    if (*key.components) {
+      std::string names = key.components;
+      for (size_t at = 0; (at = names.find(' ', at)) != std::string::npos; at += 2)
+        names.replace(at, 1, ", ");
+      result += "; for " + names;
+    }
+    result += " |\n";
+  }
+  return result;
+}
+
+} // namespace ftc

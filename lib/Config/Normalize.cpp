@@ -1,0 +1,156 @@
+//===- Normalize.cpp - A recipe as YAML with every default filled in -----===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Check.h"
+#include "Components.h"
+#include "Values.h"
+#include "ftc/Config/Keys.h"
+
+#include <fmt/format.h>
+
+namespace ftc::config {
+
+/// A double-quoted YAML scalar that reads back as `text`, also after interpolation.
+static std::string quoted(const std::string &text) {
+  std::string escaped;
+  for (size_t i = 0; i < text.size();) {
+    size_t slashes = 0;
+    while (i + slashes < text.size() && text[i + slashes] == '\\')
+      ++slashes;
+    bool open = text.compare(i + slashes, 2, "${") == 0;
+    escaped.append(open ? 2 * slashes + 1 : slashes, '\\');
+    i += slashes;
+    if (i < text.size())
+      escaped += text[i++];
+  }
+  std::string result = "\"";
+  for (unsigned char c : escaped) {
+    if (c == '"' || c == '\\')
+      (result += '\\') += static_cast<char>(c);
+    else if (c < 0x20 || c == 0x7f)
+      result += fmt::format("\\x{:02x}", c);
+    else
+      result += static_cast<char>(c);
+  }
+  return result + '"';
+}
+
+static const char *word(bool value) { return value ? "True" : "False"; }
+
+/// The values that count, by key. A key that is not here is not written: it has the one value that works.
+static std::map<std::string, std::string> valuesOf(const Recipe &r) {
+  std::map<std::string, std::string> v;
+  v["output_dir"] = quoted(r.outputDir);
+
+  const ModelConfig &m = r.model;
+  v["model._component_"] = m.component;
+  ModelConfig usual;
+  bool explicitSizes = startModel(m.component, usual);
+  if (explicitSizes) {
+    v["model.vocab_size"] = std::to_string(m.vocabSize);
+    v["model.num_layers"] = std::to_string(m.numLayers);
+    v["model.num_heads"] = std::to_string(m.numHeads);
+    v["model.num_kv_heads"] = std::to_string(m.numKvHeads);
+    v["model.embed_dim"] = std::to_string(m.embedDim);
+    v["model.head_dim"] = std::to_string(m.headDim);
+    v["model.intermediate_dim"] = std::to_string(m.intermediateDim);
+    v["model.max_seq_len"] = std::to_string(m.maxSeqLen);
+    v["model.norm_eps"] = floatText(m.normEps);
+    v["model.rope_base"] = floatText(m.ropeBase);
+    if (m.family == "llama3_1" || m.family == "llama3_2")
+      v["model.scale_factor"] = floatText(m.ropeScaling.factor);
+  }
+  std::string builder = lastWord(m.component);
+  if (builder == "llama3_2" || builder == "llama3_2_1b" || builder == "llama3_2_3b")
+    v["model.tie_word_embeddings"] = word(m.tiedEmbeddings);
+
+  v["tokenizer._component_"] = "ftc.tokenizers." + r.tokenizer;
+  v["tokenizer.max_seq_len"] = std::to_string(r.seqLen);
+
+  const DatasetConfig &d = r.dataset;
+  bool isChat = lastWord(d.component) == "chat_dataset";
+  v["dataset._component_"] = d.component;
+  if (!d.source.empty())
+    v["dataset.source"] = quoted(d.source);
+  if (!d.dataFiles.empty())
+    v["dataset.data_files"] = quoted(d.dataFiles);
+  v[isChat ? "dataset.conversation_column" : "dataset.column"] = quoted(d.column);
+  v["dataset.packed"] = word(d.packed);
+  if (!isChat) {
+    v["dataset.add_eos"] = word(d.addEos);
+    v["dataset.split_across_pack"] = word(d.splitAcrossPack);
+  }
+
+  v["seed"] = std::to_string(r.seed);
+  v["shuffle"] = word(r.shuffle);
+  v["batch_size"] = std::to_string(r.batchSize);
+
+  const CheckpointerConfig &c = r.checkpointer;
+  v["checkpointer._component_"] = "torchtune.training.FullModelHFCheckpointer";
+  if (!c.checkpointDir.empty())
+    v["checkpointer.checkpoint_dir"] = quoted(c.checkpointDir);
+  if (!c.checkpointFiles.empty()) {
+    std::string files;
+    for (const std::string &file : c.checkpointFiles)
+      files += (files.empty() ? "[" : ", ") + quoted(file);
+    v["checkpointer.checkpoint_files"] = files + "]";
+  }
+  // Follows an override of output_dir.
+  v["checkpointer.output_dir"] = c.outputDir == r.outputDir ? "${output_dir}" : quoted(c.outputDir);
+  v["resume_from_checkpoint"] = word(r.resumeFromCheckpoint);
+
+  v["epochs"] = std::to_string(r.epochs);
+  v["max_steps_per_epoch"] = r.maxSteps ? std::to_string(*r.maxSteps) : "null";
+  v["gradient_accumulation_steps"] = std::to_string(r.gradientAccumulationSteps);
+
+  const OptimizerConfig &o = r.optimizer;
+  bool adamW = o.kind == OptimizerConfig::Kind::AdamW;
+  v["optimizer._component_"] = adamW ? "torch.optim.AdamW" : "torch.optim.SGD";
+  v["optimizer.lr"] = floatText(o.lr);
+  v["optimizer.weight_decay"] = floatText(o.weightDecay);
+  if (adamW) {
+    v["optimizer.betas"] = "[" + floatText(o.beta1) + ", " + floatText(o.beta2) + "]";
+    v["optimizer.eps"] = floatText(o.eps);
+  }
+  if (r.scheduler.kind == SchedulerConfig::Kind::CosineWithWarmup) {
+    v["lr_scheduler._component_"] = "torchtune.training.lr_schedulers.get_cosine_schedule_with_warmup";
+    v["lr_scheduler.num_warmup_steps"] = std::to_string(r.scheduler.numWarmupSteps);
+    v["lr_scheduler.num_cycles"] = floatText(r.scheduler.numCycles);
+  }
+  v["loss._component_"] = "torch.nn.CrossEntropyLoss";
+  v["loss.ignore_index"] = std::to_string(r.ignoreIndex);
+  v["clip_grad_norm"] = r.clipGradNorm ? floatText(*r.clipGradNorm) : "null";
+  v["dtype"] = r.dtype == DType::BF16 ? "bf16" : "fp32";
+  v["log_every_n_steps"] = std::to_string(r.logEveryNSteps);
+  v["save_every_n_steps"] = r.saveEveryNSteps ? std::to_string(r.saveEveryNSteps) : "null";
+  return v;
+}
+
+std::string normalize(const Recipe &recipe) {
+  std::map<std::string, std::string> values = valuesOf(recipe);
+  std::string result, node;
+  for (const KeyInfo &key : keyTable()) {
+    auto found = values.find(key.path);
+    if (found == values.end())
+      continue;
+    std::string path = key.path;
+    size_t dot = path.find('.');
+    if (dot == std::string::npos) {
+      node.clear();
+      result += path + ": " + found->second + "\n";
+      continue;
+    }
+    if (path.substr(0, dot) != node) {
+      node = path.substr(0, dot);
+      result += node + ":\n";
+    }
+    result += "  " + path.substr(dot + 1) + ": " + found->second + "\n";
+  }
+  return result;
+}
+
+} // namespace ftc::config
