@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+# Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Compares a run of ftrun with a golden of PyTorch. Standard library only.
+
+The bars, over the 20 steps of a case:
+  fp32  each loss within 1e-5 relative; each parameter after the last step within 1e-4 relative norm
+  bf16  each loss within 2e-3 relative; for each tensor that PyTorch changed |dOurs - dRef| <= 0.25 |dRef|, d being the
+        change since the start
+  both  each learning rate within 1e-6 relative; each gradient norm within 1e-3 (fp32) or 5e-2 (bf16), where both give one
+Each bar prints one line: its name, ok or FAIL, the worst figure and where it was. Exit code 1 if one fails.
+"""
+import argparse
+import json
+import math
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import plain  # noqa: E402
+
+BARS = {
+    "fp32": {"loss": 1e-5, "parameters": 1e-4, "lr": 1e-6, "grad_norm": 1e-3},
+    "bf16": {"loss": 2e-3, "parameters": 0.25, "lr": 1e-6, "grad_norm": 5e-2},
+}
+
+
+def norm(values):
+    return math.sqrt(math.fsum(x * x for x in values))
+
+
+def distance(a, b):
+    return math.sqrt(math.fsum((x - y) * (x - y) for x, y in zip(a, b)))
+
+
+class Report:
+    """Collects the bars of one comparison."""
+
+    def __init__(self, log=print):
+        self.failed, self.log = [], log
+
+    def bar(self, name, figures, limit):
+        """figures: list of (figure, where); the worst one decides. Not a number fails."""
+        worst, where = max(figures, key=lambda pair: math.inf if math.isnan(pair[0]) else pair[0])
+        good = worst <= limit
+        self.log(f"  {name:<10} {'ok  ' if good else 'FAIL'} worst {worst:.2e} ({where}), bar {limit:g}")
+        if not good:
+            self.failed.append(name)
+
+    def wrong(self, name, message):
+        self.log(f"  {name:<10} FAIL {message}")
+        self.failed.append(name)
+
+
+def compare_metrics(report, golden, metrics, bars):
+    """golden: {"steps": [{loss, lr, grad_norm}]}; metrics: objects of ftrun, which may be more than the golden's."""
+    steps = golden["steps"]
+    if [row.get("step") for row in metrics] != list(range(1, len(steps) + 1)):
+        report.wrong("steps", f"the golden has steps 1 to {len(steps)}, the run {[row.get('step') for row in metrics]}")
+        return
+    for key in ("loss", "lr", "grad_norm"):
+        figures = []
+        for number, (ours, theirs) in enumerate(zip(metrics, steps), 1):
+            reference = theirs.get(key)
+            if reference is None or (key == "grad_norm" and ours.get(key) is None):
+                continue
+            value = ours.get(key)
+            value = math.nan if value is None else float(value)
+            figures.append((abs(value - reference) / max(abs(reference), 1e-12), f"step {number}"))
+        if figures:
+            report.bar(key, figures, bars[key])
+
+
+def compare_parameters(report, dtype, start, reference, ours, limit):
+    """All three: name -> (shape, values)."""
+    if set(ours) != set(reference):
+        report.wrong("parameters", f"missing {sorted(set(reference) - set(ours))}, too many {sorted(set(ours) - set(reference))}")
+        return
+    figures = []
+    for name, (shape, values) in sorted(reference.items()):
+        if list(ours[name][0]) != list(shape):
+            report.wrong("parameters", f"{name} has shape {ours[name][0]}, not {shape}")
+            return
+        apart = distance(ours[name][1], values)
+        if dtype == "fp32":
+            figures.append((apart / norm(values), name))
+            continue
+        changed = distance(start[name][1], values)
+        if changed > 0:  # what rounding keeps in place there has no change to compare with
+            figures.append((apart / changed, name))
+    report.bar("parameters", figures, limit)
+
+
+def compare(name, case, goldens, run, log=print):
+    """Returns the names of the bars that failed. `goldens` holds NAME.json and NAME.safetensors."""
+    log(f"{name}: {run} against {goldens}")
+    with open(os.path.join(goldens, name + ".json"), encoding="utf-8") as file:
+        golden = json.load(file)
+    report, bars = Report(log), BARS[golden["dtype"]]
+    compare_metrics(report, golden, plain.read_metrics(run), bars)
+    if case.get("parameters"):
+        reference = plain.read_safetensors(os.path.join(goldens, name + ".safetensors"))
+        start = plain.read_model(os.path.join(plain.ROOT, golden["checkpoint"]))
+        ours = plain.read_model(os.path.join(run, f"step_{len(golden['steps'])}"))
+        compare_parameters(report, golden["dtype"], start, reference, ours, bars["parameters"])
+    return report.failed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("case", choices=sorted(plain.cases()))
+    parser.add_argument("run", help="ftrun's output directory, with metrics.jsonl and step_20/")
+    parser.add_argument("--goldens", default=plain.GOLDENS)
+    args = parser.parse_args()
+    return 1 if compare(args.case, plain.cases()[args.case], args.goldens, args.run) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

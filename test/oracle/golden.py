@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+# Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Trains the cases with PyTorch and transformers' LlamaForCausalLM and writes what ftc is compared with.
+
+  golden.py inputs          makes checkpoints/ and data/ anew (the same files each time)
+  golden.py run DIR [CASE]  trains the cases that are not torchtune's; writes DIR/CASE.json and, where the case
+                            wants parameters, DIR/CASE.safetensors
+  golden.py packed          prints the rows that data/packed.jsonl becomes
+
+Settings come from the recipe and its overrides, so nothing is said twice. Needs requirements-torch.txt.
+"""
+import json
+import math
+import os
+import sys
+
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig, LlamaForCausalLM
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import plain  # noqa: E402
+
+BOS, EOS, PAD = 256, 257, 258  # of the byte tokenizer
+IGNORE = -100
+
+
+def recipe_of(case):
+    """The recipe as nested dictionaries, overrides applied ("a.b=value", "~a.b", "node=component")."""
+    with open(case["recipe"], encoding="utf-8") as file:
+        recipe = yaml.safe_load(file)
+    for override in case["overrides"]:
+        path, _, value = override.partition("=")
+        keys = path.lstrip("~").split(".")
+        node = recipe
+        for key in keys[:-1]:
+            node = node[key]
+        if override.startswith("~"):
+            del node[keys[-1]]
+        elif isinstance(node.get(keys[-1]), dict):
+            node[keys[-1]]["_component_"] = value
+        else:
+            node[keys[-1]] = float(value) if value == "inf" else yaml.safe_load(value)
+    return recipe
+
+
+def model_config(recipe):
+    """transformers' configuration of torchtune's builder with explicit arguments."""
+    model = recipe["model"]
+    family = model["_component_"].rsplit(".", 1)[1]
+    rope = {"rope_type": "default", "rope_theta": 10000.0 if family == "llama2" else 500000.0}
+    if family in ("llama3_1", "llama3_2"):
+        rope.update(rope_type="llama3", factor=8.0 if family == "llama3_1" else 32.0, low_freq_factor=1.0,
+                    high_freq_factor=4.0, original_max_position_embeddings=8192)
+    return LlamaConfig(
+        vocab_size=model["vocab_size"], hidden_size=model["embed_dim"], intermediate_size=model["intermediate_dim"],
+        num_hidden_layers=model["num_layers"], num_attention_heads=model["num_heads"],
+        num_key_value_heads=model["num_kv_heads"], max_position_embeddings=model["max_seq_len"],
+        rms_norm_eps=float(model["norm_eps"]), tie_word_embeddings=family == "llama3_2", rope_parameters=rope,
+        bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD)
+
+
+def learning_rates(recipe):
+    """Of each step, as torchtune's schedules give it to the optimizer: step n has the multiple of n - 1."""
+    peak, node = float(recipe["optimizer"]["lr"]), recipe.get("lr_scheduler")
+    if not node:
+        return [peak] * plain.STEPS
+    warm, cycles = node["num_warmup_steps"], float(node.get("num_cycles", 0.5))
+    rates = []
+    for done in range(plain.STEPS):
+        if done < warm:
+            rates.append(peak * done / max(1, warm))
+        else:
+            progress = (done - warm) / max(1, plain.STEPS - warm)
+            rates.append(peak * max(0.0, 0.5 * (1.0 + math.cos(math.pi * cycles * 2.0 * progress))))
+    return rates
+
+
+def optimizer_of(recipe, parameters):
+    node = dict(recipe["optimizer"])
+    kind = {"torch.optim.AdamW": torch.optim.AdamW, "torch.optim.SGD": torch.optim.SGD}[node.pop("_component_")]
+    return kind(parameters, **{key: float(value) if isinstance(value, str) else value for key, value in node.items()})
+
+
+def pack(path, length):
+    """Rows of a .jsonl of texts, packed as docs/data.md says: each text is BOS, its bytes, EOS; texts follow one another
+    and are cut at a row's end. Returns (tokens, labels, positions, segments), each a list of rows; a segment is
+    one text's part of one row, and padding is each token its own."""
+    texts = [json.loads(line)["text"] for line in open(path, encoding="utf-8")]
+    stream = []  # (token, label, position, text)
+    for number, text in enumerate(texts):
+        ids = [BOS] + list(text.encode()) + [EOS]
+        for place, token in enumerate(ids):
+            stream.append((token, ids[place + 1] if place + 1 < len(ids) else IGNORE, place, number))
+    while len(stream) % length:
+        stream.append((PAD, IGNORE, 0, -1 - len(stream)))
+    rows = [stream[i:i + length] for i in range(0, len(stream), length)]
+    for row in rows:
+        row[-1] = (row[-1][0], IGNORE, *row[-1][2:])
+    return [[[cell[i] for cell in row] for row in rows] for i in range(4)]
+
+
+def batches_of(case, recipe):
+    """For each step the keyword arguments of the model. transformers shifts the labels itself."""
+    length, size = recipe["tokenizer"]["max_seq_len"], recipe["batch_size"]
+    if case["data"].endswith(".jsonl"):
+        tokens, labels, positions, segments = (torch.tensor(x) for x in pack(case["data"], length))
+        hf_labels = torch.full_like(labels, IGNORE)
+        hf_labels[:, 1:] = labels[:, :-1]  # its label of a place is that of the place before
+        causal = torch.ones(length, length, dtype=torch.bool).tril()
+        mask = causal & (segments[:, :, None] == segments[:, None, :])
+        full = len(tokens) // size
+        pick = lambda x, step: x[(step % full) * size:(step % full + 1) * size]
+        return [dict(input_ids=pick(tokens, s), labels=pick(hf_labels, s), position_ids=pick(positions, s),
+                     attention_mask=torch.where(pick(mask, s), 0.0, torch.finfo(torch.float32).min)[:, None])
+                for s in range(plain.STEPS)]
+    with open(case["data"], "rb") as file:
+        ids = torch.frombuffer(bytearray(file.read()), dtype=torch.uint16).long().view(plain.STEPS, size, length)
+    return [dict(input_ids=ids[s], labels=ids[s]) for s in range(plain.STEPS)]
+
+
+def train(case, recipe, update=True):
+    """Returns (steps, parameters): 20 steps, or the losses of an untouched model if not `update`."""
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[recipe["dtype"]]
+    checkpoint = os.path.join(plain.ROOT, recipe["checkpointer"]["checkpoint_dir"])
+    config = model_config(recipe)
+    config._attn_implementation = "sdpa"
+    model = LlamaForCausalLM(config)
+    missing, unexpected = model.load_state_dict(load_file(os.path.join(checkpoint, "model.safetensors")), strict=False)
+    assert not unexpected and set(missing) <= {"lm_head.weight"}, (missing, unexpected)
+    model.to(dtype).train()
+    optimizer = optimizer_of(recipe, model.parameters())
+    clip, steps = recipe.get("clip_grad_norm"), []
+    for rate, batch in zip(learning_rates(recipe), batches_of(case, recipe)):
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        loss = model(**batch).loss
+        row = {"loss": loss.item(), "lr": rate}
+        if update:
+            loss.backward()
+            row["grad_norm"] = torch.nn.utils.clip_grad_norm_(model.parameters(), math.inf if clip is None else clip).item()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        steps.append(row)
+    return steps, {name: tensor.detach().contiguous() for name, tensor in model.named_parameters()}
+
+
+def write_golden(name, case, folder):
+    recipe = recipe_of(case)
+    steps, parameters = train(case, recipe)
+    still = [row["loss"] for row in train(case, recipe, update=False)[0]]
+    golden = {"case": name, "by": f"PyTorch {torch.__version__.split('+')[0]}, transformers' LlamaForCausalLM",
+              "dtype": recipe["dtype"], "checkpoint": recipe["checkpointer"]["checkpoint_dir"],
+              "steps": steps, "losses_without_updates": still}
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, name + ".json"), "w", encoding="utf-8") as file:
+        json.dump(golden, file, indent=1)
+        file.write("\n")
+    if case.get("parameters"):
+        save_file(parameters, os.path.join(folder, name + ".safetensors"))
+    print(f"{name}: loss {steps[0]['loss']:.4f} to {steps[-1]['loss']:.4f}, gradient norm {steps[0]['grad_norm']:.3f}")
+
+
+def make_inputs():
+    """Checkpoints whose values bf16 holds exactly, so that both types start equal. The norms' weights are near 0.4, where
+    bf16 is fine enough for 20 steps to move them; queries and keys are large enough for attention (and with it the rotary
+    embedding's scaling) to count in the loss."""
+    spread = {"q_proj": 0.4, "k_proj": 0.4, "v_proj": 0.2, "o_proj": 0.2}
+    for name, recipe in (("untied", "untied.yaml"), ("tied", "tied.yaml")):
+        with open(os.path.join(plain.HERE, recipe), encoding="utf-8") as file:
+            config = model_config(yaml.safe_load(file))
+        config.dtype = "bfloat16"
+        model = LlamaForCausalLM(config).to(torch.bfloat16)
+        generator = torch.Generator().manual_seed(7)
+        with torch.no_grad():
+            for key, tensor in sorted(model.named_parameters()):
+                noise = torch.randn(tensor.shape, generator=generator)
+                scale = next((value for part, value in spread.items() if part in key), 0.1)
+                tensor.copy_(0.4 + 0.04 * noise if "norm" in key else scale * noise)
+        model.save_pretrained(os.path.join(plain.HERE, "checkpoints", name))
+        os.remove(os.path.join(plain.HERE, "checkpoints", name, "generation_config.json"))
+    data = os.path.join(plain.HERE, "data")
+    os.makedirs(data, exist_ok=True)
+    with open(os.path.join(plain.ROOT, "LICENSE"), "rb") as file:
+        text = file.read()
+    ids = torch.tensor(list(text[400:400 + plain.STEPS * 2 * 64]), dtype=torch.int64)
+    generator = torch.Generator().manual_seed(11)
+    other = torch.randint(0, 320, ids.shape, generator=generator)
+    ids = torch.where(torch.rand(ids.shape, generator=generator) < 0.05, other, ids)
+    with open(os.path.join(data, "tokens.bin"), "wb") as file:
+        file.write(ids.to(torch.uint16).numpy().tobytes())
+    words, at = text.decode().split(), 0
+    with open(os.path.join(data, "packed.jsonl"), "w", encoding="utf-8") as file:
+        while at < 520:  # texts of 1 to 24 words: some shorter than a row, some longer
+            count = int(torch.randint(1, 25, (1,), generator=generator))
+            file.write(json.dumps({"text": " ".join(words[at:at + count])}) + "\n")
+            at += count
+
+
+def main():
+    torch.set_num_threads(1)
+    if sys.argv[1:2] == ["inputs"]:
+        make_inputs()
+    elif sys.argv[1:2] == ["packed"]:
+        for row in zip(*pack(os.path.join(plain.HERE, "data", "packed.jsonl"), 64)):
+            print(json.dumps(row))
+    elif sys.argv[1:2] == ["run"] and len(sys.argv) > 2:
+        for name, case in plain.cases().items():
+            if case.get("by") != "torchtune" and (len(sys.argv) == 3 or name in sys.argv[3:]):
+                write_golden(name, case, sys.argv[2])
+    else:
+        print(__doc__, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
