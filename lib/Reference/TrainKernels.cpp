@@ -1,0 +1,325 @@
+//===- TrainKernels.cpp - The arithmetic of train ops ------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// One function an op, by the formulas in TrainOps.td. Sums run in the order of the elements, in double.
+//
+//===----------------------------------------------------------------------===//
+
+#include "TrainKernels.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+#include <algorithm>
+#include <cmath>
+
+#pragma STDC FP_CONTRACT OFF
+
+using namespace mlir;
+using namespace ftc::train;
+
+namespace ftc::reference {
+
+llvm::Error errorAt(Operation *op, const llvm::Twine &message) {
+  std::string text;
+  llvm::raw_string_ostream(text) << op->getLoc() << ": " << op->getName() << ": " << message;
+  return llvm::createStringError(text);
+}
+
+static double scalar(const Tensor *tensor) { return tensor->reals.front(); }
+
+/// Fails unless `index` is in [0, bound).
+static llvm::Error checkIndex(Operation *op, StringRef what, int64_t at, int64_t index, int64_t bound) {
+  if (index >= 0 && index < bound)
+    return llvm::Error::success();
+  return errorAt(op, what + "[" + llvm::Twine(at) + "] is " + llvm::Twine(index) + "; it must be from 0 to " +
+                         llvm::Twine(bound - 1));
+}
+
+//===----------------------------------------------------------------------===//
+// Constants and element-wise ops
+//===----------------------------------------------------------------------===//
+
+static llvm::Error constant(ConstantOp op, Operands, Results results) {
+  auto dense = dyn_cast<DenseElementsAttr>(op.getValue());
+  if (!dense)
+    return errorAt(op, "has a value that is not dense");
+  if (results[0].isReal()) {
+    for (auto [index, value] : llvm::enumerate(dense.getValues<APFloat>())) {
+      APFloat wide = value;
+      bool inexact;
+      wide.convert(APFloat::IEEEdouble(), APFloat::rmNearestTiesToEven, &inexact);
+      results[0].reals[index] = wide.convertToDouble();
+    }
+  } else {
+    for (auto [index, value] : llvm::enumerate(dense.getValues<APInt>()))
+      results[0].integers[index] = value.getSExtValue();
+  }
+  return llvm::Error::success();
+}
+
+static llvm::Error add(AddOp, Operands x, Results results) {
+  for (int64_t i = 0; i < results[0].size(); ++i)
+    results[0].set(i, x[0]->reals[i] + x[1]->reals[i]);
+  return llvm::Error::success();
+}
+
+static llvm::Error cast(CastOp, Operands x, Results results) {
+  for (int64_t i = 0; i < results[0].size(); ++i)
+    results[0].set(i, x[0]->reals[i]);
+  return llvm::Error::success();
+}
+
+static llvm::Error scale(ScaleOp, Operands x, Results results) {
+  for (int64_t i = 0; i < results[0].size(); ++i)
+    results[0].set(i, x[0]->reals[i] * scalar(x[1]));
+  return llvm::Error::success();
+}
+
+static double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+
+static llvm::Error swiglu(SwiGLUOp, Operands x, Results results) {
+  for (int64_t i = 0; i < results[0].size(); ++i)
+    results[0].set(i, x[0]->reals[i] * sigmoid(x[0]->reals[i]) * x[1]->reals[i]);
+  return llvm::Error::success();
+}
+
+static llvm::Error swigluGrad(SwiGLUGradOp, Operands x, Results results) {
+  for (int64_t i = 0; i < results[0].size(); ++i) {
+    double gate = x[0]->reals[i], up = x[1]->reals[i], d = x[2]->reals[i], s = sigmoid(gate);
+    results[0].set(i, d * up * s * (1 + gate * (1 - s)));
+    results[1].set(i, d * gate * s);
+  }
+  return llvm::Error::success();
+}
+
+//===----------------------------------------------------------------------===//
+// Products and rows of tables
+//===----------------------------------------------------------------------===//
+
+static llvm::Error matmul(MatmulOp op, Operands x, Results results) {
+  const Tensor &a = *x[0], &b = *x[1];
+  for (int64_t i = 0; i < op.getM(); ++i)
+    for (int64_t j = 0; j < op.getN(); ++j) {
+      double sum = 0;
+      for (int64_t k = 0; k < op.getK(); ++k)
+        sum += (op.getTransposeA() ? a.at(k, i) : a.at(i, k)) * (op.getTransposeB() ? b.at(j, k) : b.at(k, j));
+      results[0].set(i, j, sum);
+    }
+  return llvm::Error::success();
+}
+
+static llvm::Error embedding(EmbeddingOp op, Operands x, Results results) {
+  const Tensor &table = *x[0], &ids = *x[1];
+  for (int64_t row = 0; row < ids.size(); ++row) {
+    if (llvm::Error error = checkIndex(op, "ids", row, ids.integers[row], table.dim(0)))
+      return error;
+    for (int64_t c = 0; c < table.dim(1); ++c)
+      results[0].set(row, c, table.at(ids.integers[row], c));
+  }
+  return llvm::Error::success();
+}
+
+static llvm::Error embeddingGrad(EmbeddingGradOp op, Operands x, Results results) {
+  const Tensor &ids = *x[0], &gradient = *x[1];
+  Tensor &sum = results[0];
+  if (op.getBase())
+    sum.reals = x[2]->reals;
+  for (int64_t row = 0; row < ids.size(); ++row) {
+    int64_t id = ids.integers[row];
+    if (llvm::Error error = checkIndex(op, "ids", row, id, sum.dim(0)))
+      return error;
+    // Each addition is rounded to the table's type, because the table itself is where the sum is kept.
+    for (int64_t c = 0; c < sum.dim(1); ++c)
+      sum.set(id, c, sum.at(id, c) + gradient.at(row, c));
+  }
+  return llvm::Error::success();
+}
+
+static llvm::Error gatherRow(GatherRowOp op, Operands x, Results results) {
+  int64_t index = x[1]->integers.front();
+  if (llvm::Error error = checkIndex(op, "index", 0, index, x[0]->dim(0)))
+    return error;
+  for (int64_t c = 0; c < x[0]->dim(1); ++c)
+    results[0].set(0, c, x[0]->at(index, c));
+  return llvm::Error::success();
+}
+
+//===----------------------------------------------------------------------===//
+// Norm and rotary
+//===----------------------------------------------------------------------===//
+
+/// 1 / sqrt(mean of squares + eps) of one row.
+static double inverseRms(const Tensor &x, int64_t row, double eps) {
+  double squares = 0;
+  for (int64_t c = 0; c < x.dim(1); ++c)
+    squares += x.at(row, c) * x.at(row, c);
+  return 1 / std::sqrt(squares / x.dim(1) + eps);
+}
+
+static llvm::Error rmsNorm(RmsNormOp op, Operands operands, Results results) {
+  const Tensor &x = *operands[0], &weight = *operands[1];
+  for (int64_t row = 0; row < x.dim(0); ++row) {
+    double r = inverseRms(x, row, op.getEps().convertToDouble());
+    for (int64_t c = 0; c < x.dim(1); ++c)
+      results[0].set(row, c, roundTo(x.type.getElementType(), x.at(row, c) * r) * weight.reals[c]);
+  }
+  return llvm::Error::success();
+}
+
+static llvm::Error rmsNormGrad(RmsNormGradOp op, Operands operands, Results results) {
+  const Tensor &x = *operands[0], &weight = *operands[1], &d = *operands[2];
+  int64_t columns = x.dim(1);
+  std::vector<double> weightGradient(columns, 0.0);
+  for (int64_t row = 0; row < x.dim(0); ++row) {
+    double r = inverseRms(x, row, op.getEps().convertToDouble()), mean = 0;
+    for (int64_t c = 0; c < columns; ++c)
+      mean += d.at(row, c) * weight.reals[c] * x.at(row, c) / columns;
+    for (int64_t c = 0; c < columns; ++c) {
+      results[0].set(row, c, r * d.at(row, c) * weight.reals[c] - x.at(row, c) * r * r * r * mean);
+      weightGradient[c] += d.at(row, c) * x.at(row, c) * r;
+    }
+  }
+  for (int64_t c = 0; c < columns; ++c)
+    results[1].set(c, weightGradient[c]);
+  return llvm::Error::success();
+}
+
+static llvm::Error rotary(RotaryOp op, Operands operands, Results results) {
+  const Tensor &x = *operands[0], &positions = *operands[1], &cos = *operands[2], &sin = *operands[3];
+  int64_t headDim = op.getHeadDim(), half = headDim / 2;
+  for (int64_t row = 0; row < x.dim(0); ++row) {
+    int64_t position = positions.integers[row];
+    if (llvm::Error error = checkIndex(op, "positions", row, position, cos.dim(0)))
+      return error;
+    for (int64_t head = 0; head < x.dim(1); head += headDim)
+      for (int64_t i = 0; i < half; ++i) {
+        double c = cos.at(position, i), s = op.getInverse() ? -sin.at(position, i) : sin.at(position, i);
+        double x1 = x.at(row, head + i), x2 = x.at(row, head + half + i);
+        results[0].set(row, head + i, x1 * c - x2 * s);
+        results[0].set(row, head + half + i, x2 * c + x1 * s);
+      }
+  }
+  return llvm::Error::success();
+}
+
+//===----------------------------------------------------------------------===//
+// Loss
+//===----------------------------------------------------------------------===//
+
+static llvm::Error crossEntropy(CrossEntropyOp op, Operands operands, Results results) {
+  const Tensor &logits = *operands[0], &labels = *operands[1];
+  double sum = 0;
+  for (int64_t row = 0; row < logits.dim(0); ++row) {
+    auto begin = logits.reals.begin() + row * logits.dim(1), end = begin + logits.dim(1);
+    double largest = *std::max_element(begin, end), exponentials = 0;
+    for (auto it = begin; it != end; ++it)
+      exponentials += std::exp(*it - largest);
+    double lse = largest + std::log(exponentials);
+    results[2].set(row, lse);
+    int64_t label = labels.integers[row];
+    if (label == int64_t(op.getIgnoreIndex()))
+      continue;
+    if (llvm::Error error = checkIndex(op, "labels", row, label, logits.dim(1)))
+      return error;
+    sum += lse - logits.at(row, label);
+    ++results[1].integers.front();
+  }
+  results[0].set(0, sum * scalar(operands[2]));
+  return llvm::Error::success();
+}
+
+static llvm::Error crossEntropyGrad(CrossEntropyGradOp op, Operands operands, Results results) {
+  const Tensor &logits = *operands[0], &labels = *operands[1], &lse = *operands[2];
+  double factor = scalar(operands[4]) * scalar(operands[3]);
+  for (int64_t row = 0; row < logits.dim(0); ++row) {
+    int64_t label = labels.integers[row];
+    if (label == int64_t(op.getIgnoreIndex()))
+      continue; // results start as zeros
+    if (llvm::Error error = checkIndex(op, "labels", row, label, logits.dim(1)))
+      return error;
+    for (int64_t c = 0; c < logits.dim(1); ++c)
+      results[0].set(row, c, factor * (std::exp(logits.at(row, c) - lse.reals[row]) - (c == label ? 1 : 0)));
+  }
+  return llvm::Error::success();
+}
+
+//===----------------------------------------------------------------------===//
+// Gradient norm and optimizers
+//===----------------------------------------------------------------------===//
+
+static llvm::Error sumSquares(SumSquaresOp, Operands x, Results results) {
+  double sum = 0;
+  for (double value : x[0]->reals)
+    sum += value * value;
+  results[0].set(0, scalar(x[1]) + sum);
+  return llvm::Error::success();
+}
+
+static llvm::Error clipFactor(ClipFactorOp op, Operands x, Results results) {
+  double norm = std::sqrt(scalar(x[0])), limit = op.getMaxNorm().convertToDouble();
+  results[0].set(0, norm);
+  double quotient = limit / (norm + 1e-6);
+  // A norm that is not a number must not look like one that needs no clipping.
+  double factor = std::isnan(quotient) ? quotient : std::min(1.0, quotient);
+  results[1].set(0, std::isinf(limit) ? 1.0 : factor);
+  return llvm::Error::success();
+}
+
+static llvm::Error sgd(SGDOp op, Operands x, Results results) {
+  double decay = op.getOptimizer().getWeightDecay().getValueAsDouble(), lr = scalar(x[2]), factor = scalar(x[3]);
+  for (int64_t i = 0; i < results[0].size(); ++i) {
+    double p = x[0]->reals[i];
+    results[0].set(i, p - lr * (factor * x[1]->reals[i] + decay * p));
+  }
+  return llvm::Error::success();
+}
+
+static llvm::Error adamw(AdamWOp op, Operands x, Results results) {
+  AdamWAttr attr = op.getOptimizer();
+  double decay = attr.getWeightDecay().getValueAsDouble(), eps = attr.getEps().getValueAsDouble();
+  double beta1 = attr.getBeta1().getValueAsDouble(), beta2 = attr.getBeta2().getValueAsDouble();
+  double lr = scalar(x[4]), t = static_cast<double>(x[5]->integers.front()), factor = scalar(x[6]);
+  double correction1 = 1 - std::pow(beta1, t), correction2 = std::sqrt(1 - std::pow(beta2, t));
+  for (int64_t i = 0; i < results[0].size(); ++i) {
+    double p = x[0]->reals[i], g = factor * x[1]->reals[i], m = x[2]->reals[i], v = x[3]->reals[i];
+    m += (1 - beta1) * (g - m);
+    v = beta2 * v + (1 - beta2) * g * g;
+    results[0].set(i, p * (1 - lr * decay) - lr / correction1 * m / (std::sqrt(v) / correction2 + eps));
+    results[1].set(i, m);
+    results[2].set(i, v);
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error evaluate(Operation *op, Operands operands, Results results) {
+  auto call = [&](auto function) { return [=](auto typed) { return function(typed, operands, results); }; };
+  return TypeSwitch<Operation *, llvm::Error>(op)
+      .Case<ConstantOp>(call(constant))
+      .Case<AddOp>(call(add))
+      .Case<CastOp>(call(cast))
+      .Case<ScaleOp>(call(scale))
+      .Case<SwiGLUOp>(call(swiglu))
+      .Case<SwiGLUGradOp>(call(swigluGrad))
+      .Case<MatmulOp>(call(matmul))
+      .Case<EmbeddingOp>(call(embedding))
+      .Case<EmbeddingGradOp>(call(embeddingGrad))
+      .Case<GatherRowOp>(call(gatherRow))
+      .Case<RmsNormOp>(call(rmsNorm))
+      .Case<RmsNormGradOp>(call(rmsNormGrad))
+      .Case<RotaryOp>(call(rotary))
+      .Case<AttentionOp>(call(evaluateAttention))
+      .Case<AttentionGradOp>(call(evaluateAttentionGrad))
+      .Case<CrossEntropyOp>(call(crossEntropy))
+      .Case<CrossEntropyGradOp>(call(crossEntropyGrad))
+      .Case<SumSquaresOp>(call(sumSquares))
+      .Case<ClipFactorOp>(call(clipFactor))
+      .Case<SGDOp>(call(sgd))
+      .Case<AdamWOp>(call(adamw))
+      .Default([](Operation *unknown) { return errorAt(unknown, "cannot be interpreted"); });
+}
+
+} // namespace ftc::reference

@@ -1,0 +1,35 @@
+//===- TrainKernels.h - The arithmetic of train ops ---------------*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_REFERENCE_TRAINKERNELS_H
+#define FTC_LIB_REFERENCE_TRAINKERNELS_H
+
+#include "ftc/Reference/Tensor.h"
+
+#include "dialects/Train/IR/Train.h"
+#include "llvm/Support/Error.h"
+
+namespace ftc::reference {
+
+/// Operands and results of one op, in the op's order.
+using Operands = llvm::ArrayRef<const Tensor *>;
+using Results = llvm::MutableArrayRef<Tensor>;
+
+/// Computes the results of a train op that has only tensors as operands and results (no structure op). `results` are
+/// zeros of the right types. Fails on an index out of range, or on an op that it does not know.
+llvm::Error evaluate(mlir::Operation *op, Operands operands, Results results);
+
+/// train.attention and train.attention_grad; `evaluate` calls these.
+llvm::Error evaluateAttention(train::AttentionOp op, Operands operands, Results results);
+llvm::Error evaluateAttentionGrad(train::AttentionGradOp op, Operands operands, Results results);
+
+/// An error that names the op and its place.
+llvm::Error errorAt(mlir::Operation *op, const llvm::Twine &message);
+
+} // namespace ftc::reference
+
+#endif // FTC_LIB_REFERENCE_TRAINKERNELS_H
