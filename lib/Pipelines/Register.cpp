@@ -9,6 +9,7 @@
 
 #include "dialects/Plan/IR/Plan.h"
 #include "dialects/Train/IR/Train.h"
+#include "dialects/Train/Transforms/Passes.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -22,4 +23,5 @@ void ftc::registerDialects(mlir::DialectRegistry &registry) {
 void ftc::registerPasses() {
   mlir::registerCanonicalizer();
   mlir::registerCSE();
+  train::registerFtcTrainPasses();
 }

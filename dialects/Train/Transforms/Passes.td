@@ -1,4 +1,4 @@
-//===- Passes.td - Passes over the train dialect ------------------*- tablegen -*-===//
+//===- Passes.td - Passes over the train dialect --------------*- tablegen -*-===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -10,4 +10,91 @@
 
 include "mlir/Pass/PassBase.td"
 
-#endif
+def DifferentiatePass : Pass<"train-differentiate", "::mlir::ModuleOp"> {
+  let summary = "builds the backward graph of each train.loss";
+  let description = [{
+    Replaces each `train.loss` by the gradients of all trainable variables, in reverse order of the forward ops, and a
+    `train.update` for each. Ops state their own vector-Jacobian products (`DifferentiableOpInterface`). Only what leads
+    from a trainable variable to the loss is differentiated: frozen variables get no gradient, and no value is kept that
+    only they would need. A value used more than once gets the sum of its uses' gradients, last use first.
+
+    Before:
+
+    ```mlir
+    %w = train.read @w : tensor<128x64xf32>
+    %y = train.matmul %x, %w transpose_b : tensor<16x64xf32>, tensor<128x64xf32> -> tensor<16x128xf32>
+    %loss, %n, %lse = train.cross_entropy %y, %labels, %inv ignore -100 : ...
+    train.loss %loss : tensor<f32>
+    ```
+
+    After:
+
+    ```mlir
+    %w = train.read @w : tensor<128x64xf32>
+    %y = train.matmul %x, %w transpose_b : tensor<16x64xf32>, tensor<128x64xf32> -> tensor<16x128xf32>
+    %loss, %n, %lse = train.cross_entropy %y, %labels, %inv ignore -100 : ...
+    %one = train.constant dense<1.0> : tensor<f32>
+    %dy = train.cross_entropy_grad %y, %labels, %lse, %inv, %one ignore -100 : ...
+    %dw = train.matmul %dy, %x transpose_a : tensor<16x128xf32>, tensor<16x64xf32> -> tensor<128x64xf32>
+    train.update @w, %dw : tensor<128x64xf32>
+    ```
+  }];
+  let dependentDialects = ["::ftc::train::TrainDialect"];
+}
+
+def ClipGradientsPass : Pass<"train-clip-gradients", "::mlir::ModuleOp"> {
+  let summary = "scales all updates by the clipping factor of the global norm";
+  let description = [{
+    In each entry with `train.update`s: chains `train.sum_squares` over all gradients, computes the norm and the factor,
+    gives the factor to every update, and returns the norm as output `grad_norm`. All gradients are alive at once then.
+    The bound is the module's `train.clip_grad_norm` (infinite: the norm is computed and nothing is scaled); without
+    that attribute the pass does nothing.
+
+    Before:
+
+    ```mlir
+    train.update @w, %dw : tensor<128x64xf32>
+    train.return %loss : tensor<f32>
+    ```
+
+    After:
+
+    ```mlir
+    %zero = train.constant dense<0.0> : tensor<f32>
+    %s = train.sum_squares %dw onto %zero : tensor<128x64xf32>, tensor<f32> -> tensor<f32>
+    %norm, %factor = train.clip_factor %s max_norm 1.0 : tensor<f32> -> tensor<f32>, tensor<f32>
+    train.update @w, %dw scale %factor : tensor<128x64xf32>, tensor<f32>
+    train.return %loss, %norm : tensor<f32>, tensor<f32>
+    ```
+  }];
+  let dependentDialects = ["::ftc::train::TrainDialect"];
+}
+
+def LowerOptimizerPass : Pass<"train-lower-optimizer", "::mlir::ModuleOp"> {
+  let summary = "replaces updates by the optimizer's op, declaring its states";
+  let description = [{
+    Reads the module's `train.optimizer` (`#train.sgd` or `#train.adamw`). States are variables called
+    `<parameter>.exp_avg` and `<parameter>.exp_avg_sq`, of the parameter's type as in PyTorch, zero at the start. The
+    entry's `learning_rate` and `step` inputs feed the op.
+
+    Before:
+
+    ```mlir
+    train.update @w, %dw : tensor<128x64xf32>
+    ```
+
+    After:
+
+    ```mlir
+    %m = train.read @w.exp_avg : tensor<128x64xf32>
+    %v = train.read @w.exp_avg_sq : tensor<128x64xf32>
+    %p, %m1, %v1 = train.adamw %w, %dw, %m, %v, %lr, %step, %one with <...> : ...
+    train.write @w, %p : tensor<128x64xf32>
+    train.write @w.exp_avg, %m1 : tensor<128x64xf32>
+    train.write @w.exp_avg_sq, %v1 : tensor<128x64xf32>
+    ```
+  }];
+  let dependentDialects = ["::ftc::train::TrainDialect"];
+}
+
+#endif // FTC_TRAIN_TRANSFORMS_PASSES_TD

@@ -1,0 +1,121 @@
+//===- Import.cpp - Recipe to the train dialect ------------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The entries of a step around a family's forward graph. What differs between families is in one builder each (Llama.cpp).
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Import/Import.h"
+
+#include "lib/Import/Llama.h"
+
+using namespace mlir;
+using namespace ftc;
+
+namespace {
+
+/// An entry under construction: inputs by name, then the body.
+struct EntryBuilder {
+  train::EntryOp entry;
+  OpBuilder builder;
+
+  EntryBuilder(ModuleOp module, StringRef name, train::EntryKind kind, int64_t batch, int64_t sequence,
+               ArrayRef<StringRef> inputs, ArrayRef<StringRef> outputs)
+      : builder(OpBuilder::atBlockEnd(module.getBody())) {
+    Location loc = NameLoc::get(builder.getStringAttr(name));
+    entry = train::EntryOp::create(builder, loc, builder.getStringAttr(name),
+                                   train::EntryKindAttr::get(builder.getContext(), kind),
+                                   builder.getI64IntegerAttr(batch), builder.getI64IntegerAttr(sequence),
+                                   builder.getStrArrayAttr(inputs), builder.getStrArrayAttr(outputs));
+    Block &body = entry.getBody().emplaceBlock();
+    auto ids = RankedTensorType::get({batch * sequence}, builder.getI32Type());
+    for (StringRef input : inputs) {
+      Type type = ids;
+      if (input == "learning_rate" || input == "inv_tokens")
+        type = RankedTensorType::get({}, builder.getF32Type());
+      else if (input == "step" || input == "position" || input == "row")
+        type = RankedTensorType::get({}, builder.getI64Type());
+      body.addArgument(type, NameLoc::get(builder.getStringAttr(input)));
+    }
+    builder.setInsertionPointToStart(&body);
+  }
+
+  Value input(StringRef name) { return entry.getInput(name); }
+  LlamaInputs modelInputs() { return {input("tokens"), input("positions"), input("segment_starts")}; }
+  void finish(ValueRange outputs) { train::ReturnOp::create(builder, entry.getLoc(), outputs); }
+};
+
+/// Cross-entropy of every row, times `invTokens`: (loss, valid tokens).
+std::pair<Value, Value> buildLoss(OpBuilder &builder, const Recipe &recipe, Value logits, Value labels,
+                                  Value invTokens) {
+  auto f32 = builder.getF32Type();
+  int64_t rows = cast<RankedTensorType>(logits.getType()).getDimSize(0);
+  auto loss = train::CrossEntropyOp::create(
+      builder, NameLoc::get(builder.getStringAttr("loss")),
+      TypeRange{RankedTensorType::get({}, f32), RankedTensorType::get({}, builder.getI32Type()),
+                RankedTensorType::get({rows}, f32)},
+      logits, labels, invTokens, builder.getI64IntegerAttr(recipe.ignoreIndex));
+  return {loss.getLoss(), loss.getCount()};
+}
+
+Attribute optimizerAttr(OpBuilder &builder, const OptimizerConfig &optimizer) {
+  auto f64 = [&](double value) { return builder.getF64FloatAttr(value); };
+  if (optimizer.kind == OptimizerConfig::Kind::SGD)
+    return train::SGDAttr::get(builder.getContext(), f64(optimizer.weightDecay));
+  return train::AdamWAttr::get(builder.getContext(), f64(optimizer.weightDecay), f64(optimizer.beta1),
+                               f64(optimizer.beta2), f64(optimizer.eps));
+}
+
+} // namespace
+
+OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &recipe, const ImportOptions &options) {
+  context.loadDialect<train::TrainDialect>();
+  Location loc = UnknownLoc::get(&context);
+  OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
+  OpBuilder builder(&context);
+  (*module)->setAttr("train.optimizer", optimizerAttr(builder, recipe.optimizer));
+  if (recipe.clipGradNorm)
+    (*module)->setAttr("train.clip_grad_norm", builder.getF64FloatAttr(*recipe.clipGradNorm));
+
+  LlamaBuilder model(*module, recipe);
+  model.declareVariables();
+  int64_t batch = recipe.batchSize, sequence = recipe.seqLen;
+  {
+    EntryBuilder step(*module, "step", train::EntryKind::Step, batch, sequence,
+                      {"tokens", "labels", "positions", "segment_starts", "learning_rate", "inv_tokens", "step"},
+                      {"loss"});
+    Value hidden = model.buildHidden(step.builder, step.modelInputs(), batch);
+    Value logits = model.buildHead(step.builder, hidden);
+    Value loss = buildLoss(step.builder, recipe, logits, step.input("labels"), step.input("inv_tokens")).first;
+    train::LossOp::create(step.builder, loss.getLoc(), loss);
+    step.finish(loss);
+  }
+  if (options.evaluate) {
+    EntryBuilder evaluate(*module, "evaluate", train::EntryKind::Evaluate, batch, sequence,
+                          {"tokens", "labels", "positions", "segment_starts"}, {"loss_sum", "valid_tokens"});
+    Value hidden = model.buildHidden(evaluate.builder, evaluate.modelInputs(), batch);
+    Value logits = model.buildHead(evaluate.builder, hidden);
+    auto scalar = RankedTensorType::get({}, builder.getF32Type());
+    Value one = train::ConstantOp::create(evaluate.builder, logits.getLoc(), DenseElementsAttr::get(scalar, 1.0f));
+    auto [loss, count] = buildLoss(evaluate.builder, recipe, logits, evaluate.input("labels"), one);
+    evaluate.finish({loss, count});
+  }
+  if (options.logits) {
+    // One row of the batch; the head multiplies only the row that is asked for.
+    EntryBuilder logits(*module, "logits", train::EntryKind::Logits, 1, sequence,
+                        {"tokens", "positions", "segment_starts", "position"}, {"logits"});
+    Value hidden = model.buildHidden(logits.builder, logits.modelInputs(), 1);
+    auto row = RankedTensorType::get({1, recipe.model.embedDim}, model.getElementType());
+    Value last = train::GatherRowOp::create(logits.builder, hidden.getLoc(), row, hidden, logits.input("position"));
+    Value result = model.buildHead(logits.builder, last);
+    auto f32 = RankedTensorType::get({1, recipe.model.vocabSize}, builder.getF32Type());
+    if (result.getType() != f32)
+      result = train::CastOp::create(logits.builder, result.getLoc(), f32, result);
+    logits.finish(result);
+  }
+  return module;
+}

@@ -1,0 +1,142 @@
+//===- Llama.cpp - Forward graphs of the Llama family ------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "lib/Import/Llama.h"
+
+#include <cmath>
+
+using namespace mlir;
+using namespace ftc;
+
+namespace {
+const char cosName[] = "rotary.cos";
+const char sinName[] = "rotary.sin";
+
+std::string layerName(int64_t layer, StringRef rest) { return "model.layers." + std::to_string(layer) + "." + rest.str(); }
+} // namespace
+
+LlamaBuilder::LlamaBuilder(ModuleOp module, const Recipe &recipe)
+    : module(module), recipe(recipe), model(recipe.model), location(module.getLoc()) {
+  MLIRContext *context = module.getContext();
+  elementType = recipe.dtype == DType::BF16 ? Type(BFloat16Type::get(context)) : Type(Float32Type::get(context));
+}
+
+Location LlamaBuilder::at(const Twine &where) {
+  return NameLoc::get(StringAttr::get(module.getContext(), where));
+}
+
+void LlamaBuilder::declare(OpBuilder &builder, StringRef name, ArrayRef<int64_t> shape, Attribute init) {
+  auto type = RankedTensorType::get(shape, elementType);
+  types[name] = type;
+  train::VariableOp::create(builder, location, builder.getStringAttr(name), TypeAttr::get(type),
+                            train::VariableRoleAttr::get(builder.getContext(), train::VariableRole::Parameter), init,
+                            builder.getUnitAttr());
+}
+
+void LlamaBuilder::declareVariables() {
+  OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+  MLIRContext *context = module.getContext();
+  auto f64 = [&](double value) { return builder.getF64FloatAttr(value); };
+  // GPT-2's and Llama's usual initialization; torchtune leaves PyTorch's defaults, which a checkpoint replaces anyway.
+  auto normal = train::NormalInitAttr::get(context, f64(0.02));
+  auto ones = train::OnesInitAttr::get(context);
+
+  int64_t d = model.embedDim, q = model.numHeads * model.headDim, kv = model.numKvHeads * model.headDim;
+  declare(builder, "model.embed_tokens.weight", {model.vocabSize, d}, normal);
+  for (int64_t i = 0; i < model.numLayers; ++i) {
+    declare(builder, layerName(i, "input_layernorm.weight"), {d}, ones);
+    declare(builder, layerName(i, "self_attn.q_proj.weight"), {q, d}, normal);
+    declare(builder, layerName(i, "self_attn.k_proj.weight"), {kv, d}, normal);
+    declare(builder, layerName(i, "self_attn.v_proj.weight"), {kv, d}, normal);
+    declare(builder, layerName(i, "self_attn.o_proj.weight"), {d, q}, normal);
+    declare(builder, layerName(i, "post_attention_layernorm.weight"), {d}, ones);
+    declare(builder, layerName(i, "mlp.gate_proj.weight"), {model.intermediateDim, d}, normal);
+    declare(builder, layerName(i, "mlp.up_proj.weight"), {model.intermediateDim, d}, normal);
+    declare(builder, layerName(i, "mlp.down_proj.weight"), {d, model.intermediateDim}, normal);
+  }
+  declare(builder, "model.norm.weight", {d}, ones);
+  if (!model.tiedEmbeddings)
+    declare(builder, "lm_head.weight", {model.vocabSize, d}, normal);
+
+  // Tables stay fp32 whatever the dtype is.
+  auto table = RankedTensorType::get({recipe.seqLen, model.headDim / 2}, builder.getF32Type());
+  for (bool sine : {false, true}) {
+    const char *name = sine ? sinName : cosName;
+    types[name] = table;
+    auto init = train::RotaryInitAttr::get(context, sine, model.headDim, f64(model.ropeBase),
+                                           f64(model.ropeScaling.factor), f64(model.ropeScaling.lowFactor),
+                                           f64(model.ropeScaling.highFactor), model.ropeScaling.oldContext);
+    train::VariableOp::create(builder, location, builder.getStringAttr(name), TypeAttr::get(table),
+                              train::VariableRoleAttr::get(context, train::VariableRole::Constant), init, UnitAttr());
+  }
+}
+
+Value LlamaBuilder::read(OpBuilder &builder, StringRef name) {
+  return train::ReadOp::create(builder, at(name), types[name], name);
+}
+
+Value LlamaBuilder::linear(OpBuilder &builder, Value input, StringRef weight) {
+  Value w = read(builder, weight);
+  int64_t rows = cast<RankedTensorType>(input.getType()).getDimSize(0);
+  auto type = RankedTensorType::get({rows, cast<RankedTensorType>(w.getType()).getDimSize(0)}, elementType);
+  return train::MatmulOp::create(builder, at(weight), type, input, w, /*transpose_a=*/false, /*transpose_b=*/true);
+}
+
+Value LlamaBuilder::norm(OpBuilder &builder, Value input, StringRef weight) {
+  Value w = read(builder, weight);
+  return train::RmsNormOp::create(builder, at(weight), input.getType(), input, w,
+                                  builder.getF64FloatAttr(model.normEps));
+}
+
+Value LlamaBuilder::attentionBlock(OpBuilder &builder, Value input, int64_t layer, const LlamaInputs &inputs,
+                                   int64_t batch) {
+  auto name = [&](StringRef rest) { return layerName(layer, rest); };
+  Value h = norm(builder, input, name("input_layernorm.weight"));
+  Value cos = read(builder, cosName), sin = read(builder, sinName);
+  auto rotate = [&](Value x, const char *what) -> Value {
+    return train::RotaryOp::create(builder, at(name(what)), x.getType(), x, inputs.positions, cos, sin,
+                                   builder.getI64IntegerAttr(model.headDim), UnitAttr());
+  };
+  Value q = rotate(linear(builder, h, name("self_attn.q_proj.weight")), "self_attn.q_rotary");
+  Value k = rotate(linear(builder, h, name("self_attn.k_proj.weight")), "self_attn.k_rotary");
+  Value v = linear(builder, h, name("self_attn.v_proj.weight"));
+  int64_t rows = cast<RankedTensorType>(input.getType()).getDimSize(0);
+  auto attention = train::AttentionOp::create(
+      builder, at(name("self_attn.attention")),
+      TypeRange{q.getType(), RankedTensorType::get({rows, model.numHeads}, builder.getF32Type())}, q, k, v,
+      inputs.segmentStarts, builder.getI64IntegerAttr(batch), builder.getI64IntegerAttr(model.numHeads),
+      builder.getI64IntegerAttr(model.numKvHeads),
+      builder.getF64FloatAttr(1.0 / std::sqrt(static_cast<double>(model.headDim))));
+  Value o = linear(builder, attention.getResult(), name("self_attn.o_proj.weight"));
+  return train::AddOp::create(builder, at(name("self_attn.residual")), input, o);
+}
+
+Value LlamaBuilder::feedForwardBlock(OpBuilder &builder, Value input, int64_t layer) {
+  auto name = [&](StringRef rest) { return layerName(layer, rest); };
+  Value h = norm(builder, input, name("post_attention_layernorm.weight"));
+  Value gate = linear(builder, h, name("mlp.gate_proj.weight"));
+  Value up = linear(builder, h, name("mlp.up_proj.weight"));
+  Value product = train::SwiGLUOp::create(builder, at(name("mlp.swiglu")), gate, up);
+  Value down = linear(builder, product, name("mlp.down_proj.weight"));
+  return train::AddOp::create(builder, at(name("mlp.residual")), input, down);
+}
+
+Value LlamaBuilder::buildHidden(OpBuilder &builder, const LlamaInputs &inputs, int64_t batch) {
+  Value table = read(builder, "model.embed_tokens.weight");
+  int64_t rows = cast<RankedTensorType>(inputs.tokens.getType()).getDimSize(0);
+  Value x = train::EmbeddingOp::create(builder, at("model.embed_tokens"),
+                                       RankedTensorType::get({rows, model.embedDim}, elementType), table, inputs.tokens);
+  for (int64_t layer = 0; layer < model.numLayers; ++layer) {
+    x = attentionBlock(builder, x, layer, inputs, batch);
+    x = feedForwardBlock(builder, x, layer);
+  }
+  return norm(builder, x, "model.norm.weight");
+}
+
+Value LlamaBuilder::buildHead(OpBuilder &builder, Value hidden) {
+  return linear(builder, hidden, model.tiedEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight");
+}

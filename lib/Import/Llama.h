@@ -1,0 +1,61 @@
+//===- Llama.h - Forward graphs of the Llama family ---------------*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_IMPORT_LLAMA_H
+#define FTC_LIB_IMPORT_LLAMA_H
+
+#include "dialects/Train/IR/Train.h"
+#include "ftc/Config/Recipe.h"
+
+#include "llvm/ADT/StringMap.h"
+
+namespace ftc {
+
+/// Inputs of a forward graph that the layers read. All are [batch * sequence] of i32.
+struct LlamaInputs {
+  mlir::Value tokens, positions, segmentStarts;
+};
+
+/// Builds Llama models (Touvron et al. 2023; grouped-query attention, rotary embedding, SwiGLU, RMSNorm before each
+/// block), with the names and the half-split rotary layout of Hugging Face checkpoints.
+class LlamaBuilder {
+public:
+  LlamaBuilder(mlir::ModuleOp module, const Recipe &recipe);
+
+  /// Declares every parameter and the rotary tables, in the order of a checkpoint.
+  void declareVariables();
+
+  /// Hidden states after the final norm, [batch * sequence, embed_dim].
+  mlir::Value buildHidden(mlir::OpBuilder &builder, const LlamaInputs &inputs, int64_t batch);
+
+  /// Logits of rows of hidden states, [rows, vocab_size].
+  mlir::Value buildHead(mlir::OpBuilder &builder, mlir::Value hidden);
+
+  mlir::Type getElementType() const { return elementType; }
+
+private:
+  void declare(mlir::OpBuilder &builder, llvm::StringRef name, llvm::ArrayRef<int64_t> shape, mlir::Attribute init);
+  mlir::Value read(mlir::OpBuilder &builder, llvm::StringRef name);
+  mlir::Value linear(mlir::OpBuilder &builder, mlir::Value input, llvm::StringRef weight);
+  mlir::Value norm(mlir::OpBuilder &builder, mlir::Value input, llvm::StringRef weight);
+  mlir::Value attentionBlock(mlir::OpBuilder &builder, mlir::Value input, int64_t layer, const LlamaInputs &inputs,
+                             int64_t batch);
+  mlir::Value feedForwardBlock(mlir::OpBuilder &builder, mlir::Value input, int64_t layer);
+  /// A location that says where in the model an op comes from, e.g. "layers.3.attention".
+  mlir::Location at(const llvm::Twine &where);
+
+  mlir::ModuleOp module;
+  const Recipe &recipe;
+  const ModelConfig &model;
+  mlir::Type elementType;
+  mlir::Location location;
+  llvm::StringMap<mlir::RankedTensorType> types;
+};
+
+} // namespace ftc
+
+#endif // FTC_LIB_IMPORT_LLAMA_H
