@@ -19,7 +19,7 @@ using ftc::ExitCode;
 using ftc::RunError;
 
 struct ftrt_host {
-  explicit ftrt_host(const char *path, uint32_t threads) : session(path, {.threads = threads}) {}
+  explicit ftrt_host(const char *path, uint32_t threads) : session(std::make_unique<ftc::LoadedStep>(path), {.threads = threads}) {}
   ftc::Session session;
 };
 

@@ -63,15 +63,15 @@ unsigned chooseThreads(const manifest::Manifest &manifest, unsigned asked) {
   return asked ? asked : std::min(manifest.threads(), availableProcessors());
 }
 
-Session::Session(const std::string &path, const SessionOptions &options) : loaded(path) {
-  loaded.requireCpuFeatures();
+Session::Session(std::unique_ptr<LoadedStep> step, const SessionOptions &options) : loaded(std::move(step)) {
+  loaded->requireCpuFeatures();
   unsigned count = chooseThreads(manifest(), options.threads);
-  uint64_t planned = loaded.plannedBytes(), available = availableMemory();
+  uint64_t planned = loaded->plannedBytes(), available = availableMemory();
   if (planned > available)
     throw RunError(ExitCode::NoMemory,
                    fmt::format("{}: the plan takes {} ({} bytes), and this machine has {} left: {} too little; close other "
                                "programs, or recompile with a smaller batch_size or tokenizer.max_seq_len",
-                               path, formatBytes(planned), planned, formatBytes(available),
+                               loaded->path(), formatBytes(planned), planned, formatBytes(available),
                                formatBytes(planned - available)));
   try {
     threads = std::make_unique<ThreadPool>(count);
@@ -103,10 +103,12 @@ const Tensor *Session::findOutput(int index, std::string_view name) const {
 
 std::byte *Session::data(const Tensor &tensor) const { return slabs.slabs()[tensor.slab()].base + tensor.offset(); }
 
-void Session::initialize(uint64_t seed) {
+void Session::initialize(uint64_t seed, bool parameters) {
   // Blocks of a fixed size: which thread fills a block changes nothing, since every element is a function of its index.
   constexpr uint64_t block = 1024;
   for (const Tensor *tensor : *manifest().tensors()) {
+    if (!parameters && tensor->role() == ftc::manifest::Role::Parameter)
+      continue;
     std::byte *base = data(*tensor);
     if (tensor->data() && tensor->data()->size() == tensor->bytes() && tensor->init() == InitKind::None) {
       std::memcpy(base, tensor->data()->data(), tensor->bytes());
@@ -120,7 +122,7 @@ void Session::initialize(uint64_t seed) {
     }
     if (!holdsFloats(tensor->type()))
       throw RunError(ExitCode::BadStep, fmt::format("{}: tensor '{}' of type {} cannot be initialized with numbers",
-                                                    loaded.path(), tensor->name()->str(), elementName(tensor->type())));
+                                                    loaded->path(), tensor->name()->str(), elementName(tensor->type())));
     CounterRandom random(seed, tensor->name()->string_view());
     threads->forEach(blocks, [&](uint64_t index, unsigned) {
       std::array<float, block> values;
@@ -135,7 +137,7 @@ void Session::initialize(uint64_t seed) {
 }
 
 void Session::run(int index, const ftrt_scalars &scalars) {
-  int32_t code = loaded.entry(static_cast<size_t>(index))(threads->services(), bases.data(), &scalars);
+  int32_t code = loaded->entry(static_cast<size_t>(index))(threads->services(), bases.data(), &scalars);
   if (code == FTRT_OK)
     return;
   const char *meaning = code == FTRT_BAD_ABI       ? "it does not know this runtime's ABI"
@@ -143,7 +145,7 @@ void Session::run(int index, const ftrt_scalars &scalars) {
                                                    : "an unknown code";
   auto kind = manifest().entries()->Get(static_cast<flatbuffers::uoffset_t>(index))->kind();
   throw RunError(ExitCode::StepFailed,
-                 fmt::format("{}: entry '{}' returned {} ({}); recompile the step with this version's ftc", loaded.path(),
+                 fmt::format("{}: entry '{}' returned {} ({}); recompile the step with this version's ftc", loaded->path(),
                              entryName(kind), code, meaning));
 }
 

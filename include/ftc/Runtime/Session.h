@@ -13,8 +13,7 @@
 #include "ftc/Runtime/Memory.h"
 
 #include <memory>
-#include <optional>
-#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -29,17 +28,18 @@ struct SessionOptions {
 /// trains or embeds goes through here. One thread at a time may use it.
 class Session {
 public:
-  /// Throws RunError as LoadedStep does, and CpuFeature, TooManyThreads, NoMemory.
-  Session(const std::string &path, const SessionOptions &options);
+  /// Throws RunError(CpuFeature, TooManyThreads, NoMemory).
+  Session(std::unique_ptr<LoadedStep> step, const SessionOptions &options);
 
-  const LoadedStep &step() const { return loaded; }
-  const manifest::Manifest &manifest() const { return loaded.manifest(); }
+  const LoadedStep &step() const { return *loaded; }
+  const manifest::Manifest &manifest() const { return loaded->manifest(); }
   const Memory &memory() const { return slabs; }
   ThreadPool &pool() { return *threads; }
 
   /// Fills parameters, states and constants as the manifest's `init` says; random ones are a function of (seed, name,
-  /// element) only. Tensors without init and without data become zeros.
-  void initialize(uint64_t seed);
+  /// element) only. Tensors without init and without data become zeros. Without `parameters` these are left alone, for
+  /// a checkpoint to fill.
+  void initialize(uint64_t seed, bool parameters = true);
 
   /// A parameter, state or constant by name; null when there is none.
   const manifest::Tensor *findTensor(std::string_view name) const;
@@ -53,7 +53,7 @@ public:
   void run(int index, const ftrt_scalars &scalars);
 
 private:
-  LoadedStep loaded;
+  std::unique_ptr<LoadedStep> loaded;
   Memory slabs;
   std::unique_ptr<ThreadPool> threads;
   std::vector<void *> bases;
