@@ -19,7 +19,8 @@ using ftc::ExitCode;
 using ftc::RunError;
 
 struct ftrt_host {
-  explicit ftrt_host(const char *path, uint32_t threads) : session(std::make_unique<ftc::LoadedStep>(path), {.threads = threads}) {}
+  explicit ftrt_host(const char *path, uint32_t threads)
+      : session(std::make_unique<ftc::LoadedStep>(path), {.threads = threads}) {}
   ftc::Session session;
 };
 
@@ -87,9 +88,7 @@ uint64_t ftrt_host_planned_bytes(const ftrt_host *host) { return host->session.s
 
 uint64_t ftrt_host_taken_bytes(const ftrt_host *host) { return host->session.memory().bytesTaken(); }
 
-uint32_t ftrt_host_threads(const ftrt_host *host) {
-  return const_cast<ftrt_host *>(host)->session.pool().threads();
-}
+uint32_t ftrt_host_threads(const ftrt_host *host) { return const_cast<ftrt_host *>(host)->session.pool().threads(); }
 
 int ftrt_host_entry(const ftrt_host *host, int kind) {
   return host->session.step().findEntry(static_cast<ftc::manifest::EntryKind>(kind));

@@ -165,12 +165,14 @@ LoadedStep::LoadedStep(const std::string &path) : file(path) {
   step = static_cast<const ftrt_step *>(dlsym(library, FTRT_STEP_SYMBOL));
   if (!step)
     refuse(ExitCode::BadStep,
-           fmt::format("not a step of this ABI: it exports no '{}'; recompile it with this version's ftc", FTRT_STEP_SYMBOL));
+           fmt::format("not a step of this ABI: it exports no '{}'; recompile it with this version's ftc",
+                       FTRT_STEP_SYMBOL));
   if (step->abi_version != FTRT_ABI_VERSION || step->size != sizeof(ftrt_step))
-    refuse(ExitCode::BadAbi,
-           fmt::format("a step of ABI version {} (table of {} bytes); this ftrun runs version {} ({} bytes): recompile it "
-                       "with this version's ftc",
-                       step->abi_version, step->size, FTRT_ABI_VERSION, sizeof(ftrt_step)));
+    refuse(
+        ExitCode::BadAbi,
+        fmt::format("a step of ABI version {} (table of {} bytes); this ftrun runs version {} ({} bytes): recompile it "
+                    "with this version's ftc",
+                    step->abi_version, step->size, FTRT_ABI_VERSION, sizeof(ftrt_step)));
   if (!step->manifest || reinterpret_cast<uintptr_t>(step->manifest) % 8 != 0)
     refuse(ExitCode::BadStep, "its manifest is missing or misaligned; recompile it");
   flatbuffers::Verifier verifier(step->manifest, step->manifest_size, 64, 100'000'000);
@@ -183,7 +185,8 @@ LoadedStep::LoadedStep(const std::string &path) : file(path) {
   if (std::string wrong = checkManifest(*info, *step); !wrong.empty())
     refuse(ExitCode::BadStep, fmt::format("its manifest is damaged: {}; recompile it", wrong));
   if (info->target() && info->target()->str() != "cpu")
-    refuse(ExitCode::Unsupported, fmt::format("compiled for target '{}'; this runtime has 'cpu'", info->target()->str()));
+    refuse(ExitCode::Unsupported,
+           fmt::format("compiled for target '{}'; this runtime has 'cpu'", info->target()->str()));
   for (const auto *slab : *info->slabs())
     if (slab->place() != manifest::Place::Near && slab->bytes() > 0)
       refuse(ExitCode::Unsupported, fmt::format("slab '{}' lies in the far tier, which this runtime does not have; "
@@ -218,10 +221,11 @@ void LoadedStep::requireCpuFeatures() const {
       needed.push_back(feature->str());
   std::vector<std::string> missing = missingCpuFeatures(needed);
   if (!missing.empty())
-    throw RunError(ExitCode::CpuFeature,
-                   fmt::format("{}: compiled for '{}', and this CPU ({}) lacks {}; recompile with --mcpu=native here, or "
-                               "with --mcpu=x86-64-v3",
-                               file, info->cpu() ? info->cpu()->str() : "?", cpuBrand(), fmt::join(missing, ", ")));
+    throw RunError(
+        ExitCode::CpuFeature,
+        fmt::format("{}: compiled for '{}', and this CPU ({}) lacks {}; recompile with --mcpu=native here, or "
+                    "with --mcpu=x86-64-v3",
+                    file, info->cpu() ? info->cpu()->str() : "?", cpuBrand(), fmt::join(missing, ", ")));
 }
 
 } // namespace ftc

@@ -75,10 +75,11 @@ const Slab &Memory::take(const std::string &name, uint64_t bytes, uint64_t align
   alignment = std::max<uint64_t>(alignment, 1);
   const uint64_t page = pageSize();
   auto refuse = [&](const char *why) {
-    throw RunError(ExitCode::NoMemory,
-                   fmt::format("slab '{}': cannot take {} bytes ({}); close other programs, or recompile with a smaller "
-                               "batch_size or tokenizer.max_seq_len",
-                               name, bytes, why));
+    throw RunError(
+        ExitCode::NoMemory,
+        fmt::format("slab '{}': cannot take {} bytes ({}); close other programs, or recompile with a smaller "
+                    "batch_size or tokenizer.max_seq_len",
+                    name, bytes, why));
   };
   // Room for the slab, for its alignment, and for a guard page at each end.
   uint64_t slack = std::max(alignment, page) + 3 * page;
@@ -94,7 +95,8 @@ const Slab &Memory::take(const std::string &name, uint64_t bytes, uint64_t align
   slab.mapping = static_cast<std::byte *>(mapped);
   slab.mappingBytes = room;
   slab.bytes = bytes;
-  // The slab ends at the last guard page (or less than one alignment before it), so that the first byte behind it traps.
+  // The slab ends at the last guard page (or less than one alignment before it), so that the first byte behind it
+  // traps.
   uintptr_t end = reinterpret_cast<uintptr_t>(mapped) + room - page;
   uintptr_t base = (end - bytes) / alignment * alignment;
   slab.base = reinterpret_cast<std::byte *>(base);

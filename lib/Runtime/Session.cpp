@@ -56,10 +56,11 @@ const Tensor *findIn(const flatbuffers::Vector<flatbuffers::Offset<Tensor>> *lis
 
 unsigned chooseThreads(const manifest::Manifest &manifest, unsigned asked) {
   if (asked > manifest.threads())
-    throw RunError(ExitCode::TooManyThreads,
-                   fmt::format("{} threads asked for, but scratch memory was planned for {}; use --threads {} or fewer, "
-                               "or recompile with 'ftc compile --threads {}'",
-                               asked, manifest.threads(), manifest.threads(), asked));
+    throw RunError(
+        ExitCode::TooManyThreads,
+        fmt::format("{} threads asked for, but scratch memory was planned for {}; use --threads {} or fewer, "
+                    "or recompile with 'ftc compile --threads {}'",
+                    asked, manifest.threads(), manifest.threads(), asked));
   return asked ? asked : std::min(manifest.threads(), availableProcessors());
 }
 
@@ -68,11 +69,12 @@ Session::Session(std::unique_ptr<LoadedStep> step, const SessionOptions &options
   unsigned count = chooseThreads(manifest(), options.threads);
   uint64_t planned = loaded->plannedBytes(), available = availableMemory();
   if (planned > available)
-    throw RunError(ExitCode::NoMemory,
-                   fmt::format("{}: the plan takes {} ({} bytes), and this machine has {} left: {} too little; close other "
-                               "programs, or recompile with a smaller batch_size or tokenizer.max_seq_len",
-                               loaded->path(), formatBytes(planned), planned, formatBytes(available),
-                               formatBytes(planned - available)));
+    throw RunError(
+        ExitCode::NoMemory,
+        fmt::format("{}: the plan takes {} ({} bytes), and this machine has {} left: {} too little; close other "
+                    "programs, or recompile with a smaller batch_size or tokenizer.max_seq_len",
+                    loaded->path(), formatBytes(planned), planned, formatBytes(available),
+                    formatBytes(planned - available)));
   try {
     threads = std::make_unique<ThreadPool>(count);
   } catch (const std::system_error &error) {
@@ -121,8 +123,9 @@ void Session::initialize(uint64_t seed, bool parameters) {
       continue;
     }
     if (!holdsFloats(tensor->type()))
-      throw RunError(ExitCode::BadStep, fmt::format("{}: tensor '{}' of type {} cannot be initialized with numbers",
-                                                    loaded->path(), tensor->name()->str(), elementName(tensor->type())));
+      throw RunError(ExitCode::BadStep,
+                     fmt::format("{}: tensor '{}' of type {} cannot be initialized with numbers", loaded->path(),
+                                 tensor->name()->str(), elementName(tensor->type())));
     CounterRandom random(seed, tensor->name()->string_view());
     threads->forEach(blocks, [&](uint64_t index, unsigned) {
       std::array<float, block> values;
@@ -145,8 +148,8 @@ void Session::run(int index, const ftrt_scalars &scalars) {
                                                    : "an unknown code";
   auto kind = manifest().entries()->Get(static_cast<flatbuffers::uoffset_t>(index))->kind();
   throw RunError(ExitCode::StepFailed,
-                 fmt::format("{}: entry '{}' returned {} ({}); recompile the step with this version's ftc", loaded->path(),
-                             entryName(kind), code, meaning));
+                 fmt::format("{}: entry '{}' returned {} ({}); recompile the step with this version's ftc",
+                             loaded->path(), entryName(kind), code, meaning));
 }
 
 } // namespace ftc

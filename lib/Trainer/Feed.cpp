@@ -116,8 +116,8 @@ std::string generate(EntryFeed &feed, const Tokenizer &tokenizer, const SampleOp
     ftrt_scalars scalars{};
     scalars.position = static_cast<uint64_t>(used - 1);
     feed.run(scalars);
-    int32_t id = chooseToken(logits, tokenizer.vocabSize(), options.temperature,
-                             random.uniform(static_cast<uint64_t>(count)));
+    int32_t id =
+        chooseToken(logits, tokenizer.vocabSize(), options.temperature, random.uniform(static_cast<uint64_t>(count)));
     if (id == tokenizer.eosId())
       break;
     ids.push_back(id);

@@ -52,8 +52,8 @@ private:
 };
 
 [[noreturn]] void failToWrite(const std::string &path) {
-  throw RunError(ExitCode::WriteFailed,
-                 fmt::format("{}: cannot write: {}; free some space, or choose another --out", path, std::strerror(errno)));
+  throw RunError(ExitCode::WriteFailed, fmt::format("{}: cannot write: {}; free some space, or choose another --out",
+                                                    path, std::strerror(errno)));
 }
 
 /// The number behind `"step":` at the start of a line that MetricsLog wrote; 0 for anything else.

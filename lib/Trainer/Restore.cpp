@@ -116,14 +116,15 @@ void loadStates(Session &session, const std::string &directory) {
   for (const TensorView &view : views) {
     const SafetensorsFile::Entry *entry = file->find(view.spec.name);
     if (!entry)
-      throw RunError(ExitCode::BadCheckpoint,
-                     fmt::format("{}: there is no state '{}'; the checkpoint was made with another optimizer: recompile "
-                                 "with that one, or start from its weights with checkpointer.checkpoint_dir={}",
-                                 file->path(), view.spec.name, directory));
+      throw RunError(
+          ExitCode::BadCheckpoint,
+          fmt::format("{}: there is no state '{}'; the checkpoint was made with another optimizer: recompile "
+                      "with that one, or start from its weights with checkpointer.checkpoint_dir={}",
+                      file->path(), view.spec.name, directory));
     if (entry->spec.shape != view.spec.shape)
-      throw RunError(ExitCode::BadCheckpoint, fmt::format("{}: state '{}' has shape {}, the step needs {}", file->path(),
-                                                          view.spec.name, shapeText(entry->spec.shape),
-                                                          shapeText(view.spec.shape)));
+      throw RunError(ExitCode::BadCheckpoint,
+                     fmt::format("{}: state '{}' has shape {}, the step needs {}", file->path(), view.spec.name,
+                                 shapeText(entry->spec.shape), shapeText(view.spec.shape)));
     if (!file->read(*entry, view.spec.type, const_cast<void *>(view.data), diags))
       throwErrors(ExitCode::BadCheckpoint, diags);
   }

@@ -149,8 +149,8 @@ void Run::countSteps() {
 }
 
 void Run::takeMemory(std::unique_ptr<LoadedStep> step) {
-  session = std::make_unique<Session>(
-      std::move(step), SessionOptions{.threads = options.threads, .fillPattern = options.provePlan});
+  session = std::make_unique<Session>(std::move(step),
+                                      SessionOptions{.threads = options.threads, .fillPattern = options.provePlan});
   last.plannedBytes = session->step().plannedBytes();
   last.takenBytes = session->memory().bytesTaken();
   peakFlops = measureFmaPeak(session->pool());
@@ -185,17 +185,17 @@ void Run::restore() {
     loadParameters(*session, recipe.checkpointer.checkpointDir, recipe.checkpointer.checkpointFiles);
     say("weights from {}", recipe.checkpointer.checkpointDir);
   }
-  stream.emplace(data->train, BatchStreamOptions{.batchSize = recipe.batchSize,
-                                                 .shuffle = recipe.shuffle,
-                                                 .seed = recipe.seed,
-                                                 .dropLast = true});
+  stream.emplace(data->train,
+                 BatchStreamOptions{
+                     .batchSize = recipe.batchSize, .shuffle = recipe.shuffle, .seed = recipe.seed, .dropLast = true});
   if (found) {
     if (found->state.dataFingerprint != data->train.fingerprint())
       warn("the data changed since {} was written; its place in them is kept", found->directory);
     stream->seek({found->state.epoch, found->state.batch});
   }
   writer = makeWriter(*session, recipe, *tokenizer, recipe.outputDir);
-  metrics = std::make_unique<MetricsLog>((std::filesystem::path(recipe.outputDir) / "metrics.jsonl").string(), doneSteps);
+  metrics =
+      std::make_unique<MetricsLog>((std::filesystem::path(recipe.outputDir) / "metrics.jsonl").string(), doneSteps);
 }
 
 void Run::save(uint64_t step) {
@@ -219,12 +219,13 @@ bool Run::trainOne(uint64_t step, EntryFeed &feed, Progress &progress) {
     stream->seek({stream->position().epoch + 1, 0});
   const int64_t valid = stream->next(feed.view());
   if (valid < 0)
-    throw RunError(ExitCode::BadData, fmt::format("{}: could not be read again; did it change while training?",
-                                                  recipe.dataset.dataFiles));
+    throw RunError(ExitCode::BadData,
+                   fmt::format("{}: could not be read again; did it change while training?", recipe.dataset.dataFiles));
   if (valid == 0) {
     ++last.skipped;
     if (++barrenBatches > 2 * stream->batchesPerEpoch())
-      throw RunError(ExitCode::EmptyData, fmt::format("{}: no batch has a label to train on", recipe.dataset.dataFiles));
+      throw RunError(ExitCode::EmptyData,
+                     fmt::format("{}: no batch has a label to train on", recipe.dataset.dataFiles));
     progress.tell("every label of a batch is masked: no update");
     return false;
   }
@@ -303,9 +304,9 @@ void Run::printSample() {
     return;
   }
   EntryFeed feed(*session, entry, {"logits"});
-  std::string text = generate(feed, *tokenizer,
-                              {.prompt = options.prompt, .tokens = options.sample, .temperature = options.temperature,
-                               .seed = recipe.seed});
+  std::string text = generate(
+      feed, *tokenizer,
+      {.prompt = options.prompt, .tokens = options.sample, .temperature = options.temperature, .seed = recipe.seed});
   say("sample ({} tokens at most, temperature {}):\n{}{}", options.sample, options.temperature, options.prompt, text);
 }
 

@@ -17,8 +17,8 @@ namespace ftc {
 /// The learning rate of update `step` (counts from 1) of a run of `totalSteps` updates.
 ///
 /// Cosine with warm-up is torchtune's get_cosine_schedule_with_warmup: with s = step - 1 and w warm-up steps,
-/// lr * s / max(1, w) while s < w, then lr * max(0, (1 + cos(2 pi cycles (s - w) / max(1, totalSteps - w))) / 2). So with
-/// warm-up the first update has learning rate 0.
+/// lr * s / max(1, w) while s < w, then lr * max(0, (1 + cos(2 pi cycles (s - w) / max(1, totalSteps - w))) / 2). So
+/// with warm-up the first update has learning rate 0.
 double learningRate(const SchedulerConfig &scheduler, double peak, uint64_t step, uint64_t totalSteps);
 
 } // namespace ftc

@@ -39,11 +39,9 @@ public:
   /// The same for any callable `f(uint64_t task, unsigned thread)`; it is borrowed, not copied.
   template <typename F> void forEach(uint64_t tasks, F &&f) {
     auto *callable = &f;
-    parallelFor(
-        [](void *args, uint64_t task, uint32_t thread) {
-          (*static_cast<std::remove_reference_t<F> *>(args))(task, thread);
-        },
-        const_cast<void *>(static_cast<const void *>(callable)), tasks);
+    parallelFor([](void *args, uint64_t task,
+                   uint32_t thread) { (*static_cast<std::remove_reference_t<F> *>(args))(task, thread); },
+                const_cast<void *>(static_cast<const void *>(callable)), tasks);
   }
 
   /// The services table of this pool, for ftrt_entry_fn. Valid as long as the pool.
@@ -66,7 +64,7 @@ private:
   // High half: number of the loop; low half: tasks that nobody has taken yet. One word, so that a thread that comes
   // late can never take a task of a loop whose body it has not read.
   alignas(64) std::atomic<uint64_t> ticket{0};
-  alignas(64) std::atomic<uint32_t> done{0};     // finished tasks of this loop; the caller may sleep on it
+  alignas(64) std::atomic<uint32_t> done{0}; // finished tasks of this loop; the caller may sleep on it
   std::atomic<uint32_t> callerSleeps{0};
   alignas(64) std::atomic<uint32_t> epochWord{0}; // number of the loop again; idle threads sleep on it
   std::atomic<uint32_t> sleepers{0};
