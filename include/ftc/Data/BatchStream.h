@@ -20,7 +20,8 @@ struct DataPosition {
 };
 
 /// A permutation of [0, size) as a function of (seed, epoch), without memory: a Feistel network over the next power of
-/// four, walked until the value is below `size`. Each index can be asked for alone, so a run resumes anywhere.
+/// four, with Philox (ftc/Support/Random.h) as its round function, walked until the value is below `size`. Each index
+/// can be asked for alone, so a run resumes anywhere.
 class Permutation {
 public:
   Permutation(uint64_t size, uint64_t seed, uint64_t epoch);

@@ -1,0 +1,262 @@
+//===- CheckpointWriter.cpp - Training checkpoints, written whole or not at all ---===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Checkpoint/Checkpoint.h"
+
+#include "Descriptor.h"
+#include "ftc/Support/Files.h"
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <sys/stat.h>
+
+using namespace ftc;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// What is copied beside the weights, so that the directory can be used like the one that training started from.
+constexpr const char *tokenizerFiles[] = {"tokenizer.json",
+                                          "tokenizer_config.json",
+                                          "tokenizer.model",
+                                          "vocab.json",
+                                          "merges.txt",
+                                          "special_tokens_map.json",
+                                          "added_tokens.json",
+                                          "chat_template.jinja",
+                                          "generation_config.json"};
+
+/// One file of a checkpoint.
+struct PlannedFile {
+  std::string name;
+  std::string text;                        ///< comes first; all there is without tensors
+  std::vector<const TensorView *> tensors; ///< their data follow
+  std::string copyFrom;                    ///< or: a copy of this file
+};
+
+uint64_t bytesOf(const std::vector<const TensorView *> &tensors) {
+  return std::accumulate(tensors.begin(), tensors.end(), uint64_t(0), [](uint64_t sum, const TensorView *tensor) {
+    return sum + static_cast<uint64_t>(tensor->spec.bytes());
+  });
+}
+
+/// Larger elements first, so that every tensor is aligned; then by name.
+std::vector<const TensorView *> inFileOrder(const std::vector<TensorView> &tensors) {
+  std::vector<const TensorView *> order;
+  for (const TensorView &tensor : tensors)
+    order.push_back(&tensor);
+  std::sort(order.begin(), order.end(), [](const TensorView *a, const TensorView *b) {
+    return std::pair(-typeBytes(a->spec.type), std::string_view(a->spec.name)) <
+           std::pair(-typeBytes(b->spec.type), std::string_view(b->spec.name));
+  });
+  return order;
+}
+
+PlannedFile tensorFile(std::string name, std::vector<const TensorView *> tensors) {
+  std::vector<TensorSpec> specs;
+  for (const TensorView *tensor : tensors)
+    specs.push_back(tensor->spec);
+  // transformers refuses a file that does not say which framework's layout it has.
+  return {std::move(name), safetensorsHeader(specs, {{"format", "pt"}}), std::move(tensors), ""};
+}
+
+/// model.safetensors, or shards and their index.
+std::vector<PlannedFile> modelFiles(const std::vector<const TensorView *> &tensors, uint64_t shardBytes) {
+  std::vector<std::vector<const TensorView *>> shards(1);
+  uint64_t used = 0;
+  for (const TensorView *tensor : tensors) {
+    uint64_t bytes = static_cast<uint64_t>(tensor->spec.bytes());
+    if (!shards.back().empty() && used + bytes > shardBytes) {
+      shards.emplace_back();
+      used = 0;
+    }
+    shards.back().push_back(tensor);
+    used += bytes;
+  }
+  if (shards.size() == 1)
+    return {tensorFile("model.safetensors", shards[0])};
+  std::vector<PlannedFile> files;
+  nlohmann::json index;
+  index["metadata"]["total_size"] = bytesOf(tensors);
+  for (size_t i = 0; i < shards.size(); ++i) {
+    std::string name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
+    for (const TensorView *tensor : shards[i])
+      index["weight_map"][tensor->spec.name] = name;
+    files.push_back(tensorFile(name, shards[i]));
+  }
+  files.push_back({"model.safetensors.index.json", index.dump(2) + "\n", {}, ""});
+  return files;
+}
+
+} // namespace
+
+struct CheckpointWriter::Impl {
+  std::string outputDir;
+  fileio::Descriptor directory; ///< of outputDir
+  std::vector<TensorView> parameters, states;
+  std::vector<PlannedFile> files;
+  uint64_t bytes = 0;
+
+  /// The file that could not be written, for the message.
+  const char *failedAt = "";
+
+  bool writeFile(int folder, const PlannedFile &planned);
+  bool writeState(int folder, const TrainingState &state);
+  bool install(const char *temporary, const char *name);
+};
+
+CheckpointWriter::CheckpointWriter(std::unique_ptr<Impl> impl) : impl(std::move(impl)) {}
+CheckpointWriter::~CheckpointWriter() = default;
+uint64_t CheckpointWriter::tensorBytes() const { return impl->bytes; }
+
+std::unique_ptr<CheckpointWriter> CheckpointWriter::create(const CheckpointOptions &options,
+                                                           std::vector<Diagnostic> &diags) {
+  auto impl = std::make_unique<Impl>();
+  impl->outputDir = options.outputDir;
+  std::error_code error;
+  fs::create_directories(options.outputDir, error);
+  if (!error)
+    impl->directory.reset(::open(options.outputDir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (error || !impl->directory) {
+    diags.push_back({Severity::Error, options.outputDir, 0, 0,
+                     fmt::format("cannot make the output directory: {}",
+                                 error ? error.message() : std::string(std::strerror(errno)))});
+    return nullptr;
+  }
+  // What a killed run left half-written.
+  std::vector<fs::path> stale;
+  for (fs::directory_iterator it(options.outputDir, error), end; !error && it != end; it.increment(error)) {
+    std::string name = it->path().filename();
+    if (name.starts_with(".step_") && (name.ends_with(".tmp") || name.ends_with(".old")))
+      stale.push_back(it->path());
+  }
+  for (const fs::path &path : stale)
+    fs::remove_all(path, error);
+
+  impl->parameters = options.parameters;
+  impl->states = options.states;
+  // Tied embeddings are stored once.
+  if (options.model.tiedEmbeddings)
+    std::erase_if(impl->parameters, [](const TensorView &tensor) { return tensor.spec.name == "lm_head.weight"; });
+  auto parameters = inFileOrder(impl->parameters), states = inFileOrder(impl->states);
+  impl->bytes = bytesOf(parameters) + bytesOf(states);
+
+  std::string base, noConfig;
+  if (!options.sourceDir.empty()) {
+    readFile(options.sourceDir + "/config.json", base, noConfig);
+    for (const char *name : tokenizerFiles) {
+      std::string from = options.sourceDir + "/" + name;
+      if (fs::is_regular_file(from, error))
+        impl->files.push_back({name, "", {}, from});
+    }
+  }
+  impl->files.push_back({"config.json", configJson(options.model, options.dtype, options.ids, base), {}, ""});
+  for (PlannedFile &file : modelFiles(parameters, options.shardBytes))
+    impl->files.push_back(std::move(file));
+  impl->files.push_back(tensorFile("state.safetensors", states));
+  return std::unique_ptr<CheckpointWriter>(new CheckpointWriter(std::move(impl)));
+}
+
+bool CheckpointWriter::Impl::writeFile(int folder, const PlannedFile &planned) {
+  failedAt = planned.name.c_str();
+  fileio::Descriptor file(openat(folder, planned.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (!file || !fileio::writeAll(file.get(), planned.text.data(), planned.text.size()))
+    return false;
+  for (const TensorView *tensor : planned.tensors)
+    if (!fileio::writeAll(file.get(), tensor->data, static_cast<uint64_t>(tensor->spec.bytes())))
+      return false;
+  if (!planned.copyFrom.empty()) {
+    fileio::Descriptor from(::open(planned.copyFrom.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!from)
+      return false;
+    char block[1 << 16];
+    ssize_t got;
+    while ((got = ::read(from.get(), block, sizeof(block))) > 0 || (got < 0 && errno == EINTR))
+      if (got > 0 && !fileio::writeAll(file.get(), block, static_cast<uint64_t>(got)))
+        return false;
+    if (got < 0)
+      return false;
+  }
+  return !fsync(file.get());
+}
+
+bool CheckpointWriter::Impl::writeState(int folder, const TrainingState &state) {
+  failedAt = "training_state.json";
+  char text[512];
+  int length = snprintf(text, sizeof(text),
+                        "{\n  \"format\": 1,\n  \"step\": %" PRIu64 ",\n  \"seed\": %" PRIu64 ",\n  \"epoch\": %" PRId64
+                        ",\n  \"batch\": %" PRId64 ",\n  \"data_fingerprint\": %" PRIu64 "\n}\n",
+                        state.step, state.seed, state.epoch, state.batch, state.dataFingerprint);
+  fileio::Descriptor file(openat(folder, failedAt, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  return file && fileio::writeAll(file.get(), text, static_cast<uint64_t>(length)) && !fsync(file.get());
+}
+
+/// Gives the finished directory its name. An older one of that name changes places with it, so that a whole checkpoint
+/// is under the name at every moment.
+bool CheckpointWriter::Impl::install(const char *temporary, const char *name) {
+  failedAt = name;
+  int folder = directory.get();
+  if (!renameat(folder, temporary, folder, name))
+    return !fsync(folder);
+  if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR)
+    return false;
+  std::error_code ignored;
+  if (!renameat2(folder, temporary, folder, name, RENAME_EXCHANGE)) {
+    if (fsync(folder))
+      return false;
+    fs::remove_all(fs::path(outputDir) / temporary, ignored);
+    return true;
+  }
+  // A file system that cannot exchange: move the old one away first.
+  std::string old = std::string(".") + name + ".old";
+  if (renameat(folder, name, folder, old.c_str()))
+    return false;
+  if (renameat(folder, temporary, folder, name)) {
+    int error = errno;
+    renameat(folder, old.c_str(), folder, name);
+    errno = error;
+    return false;
+  }
+  fs::remove_all(fs::path(outputDir) / old, ignored);
+  return !fsync(folder);
+}
+
+bool CheckpointWriter::write(const TrainingState &state, std::vector<Diagnostic> &diags) {
+  char name[64], temporary[64];
+  snprintf(name, sizeof(name), "step_%" PRIu64, state.step);
+  snprintf(temporary, sizeof(temporary), ".step_%" PRIu64 ".tmp", state.step);
+  impl->failedAt = temporary;
+  bool good = !mkdirat(impl->directory.get(), temporary, 0777);
+  if (!good && errno == EEXIST) {
+    std::error_code ignored;
+    fs::remove_all(fs::path(impl->outputDir) / temporary, ignored);
+    good = !mkdirat(impl->directory.get(), temporary, 0777);
+  }
+  if (good) {
+    fileio::Descriptor folder(openat(impl->directory.get(), temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    good = static_cast<bool>(folder);
+    for (const PlannedFile &file : impl->files)
+      good = good && impl->writeFile(folder.get(), file);
+    good = good && impl->writeState(folder.get(), state) && !fsync(folder.get());
+  }
+  good = good && impl->install(temporary, name);
+  if (good)
+    return true;
+  int error = errno;
+  std::error_code ignored;
+  fs::remove_all(fs::path(impl->outputDir) / temporary, ignored);
+  diags.push_back({Severity::Error, (fs::path(impl->outputDir) / name).native(), 0, 0,
+                   fmt::format("cannot write the checkpoint ({}): {}; nothing was left under this name by this attempt",
+                               impl->failedAt, std::strerror(error))});
+  return false;
+}

@@ -1,0 +1,172 @@
+//===- ConfigJson.cpp - config.json of LlamaForCausalLM -------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Checkpoint/Checkpoint.h"
+
+#include "ftc/Support/Files.h"
+
+#include <cmath>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+using namespace ftc;
+using nlohmann::json;
+
+std::string ftc::configJson(const ModelConfig &model, DType dtype, const TokenIds &ids, const std::string &base) {
+  json config = json::parse(base, nullptr, /*allow_exceptions=*/false);
+  if (!config.is_object())
+    config = json::object();
+  // The newer names of what is written below under the names that every version of transformers reads.
+  for (const char *key : {"dtype", "rope_parameters", "rope_scaling", "quantization_config", "transformers_version"})
+    config.erase(key);
+  auto unlessGiven = [&](const char *key, json value) {
+    if (!config.contains(key))
+      config[key] = std::move(value);
+  };
+  config["architectures"] = {"LlamaForCausalLM"};
+  config["model_type"] = "llama";
+  config["torch_dtype"] = dtype == DType::BF16 ? "bfloat16" : "float32";
+  config["vocab_size"] = model.vocabSize;
+  config["hidden_size"] = model.embedDim;
+  config["intermediate_size"] = model.intermediateDim;
+  config["num_hidden_layers"] = model.numLayers;
+  config["num_attention_heads"] = model.numHeads;
+  config["num_key_value_heads"] = model.numKvHeads;
+  config["head_dim"] = model.headDim ? model.headDim : model.embedDim / model.numHeads;
+  config["hidden_act"] = "silu";
+  config["rms_norm_eps"] = model.normEps;
+  config["rope_theta"] = model.ropeBase;
+  if (model.ropeScaling.factor != 1.0)
+    config["rope_scaling"] = {{"rope_type", "llama3"},
+                              {"factor", model.ropeScaling.factor},
+                              {"low_freq_factor", model.ropeScaling.lowFactor},
+                              {"high_freq_factor", model.ropeScaling.highFactor},
+                              {"original_max_position_embeddings", model.ropeScaling.oldContext}};
+  config["tie_word_embeddings"] = model.tiedEmbeddings;
+  config["attention_bias"] = false;
+  config["mlp_bias"] = false;
+  unlessGiven("max_position_embeddings", model.maxSeqLen);
+  unlessGiven("attention_dropout", 0.0);
+  unlessGiven("initializer_range", 0.02);
+  unlessGiven("use_cache", true);
+  unlessGiven("bos_token_id", ids.bos);
+  unlessGiven("eos_token_id", ids.eos);
+  unlessGiven("pad_token_id", ids.pad);
+  return config.dump(2) + "\n";
+}
+
+namespace {
+
+/// Collects differences between a config.json and the recipe's model.
+class Comparison {
+public:
+  Comparison(const std::string &path, const json &config, std::vector<Diagnostic> &diags)
+      : path(path), config(config), diags(diags) {}
+
+  bool good = true;
+
+  void differ(std::string message) {
+    good = false;
+    diags.push_back({Severity::Error, path, 0, 0, std::move(message)});
+  }
+
+  /// The value of `key`, or null.
+  const json &at(const char *key) const {
+    static const json null;
+    auto found = config.find(key);
+    return found == config.end() ? null : *found;
+  }
+
+  /// `absent`: what transformers takes when the key is missing or null; without it the key must be there.
+  void number(const json &value, std::string_view key, double wanted, std::optional<double> absent = std::nullopt) {
+    if (!value.is_null() && !value.is_number())
+      return differ(fmt::format("'{}' is not a number", key));
+    if (value.is_null() && !absent)
+      return differ(fmt::format("'{}' is missing", key));
+    double found = value.is_null() ? *absent : value.get<double>();
+    if (!(std::abs(found - wanted) <= 1e-9 * std::abs(wanted)))
+      differ(fmt::format("'{}' is {}, the recipe's model has {}; name the builder that belongs to these weights", key,
+                         found, wanted));
+  }
+
+  void flag(const char *key, bool wanted) {
+    const json &value = at(key);
+    if (!value.is_null() && !value.is_boolean())
+      return differ(fmt::format("'{}' is not true or false", key));
+    bool found = value.is_boolean() && value.get<bool>();
+    if (found != wanted)
+      differ(fmt::format("'{}' is {}, the recipe's model has {}", key, found, wanted));
+  }
+
+private:
+  const std::string &path;
+  const json &config;
+  std::vector<Diagnostic> &diags;
+};
+
+} // namespace
+
+bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std::vector<Diagnostic> &diags) {
+  std::string text, error;
+  if (!readFile(path, text, error)) {
+    diags.push_back({Severity::Error, path, 0, 0, error});
+    return false;
+  }
+  json config = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!config.is_object()) {
+    diags.push_back({Severity::Error, path, 0, 0, "not a JSON object"});
+    return false;
+  }
+  Comparison compare(path, config, diags);
+  const json &type = compare.at("model_type");
+  if (!type.is_string() || type.get_ref<const std::string &>() != "llama") {
+    compare.differ(fmt::format("'model_type' is {}, the recipe's model is a llama", type.dump()));
+    return false; // the other keys may mean something else
+  }
+  double heads = static_cast<double>(model.numHeads);
+  double headDim = static_cast<double>(model.headDim ? model.headDim : model.embedDim / model.numHeads);
+  compare.number(compare.at("vocab_size"), "vocab_size", static_cast<double>(model.vocabSize));
+  compare.number(compare.at("hidden_size"), "hidden_size", static_cast<double>(model.embedDim));
+  compare.number(compare.at("intermediate_size"), "intermediate_size", static_cast<double>(model.intermediateDim));
+  compare.number(compare.at("num_hidden_layers"), "num_hidden_layers", static_cast<double>(model.numLayers));
+  compare.number(compare.at("num_attention_heads"), "num_attention_heads", heads);
+  compare.number(compare.at("num_key_value_heads"), "num_key_value_heads", static_cast<double>(model.numKvHeads),
+                 heads);
+  compare.number(compare.at("head_dim"), "head_dim", headDim,
+                 static_cast<double>(model.embedDim) / static_cast<double>(model.numHeads));
+  compare.number(compare.at("rms_norm_eps"), "rms_norm_eps", model.normEps, 1e-6);
+  compare.flag("tie_word_embeddings", model.tiedEmbeddings);
+  compare.flag("attention_bias", false);
+  compare.flag("mlp_bias", false);
+
+  // transformers 5 keeps base and scaling together in rope_parameters, earlier versions apart.
+  const json &joint = compare.at("rope_parameters");
+  const json &scaling = joint.is_object() ? joint : compare.at("rope_scaling");
+  auto in = [](const json &object, const char *key) {
+    return object.is_object() && object.contains(key) ? object[key] : json();
+  };
+  json base = in(joint, "rope_theta");
+  compare.number(base.is_null() ? compare.at("rope_theta") : base, "rope_theta", model.ropeBase, 10000.0);
+  json kind = in(scaling, "rope_type");
+  if (kind.is_null())
+    kind = in(scaling, "type");
+  if (kind.is_null() || kind == "default") {
+    if (model.ropeScaling.factor != 1.0)
+      compare.differ(fmt::format("has no rotary scaling, the recipe's model scales by {}", model.ropeScaling.factor));
+  } else if (kind != "llama3") {
+    compare.differ(fmt::format("rotary scaling {} is not known; known is llama3", kind.dump()));
+  } else {
+    compare.number(in(scaling, "factor"), "rope_scaling.factor", model.ropeScaling.factor);
+    if (model.ropeScaling.factor != 1.0) {
+      compare.number(in(scaling, "low_freq_factor"), "rope_scaling.low_freq_factor", model.ropeScaling.lowFactor);
+      compare.number(in(scaling, "high_freq_factor"), "rope_scaling.high_freq_factor", model.ropeScaling.highFactor);
+      compare.number(in(scaling, "original_max_position_embeddings"), "rope_scaling.original_max_position_embeddings",
+                     static_cast<double>(model.ropeScaling.oldContext));
+    }
+  }
+  return compare.good;
+}

@@ -1,0 +1,95 @@
+//===- FindCheckpoint.cpp - Where a run may continue ----------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Checkpoint/Checkpoint.h"
+
+#include "ftc/Support/Files.h"
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+using namespace ftc;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+std::optional<TrainingState> ftc::readTrainingState(const std::string &directory, std::vector<Diagnostic> &diags) {
+  std::string path = fs::path(directory) / "training_state.json", text, error;
+  auto fail = [&](const std::string &message) {
+    diags.push_back({Severity::Error, path, 0, 0, message});
+    return std::nullopt;
+  };
+  if (!readFile(path, text, error))
+    return fail(error);
+  json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object())
+    return fail("not a JSON object");
+  std::string problem;
+  auto number = [&](const char *key) -> uint64_t {
+    auto found = object.find(key);
+    if (found != object.end() && found->is_number_unsigned())
+      return found->get<uint64_t>();
+    if (problem.empty())
+      problem = fmt::format("'{}' is missing or not a number from 0", key);
+    return 0;
+  };
+  uint64_t format = number("format");
+  if (problem.empty() && format != 1)
+    return fail(fmt::format("format {} is not known; this program reads format 1", format));
+  TrainingState state;
+  state.step = number("step");
+  state.seed = number("seed");
+  uint64_t epoch = number("epoch"), batch = number("batch");
+  state.dataFingerprint = number("data_fingerprint");
+  constexpr uint64_t limit = uint64_t(1) << 62;
+  if (problem.empty() && (epoch > limit || batch > limit))
+    problem = "the data position is out of range";
+  if (!problem.empty())
+    return fail(problem);
+  state.epoch = static_cast<int64_t>(epoch);
+  state.batch = static_cast<int64_t>(batch);
+  return state;
+}
+
+std::unique_ptr<SafetensorsFile> ftc::openOptimizerState(const std::string &directory, std::vector<Diagnostic> &diags) {
+  return SafetensorsFile::open(fs::path(directory) / "state.safetensors", diags);
+}
+
+std::optional<FoundCheckpoint> ftc::findNewestCheckpoint(const std::string &outputDir, std::vector<Diagnostic> &diags) {
+  constexpr std::string_view prefix = "step_";
+  std::vector<std::pair<uint64_t, std::string>> candidates;
+  std::error_code error;
+  for (fs::directory_iterator it(outputDir, error), end; !error && it != end; it.increment(error)) {
+    std::string name = it->path().filename();
+    uint64_t step = 0;
+    if (!name.starts_with(prefix) || name.size() == prefix.size())
+      continue;
+    auto [last, code] = std::from_chars(name.data() + prefix.size(), name.data() + name.size(), step);
+    if (code == std::errc() && last == name.data() + name.size())
+      candidates.push_back({step, it->path()});
+  }
+  std::sort(candidates.rbegin(), candidates.rend());
+  for (const auto &[step, directory] : candidates) {
+    std::vector<Diagnostic> problems;
+    auto state = readTrainingState(directory, problems);
+    if (state && state->step != step)
+      problems.push_back({Severity::Error, directory, 0, 0,
+                          fmt::format("the directory is named for step {}, its state says {}", step, state->step)});
+    if (!fs::is_regular_file(fs::path(directory) / "config.json", error))
+      problems.push_back({Severity::Error, directory, 0, 0, "has no config.json"});
+    if (problems.empty() && CheckpointReader::open(directory, {}, problems) && openOptimizerState(directory, problems))
+      return FoundCheckpoint{directory, *state};
+    for (Diagnostic &problem : problems) {
+      problem.severity = Severity::Warning;
+      problem.message = "checkpoint passed over: " + problem.message;
+      diags.push_back(std::move(problem));
+    }
+  }
+  return std::nullopt;
+}

@@ -1,0 +1,244 @@
+//===- Load.cpp - Files and directories as data sets ----------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "TokenStore.h"
+#include "ftc/Support/Files.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fmt/format.h>
+#include <map>
+#include <set>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+using namespace ftc;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Loads documents one after the other into the two sets.
+class Loader {
+public:
+  Loader(const DataOptions &options, const Tokenizer &tokenizer, std::vector<Diagnostic> &diags)
+      : options(options), tokenizer(tokenizer), diags(diags),
+        train(options, tokenizer.padId(), tokenizer.vocabSize() > 65536),
+        held(options, tokenizer.padId(), tokenizer.vocabSize() > 65536) {}
+
+  bool loadDirectory(const std::string &root);
+  bool loadRecords(const std::string &path, bool isArray);
+  bool loadText(const std::string &path, bool inDirectory);
+  std::optional<LoadedData> finish();
+
+private:
+  void add(Sample &sample);
+  bool fail(const std::string &path, std::string message) {
+    diags.push_back({Severity::Error, path, 0, 0, std::move(message)});
+    return false;
+  }
+  void skip(const std::string &reason, const std::string &path) { skipped[reason].push_back(path); }
+
+  const DataOptions &options;
+  const Tokenizer &tokenizer;
+  std::vector<Diagnostic> &diags;
+  DataSetBuilder train, held;
+  int64_t trainSamples = 0, heldSamples = 0;
+  bool conversations = false;
+  RecordCounts counts;
+  std::map<std::string, std::vector<std::string>> skipped; ///< by reason
+  std::set<std::pair<uint64_t, uint64_t>> seen;            ///< hashes of contents
+};
+
+void Loader::add(Sample &sample) {
+  conversations |= sample.conversation;
+  std::span<const int32_t> ids = sample.ids;
+  std::span<const uint8_t> trained = sample.trained;
+  // A tail of one token would have no label.
+  size_t tail = static_cast<size_t>(static_cast<double>(ids.size()) * options.heldOut);
+  if (tail >= 2) {
+    held.add(ids.last(tail), trained.empty() ? trained : trained.last(tail));
+    ++heldSamples;
+    ids = ids.first(ids.size() - tail);
+    trained = trained.empty() ? trained : trained.first(ids.size());
+  }
+  if (!ids.empty()) {
+    train.add(ids, trained);
+    ++trainSamples;
+  }
+}
+
+bool Loader::loadRecords(const std::string &path, bool isArray) {
+  return readRecords(
+      path, isArray, options, tokenizer, counts,
+      [](void *self, Sample &sample) { static_cast<Loader *>(self)->add(sample); }, this, diags);
+}
+
+bool Loader::loadText(const std::string &path, bool inDirectory) {
+  std::string contents, error;
+  if (!readFile(path, contents, error)) {
+    if (!inDirectory)
+      return fail(path, error);
+    skip("cannot be read", path);
+    return true;
+  }
+  if (contents.find('\0') != contents.npos) {
+    if (!inDirectory)
+      return fail(path, "this is not text (it holds a zero byte); a file of token ids must be called .bin");
+    skip("is not text (it holds a zero byte)", path);
+    return true;
+  }
+  std::string_view text = contents;
+  if (text.starts_with("\xEF\xBB\xBF"))
+    text.remove_prefix(3);
+  if (text.empty()) {
+    skip("is empty", path);
+    return true;
+  }
+  XXH128_hash_t hash = XXH3_128bits(contents.data(), contents.size());
+  if (!seen.insert({hash.high64, hash.low64}).second) {
+    skip("has the same contents as another file", path);
+    return true;
+  }
+  Sample sample;
+  encodeText(text, tokenizer, options.addEos, sample);
+  add(sample);
+  return true;
+}
+
+bool Loader::loadDirectory(const std::string &root) {
+  std::vector<fs::path> folders{root}, files;
+  while (!folders.empty()) {
+    fs::path folder = std::move(folders.back());
+    folders.pop_back();
+    std::error_code error;
+    fs::directory_iterator it(folder, error), end;
+    for (; !error && it != end; it.increment(error)) {
+      std::error_code statError;
+      fs::file_status status = it->symlink_status(statError);
+      if (it->path().filename().native().front() == '.')
+        skip("is hidden", it->path());
+      else if (fs::is_symlink(status))
+        skip("is a symbolic link", it->path());
+      else if (fs::is_directory(status))
+        folders.push_back(it->path());
+      else if (fs::is_regular_file(status))
+        files.push_back(it->path());
+      else
+        skip("is not a regular file", it->path());
+    }
+    if (error) {
+      if (folder == root)
+        return fail(root, "cannot list the directory: " + error.message());
+      skip("cannot be listed (" + error.message() + ")", folder);
+    }
+  }
+  // By name, so that the order does not depend on the file system.
+  std::sort(files.begin(), files.end(), [](const fs::path &a, const fs::path &b) { return a.native() < b.native(); });
+  bool good = true;
+  for (const fs::path &file : files)
+    good &= file.extension() == ".jsonl" ? loadRecords(file, false) : loadText(file, true);
+  return good;
+}
+
+std::optional<LoadedData> Loader::finish() {
+  constexpr size_t named = 3;
+  for (auto &[reason, paths] : skipped) {
+    std::sort(paths.begin(), paths.end());
+    std::string more =
+        paths.size() > 1
+            ? fmt::format(" (and {} more: {}{})", paths.size() - 1,
+                          fmt::join(paths.begin() + 1, paths.begin() + std::min(named, paths.size()), ", "),
+                          paths.size() > named ? ", ..." : "")
+            : "";
+    diags.push_back({Severity::Remark, paths.front(), 0, 0, fmt::format("skipped: {}{}", reason, more)});
+  }
+  auto remark = [&](std::string message) {
+    diags.push_back({Severity::Remark, options.path, 0, 0, std::move(message)});
+  };
+  if (counts.empty)
+    remark(fmt::format("{} records without text left out", counts.empty));
+  if (counts.unanswered)
+    remark(fmt::format("{} conversations without a turn of the assistant left out", counts.unanswered));
+  if (!trainSamples) {
+    fail(options.path, "the data set is empty: no text to train on was found; --data takes a text file, a directory of "
+                       "text files, .jsonl, .json or a token file (.bin)");
+    return std::nullopt;
+  }
+  if (options.heldOut > 0 && !heldSamples) {
+    fail(options.path,
+         fmt::format("holding out {} of each document keeps nothing to evaluate on; the documents are too "
+                     "short, raise the share",
+                     options.heldOut));
+    return std::nullopt;
+  }
+
+  RowLayout layout = !options.packed                             ? RowLayout::Single
+                     : options.splitAcrossPack && !conversations ? RowLayout::Stream
+                                                                 : RowLayout::Whole;
+  if (layout != RowLayout::Stream) {
+    int64_t cut =
+        train.cutSamples(tokenizer.eosId(), conversations) + held.cutSamples(tokenizer.eosId(), conversations);
+    if (cut)
+      remark(fmt::format("{} samples are longer than a row and were cut to {} tokens; raise tokenizer.max_seq_len{}",
+                         cut, options.seqLen,
+                         conversations ? "" : ", or use packed: True with split_across_pack: True"));
+  }
+  LoadedData data;
+  data.train = train.finish(layout);
+  data.heldOut = held.finish(layout);
+  if (!data.train.validLabels()) {
+    fail(options.path, "no token is trained: every label is masked or a sample's last");
+    return std::nullopt;
+  }
+  return data;
+}
+
+} // namespace
+
+std::optional<LoadedData> ftc::loadData(const DataOptions &options, const Tokenizer &tokenizer,
+                                        std::vector<Diagnostic> &diags) {
+  const std::string &path = options.path;
+  auto fail = [&](std::string message) {
+    diags.push_back({Severity::Error, path, 0, 0, std::move(message)});
+    return std::nullopt;
+  };
+  if (path.empty())
+    return fail("no data given; name a file or a directory with --data");
+  if (options.seqLen < 2)
+    return fail(fmt::format("rows of {} tokens have nothing to predict; tokenizer.max_seq_len must be at least 2",
+                            options.seqLen));
+  if (options.maxPositions && options.maxPositions < options.seqLen)
+    return fail(
+        fmt::format("rows of {} tokens need as many positions; there are {}", options.seqLen, options.maxPositions));
+  if (!(options.heldOut >= 0 && options.heldOut < 1))
+    return fail(fmt::format("the held-out share must be at least 0 and below 1, not {}", options.heldOut));
+
+  std::error_code error;
+  fs::file_status status = fs::status(path, error);
+  if (!fs::exists(status))
+    return fail(
+        error && error != std::errc::no_such_file_or_directory
+            ? "cannot look at it: " + error.message()
+            : "no such file or directory; --data takes a text file, a directory of text files, .jsonl, .json or "
+              "a token file (.bin)");
+  std::string extension = fs::is_directory(status) ? "" : fs::path(path).extension().string();
+  if (extension == ".bin")
+    return DataSetBuilder::tokenFile(options, tokenizer.padId() < options.vocabSize ? tokenizer.padId() : 0, diags);
+  if (tokenizer.vocabSize() > options.vocabSize)
+    return fail(fmt::format("the tokenizer '{}' has {} ids, the model's vocabulary only {}; raise model.vocab_size",
+                            tokenizer.name(), tokenizer.vocabSize(), options.vocabSize));
+
+  Loader loader(options, tokenizer, diags);
+  bool good = fs::is_directory(status) ? loader.loadDirectory(path)
+              : extension == ".jsonl"  ? loader.loadRecords(path, false)
+              : extension == ".json"   ? loader.loadRecords(path, true)
+                                       : loader.loadText(path, false);
+  if (!good)
+    return std::nullopt;
+  return loader.finish();
+}

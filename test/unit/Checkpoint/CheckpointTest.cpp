@@ -1,0 +1,374 @@
+//===- CheckpointTest.cpp - Directories in Hugging Face layout ------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "CheckpointFixture.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+using namespace ftc;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+class Checkpoint : public CheckpointFixture {
+protected:
+  void SetUp() override {
+    CheckpointFixture::SetUp();
+    model.family = "llama3_2";
+    model.vocabSize = 259;
+    model.numLayers = 1;
+    model.numHeads = 4;
+    model.numKvHeads = 2;
+    model.embedDim = 8;
+    model.headDim = 2;
+    model.intermediateDim = 16;
+    model.maxSeqLen = 64;
+    model.ropeBase = 500000;
+    model.tiedEmbeddings = true;
+    options.outputDir = root / "out";
+    options.model = model;
+    weights.resize(64);
+    for (size_t i = 0; i < weights.size(); ++i)
+      weights[i] = static_cast<float>(i) / 8;
+    options.parameters = {view("model.norm.weight", {8}, 0), view("model.embed_tokens.weight", {4, 8}, 8),
+                          view("lm_head.weight", {4, 8}, 8), view("b", {2, 2}, 40)};
+    options.states = {view("model.norm.weight.exp_avg", {8}, 44)};
+  }
+
+  TensorView view(std::string name, std::vector<int64_t> shape, size_t offset) {
+    return {{std::move(name), TensorType::F32, std::move(shape)}, weights.data() + offset};
+  }
+  std::vector<TensorSpec> wanted() {
+    std::vector<TensorSpec> specs;
+    for (const TensorView &tensor : options.parameters)
+      if (tensor.spec.name != "lm_head.weight")
+        specs.push_back(tensor.spec);
+    return specs;
+  }
+  std::unique_ptr<CheckpointWriter> writer() {
+    auto made = CheckpointWriter::create(options, diags);
+    EXPECT_TRUE(made) << messages();
+    return made;
+  }
+  std::set<std::string> listing(const fs::path &folder) {
+    std::set<std::string> names;
+    for (const auto &item : fs::directory_iterator(folder))
+      names.insert(item.path().filename());
+    return names;
+  }
+
+  ModelConfig model;
+  CheckpointOptions options;
+  std::vector<float> weights;
+};
+
+TEST_F(Checkpoint, RoundTrip) {
+  auto out = writer();
+  TrainingState state{12, ~uint64_t(0), 3, 4, 0xFEDCBA9876543210u};
+  ASSERT_TRUE(out->write(state, diags)) << messages();
+  EXPECT_EQ(out->tensorBytes(), (8 + 32 + 4 + 8) * 4u);
+  EXPECT_EQ(listing(root / "out"), std::set<std::string>{"step_12"});
+  EXPECT_EQ(listing(root / "out/step_12"),
+            (std::set<std::string>{"config.json", "model.safetensors", "state.safetensors", "training_state.json"}));
+
+  auto found = findNewestCheckpoint(root / "out", diags);
+  ASSERT_TRUE(found) << messages();
+  EXPECT_EQ(found->directory, root / "out/step_12");
+  EXPECT_EQ(found->state.step, 12u);
+  EXPECT_EQ(found->state.seed, ~uint64_t(0));
+  EXPECT_EQ(found->state.epoch, 3);
+  EXPECT_EQ(found->state.batch, 4);
+  EXPECT_EQ(found->state.dataFingerprint, 0xFEDCBA9876543210u);
+
+  auto reader = CheckpointReader::open(found->directory, {}, diags);
+  ASSERT_TRUE(reader) << messages();
+  EXPECT_TRUE(reader->check(wanted(), diags)) << messages();
+  EXPECT_FALSE(reader->find("lm_head.weight")); // tied: stored once
+  std::vector<float> read(32);
+  ASSERT_TRUE(reader->read(options.parameters[1].spec, read.data(), diags)) << messages();
+  EXPECT_EQ(read, std::vector<float>(weights.begin() + 8, weights.begin() + 40));
+  auto states = openOptimizerState(found->directory, diags);
+  ASSERT_TRUE(states) << messages();
+  EXPECT_TRUE(states->find("model.norm.weight.exp_avg"));
+  EXPECT_TRUE(checkConfigJson(found->directory + "/config.json", model, diags)) << messages();
+}
+
+TEST_F(Checkpoint, EqualInputGivesEqualBytes) {
+  options.shardBytes = 40;
+  ASSERT_TRUE(writer()->write({.step = 1}, diags));
+  options.outputDir = root / "again";
+  std::reverse(options.parameters.begin(), options.parameters.end());
+  ASSERT_TRUE(writer()->write({.step = 1}, diags));
+  EXPECT_EQ(listing(root / "out/step_1"), listing(root / "again/step_1"));
+  for (const std::string &name : listing(root / "out/step_1"))
+    EXPECT_EQ(readAll(root / "out/step_1" / name), readAll(root / "again/step_1" / name)) << name;
+}
+
+TEST_F(Checkpoint, ShardsAndIndex) {
+  options.shardBytes = 60; // 16 (b); 128 alone, larger than a shard may be; 32
+  ASSERT_TRUE(writer()->write({.step = 1}, diags)) << messages();
+  std::string folder = root / "out/step_1";
+  EXPECT_TRUE(listing(folder).contains("model-00003-of-00003.safetensors"));
+  EXPECT_FALSE(listing(folder).contains("model.safetensors"));
+  json index = json::parse(readAll(folder + "/model.safetensors.index.json"));
+  EXPECT_EQ(index["metadata"]["total_size"], 176);
+  EXPECT_EQ(index["weight_map"]["b"], "model-00001-of-00003.safetensors");
+  EXPECT_EQ(index["weight_map"]["model.norm.weight"], "model-00003-of-00003.safetensors");
+  auto reader = CheckpointReader::open(folder, {}, diags);
+  ASSERT_TRUE(reader) << messages();
+  EXPECT_TRUE(reader->check(wanted(), diags)) << messages();
+  std::vector<float> read(8);
+  ASSERT_TRUE(reader->read(options.parameters[0].spec, read.data(), diags));
+  EXPECT_EQ(read, std::vector<float>(weights.begin(), weights.begin() + 8));
+  EXPECT_TRUE(findNewestCheckpoint(root / "out", diags)) << messages();
+
+  // Files by name, without the index.
+  reader = CheckpointReader::open(folder, {"model-00001-of-00003.safetensors"}, diags);
+  ASSERT_TRUE(reader) << messages();
+  EXPECT_TRUE(reader->find("b"));
+  EXPECT_FALSE(reader->find("model.norm.weight"));
+  EXPECT_FALSE(
+      CheckpointReader::open(folder, {"model-00001-of-00003.safetensors", "model-00001-of-00003.safetensors"}, diags));
+  EXPECT_TRUE(says("tensor 'b' is also in")) << messages();
+}
+
+TEST_F(Checkpoint, BrokenIndexes) {
+  options.shardBytes = 60;
+  ASSERT_TRUE(writer()->write({.step = 1}, diags)) << messages();
+  std::string folder = root / "out/step_1";
+  fs::path index = folder + "/model.safetensors.index.json";
+  auto refuse = [&](std::string_view text, std::string_view message) {
+    diags.clear();
+    std::ofstream(index) << text;
+    EXPECT_FALSE(CheckpointReader::open(folder, {}, diags));
+    EXPECT_TRUE(says(message)) << messages();
+  };
+  refuse("{", "not an index");
+  refuse(R"({"weight_map": {"b": 7}})", "the file of tensor 'b' is not a string");
+  refuse(R"({"weight_map": {"b": "../step_1/model-00001-of-00003.safetensors"}})", "is not a file name");
+  refuse(R"({"weight_map": {"b": "model-00002-of-00003.safetensors"}})", "tensor 'b' should be in");
+  refuse(R"({"weight_map": {"b": "missing.safetensors"}})", "missing.safetensors: error: cannot open");
+  refuse(R"({"weight_map": {"b": "pytorch_model.bin"}})", "only .safetensors files are read");
+}
+
+TEST_F(Checkpoint, DirectoriesWithoutWeights) {
+  EXPECT_FALSE(CheckpointReader::open(root / "missing", {}, diags));
+  EXPECT_TRUE(says("no such directory")) << messages();
+  EXPECT_FALSE(CheckpointReader::open(root, {}, diags));
+  EXPECT_TRUE(says("has neither model.safetensors nor")) << messages();
+}
+
+TEST_F(Checkpoint, DifferencesAreListedByName) {
+  ASSERT_TRUE(writer()->write({.step = 1}, diags)) << messages();
+  auto reader = CheckpointReader::open(root / "out/step_1", {}, diags);
+  ASSERT_TRUE(reader) << messages();
+  auto specs = wanted();
+  specs[0].shape = {16};
+  specs[1].name = "model.embed_token.weight";
+  specs.push_back({"model.layers.0.self_attn.q_proj.weight", TensorType::F32, {8, 8}});
+  EXPECT_FALSE(reader->check(specs, diags));
+  EXPECT_TRUE(says("tensor 'model.norm.weight' has shape [8], the model wants [16]")) << messages();
+  EXPECT_TRUE(says("tensor 'model.embed_token.weight' of shape [4, 8] is missing; is it 'model.embed_tokens.weight'?"))
+      << messages();
+  EXPECT_TRUE(says("'model.layers.0.self_attn.q_proj.weight' of shape [8, 8] is missing\n")) << messages();
+  EXPECT_TRUE(says("tensor 'model.embed_tokens.weight' of shape [4, 8] has no place")) << messages();
+  EXPECT_EQ(diags.size(), 4u);
+  std::vector<float> read(64);
+  EXPECT_FALSE(reader->read(specs[0], read.data(), diags));
+  EXPECT_FALSE(reader->read(specs[1], read.data(), diags));
+
+  // A list that is too long is cut.
+  diags.clear();
+  for (int i = 0; i < 30; ++i)
+    specs.push_back({"extra" + std::to_string(i), TensorType::F32, {1}});
+  EXPECT_FALSE(reader->check(specs, diags));
+  EXPECT_TRUE(says("and 22 more tensors are missing")) << messages();
+}
+
+TEST_F(Checkpoint, WhatIsPassedOver) {
+  float one = 1;
+  std::vector<TensorView> tensors = {{{"w", TensorType::F32, {}}, &one},
+                                     {{"lm_head.weight", TensorType::F32, {}}, &one},
+                                     {{"model.layers.0.self_attn.rotary_emb.inv_freq", TensorType::F32, {1}}, &one}};
+  ASSERT_TRUE(writeSafetensors(root / "model.safetensors", tensors, {}, diags));
+  auto reader = CheckpointReader::open(root, {}, diags);
+  ASSERT_TRUE(reader) << messages();
+  EXPECT_TRUE(reader->check({{tensors[0].spec}}, diags)) << messages();
+}
+
+TEST_F(Checkpoint, TheNewestWholeOneIsFound) {
+  auto out = writer();
+  for (uint64_t step : {9, 10, 100})
+    ASSERT_TRUE(out->write({.step = step}, diags)) << messages();
+  fs::create_directories(root / "out/step_x");
+  fs::create_directories(root / "out/.step_500.tmp");
+  write("out/step_700", "a file");
+  auto found = findNewestCheckpoint(root / "out", diags);
+  ASSERT_TRUE(found) << messages();
+  EXPECT_EQ(found->state.step, 100u);
+  EXPECT_TRUE(says("step_700/training_state.json: warning: checkpoint passed over")) << messages();
+
+  // Truncations of each file make it unwhole, whatever their length.
+  for (const char *name : {"model.safetensors", "state.safetensors", "training_state.json"}) {
+    fs::path path = root / "out/step_100" / name;
+    std::string whole = readAll(path);
+    for (size_t length : {size_t(0), size_t(7), whole.size() / 2, whole.size() - 3}) {
+      std::ofstream(path, std::ios::binary) << whole.substr(0, length);
+      found = findNewestCheckpoint(root / "out", diags);
+      ASSERT_TRUE(found) << messages();
+      EXPECT_EQ(found->state.step, 10u) << name << " " << length;
+    }
+    std::ofstream(path, std::ios::binary) << whole;
+  }
+  fs::rename(root / "out/step_100", root / "out/step_101");
+  found = findNewestCheckpoint(root / "out", diags);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->state.step, 10u);
+  EXPECT_TRUE(says("named for step 101, its state says 100")) << messages();
+  EXPECT_FALSE(findNewestCheckpoint(root / "missing", diags));
+}
+
+TEST_F(Checkpoint, LeftoversOfAKilledRunAreRemoved) {
+  write("out/.step_5.tmp/model.safetensors", "half");
+  write("out/keep.txt", "mine");
+  writer();
+  EXPECT_EQ(listing(root / "out"), std::set<std::string>{"keep.txt"});
+}
+
+TEST_F(Checkpoint, AnExistingStepIsReplacedWhole) {
+  auto out = writer();
+  ASSERT_TRUE(out->write({.step = 1, .seed = 1}, diags));
+  write("out/step_1/stray.txt", "old");
+  ASSERT_TRUE(out->write({.step = 1, .seed = 2}, diags)) << messages();
+  EXPECT_EQ(listing(root / "out"), std::set<std::string>{"step_1"});
+  EXPECT_FALSE(listing(root / "out/step_1").contains("stray.txt"));
+  EXPECT_EQ(readTrainingState(root / "out/step_1", diags)->seed, 2u);
+}
+
+TEST_F(Checkpoint, AFailureLeavesNothing) {
+  fs::create_directories(root / "source");
+  options.sourceDir = root / "source";
+  write("source/tokenizer.json", "{}");
+  auto out = writer();
+  ASSERT_TRUE(out->write({.step = 1}, diags)) << messages();
+  EXPECT_EQ(readAll(root / "out/step_1/tokenizer.json"), "{}");
+  fs::remove(root / "source/tokenizer.json");
+  EXPECT_FALSE(out->write({.step = 2}, diags));
+  EXPECT_TRUE(says("step_2: error: cannot write the checkpoint (tokenizer.json): No such file")) << messages();
+  EXPECT_EQ(listing(root / "out"), std::set<std::string>{"step_1"});
+
+  options.outputDir = write("file", "");
+  EXPECT_FALSE(CheckpointWriter::create(options, diags));
+  EXPECT_TRUE(says("cannot make the output directory")) << messages();
+}
+
+TEST_F(Checkpoint, WritesWhatIsInMemoryAtThatMoment) {
+  auto out = writer();
+  ASSERT_TRUE(out->write({.step = 1}, diags));
+  weights[0] = -77;
+  ASSERT_TRUE(out->write({.step = 2}, diags));
+  auto reader = CheckpointReader::open(root / "out/step_2", {}, diags);
+  std::vector<float> read(8);
+  ASSERT_TRUE(reader->read(options.parameters[0].spec, read.data(), diags));
+  EXPECT_EQ(read[0], -77);
+}
+
+TEST_F(Checkpoint, TrainingStateFaults) {
+  auto refuse = [&](std::string_view text, std::string_view message) {
+    diags.clear();
+    write("s/training_state.json", text);
+    EXPECT_FALSE(readTrainingState(root / "s", diags));
+    EXPECT_TRUE(says(message)) << messages();
+  };
+  refuse("", "not a JSON object");
+  refuse("{}", "'format' is missing");
+  refuse(R"({"format": 2})", "format 2 is not known");
+  refuse(R"({"format": 1, "step": -1, "seed": 1, "epoch": 0, "batch": 0, "data_fingerprint": 0})", "'step' is missing");
+  refuse(R"({"format": 1, "step": 1, "seed": 1, "epoch": 18446744073709551615, "batch": 0, "data_fingerprint": 0})",
+         "out of range");
+}
+
+//===----------------------------------------------------------------------===//
+// config.json
+//===----------------------------------------------------------------------===//
+
+TEST_F(Checkpoint, ConfigOfAModel) {
+  model.ropeScaling = {32, 1, 4, 8192};
+  json config = json::parse(configJson(model, DType::BF16, {}));
+  EXPECT_EQ(config["architectures"], json({"LlamaForCausalLM"}));
+  EXPECT_EQ(config["model_type"], "llama");
+  EXPECT_EQ(config["torch_dtype"], "bfloat16");
+  EXPECT_EQ(config["num_key_value_heads"], 2);
+  EXPECT_EQ(config["tie_word_embeddings"], true);
+  EXPECT_EQ(config["rope_scaling"]["factor"], 32);
+  EXPECT_EQ(config["rope_scaling"]["rope_type"], "llama3");
+  EXPECT_EQ(config["eos_token_id"], 257);
+  model.ropeScaling = {};
+  EXPECT_FALSE(json::parse(configJson(model, DType::F32, {})).contains("rope_scaling"));
+}
+
+TEST_F(Checkpoint, ConfigKeepsWhatItDoesNotDecide) {
+  json config = json::parse(configJson(model, DType::F32, {}, R"({"eos_token_id": [7, 8], "hidden_size": 1,
+      "max_position_embeddings": 131072, "rope_parameters": {"rope_theta": 1, "rope_type": "yarn"}, "dtype": "float16"})"));
+  EXPECT_EQ(config["eos_token_id"], json({7, 8}));
+  EXPECT_EQ(config["hidden_size"], 8);
+  EXPECT_EQ(config["max_position_embeddings"], 131072);
+  EXPECT_FALSE(config.contains("rope_parameters"));
+  EXPECT_FALSE(config.contains("dtype"));
+}
+
+TEST_F(Checkpoint, ConfigDifferences) {
+  model.ropeScaling = {32, 1, 4, 8192};
+  json good = json::parse(configJson(model, DType::F32, {}));
+  auto check = [&](const json &config) {
+    diags.clear();
+    return checkConfigJson(write("config.json", config.dump()), model, diags);
+  };
+  EXPECT_TRUE(check(good)) << messages();
+  // As transformers 5 writes it.
+  json joint = good;
+  joint["rope_parameters"] = joint["rope_scaling"];
+  joint["rope_parameters"]["rope_theta"] = 500000.0;
+  joint.erase("rope_scaling");
+  joint.erase("rope_theta");
+  joint.erase("head_dim");
+  EXPECT_TRUE(check(joint)) << messages();
+
+  struct Change {
+    const char *pointer;
+    json value;
+    const char *message;
+  };
+  const Change changes[] = {
+      {"/hidden_size", 16, "'hidden_size' is 16, the recipe's model has 8"},
+      {"/num_hidden_layers", nullptr, "'num_hidden_layers' is missing"},
+      {"/num_key_value_heads", nullptr, "'num_key_value_heads' is 4, the recipe's model has 2"},
+      {"/vocab_size", "many", "'vocab_size' is not a number"},
+      {"/rope_theta", 10000, "'rope_theta' is 10000, the recipe's model has 500000"},
+      {"/rms_norm_eps", 1e-6, "'rms_norm_eps' is 1e-06, the recipe's model has 1e-05"},
+      {"/tie_word_embeddings", false, "'tie_word_embeddings' is false, the recipe's model has true"},
+      {"/attention_bias", true, "'attention_bias' is true"},
+      {"/rope_scaling", nullptr, "has no rotary scaling, the recipe's model scales by 32"},
+      {"/rope_scaling/factor", 8, "'rope_scaling.factor' is 8"},
+      {"/rope_scaling/rope_type", "yarn", "rotary scaling \"yarn\" is not known"},
+      {"/model_type", "qwen2", "'model_type' is \"qwen2\""},
+  };
+  for (const Change &change : changes) {
+    json config = good;
+    config[json::json_pointer(change.pointer)] = change.value;
+    EXPECT_FALSE(check(config)) << change.pointer;
+    EXPECT_EQ(diags.size(), 1u);
+    EXPECT_TRUE(says(change.message)) << messages();
+  }
+  EXPECT_FALSE(check(json::array()));
+  EXPECT_FALSE(checkConfigJson(root / "missing", model, diags));
+}
+
+} // namespace

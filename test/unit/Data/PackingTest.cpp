@@ -1,0 +1,217 @@
+//===- PackingTest.cpp - Samples to rows, worked by hand ------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "DataFixture.h"
+
+using namespace ftc;
+
+namespace {
+
+using Packing = DataFixture;
+
+TEST_F(Packing, TextGoesOnInTheNextRow) {
+  // Samples BOS a b c d EOS (6 tokens) and BOS e f g h i j EOS (8) in rows of 8.
+  auto data = load(write("d.jsonl", "{\"text\": \"abcd\"}\n{\"text\": \"efghij\"}\n"));
+  ASSERT_TRUE(data) << messages();
+  EXPECT_EQ(data->train.samples(), 2);
+  EXPECT_EQ(data->train.tokens(), 14);
+  ASSERT_EQ(data->train.rows(), 2);
+  EXPECT_EQ(data->heldOut.rows(), 0);
+  Batch first = row(data->train, 0);
+  EXPECT_EQ(first.tokens, (Ints{BOS, 'a', 'b', 'c', 'd', EOS, BOS, 'e'}));
+  EXPECT_EQ(first.labels, (Ints{'a', 'b', 'c', 'd', EOS, X, 'e', 'f'})); // f is in the next row
+  EXPECT_EQ(first.positions, (Ints{0, 1, 2, 3, 4, 5, 0, 1}));
+  EXPECT_EQ(first.segments, (Ints{0, 0, 0, 0, 0, 0, 6, 6}));
+  Batch second = row(data->train, 1);
+  EXPECT_EQ(second.tokens, (Ints{'f', 'g', 'h', 'i', 'j', EOS, PAD, PAD}));
+  EXPECT_EQ(second.labels, (Ints{'g', 'h', 'i', 'j', EOS, X, X, X}));
+  EXPECT_EQ(second.positions, (Ints{2, 3, 4, 5, 6, 7, 0, 0})); // counted on
+  EXPECT_EQ(second.segments, (Ints{0, 0, 0, 0, 0, 0, 6, 7}));
+  EXPECT_EQ(data->train.validLabels(), 12);
+}
+
+TEST_F(Packing, PositionsStayConsecutiveAndWithinTheTable) {
+  // Sample of 2, then one of 21: parts of 6, 8 and 7 tokens at 0, 6 and 14.
+  options.addEos = false;
+  std::string path = write("d.jsonl", "{\"text\": \"a\"}\n{\"text\": \"ABCDEFGHIJKLMNOPQRST\"}\n");
+  auto data = load(path);
+  ASSERT_TRUE(data) << messages();
+  ASSERT_EQ(data->train.rows(), 3);
+  EXPECT_EQ(row(data->train, 0).positions, (Ints{0, 1, 0, 1, 2, 3, 4, 5}));
+  EXPECT_EQ(row(data->train, 1).positions, (Ints{0, 1, 2, 3, 4, 5, 6, 7})); // 6 + 8 > 8: as high as there is room
+  EXPECT_EQ(row(data->train, 2).positions, (Ints{1, 2, 3, 4, 5, 6, 7, 0})); // 14 mod 8 = 6, but 6 + 7 > 8
+  options.maxPositions = 100;
+  data = load(path);
+  ASSERT_TRUE(data) << messages();
+  EXPECT_EQ(row(data->train, 1).positions, (Ints{6, 7, 8, 9, 10, 11, 12, 13}));
+  EXPECT_EQ(row(data->train, 2).positions, (Ints{14, 15, 16, 17, 18, 19, 20, 0}));
+}
+
+TEST_F(Packing, WholeSamplesMoveToTheNextRow) {
+  options.splitAcrossPack = false;
+  auto data =
+      load(write("d.jsonl", "{\"text\": \"a\"}\n{\"text\": \"bcd\"}\n{\"text\": \"e\"}\n{\"text\": \"fghijklmn\"}"));
+  ASSERT_TRUE(data) << messages();
+  // 3 + 5 = 8 fills row 0; 3 in row 1; the last, 11 tokens, is cut to 8.
+  ASSERT_EQ(data->train.rows(), 3);
+  EXPECT_EQ(row(data->train, 0).tokens, (Ints{BOS, 'a', EOS, BOS, 'b', 'c', 'd', EOS}));
+  EXPECT_EQ(row(data->train, 0).labels, (Ints{'a', EOS, X, 'b', 'c', 'd', EOS, X}));
+  EXPECT_EQ(row(data->train, 0).segments, (Ints{0, 0, 0, 3, 3, 3, 3, 3}));
+  EXPECT_EQ(row(data->train, 1).tokens, (Ints{BOS, 'e', EOS, PAD, PAD, PAD, PAD, PAD}));
+  EXPECT_EQ(row(data->train, 1).segments, (Ints{0, 0, 0, 3, 4, 5, 6, 7}));
+  EXPECT_EQ(row(data->train, 2).tokens, (Ints{BOS, 'f', 'g', 'h', 'i', 'j', 'k', 'l'}));
+  EXPECT_EQ(row(data->train, 2).labels, (Ints{'f', 'g', 'h', 'i', 'j', 'k', 'l', X}));
+  EXPECT_TRUE(says("1 samples are longer than a row")) << messages();
+}
+
+TEST_F(Packing, UnpackedIsOneSampleARow) {
+  options.packed = false;
+  auto data = load(write("d.jsonl", "{\"text\": \"a\"}\n{\"text\": \"bcdefghijk\"}"));
+  ASSERT_TRUE(data) << messages();
+  ASSERT_EQ(data->train.rows(), 2);
+  EXPECT_EQ(row(data->train, 0).tokens, (Ints{BOS, 'a', EOS, PAD, PAD, PAD, PAD, PAD}));
+  EXPECT_EQ(row(data->train, 1).tokens, (Ints{BOS, 'b', 'c', 'd', 'e', 'f', 'g', 'h'}));
+  EXPECT_EQ(data->train.tokens(), 11);
+}
+
+TEST_F(Packing, OnlyTheAssistantIsTrained) {
+  options.seqLen = 48;
+  auto data = load(write(
+      "d.jsonl",
+      R"({"messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "U"},
+)"
+      R"({"role": "assistant", "content": "AB"}, {"role": "user", "content": "V"}, {"role": "assistant", "content": "C"}]})"));
+  ASSERT_FALSE(data); // the object is on two lines
+  EXPECT_TRUE(says("d.jsonl:1:")) << messages();
+  EXPECT_TRUE(says("d.jsonl:2:")) << messages();
+  data = load(write(
+      "d.jsonl",
+      R"({"messages": [{"role": "user", "content": "U"}, {"role": "assistant", "content": "AB"}, )"
+      R"({"role": "user", "content": [{"type": "text", "text": "V"}]}, {"role": "assistant", "content": "C"}]})"));
+  ASSERT_TRUE(data) << messages();
+  ASSERT_EQ(data->train.rows(), 1);
+  Batch batch = row(data->train, 0);
+  Ints tokens = {BOS}, labels;
+  auto say = [&](std::string_view text, bool trained) {
+    for (unsigned char letter : text) {
+      tokens.push_back(letter);
+      labels.push_back(trained ? letter : X);
+    }
+  };
+  auto end = [&] {
+    tokens.push_back(EOS);
+    labels.push_back(EOS);
+  };
+  say("user:\nU\n\nassistant:\n", false);
+  say("AB", true);
+  end();
+  say("user:\nV\n\nassistant:\n", false);
+  say("C", true);
+  end();
+  labels.push_back(X);
+  tokens.resize(48, PAD);
+  labels.resize(48, X);
+  EXPECT_EQ(batch.tokens, tokens);
+  EXPECT_EQ(batch.labels, labels);
+  EXPECT_EQ(data->train.validLabels(), 5);
+}
+
+TEST_F(Packing, ACutConversationEndsUntrained) {
+  options.seqLen = 20; // BOS "user:\nU\n\nassistant:\n" is 21 tokens with the BOS
+  std::string line = R"({"messages": [{"role": "user", "content": "U"}, {"role": "assistant", "content": "ABCDEF"}]})";
+  EXPECT_FALSE(load(write("d.jsonl", line)));
+  EXPECT_TRUE(says("no token is trained")) << messages();
+  options.seqLen = 24;
+  auto data = load(write("d.jsonl", line + "\n" + line));
+  ASSERT_TRUE(data) << messages();
+  ASSERT_EQ(data->train.rows(), 2); // conversations are never split
+  for (int64_t i = 0; i < 2; ++i) {
+    Batch batch = row(data->train, i);
+    EXPECT_EQ(Ints(batch.tokens.begin() + 20, batch.tokens.end()), (Ints{'\n', 'A', 'B', EOS}));
+    EXPECT_EQ(Ints(batch.labels.begin() + 19, batch.labels.end()), (Ints{X, 'A', 'B', X, X}));
+  }
+  EXPECT_TRUE(says("2 samples are longer than a row")) << messages();
+}
+
+TEST_F(Packing, MasksSurviveAfterPlainText) {
+  // 70 tokens of text come first, so that the bits begin in the second word.
+  options.seqLen = 128;
+  auto data = load(
+      write("d.jsonl", "{\"text\": \"" + std::string(68, 'x') + "\"}\n" +
+                           R"({"messages": [{"role": "user", "content": "U"}, {"role": "assistant", "content": "A"}]})"
+                           "\n{\"text\": \"yz\"}"));
+  ASSERT_TRUE(data) << messages();
+  ASSERT_EQ(data->train.rows(), 1);
+  EXPECT_EQ(data->train.validLabels(), 69 + 2 + 3);
+  Batch batch = row(data->train, 0);
+  EXPECT_EQ(batch.labels[68], EOS);
+  EXPECT_EQ(batch.labels[69], X);
+  EXPECT_EQ(Ints(batch.labels.begin() + 90, batch.labels.begin() + 98), (Ints{'A', EOS, X, 'y', 'z', EOS, X, X}));
+}
+
+TEST_F(Packing, TheTailOfEachDocumentIsHeldOut) {
+  options.heldOut = 0.25;
+  auto data = load(write("d.jsonl", "{\"text\": \"abcdefghij\"}\n{\"text\": \"k\"}\n{\"text\": \"lmnopq\"}"));
+  ASSERT_TRUE(data) << messages();
+  // 12 tokens: the last 3 (i, j, EOS); 3 tokens: none; 8 tokens: the last 2 (q, EOS).
+  ASSERT_EQ(data->heldOut.rows(), 1);
+  Batch held = row(data->heldOut, 0);
+  EXPECT_EQ(held.tokens, (Ints{'i', 'j', EOS, 'q', EOS, PAD, PAD, PAD}));
+  EXPECT_EQ(held.labels, (Ints{'j', EOS, X, EOS, X, X, X, X}));
+  EXPECT_EQ(held.positions, (Ints{0, 1, 2, 0, 1, 0, 0, 0}));
+  EXPECT_EQ(data->train.tokens(), 9 + 3 + 6);
+  EXPECT_EQ(row(data->train, 0).tokens, (Ints{BOS, 'a', 'b', 'c', 'd', 'e', 'f', 'g'}));
+  EXPECT_EQ(row(data->train, 1).tokens, (Ints{'h', BOS, 'k', EOS, BOS, 'l', 'm', 'n'}));
+  EXPECT_EQ(row(data->train, 1).labels, (Ints{X, 'k', EOS, X, 'l', 'm', 'n', 'o'}));
+
+  options.heldOut = 0.01;
+  EXPECT_FALSE(load(options.path));
+  EXPECT_TRUE(says("raise the share")) << messages();
+}
+
+TEST_F(Packing, EveryLayoutKeepsEveryToken) {
+  // Against a plain model: rows read back give the samples back.
+  std::string lines, all;
+  for (int i = 0; i < 50; ++i) {
+    std::string text(1 + i * 7 % 13, static_cast<char>('a' + i % 26));
+    lines += "{\"text\": \"" + text + "\"}\n";
+    all += text;
+  }
+  std::string path = write("d.jsonl", lines);
+  for (int64_t seqLen : {2, 3, 15, 16, 64})
+    for (bool split : {true, false}) {
+      options.seqLen = seqLen;
+      options.splitAcrossPack = split;
+      auto data = load(path);
+      ASSERT_TRUE(data) << messages();
+      std::string text;
+      int64_t valid = 0;
+      for (int64_t i = 0; i < data->train.rows(); ++i) {
+        Batch batch = row(data->train, i);
+        for (int64_t t = 0; t < seqLen; ++t) {
+          if (batch.tokens[t] < 256)
+            text += static_cast<char>(batch.tokens[t]);
+          valid += batch.labels[t] != X;
+          ASSERT_LE(batch.segments[t], t);
+          ASSERT_LT(batch.positions[t], seqLen);
+          if (batch.segments[t] < t) {
+            ASSERT_EQ(batch.positions[t], batch.positions[t - 1] + 1);
+          }
+          // Within a row a label is the next token, always.
+          if (t + 1 < seqLen && batch.labels[t] != X) {
+            ASSERT_EQ(batch.labels[t], batch.tokens[t + 1]);
+          }
+        }
+      }
+      EXPECT_EQ(valid, data->train.validLabels());
+      if (split || seqLen >= 15) {
+        EXPECT_EQ(text, all);
+      }
+    }
+}
+
+} // namespace
