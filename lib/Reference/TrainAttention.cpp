@@ -103,9 +103,13 @@ llvm::Error evaluateAttentionGrad(train::AttentionGradOp op, Operands operands, 
   });
   if (error)
     return error;
-  for (auto [index, sums] : llvm::enumerate(llvm::ArrayRef<std::vector<double>>{dQuery, dKey, dValue}))
-    for (int64_t i = 0; i < results[index].size(); ++i)
-      results[index].set(i, sums[i]);
+  auto store = [](Tensor &result, const std::vector<double> &sums) {
+    for (int64_t i = 0; i < result.size(); ++i)
+      result.set(i, sums[i]);
+  };
+  store(results[0], dQuery);
+  store(results[1], dKey);
+  store(results[2], dValue);
   return llvm::Error::success();
 }
 
