@@ -7,7 +7,8 @@
  *   1. dlopen the file, look up FTRT_STEP_SYMBOL, compare abi_version with FTRT_ABI_VERSION.
  *   2. Read the manifest (a FlatBuffer, lib/Schema/manifest.fbs): slabs to take, tensors with their places, entries.
  *   3. Take each slab once (size and alignment from the manifest), fill parameters, states and constants.
- *   4. Per step: write the entry's input tensors (tokens, labels, ...) at their places, call the entry, read its outputs.
+ *   4. Per step: write the entry's input tensors (tokens, labels, ...) at their places, call the entry, read its
+ * outputs.
  *
  * C11; includes nothing of the project. All numbers are in the byte order of the machine (little endian).
  */

@@ -97,23 +97,20 @@ def pack(path, length):
     while len(stream) % length:
         stream.append((PAD, IGNORE, 0, -1 - len(stream)))
     rows = [stream[i:i + length] for i in range(0, len(stream), length)]
-    for row in rows:
-        row[-1] = (row[-1][0], IGNORE, *row[-1][2:])
     return [[[cell[i] for cell in row] for row in rows] for i in range(4)]
 
 
 def batches_of(case, recipe):
-    """For each step the keyword arguments of the model. transformers shifts the labels itself."""
+    """For each step the keyword arguments of the model. transformers shifts `labels` itself, `shift_labels` are shifted."""
     length, size = recipe["tokenizer"]["max_seq_len"], recipe["batch_size"]
     if case["data"].endswith(".jsonl"):
         tokens, labels, positions, segments = (torch.tensor(x) for x in pack(case["data"], length))
-        hf_labels = torch.full_like(labels, IGNORE)
-        hf_labels[:, 1:] = labels[:, :-1]  # its label of a place is that of the place before
         causal = torch.ones(length, length, dtype=torch.bool).tril()
         mask = causal & (segments[:, :, None] == segments[:, None, :])
         full = len(tokens) // size
         pick = lambda x, step: x[(step % full) * size:(step % full + 1) * size]
-        return [dict(input_ids=pick(tokens, s), labels=pick(hf_labels, s), position_ids=pick(positions, s),
+        return [dict(input_ids=pick(tokens, s), labels=pick(labels, s), shift_labels=pick(labels, s),
+                     position_ids=pick(positions, s),
                      attention_mask=torch.where(pick(mask, s), 0.0, torch.finfo(torch.float32).min)[:, None])
                 for s in range(plain.STEPS)]
     with open(case["data"], "rb") as file:

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+# Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Times one training step of a Llama in PyTorch, for comparison with a compiled step.
+
+Forward, backward, clipping to norm 1.0, fused AdamW, as a user of transformers writes it. Default: 135M parameters (30
+layers, width 576, feed-forward 1536, heads 9/3, vocabulary 49152, tied), batch 4 x 512, fp32, eager. Prints one JSON object:
+seconds of each timed step, their minimum and median, seconds of the first step (with torch.compile: compilation), the
+process's largest resident size in bytes, the last loss. One process a measurement, so that the resident size is its
+own. Needs test/oracle/requirements-torch.txt.
+"""
+import argparse
+import json
+import os
+import re
+import statistics
+import sys
+import time
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--compile", action="store_true", help="through torch.compile")
+    parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--length", type=int, default=512)
+    parser.add_argument("--steps", type=int, default=3, help="timed steps")
+    parser.add_argument("--warmup", type=int, default=1, help="untimed steps before them")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--layers", type=int, default=30)
+    parser.add_argument("--width", type=int, default=576)
+    parser.add_argument("--feed-forward", type=int, default=1536)
+    parser.add_argument("--heads", type=int, default=9)
+    parser.add_argument("--kv-heads", type=int, default=3)
+    parser.add_argument("--vocabulary", type=int, default=49152)
+    return parser.parse_args()
+
+
+def peak_resident():
+    """VmHWM of this process in bytes."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        return int(re.search(r"VmHWM:\s*(\d+) kB", file.read()).group(1)) * 1024
+
+
+def main():
+    args = arguments()
+    os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[args.dtype]
+    config = LlamaConfig(
+        vocab_size=args.vocabulary, hidden_size=args.width, intermediate_size=args.feed_forward,
+        num_hidden_layers=args.layers, num_attention_heads=args.heads, num_key_value_heads=args.kv_heads,
+        max_position_embeddings=2048, rms_norm_eps=1e-5, tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0}, use_cache=False)
+    model = LlamaForCausalLM(config).to(dtype).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, weight_decay=0.01, fused=True)
+    forward = torch.compile(model) if args.compile else model
+    ids = torch.randint(0, args.vocabulary, (args.batch, args.length))
+
+    def step():
+        loss = forward(input_ids=ids, labels=ids).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return loss.item()
+
+    seconds, loss = [], 0.0
+    for _ in range(args.warmup + args.steps):
+        start = time.perf_counter()
+        loss = step()
+        seconds.append(time.perf_counter() - start)
+    timed = seconds[args.warmup:]
+    json.dump({"torch": torch.__version__.split("+")[0], "mode": "compiled" if args.compile else "eager",
+               "dtype": args.dtype, "batch": args.batch, "length": args.length, "threads": args.threads,
+               "parameters": sum(p.numel() for p in model.parameters()), "first_seconds": seconds[0],
+               "seconds": timed, "min_seconds": min(timed), "median_seconds": statistics.median(timed),
+               "peak_resident_bytes": peak_resident(), "loss": loss}, sys.stdout)
+    print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

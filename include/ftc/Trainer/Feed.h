@@ -1,0 +1,65 @@
+//===- Feed.h - Entries of a step, fed with batches ------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_TRAINER_FEED_H
+#define FTC_TRAINER_FEED_H
+
+#include "ftc/Data/DataSet.h"
+#include "ftc/Runtime/Session.h"
+#include "ftc/Tokenizer/Tokenizer.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ftc {
+
+/// One entry of a step with its inputs as a batch: `batch` rows of `sequence` tokens, in the step's own memory. The
+/// inputs must be written before every call.
+class EntryFeed {
+public:
+  /// Throws RunError(BadStep) when an input or output is missing or has another shape than the entry says.
+  EntryFeed(Session &session, int entry, const std::vector<std::string> &outputs);
+
+  int64_t batch() const { return rows; }
+  int64_t sequence() const { return length; }
+  double flops() const { return entryFlops; }
+  const BatchView &view() const { return inputs; }
+  void run(const ftrt_scalars &scalars) { session->run(entry, scalars); }
+  /// Memory of output `name`; null when the entry has none of that name.
+  const void *output(const std::string &name) const;
+
+private:
+  int32_t *input(const char *name, bool required);
+
+  Session *session;
+  int entry;
+  int64_t rows, length;
+  double entryFlops;
+  BatchView inputs;
+  std::vector<std::vector<int32_t>> unused; ///< for inputs that the compiled entry does not read
+};
+
+/// Mean loss of all rows of `data` through the step's `evaluate` entry. Nothing when `stop` becomes non-zero. Throws
+/// RunError.
+std::optional<double> evaluate(EntryFeed &feed, const DataSet &data, const volatile int &stop);
+
+struct SampleOptions {
+  std::string prompt;
+  int64_t tokens = 0;
+  double temperature = 0; ///< 0: the likeliest token
+  uint64_t seed = 0;
+};
+
+/// Text that the model generates through the step's `logits` entry; without the prompt. Ends early at the end token.
+/// The same seed gives the same text.
+std::string generate(EntryFeed &feed, const Tokenizer &tokenizer, const SampleOptions &options);
+
+} // namespace ftc
+
+#endif // FTC_TRAINER_FEED_H

@@ -1,0 +1,75 @@
+//===- Metrics.h - metrics.jsonl and the progress line ---------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_TRAINER_METRICS_H
+#define FTC_TRAINER_METRICS_H
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace ftc {
+
+/// What is known of a step when it is done.
+struct StepMetrics {
+  uint64_t step = 0;
+  float loss = 0;                ///< mean over the step's valid tokens
+  float learningRate = 0;        ///< the one that this step used
+  std::optional<float> gradNorm; ///< before clipping; absent when the step does not compute it
+  int64_t tokens = 0;            ///< valid labels of the step
+  double tokensPerSecond = 0;
+  double shareOfPeak = 0;     ///< planned FLOPs / time / measured FMA peak; 0 when unknown
+  uint64_t plannedBytes = 0;  ///< the plan's total
+  uint64_t takenBytes = 0;    ///< most bytes taken through the memory interface
+  uint64_t residentBytes = 0; ///< the process's largest resident size so far
+  int64_t skipped = 0;        ///< batches without a valid label so far
+};
+
+/// OUT/metrics.jsonl: one object a line, one line a step, each written with a single write(2). Adding a line allocates
+/// nothing. Numbers that JSON does not have (a loss that is not finite) are null.
+class MetricsLog {
+public:
+  /// Opens `path` to go on after step `lastStep`: a half line at the end and lines of later steps (a killed run wrote
+  /// them after its last checkpoint) are cut off. With lastStep 0 the file starts empty. Throws RunError(WriteFailed).
+  MetricsLog(const std::string &path, uint64_t lastStep);
+  ~MetricsLog();
+  MetricsLog(const MetricsLog &) = delete;
+  MetricsLog &operator=(const MetricsLog &) = delete;
+
+  void add(const StepMetrics &metrics);
+  /// Makes what was added survive a power cut.
+  void sync();
+
+private:
+  std::string path;
+  int file;
+};
+
+/// The progress of a run on standard output: one line that is rewritten on a terminal, a line each elsewhere. Showing a
+/// step allocates nothing.
+class Progress {
+public:
+  explicit Progress(uint64_t totalSteps);
+  void show(const StepMetrics &metrics);
+  /// A line of text beside the progress.
+  void tell(const char *text);
+  /// Ends the line that is being rewritten.
+  void finish();
+
+private:
+  uint64_t totalSteps;
+  bool terminal;
+  bool open = false;
+};
+
+/// Writes all of `text` to file descriptor `file`; returns false when the system refuses.
+bool writeAll(int file, const char *text, size_t size);
+
+} // namespace ftc
+
+#endif // FTC_TRAINER_METRICS_H

@@ -1,0 +1,44 @@
+//===- Restore.h - Tensors of a step from and to checkpoints ---------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_TRAINER_RESTORE_H
+#define FTC_TRAINER_RESTORE_H
+
+#include "ftc/Checkpoint/Checkpoint.h"
+#include "ftc/Config/Recipe.h"
+#include "ftc/Runtime/RunError.h"
+#include "ftc/Runtime/Session.h"
+#include "ftc/Tokenizer/Tokenizer.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace ftc {
+
+/// Writes warnings and remarks of `diags` to standard error and clears them. Errors are left for throwErrors.
+void tellRemarks(std::vector<Diagnostic> &diags);
+/// Throws RunError(code) with all errors of `diags`, a line each.
+[[noreturn]] void throwErrors(ExitCode code, const std::vector<Diagnostic> &diags);
+
+/// Fills the step's parameters from a directory of safetensors (`files` as in CheckpointReader::open). Throws
+/// RunError(NoFile or BadCheckpoint); then some parameters may have been filled.
+void loadParameters(Session &session, const std::string &directory, const std::vector<std::string> &files);
+/// Fills the optimizer's states from DIRECTORY/state.safetensors. Throws RunError(BadCheckpoint).
+void loadStates(Session &session, const std::string &directory);
+
+/// A writer of OUT/step_N for all parameters and states of the step. Throws RunError(WriteFailed).
+std::unique_ptr<CheckpointWriter> makeWriter(Session &session, const Recipe &recipe, const Tokenizer &tokenizer,
+                                             const std::string &outputDir);
+
+/// A run that starts from the beginning must not mix with an earlier one in the same directory: moves OUT/step_* and
+/// metrics.jsonl to OUT/earlier_K. Returns that directory, or "" when there was nothing to move.
+std::string moveEarlierRun(const std::string &outputDir);
+
+} // namespace ftc
+
+#endif // FTC_TRAINER_RESTORE_H

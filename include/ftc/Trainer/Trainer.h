@@ -1,0 +1,47 @@
+//===- Trainer.h - What ftrun does -----------------------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_TRAINER_TRAINER_H
+#define FTC_TRAINER_TRAINER_H
+
+#include "ftc/Runtime/RunError.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ftc {
+
+/// ftrun's command line. What is absent comes from the recipe inside the step.
+struct RunOptions {
+  std::string step;              ///< path of the step.so
+  std::string data;              ///< file or directory; empty: the recipe's dataset.data_files
+  std::string out;               ///< output directory; empty: the recipe's output_dir
+  std::optional<uint64_t> steps; ///< number of the last update; absent: the recipe's epochs
+  std::optional<uint64_t> seed;
+  std::optional<std::string> column;  ///< key of the text in a .jsonl object
+  unsigned threads = 0;               ///< 0: as many as were planned for and this machine has
+  double heldOut = 0;                 ///< share of each document's tail kept for evaluation
+  int64_t sample = 0;                 ///< tokens of text to generate at the end
+  std::string prompt;                 ///< what the generated text goes on from
+  double temperature = 0.8;           ///< of the sample; 0: always the likeliest token
+  bool provePlan = false;             ///< fill the slabs with a pattern, and tell the highest byte written
+  std::vector<std::string> overrides; ///< "key=value" for keys of the recipe that belong to a run
+};
+
+/// Trains: loads the step and the data, initializes or resumes, runs the steps, writes metrics and checkpoints. SIGINT
+/// and SIGTERM end it after the step that is running, with a checkpoint. Returns Ok, Interrupted or Terminated; throws
+/// RunError for everything else. Once per process (it handles signals).
+ExitCode runTraining(const RunOptions &options);
+
+/// The manifest of a step as text for people: `ftrun --info`. Throws RunError.
+std::string describeStep(const std::string &path);
+
+} // namespace ftc
+
+#endif // FTC_TRAINER_TRAINER_H

@@ -1,0 +1,83 @@
+/* Embedding a step: opens a step.so, takes its memory, starts its threads and runs its entries. Link with libftrt.
+ *
+ *   ftrt_host *host = ftrt_host_open("step.so", 0);
+ *   if (!host) { fputs(ftrt_host_error(), stderr); exit(1); }
+ *   ftrt_host_init(host, seed);                              // or fill parameters yourself: ftrt_host_tensor
+ *   int step = ftrt_host_entry(host, FTRT_ENTRY_STEP);
+ *   ftrt_tensor tokens; ftrt_host_input(host, step, "tokens", &tokens);
+ *   ... write tokens.data, labels, positions, segment_starts ...
+ *   ftrt_scalars scalars = {.learning_rate = 1e-3f, .inv_tokens = 1.0f / valid, .step = 1};
+ *   ftrt_host_run(host, step, &scalars);
+ *   ... read outputs with ftrt_host_output ...
+ *   ftrt_host_close(host);
+ *
+ * A program that wants its own memory and threads needs none of this: step.h is the whole contract of a step.
+ *
+ * C11. A host must be used by one thread at a time. Functions that return int return 0 on success and else a code of
+ * ftrun's list (docs/abi.md); ftrt_host_error() then says what happened, and stays valid until the same thread's next
+ * call.
+ */
+#ifndef FTRT_HOST_H
+#define FTRT_HOST_H
+
+#include "ftrt/step.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ftrt_host ftrt_host;
+
+/* As in the manifest (ElementType, Role, EntryKind). */
+enum { FTRT_F32 = 0, FTRT_BF16 = 1, FTRT_I32 = 2, FTRT_I64 = 3, FTRT_U8 = 4 };
+enum { FTRT_PARAMETER = 0, FTRT_STATE = 1, FTRT_CONSTANT = 2, FTRT_INPUT = 3, FTRT_OUTPUT = 4 };
+enum { FTRT_ENTRY_STEP = 0, FTRT_ENTRY_MICRO = 1, FTRT_ENTRY_EVALUATE = 2, FTRT_ENTRY_LOGITS = 3 };
+
+/* A tensor in the step's memory, row-major. Pointers are valid until ftrt_host_close. */
+typedef struct ftrt_tensor {
+  const char *name;
+  void *data;
+  uint64_t bytes;
+  int32_t type;
+  int32_t role;
+  uint64_t rank;
+  const int64_t *shape; /* rank sizes, outermost first */
+} ftrt_tensor;
+
+/* The last failure of this thread, one line without a newline. */
+const char *ftrt_host_error(void);
+
+/* Opens and checks a step, takes its slabs and starts its threads (0: as many as were planned for, or as many as there
+ * are processors where these are fewer). NULL on failure. */
+ftrt_host *ftrt_host_open(const char *path, uint32_t threads);
+/* Ends the threads, gives the memory back and closes the library. NULL is allowed. */
+void ftrt_host_close(ftrt_host *host);
+
+/* Fills parameters, states and constants as the recipe says. Random ones depend on `seed` and their names only. */
+int ftrt_host_init(ftrt_host *host, uint64_t seed);
+
+/* Bytes that the plan takes, and bytes taken. They are equal. */
+uint64_t ftrt_host_planned_bytes(const ftrt_host *host);
+uint64_t ftrt_host_taken_bytes(const ftrt_host *host);
+/* Threads that entries run on. */
+uint32_t ftrt_host_threads(const ftrt_host *host);
+
+/* Index of the first entry of a kind, -1 without one; its batch and sequence length. */
+int ftrt_host_entry(const ftrt_host *host, int kind);
+int ftrt_host_entry_shape(const ftrt_host *host, int entry, int64_t *batch, int64_t *sequence);
+
+/* Number of parameters, states and constants, sorted by name; one of them by index or by name; an entry's inputs and
+ * outputs by name. */
+uint64_t ftrt_host_tensor_count(const ftrt_host *host);
+int ftrt_host_tensor_at(const ftrt_host *host, uint64_t index, ftrt_tensor *out);
+int ftrt_host_tensor(const ftrt_host *host, const char *name, ftrt_tensor *out);
+int ftrt_host_input(const ftrt_host *host, int entry, const char *name, ftrt_tensor *out);
+int ftrt_host_output(const ftrt_host *host, int entry, const char *name, ftrt_tensor *out);
+
+/* Runs an entry. Allocates nothing. */
+int ftrt_host_run(ftrt_host *host, int entry, const ftrt_scalars *scalars);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,231 @@
+//===- LoadedStep.cpp - A step.so, opened and checked ----------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Runtime/LoadedStep.h"
+
+#include "ftc/Runtime/CPU/CpuFeatures.h"
+#include "ftc/Runtime/RunError.h"
+
+#include <bit>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <memory>
+#include <unistd.h>
+
+namespace ftc {
+namespace {
+
+using manifest::Manifest;
+using manifest::Tensor;
+
+/// Checks what the FlatBuffers verifier cannot know. Returns "" or what is wrong.
+std::string checkTensor(const Manifest &info, const Tensor &tensor) {
+  std::string name = tensor.name()->str();
+  if (tensor.type() < manifest::ElementType::MIN || tensor.type() > manifest::ElementType::MAX)
+    return fmt::format("tensor '{}' has an unknown element type", name);
+  if (tensor.slab() >= info.slabs()->size())
+    return fmt::format("tensor '{}' lies in slab {} of {}", name, tensor.slab(), info.slabs()->size());
+  uint64_t expected = elementSize(tensor.type());
+  if (tensor.shape())
+    for (int64_t size : *tensor.shape()) {
+      if (size < 0 || (size > 0 && expected > UINT64_MAX / static_cast<uint64_t>(size)))
+        return fmt::format("tensor '{}' has a bad shape", name);
+      expected *= static_cast<uint64_t>(size);
+    }
+  if (tensor.bytes() != expected)
+    return fmt::format("tensor '{}' has {} bytes where its shape needs {}", name, tensor.bytes(), expected);
+  const auto *slab = info.slabs()->Get(tensor.slab());
+  if (tensor.offset() > slab->bytes() || tensor.bytes() > slab->bytes() - tensor.offset())
+    return fmt::format("tensor '{}' does not lie inside slab '{}'", name, slab->name()->str());
+  if (tensor.offset() % elementSize(tensor.type()) != 0)
+    return fmt::format("tensor '{}' is not aligned to its element", name);
+  return "";
+}
+
+std::string checkManifest(const Manifest &info, const ftrt_step &step) {
+  if (!info.slabs() || !info.tensors() || !info.entries())
+    return "slabs, tensors or entries are missing";
+  if (info.threads() == 0)
+    return "its number of threads is 0";
+  for (const auto *slab : *info.slabs())
+    if (!std::has_single_bit(slab->alignment()))
+      return fmt::format("slab '{}' has alignment {}", slab->name()->str(), slab->alignment());
+  const std::string *previous = nullptr;
+  std::string current, last;
+  for (const Tensor *tensor : *info.tensors()) {
+    if (std::string wrong = checkTensor(info, *tensor); !wrong.empty())
+      return wrong;
+    current = tensor->name()->str();
+    if (previous && current <= *previous)
+      return fmt::format("tensors are not sorted by name at '{}'", current);
+    last = current;
+    previous = &last;
+    if (tensor->init() < manifest::InitKind::MIN || tensor->init() > manifest::InitKind::MAX)
+      return fmt::format("tensor '{}' has an unknown initialization", current);
+    if (tensor->role() == manifest::Role::Constant && tensor->init() == manifest::InitKind::None &&
+        (!tensor->data() || tensor->data()->size() != tensor->bytes()))
+      return fmt::format("constant '{}' has no contents of its size", current);
+  }
+  if (step.entry_count != info.entries()->size())
+    return fmt::format("it lists {} entries, the step has {}", info.entries()->size(), step.entry_count);
+  for (size_t index = 0; index < info.entries()->size(); ++index) {
+    const auto *entry = info.entries()->Get(static_cast<flatbuffers::uoffset_t>(index));
+    if (!step.entries || !step.entries[index])
+      return fmt::format("entry {} has no function", index);
+    if (entry->kind() < manifest::EntryKind::MIN || entry->kind() > manifest::EntryKind::MAX)
+      return fmt::format("entry {} is of an unknown kind", index);
+    if (entry->batch() <= 0 || entry->sequence() <= 0)
+      return fmt::format("entry {} has batch {} and sequence {}", index, entry->batch(), entry->sequence());
+    for (const auto *list : {entry->input_tensors(), entry->output_tensors()})
+      if (list)
+        for (const Tensor *tensor : *list)
+          if (std::string wrong = checkTensor(info, *tensor); !wrong.empty())
+            return fmt::format("entry {}: {}", entryName(entry->kind()), wrong);
+  }
+  return "";
+}
+
+} // namespace
+
+uint64_t elementSize(manifest::ElementType type) {
+  switch (type) {
+  case manifest::ElementType::F32:
+  case manifest::ElementType::I32:
+    return 4;
+  case manifest::ElementType::BF16:
+    return 2;
+  case manifest::ElementType::I64:
+    return 8;
+  case manifest::ElementType::U8:
+    return 1;
+  }
+  return 1;
+}
+
+const char *elementName(manifest::ElementType type) {
+  switch (type) {
+  case manifest::ElementType::F32:
+    return "fp32";
+  case manifest::ElementType::BF16:
+    return "bf16";
+  case manifest::ElementType::I32:
+    return "int32";
+  case manifest::ElementType::I64:
+    return "int64";
+  case manifest::ElementType::U8:
+    return "uint8";
+  }
+  return "unknown";
+}
+
+const char *entryName(manifest::EntryKind kind) {
+  switch (kind) {
+  case manifest::EntryKind::Step:
+    return "step";
+  case manifest::EntryKind::Micro:
+    return "micro";
+  case manifest::EntryKind::Evaluate:
+    return "evaluate";
+  case manifest::EntryKind::Logits:
+    return "logits";
+  }
+  return "unknown";
+}
+
+std::string shapeString(const manifest::Tensor &tensor) {
+  if (!tensor.shape())
+    return "[]";
+  return fmt::format("[{}]", fmt::join(tensor.shape()->begin(), tensor.shape()->end(), ", "));
+}
+
+LoadedStep::LoadedStep(const std::string &path) : file(path) {
+  // dlopen takes a name without a slash for a library of the system.
+  std::unique_ptr<char, decltype(&free)> full(realpath(path.c_str(), nullptr), &free);
+  if (!full || access(full.get(), R_OK) != 0)
+    throw RunError(ExitCode::NoFile, fmt::format("{}: cannot open the step: {}; make one with 'ftc compile config.yaml "
+                                                 "-o {}'",
+                                                 path, std::strerror(errno), path));
+  auto refuse = [&](ExitCode code, const std::string &why) {
+    if (library)
+      dlclose(library);
+    library = nullptr;
+    throw RunError(code, fmt::format("{}: {}", path, why));
+  };
+  library = dlopen(full.get(), RTLD_NOW | RTLD_LOCAL);
+  if (!library)
+    refuse(ExitCode::BadStep, fmt::format("not a compiled step: {}", dlerror()));
+  step = static_cast<const ftrt_step *>(dlsym(library, FTRT_STEP_SYMBOL));
+  if (!step)
+    refuse(ExitCode::BadStep,
+           fmt::format("not a step of this ABI: it exports no '{}'; recompile it with this version's ftc",
+                       FTRT_STEP_SYMBOL));
+  if (step->abi_version != FTRT_ABI_VERSION || step->size != sizeof(ftrt_step))
+    refuse(
+        ExitCode::BadAbi,
+        fmt::format("a step of ABI version {} (table of {} bytes); this ftrun runs version {} ({} bytes): recompile it "
+                    "with this version's ftc",
+                    step->abi_version, step->size, FTRT_ABI_VERSION, sizeof(ftrt_step)));
+  if (!step->manifest || reinterpret_cast<uintptr_t>(step->manifest) % 8 != 0)
+    refuse(ExitCode::BadStep, "its manifest is missing or misaligned; recompile it");
+  flatbuffers::Verifier verifier(step->manifest, step->manifest_size, 64, 100'000'000);
+  if (!manifest::VerifyManifestBuffer(verifier))
+    refuse(ExitCode::BadStep, "its manifest is damaged; recompile it");
+  info = manifest::GetManifest(step->manifest);
+  if (info->abi_version() != FTRT_ABI_VERSION)
+    refuse(ExitCode::BadAbi, fmt::format("a manifest of ABI version {}; this ftrun runs version {}: recompile it",
+                                         info->abi_version(), FTRT_ABI_VERSION));
+  if (std::string wrong = checkManifest(*info, *step); !wrong.empty())
+    refuse(ExitCode::BadStep, fmt::format("its manifest is damaged: {}; recompile it", wrong));
+  if (info->target() && info->target()->str() != "cpu")
+    refuse(ExitCode::Unsupported,
+           fmt::format("compiled for target '{}'; this runtime has 'cpu'", info->target()->str()));
+  for (const auto *slab : *info->slabs())
+    if (slab->place() != manifest::Place::Near && slab->bytes() > 0)
+      refuse(ExitCode::Unsupported, fmt::format("slab '{}' lies in the far tier, which this runtime does not have; "
+                                                "recompile without offloading",
+                                                slab->name()->str()));
+}
+
+LoadedStep::~LoadedStep() {
+  if (library)
+    dlclose(library);
+}
+
+int LoadedStep::findEntry(manifest::EntryKind kind) const {
+  for (flatbuffers::uoffset_t index = 0; index < info->entries()->size(); ++index)
+    if (info->entries()->Get(index)->kind() == kind)
+      return static_cast<int>(index);
+  return -1;
+}
+
+uint64_t LoadedStep::plannedBytes() const {
+  uint64_t total = 0;
+  for (const auto *slab : *info->slabs())
+    if (slab->place() == manifest::Place::Near)
+      total += slab->bytes();
+  return total;
+}
+
+void LoadedStep::requireCpuFeatures() const {
+  std::vector<std::string> needed;
+  if (info->features())
+    for (const auto *feature : *info->features())
+      needed.push_back(feature->str());
+  std::vector<std::string> missing = missingCpuFeatures(needed);
+  if (!missing.empty())
+    throw RunError(
+        ExitCode::CpuFeature,
+        fmt::format("{}: compiled for '{}', and this CPU ({}) lacks {}; recompile with --mcpu=native here, or "
+                    "with --mcpu=x86-64-v3",
+                    file, info->cpu() ? info->cpu()->str() : "?", cpuBrand(), fmt::join(missing, ", ")));
+}
+
+} // namespace ftc

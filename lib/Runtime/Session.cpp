@@ -1,0 +1,155 @@
+//===- Session.cpp - A step with its memory and its threads ----------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Runtime/Session.h"
+
+#include "ftc/Runtime/RunError.h"
+#include "ftc/Support/Random.h"
+#include "ftc/Support/Units.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <fmt/format.h>
+#include <system_error>
+
+namespace ftc {
+namespace {
+
+using manifest::ElementType;
+using manifest::InitKind;
+using manifest::Tensor;
+
+/// To nearest, ties to even. Values of `init` are finite.
+uint16_t roundToBf16(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+/// Writes `count` floats at element `first` of a tensor that holds floats.
+void storeFloats(std::byte *base, ElementType type, uint64_t first, const float *values, uint64_t count) {
+  if (type == ElementType::F32) {
+    std::memcpy(base + 4 * first, values, 4 * count);
+    return;
+  }
+  auto *out = reinterpret_cast<uint16_t *>(base) + first;
+  for (uint64_t index = 0; index < count; ++index)
+    out[index] = roundToBf16(values[index]);
+}
+
+bool holdsFloats(ElementType type) { return type == ElementType::F32 || type == ElementType::BF16; }
+
+const Tensor *findIn(const flatbuffers::Vector<flatbuffers::Offset<Tensor>> *list, std::string_view name) {
+  if (list)
+    for (const Tensor *tensor : *list)
+      if (tensor->name()->string_view() == name)
+        return tensor;
+  return nullptr;
+}
+
+} // namespace
+
+unsigned chooseThreads(const manifest::Manifest &manifest, unsigned asked) {
+  if (asked > manifest.threads())
+    throw RunError(
+        ExitCode::TooManyThreads,
+        fmt::format("{} threads asked for, but scratch memory was planned for {}; use --threads {} or fewer, "
+                    "or recompile with 'ftc compile --threads {}'",
+                    asked, manifest.threads(), manifest.threads(), asked));
+  return asked ? asked : std::min(manifest.threads(), availableProcessors());
+}
+
+Session::Session(std::unique_ptr<LoadedStep> step, const SessionOptions &options) : loaded(std::move(step)) {
+  loaded->requireCpuFeatures();
+  unsigned count = chooseThreads(manifest(), options.threads);
+  uint64_t planned = loaded->plannedBytes(), available = availableMemory();
+  if (planned > available)
+    throw RunError(
+        ExitCode::NoMemory,
+        fmt::format("{}: the plan takes {} ({} bytes), and this machine has {} left: {} too little; close other "
+                    "programs, or recompile with a smaller batch_size or tokenizer.max_seq_len",
+                    loaded->path(), formatBytes(planned), planned, formatBytes(available),
+                    formatBytes(planned - available)));
+  try {
+    threads = std::make_unique<ThreadPool>(count);
+  } catch (const std::system_error &error) {
+    throw RunError(ExitCode::NoMemory, fmt::format("cannot start {} threads: {}; use fewer", count, error.what()));
+  }
+  for (const auto *slab : *manifest().slabs())
+    slabs.take(slab->name()->str(), slab->place() == manifest::Place::Near ? slab->bytes() : 0, slab->alignment());
+  for (size_t index = 0; index < slabs.slabs().size(); ++index) {
+    const uint64_t parts = 8ull * count;
+    threads->forEach(parts, [&](uint64_t part, unsigned) { slabs.touch(index, part, parts); });
+    if (options.fillPattern)
+      fillWithPattern(slabs.slabs()[index]);
+    bases.push_back(slabs.slabs()[index].base);
+  }
+}
+
+const Tensor *Session::findTensor(std::string_view name) const {
+  return manifest().tensors()->LookupByKey(std::string(name).c_str());
+}
+
+const Tensor *Session::findInput(int index, std::string_view name) const {
+  return findIn(manifest().entries()->Get(static_cast<flatbuffers::uoffset_t>(index))->input_tensors(), name);
+}
+
+const Tensor *Session::findOutput(int index, std::string_view name) const {
+  return findIn(manifest().entries()->Get(static_cast<flatbuffers::uoffset_t>(index))->output_tensors(), name);
+}
+
+std::byte *Session::data(const Tensor &tensor) const { return slabs.slabs()[tensor.slab()].base + tensor.offset(); }
+
+void Session::initialize(uint64_t seed, bool parameters) {
+  // Blocks of a fixed size: which thread fills a block changes nothing, since every element is a function of its index.
+  constexpr uint64_t block = 1024;
+  for (const Tensor *tensor : *manifest().tensors()) {
+    if (!parameters && tensor->role() == ftc::manifest::Role::Parameter)
+      continue;
+    std::byte *base = data(*tensor);
+    if (tensor->data() && tensor->data()->size() == tensor->bytes() && tensor->init() == InitKind::None) {
+      std::memcpy(base, tensor->data()->data(), tensor->bytes());
+      continue;
+    }
+    const uint64_t elements = tensor->bytes() / elementSize(tensor->type());
+    const uint64_t blocks = (elements + block - 1) / block;
+    if (tensor->init() == InitKind::None || tensor->init() == InitKind::Zeros) {
+      std::memset(base, 0, tensor->bytes());
+      continue;
+    }
+    if (!holdsFloats(tensor->type()))
+      throw RunError(ExitCode::BadStep,
+                     fmt::format("{}: tensor '{}' of type {} cannot be initialized with numbers", loaded->path(),
+                                 tensor->name()->str(), elementName(tensor->type())));
+    CounterRandom random(seed, tensor->name()->string_view());
+    threads->forEach(blocks, [&](uint64_t index, unsigned) {
+      std::array<float, block> values;
+      const uint64_t first = index * block, count = std::min(block, elements - first);
+      if (tensor->init() == InitKind::Ones)
+        std::fill_n(values.data(), count, 1.0f);
+      else
+        random.fillNormal(values.data(), first, count, tensor->value());
+      storeFloats(base, tensor->type(), first, values.data(), count);
+    });
+  }
+}
+
+void Session::run(int index, const ftrt_scalars &scalars) {
+  int32_t code = loaded->entry(static_cast<size_t>(index))(threads->services(), bases.data(), &scalars);
+  if (code == FTRT_OK)
+    return;
+  const char *meaning = code == FTRT_BAD_ABI       ? "it does not know this runtime's ABI"
+                        : code == FTRT_BAD_THREADS ? "it was not planned for this number of threads"
+                                                   : "an unknown code";
+  auto kind = manifest().entries()->Get(static_cast<flatbuffers::uoffset_t>(index))->kind();
+  throw RunError(ExitCode::StepFailed,
+                 fmt::format("{}: entry '{}' returned {} ({}); recompile the step with this version's ftc",
+                             loaded->path(), entryName(kind), code, meaning));
+}
+
+} // namespace ftc

@@ -1,0 +1,129 @@
+//===- Feed.cpp - Entries of a step, fed with batches ----------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Trainer/Feed.h"
+
+#include "ftc/Data/BatchStream.h"
+#include "ftc/Runtime/RunError.h"
+#include "ftc/Support/Random.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+
+namespace ftc {
+
+using manifest::ElementType;
+using manifest::EntryKind;
+using manifest::Tensor;
+
+EntryFeed::EntryFeed(Session &session, int entry, const std::vector<std::string> &outputs)
+    : session(&session), entry(entry) {
+  const auto *info = session.manifest().entries()->Get(static_cast<flatbuffers::uoffset_t>(entry));
+  rows = info->batch();
+  length = info->sequence();
+  entryFlops = info->flops();
+  unused.reserve(4);
+  inputs.tokens = input("tokens", true);
+  inputs.labels = input("labels", info->kind() != EntryKind::Logits);
+  inputs.positions = input("positions", false);
+  inputs.segmentStarts = input("segment_starts", false);
+  for (const std::string &name : outputs)
+    if (!session.findOutput(entry, name))
+      throw RunError(ExitCode::BadStep, fmt::format("{}: entry '{}' has no output '{}'; recompile it",
+                                                    session.step().path(), entryName(info->kind()), name));
+}
+
+int32_t *EntryFeed::input(const char *name, bool required) {
+  const Tensor *tensor = session->findInput(entry, name);
+  auto kind = session->manifest().entries()->Get(static_cast<flatbuffers::uoffset_t>(entry))->kind();
+  const uint64_t elements = static_cast<uint64_t>(rows) * static_cast<uint64_t>(length);
+  if (!tensor && !required)
+    return unused.emplace_back(elements).data();
+  if (!tensor || tensor->type() != ElementType::I32 || tensor->bytes() != 4 * elements)
+    throw RunError(ExitCode::BadStep, fmt::format("{}: entry '{}' has no input '{}' of {} x {} int32; recompile it",
+                                                  session->step().path(), entryName(kind), name, rows, length));
+  return reinterpret_cast<int32_t *>(session->data(*tensor));
+}
+
+const void *EntryFeed::output(const std::string &name) const {
+  const Tensor *tensor = session->findOutput(entry, name);
+  return tensor ? session->data(*tensor) : nullptr;
+}
+
+std::optional<double> evaluate(EntryFeed &feed, const DataSet &data, const volatile int &stop) {
+  BatchStream stream(data, {.batchSize = feed.batch(), .shuffle = false, .seed = 0, .dropLast = false});
+  const auto *lossSum = static_cast<const float *>(feed.output("loss_sum"));
+  const auto *validTokens = static_cast<const int32_t *>(feed.output("valid_tokens"));
+  double sum = 0;
+  int64_t tokens = 0;
+  for (int64_t batch = 0; batch < stream.batchesPerEpoch(); ++batch) {
+    if (stop)
+      return std::nullopt;
+    if (stream.next(feed.view()) < 0)
+      throw RunError(ExitCode::BadData, "the token file could not be read again; did it change while training?");
+    feed.run({});
+    sum += *lossSum;
+    tokens += *validTokens;
+  }
+  return tokens ? sum / static_cast<double>(tokens) : NAN;
+}
+
+namespace {
+
+/// The likeliest of `count` logits, or one drawn by softmax(logits / temperature) with `uniform` in (0, 1).
+int32_t chooseToken(const float *logits, int64_t count, double temperature, double uniform) {
+  const float *top = std::max_element(logits, logits + count);
+  if (temperature <= 0)
+    return static_cast<int32_t>(top - logits);
+  double total = 0;
+  for (int64_t id = 0; id < count; ++id)
+    total += std::exp((logits[id] - *top) / temperature);
+  double left = uniform * total;
+  for (int64_t id = 0; id < count; ++id) {
+    left -= std::exp((logits[id] - *top) / temperature);
+    if (left <= 0)
+      return static_cast<int32_t>(id);
+  }
+  return static_cast<int32_t>(top - logits);
+}
+
+} // namespace
+
+std::string generate(EntryFeed &feed, const Tokenizer &tokenizer, const SampleOptions &options) {
+  std::vector<int32_t> ids{tokenizer.bosId()};
+  tokenizer.encode(options.prompt, ids);
+  std::vector<int32_t> made;
+  CounterRandom random(options.seed, "sample");
+  const auto *logits = static_cast<const float *>(feed.output("logits"));
+  const int64_t length = feed.sequence();
+  const BatchView &view = feed.view();
+  for (int64_t count = 0; count < options.tokens; ++count) {
+    // A full row forgets its oldest quarter: the next tokens then need no new start each.
+    if (static_cast<int64_t>(ids.size()) > length)
+      ids.erase(ids.begin(), ids.end() - std::max<int64_t>(1, length - length / 4));
+    const int64_t used = static_cast<int64_t>(ids.size());
+    for (int64_t at = 0; at < length; ++at) {
+      view.tokens[at] = at < used ? ids[static_cast<size_t>(at)] : tokenizer.padId();
+      view.labels[at] = ignoredLabel;
+      view.positions[at] = at < used ? static_cast<int32_t>(at) : 0;
+      view.segmentStarts[at] = at < used ? 0 : static_cast<int32_t>(at);
+    }
+    ftrt_scalars scalars{};
+    scalars.position = static_cast<uint64_t>(used - 1);
+    feed.run(scalars);
+    int32_t id =
+        chooseToken(logits, tokenizer.vocabSize(), options.temperature, random.uniform(static_cast<uint64_t>(count)));
+    if (id == tokenizer.eosId())
+      break;
+    ids.push_back(id);
+    made.push_back(id);
+  }
+  return tokenizer.decode(made);
+}
+
+} // namespace ftc

@@ -1,0 +1,179 @@
+//===- Restore.cpp - Tensors of a step from and to checkpoints -------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Trainer/Restore.h"
+
+#include "ftc/Trainer/Metrics.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace fs = std::filesystem;
+
+namespace ftc {
+namespace {
+
+TensorType typeOf(manifest::ElementType type) {
+  switch (type) {
+  case manifest::ElementType::F32:
+    return TensorType::F32;
+  case manifest::ElementType::BF16:
+    return TensorType::BF16;
+  case manifest::ElementType::I32:
+    return TensorType::I32;
+  case manifest::ElementType::I64:
+    return TensorType::I64;
+  case manifest::ElementType::U8:
+    return TensorType::U8;
+  }
+  return TensorType::U8;
+}
+
+TensorSpec specOf(const manifest::Tensor &tensor) {
+  TensorSpec spec;
+  spec.name = tensor.name()->str();
+  spec.type = typeOf(tensor.type());
+  if (tensor.shape())
+    spec.shape.assign(tensor.shape()->begin(), tensor.shape()->end());
+  return spec;
+}
+
+std::vector<TensorView> viewsOf(Session &session, manifest::Role role) {
+  std::vector<TensorView> views;
+  for (const manifest::Tensor *tensor : *session.manifest().tensors())
+    if (tensor->role() == role)
+      views.push_back({specOf(*tensor), session.data(*tensor)});
+  return views;
+}
+
+bool isCheckpointName(const std::string &name) {
+  return name.starts_with("step_") && name.size() > 5 &&
+         std::all_of(name.begin() + 5, name.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+} // namespace
+
+void tellRemarks(std::vector<Diagnostic> &diags) {
+  for (const Diagnostic &diag : diags)
+    if (diag.severity != Severity::Error) {
+      std::string line = diag.str() + "\n";
+      writeAll(STDERR_FILENO, line.data(), line.size());
+    }
+  std::erase_if(diags, [](const Diagnostic &diag) { return diag.severity != Severity::Error; });
+}
+
+void throwErrors(ExitCode code, const std::vector<Diagnostic> &diags) {
+  std::string message;
+  for (const Diagnostic &diag : diags) {
+    if (diag.severity != Severity::Error)
+      continue;
+    message += message.empty() ? "" : "\n";
+    message += diag.str();
+  }
+  throw RunError(code, message);
+}
+
+void loadParameters(Session &session, const std::string &directory, const std::vector<std::string> &files) {
+  std::error_code error;
+  if (!fs::is_directory(directory, error))
+    throw RunError(ExitCode::NoFile,
+                   fmt::format("{}: no such directory; checkpointer.checkpoint_dir names the folder that holds "
+                               "model.safetensors",
+                               directory));
+  std::vector<Diagnostic> diags;
+  std::unique_ptr<CheckpointReader> reader = CheckpointReader::open(directory, files, diags);
+  tellRemarks(diags);
+  if (!reader)
+    throwErrors(ExitCode::BadCheckpoint, diags);
+  std::vector<TensorView> views = viewsOf(session, manifest::Role::Parameter);
+  std::vector<TensorSpec> wanted;
+  for (const TensorView &view : views)
+    wanted.push_back(view.spec);
+  bool good = reader->check(wanted, diags);
+  tellRemarks(diags);
+  if (!good)
+    throwErrors(ExitCode::BadCheckpoint, diags);
+  for (const TensorView &view : views)
+    if (!reader->read(view.spec, const_cast<void *>(view.data), diags))
+      throwErrors(ExitCode::BadCheckpoint, diags);
+}
+
+void loadStates(Session &session, const std::string &directory) {
+  std::vector<TensorView> views = viewsOf(session, manifest::Role::State);
+  if (views.empty())
+    return;
+  std::vector<Diagnostic> diags;
+  std::unique_ptr<SafetensorsFile> file = openOptimizerState(directory, diags);
+  tellRemarks(diags);
+  if (!file)
+    throwErrors(ExitCode::BadCheckpoint, diags);
+  for (const TensorView &view : views) {
+    const SafetensorsFile::Entry *entry = file->find(view.spec.name);
+    if (!entry)
+      throw RunError(
+          ExitCode::BadCheckpoint,
+          fmt::format("{}: there is no state '{}'; the checkpoint was made with another optimizer: recompile "
+                      "with that one, or start from its weights with checkpointer.checkpoint_dir={}",
+                      file->path(), view.spec.name, directory));
+    if (entry->spec.shape != view.spec.shape)
+      throw RunError(ExitCode::BadCheckpoint,
+                     fmt::format("{}: state '{}' has shape {}, the step needs {}", file->path(), view.spec.name,
+                                 shapeText(entry->spec.shape), shapeText(view.spec.shape)));
+    if (!file->read(*entry, view.spec.type, const_cast<void *>(view.data), diags))
+      throwErrors(ExitCode::BadCheckpoint, diags);
+  }
+}
+
+std::unique_ptr<CheckpointWriter> makeWriter(Session &session, const Recipe &recipe, const Tokenizer &tokenizer,
+                                             const std::string &outputDir) {
+  CheckpointOptions options;
+  options.outputDir = outputDir;
+  options.model = recipe.model;
+  options.dtype = recipe.dtype;
+  options.ids = {tokenizer.bosId(), tokenizer.eosId(), tokenizer.padId()};
+  options.parameters = viewsOf(session, manifest::Role::Parameter);
+  options.states = viewsOf(session, manifest::Role::State);
+  options.sourceDir = recipe.checkpointer.checkpointDir;
+  std::vector<Diagnostic> diags;
+  std::unique_ptr<CheckpointWriter> writer = CheckpointWriter::create(options, diags);
+  tellRemarks(diags);
+  if (!writer)
+    throwErrors(ExitCode::WriteFailed, diags);
+  return writer;
+}
+
+std::string moveEarlierRun(const std::string &outputDir) {
+  std::error_code error;
+  std::vector<fs::path> old;
+  for (const fs::directory_entry &entry : fs::directory_iterator(outputDir, error))
+    if (isCheckpointName(entry.path().filename().string()))
+      old.push_back(entry.path());
+  if (old.empty())
+    return "";
+  fs::path target;
+  for (int number = 1; number == 1 || fs::exists(target); ++number)
+    target = fs::path(outputDir) / fmt::format("earlier_{}", number);
+  auto fail = [&](const fs::path &what) {
+    throw RunError(ExitCode::WriteFailed, fmt::format("{}: an earlier run's files cannot be moved away: {}; choose "
+                                                      "another --out",
+                                                      what.string(), error.message()));
+  };
+  if (!fs::create_directory(target, error))
+    fail(target);
+  if (fs::path metrics = fs::path(outputDir) / "metrics.jsonl"; fs::exists(metrics))
+    old.push_back(metrics);
+  for (const fs::path &path : old) {
+    fs::rename(path, target / path.filename(), error);
+    if (error)
+      fail(path);
+  }
+  return target.string();
+}
+
+} // namespace ftc

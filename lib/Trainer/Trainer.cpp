@@ -1,0 +1,363 @@
+//===- Trainer.cpp - What ftrun does ---------------------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Trainer/Trainer.h"
+
+#include "ftc/Data/BatchStream.h"
+#include "ftc/Runtime/AllocationGate.h"
+#include "ftc/Runtime/CPU/FmaPeak.h"
+#include "ftc/Support/Units.h"
+#include "ftc/Trainer/Feed.h"
+#include "ftc/Trainer/Metrics.h"
+#include "ftc/Trainer/Restore.h"
+#include "ftc/Trainer/Schedule.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace ftc {
+namespace {
+
+using manifest::EntryKind;
+using Clock = std::chrono::steady_clock;
+
+/// The signal that asked this run to end; 0 while none did.
+volatile int stopSignal = 0;
+
+void onStopSignal(int signal) { stopSignal = signal; }
+
+/// SIGINT and SIGTERM end the run after the current step. A second one of the same kind ends it at once.
+void installSignals() {
+  struct sigaction action = {};
+  action.sa_handler = onStopSignal;
+  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+template <typename... Args> void say(fmt::format_string<Args...> pattern, Args &&...args) {
+  std::string line = fmt::format(pattern, std::forward<Args>(args)...) + "\n";
+  writeAll(STDOUT_FILENO, line.data(), line.size());
+}
+
+template <typename... Args> void warn(fmt::format_string<Args...> pattern, Args &&...args) {
+  std::string line = "ftrun: warning: " + fmt::format(pattern, std::forward<Args>(args)...) + "\n";
+  writeAll(STDERR_FILENO, line.data(), line.size());
+}
+
+double secondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+class Run {
+public:
+  explicit Run(const RunOptions &options) : options(options) {}
+  ExitCode go();
+
+private:
+  void readRecipe(const LoadedStep &step);
+  void readData(const manifest::Entry &entry);
+  void countSteps();
+  void takeMemory(std::unique_ptr<LoadedStep> step);
+  void restore();
+  void train();
+  bool trainOne(uint64_t step, EntryFeed &feed, Progress &progress);
+  void save(uint64_t step);
+  std::optional<double> heldOutLoss();
+  void printSample();
+  void printPlanProof();
+
+  const RunOptions &options;
+  Recipe recipe;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::optional<LoadedData> data;
+  std::optional<BatchStream> stream;
+  std::unique_ptr<Session> session;
+  std::unique_ptr<CheckpointWriter> writer;
+  std::unique_ptr<MetricsLog> metrics;
+  std::vector<Diagnostic> diags;
+  StepMetrics last;
+  uint64_t firstStep = 1, totalSteps = 0, doneSteps = 0, savedStep = 0;
+  int64_t barrenBatches = 0; ///< batches without a valid label, one after another
+  double peakFlops = 0;
+};
+
+void Run::readRecipe(const LoadedStep &step) {
+  if (!step.manifest().recipe())
+    throw RunError(ExitCode::BadStep, fmt::format("{}: its manifest has no recipe; recompile it", step.path()));
+  std::optional<Recipe> parsed = overrideRun(step.manifest().recipe()->str(), options.overrides, diags);
+  tellRemarks(diags);
+  if (!parsed)
+    throwErrors(ExitCode::Usage, diags);
+  recipe = std::move(*parsed);
+  if (options.seed)
+    recipe.seed = *options.seed;
+  if (!options.out.empty())
+    recipe.outputDir = options.out;
+  if (options.column)
+    recipe.dataset.column = *options.column;
+  if (!options.data.empty())
+    recipe.dataset.dataFiles = options.data;
+  tokenizer = makeTokenizer(recipe.tokenizer, diags);
+  if (!tokenizer)
+    throwErrors(ExitCode::Unsupported, diags);
+}
+
+void Run::readData(const manifest::Entry &entry) {
+  const std::string &path = recipe.dataset.dataFiles;
+  if (path.empty())
+    throw RunError(ExitCode::Usage, "no data: name a file or a directory with --data, or set dataset.data_files");
+  if (access(path.c_str(), R_OK) != 0)
+    throw RunError(ExitCode::NoFile, fmt::format("{}: cannot read the data: {}", path, std::strerror(errno)));
+  DataOptions wanted;
+  wanted.path = path;
+  wanted.column = recipe.dataset.column;
+  wanted.seqLen = entry.sequence();
+  wanted.vocabSize = recipe.model.vocabSize;
+  wanted.packed = recipe.dataset.packed;
+  wanted.splitAcrossPack = recipe.dataset.splitAcrossPack;
+  wanted.addEos = recipe.dataset.addEos;
+  wanted.heldOut = options.heldOut;
+  data = loadData(wanted, *tokenizer, diags);
+  tellRemarks(diags);
+  if (!data) {
+    bool empty = !diags.empty() && (diags.back().message.starts_with("the data set is empty") ||
+                                    diags.back().message.starts_with("no token is trained"));
+    throwErrors(empty ? ExitCode::EmptyData : ExitCode::BadData, diags);
+  }
+}
+
+void Run::countSteps() {
+  const int64_t perEpoch = stream->batchesPerEpoch();
+  if (perEpoch == 0)
+    throw RunError(ExitCode::EmptyData,
+                   fmt::format("{}: the data make {} rows of {} tokens, and one batch needs {}; add text, or recompile "
+                               "with a smaller batch_size or tokenizer.max_seq_len",
+                               recipe.dataset.dataFiles, data->train.rows(), data->train.seqLen(), recipe.batchSize));
+  const int64_t inEpoch = recipe.maxSteps ? std::min(perEpoch, *recipe.maxSteps) : perEpoch;
+  totalSteps = options.steps.value_or(static_cast<uint64_t>(std::max<int64_t>(0, inEpoch * recipe.epochs)));
+}
+
+void Run::takeMemory(std::unique_ptr<LoadedStep> step) {
+  session = std::make_unique<Session>(std::move(step),
+                                      SessionOptions{.threads = options.threads, .fillPattern = options.provePlan});
+  last.plannedBytes = session->step().plannedBytes();
+  last.takenBytes = session->memory().bytesTaken();
+  peakFlops = measureFmaPeak(session->pool());
+  say("planned {} ({} bytes), taken {} bytes; {} threads reach {}FLOP/s", formatBytes(last.plannedBytes),
+      last.plannedBytes, last.takenBytes, session->pool().threads(), formatCount(peakFlops));
+}
+
+/// Parameters, states and the place in the data: from the newest checkpoint of OUT, from checkpoint_dir, or as the
+/// recipe initializes them.
+void Run::restore() {
+  std::optional<FoundCheckpoint> found;
+  if (recipe.resumeFromCheckpoint) {
+    found = findNewestCheckpoint(recipe.outputDir, diags);
+    tellRemarks(diags);
+    if (!found)
+      warn("{} holds no whole checkpoint to resume from; starting from the beginning", recipe.outputDir);
+  } else if (std::string earlier = moveEarlierRun(recipe.outputDir); !earlier.empty()) {
+    warn("an earlier run's checkpoints were moved to {} (resume_from_checkpoint=True continues them)", earlier);
+  }
+  if (found && found->state.seed != recipe.seed) {
+    warn("the checkpoint's seed {} replaces {}", found->state.seed, recipe.seed);
+    recipe.seed = found->state.seed;
+  }
+  const bool fromFiles = found || !recipe.checkpointer.checkpointDir.empty();
+  session->initialize(recipe.seed, !fromFiles);
+  if (found) {
+    loadParameters(*session, found->directory, {});
+    loadStates(*session, found->directory);
+    doneSteps = savedStep = found->state.step;
+    say("resumed from {} after step {}", found->directory, doneSteps);
+  } else if (fromFiles) {
+    loadParameters(*session, recipe.checkpointer.checkpointDir, recipe.checkpointer.checkpointFiles);
+    say("weights from {}", recipe.checkpointer.checkpointDir);
+  }
+  stream.emplace(data->train,
+                 BatchStreamOptions{
+                     .batchSize = recipe.batchSize, .shuffle = recipe.shuffle, .seed = recipe.seed, .dropLast = true});
+  if (found) {
+    if (found->state.dataFingerprint != data->train.fingerprint())
+      warn("the data changed since {} was written; its place in them is kept", found->directory);
+    stream->seek({found->state.epoch, found->state.batch});
+  }
+  writer = makeWriter(*session, recipe, *tokenizer, recipe.outputDir);
+  metrics =
+      std::make_unique<MetricsLog>((std::filesystem::path(recipe.outputDir) / "metrics.jsonl").string(), doneSteps);
+}
+
+void Run::save(uint64_t step) {
+  metrics->sync();
+  const DataPosition at = stream->position();
+  TrainingState state;
+  state.step = step;
+  state.seed = recipe.seed;
+  state.epoch = at.epoch;
+  state.batch = at.batch;
+  state.dataFingerprint = data->train.fingerprint();
+  if (!writer->write(state, diags))
+    throwErrors(ExitCode::WriteFailed, diags);
+  savedStep = step;
+}
+
+/// One batch. Returns false when nothing of it is trained: then nothing changed but the place in the data.
+bool Run::trainOne(uint64_t step, EntryFeed &feed, Progress &progress) {
+  const auto start = Clock::now();
+  if (recipe.maxSteps && stream->position().batch >= *recipe.maxSteps)
+    stream->seek({stream->position().epoch + 1, 0});
+  const int64_t valid = stream->next(feed.view());
+  if (valid < 0)
+    throw RunError(ExitCode::BadData,
+                   fmt::format("{}: could not be read again; did it change while training?", recipe.dataset.dataFiles));
+  if (valid == 0) {
+    ++last.skipped;
+    if (++barrenBatches > 2 * stream->batchesPerEpoch())
+      throw RunError(ExitCode::EmptyData,
+                     fmt::format("{}: no batch has a label to train on", recipe.dataset.dataFiles));
+    progress.tell("every label of a batch is masked: no update");
+    return false;
+  }
+  barrenBatches = 0;
+
+  ftrt_scalars scalars{};
+  scalars.learning_rate = static_cast<float>(learningRate(recipe.scheduler, recipe.optimizer.lr, step, totalSteps));
+  scalars.inv_tokens = static_cast<float>(1.0 / static_cast<double>(valid));
+  scalars.step = step;
+  scalars.seed = recipe.seed;
+  const auto called = Clock::now();
+  feed.run(scalars);
+  const double stepSeconds = secondsSince(called);
+
+  static const std::string lossName = "loss", normName = "grad_norm";
+  last.step = step;
+  last.loss = *static_cast<const float *>(feed.output(lossName));
+  last.learningRate = scalars.learning_rate;
+  if (const auto *norm = static_cast<const float *>(feed.output(normName)))
+    last.gradNorm = *norm;
+  last.tokens = valid;
+  last.tokensPerSecond = static_cast<double>(valid) / secondsSince(start);
+  last.shareOfPeak = peakFlops > 0 ? feed.flops() / stepSeconds / peakFlops : 0;
+  last.residentBytes = peakResident();
+  metrics->add(last);
+  return true;
+}
+
+void Run::train() {
+  const int entry = session->step().findEntry(EntryKind::Step);
+  EntryFeed feed(*session, entry, {"loss"});
+  Progress progress(totalSteps);
+  const uint64_t logEvery = static_cast<uint64_t>(std::max<int64_t>(1, recipe.logEveryNSteps));
+  const uint64_t saveEvery = static_cast<uint64_t>(std::max<int64_t>(0, recipe.saveEveryNSteps));
+  firstStep = doneSteps + 1;
+  bool toldNotFinite = false;
+  {
+    AllocationGate gate;
+    while (doneSteps < totalSteps && !stopSignal) {
+      if (!trainOne(doneSteps + 1, feed, progress))
+        continue;
+      ++doneSteps;
+      if (doneSteps % logEvery == 0 || doneSteps == firstStep || doneSteps == totalSteps)
+        progress.show(last);
+      if (!std::isfinite(last.loss) && !toldNotFinite) {
+        progress.tell("the loss is not finite: lower the learning rate, or set clip_grad_norm and recompile");
+        toldNotFinite = true;
+      }
+      if (saveEvery && doneSteps % saveEvery == 0 && doneSteps != totalSteps)
+        save(doneSteps);
+    }
+  }
+  progress.finish();
+  if (last.skipped)
+    say("{} batches had no label to train on and changed nothing", last.skipped);
+  if (doneSteps != savedStep)
+    save(doneSteps);
+}
+
+std::optional<double> Run::heldOutLoss() {
+  if (data->heldOut.rows() == 0)
+    return std::nullopt;
+  const int entry = session->step().findEntry(EntryKind::Evaluate);
+  if (entry < 0)
+    throw RunError(ExitCode::Unsupported, fmt::format("{}: the step has no entry 'evaluate', which --held-out needs; "
+                                                      "recompile it",
+                                                      session->step().path()));
+  EntryFeed feed(*session, entry, {"loss_sum", "valid_tokens"});
+  return evaluate(feed, data->heldOut, stopSignal);
+}
+
+void Run::printSample() {
+  const int entry = session->step().findEntry(EntryKind::Logits);
+  if (entry < 0) {
+    warn("{}: the step has no entry 'logits', so there is no sample", session->step().path());
+    return;
+  }
+  EntryFeed feed(*session, entry, {"logits"});
+  std::string text = generate(
+      feed, *tokenizer,
+      {.prompt = options.prompt, .tokens = options.sample, .temperature = options.temperature, .seed = recipe.seed});
+  say("sample ({} tokens at most, temperature {}):\n{}{}", options.sample, options.temperature, options.prompt, text);
+}
+
+void Run::printPlanProof() {
+  for (const Slab &slab : session->memory().slabs())
+    say("slab '{}': planned {} bytes, highest byte written {}", slab.name, slab.bytes, highestWritten(slab));
+}
+
+ExitCode Run::go() {
+  auto step = std::make_unique<LoadedStep>(options.step);
+  step->requireCpuFeatures();
+  chooseThreads(step->manifest(), options.threads);
+  const int entry = step->findEntry(EntryKind::Step);
+  if (entry < 0)
+    throw RunError(ExitCode::Unsupported, fmt::format("{}: it has no entry 'step'", options.step));
+  readRecipe(*step);
+  const manifest::Entry &info = *step->manifest().entries()->Get(static_cast<flatbuffers::uoffset_t>(entry));
+  recipe.batchSize = info.batch();
+  readData(info);
+  stream.emplace(data->train, BatchStreamOptions{.batchSize = recipe.batchSize, .dropLast = true});
+  countSteps();
+  say("{}: {} rows of {} tokens, {} labels; {} steps of {} rows", recipe.dataset.dataFiles, data->train.rows(),
+      data->train.seqLen(), data->train.validLabels(), totalSteps, recipe.batchSize);
+
+  installSignals();
+  takeMemory(std::move(step));
+  restore();
+  std::optional<double> before = heldOutLoss();
+  if (before)
+    say("held-out loss {:.4f}", *before);
+  train();
+  std::optional<double> after = heldOutLoss();
+  if (before && after)
+    say("held-out loss {:.4f} -> {:.4f}", *before, *after);
+  if (options.sample > 0 && !stopSignal)
+    printSample();
+  if (options.provePlan)
+    printPlanProof();
+  const std::filesystem::path out(recipe.outputDir);
+  say("wrote {}", (out / "metrics.jsonl").string());
+  if (savedStep)
+    say("wrote {}", (out / fmt::format("step_{}", savedStep)).string());
+  if (stopSignal == 0)
+    return ExitCode::Ok;
+  say("stopped by signal {} after step {} of {}; resume_from_checkpoint=True goes on from there", int(stopSignal),
+      doneSteps, totalSteps);
+  return stopSignal == SIGINT ? ExitCode::Interrupted : ExitCode::Terminated;
+}
+
+} // namespace
+
+ExitCode runTraining(const RunOptions &options) { return Run(options).go(); }
+
+} // namespace ftc

@@ -1,0 +1,197 @@
+//===- FakeManifest.cpp - The manifest of the hand-written step ------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+//
+// fake-manifest VARIANT HEADER
+//
+// Writes the manifest of FakeStep.c as a C array, and its offsets as macros. Variants other than `good` and `norm` have
+// one thing wrong each.
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Schema/manifest_generated.h"
+#include "ftrt/step.h"
+
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <string>
+
+using namespace ftc::manifest;
+
+namespace {
+
+constexpr int64_t Vocab = 320, Batch = 2, Length = 16, Threads = 4;
+
+const char *const recipe = R"(output_dir: out
+model:
+  _component_: torchtune.models.llama3_2.llama3_2
+  vocab_size: 320
+  num_layers: 1
+  num_heads: 4
+  num_kv_heads: 2
+  embed_dim: 64
+  intermediate_dim: 128
+  max_seq_len: 64
+  rope_base: 10000
+  scale_factor: 1
+  norm_eps: 1e-5
+tokenizer:
+  _component_: ftc.tokenizers.byte
+  max_seq_len: 16
+dataset:
+  _component_: torchtune.datasets.text_completion_dataset
+  source: text
+  packed: True
+seed: 7
+shuffle: True
+batch_size: 2
+epochs: 1
+gradient_accumulation_steps: 1
+optimizer:
+  _component_: torch.optim.AdamW
+  lr: 0.05
+  weight_decay: 0.01
+loss:
+  _component_: torch.nn.CrossEntropyLoss
+dtype: fp32
+)";
+
+/// Places tensors one after another in slab 0.
+struct Layout {
+  std::ofstream header;
+  uint64_t end = 0;
+
+  TensorT place(const char *name, const char *macro, Role role, ElementType type, std::vector<int64_t> shape) {
+    TensorT tensor;
+    tensor.name = name;
+    tensor.role = role;
+    tensor.type = type;
+    tensor.offset = end;
+    tensor.bytes = 4;
+    for (int64_t size : shape)
+      tensor.bytes *= static_cast<uint64_t>(size);
+    tensor.shape = std::move(shape);
+    end = (end + tensor.bytes + 63) / 64 * 64;
+    header << "#define AT_" << macro << " " << tensor.offset << "ul\n";
+    return tensor;
+  }
+};
+
+std::unique_ptr<TensorT> copy(const TensorT &tensor) { return std::make_unique<TensorT>(tensor); }
+
+} // namespace
+
+int main(int argc, char **argv) {
+  if (argc != 3) {
+    std::fprintf(stderr, "usage: fake-manifest VARIANT HEADER\n");
+    return 2;
+  }
+  const std::string variant = argv[1];
+  Layout layout{std::ofstream(argv[2])};
+  layout.header << "#define VOCAB " << Vocab << "\n#define BATCH " << Batch << "\n#define LENGTH " << Length
+                << "\n#define THREADS " << Threads << "\n";
+  if (variant == "norm")
+    layout.header << "#define WITH_NORM 1\n";
+
+  ManifestT manifest;
+  manifest.abi_version = FTRT_ABI_VERSION;
+  manifest.compiler = "written by hand";
+  manifest.target = "cpu";
+  manifest.cpu = "x86-64";
+  manifest.features = {"sse2", "cx8"};
+  if (variant == "feature")
+    manifest.features.push_back("avx9000");
+  manifest.threads = Threads;
+  manifest.recipe = recipe;
+
+  TensorT weight = layout.place("lm_head.weight", "WEIGHT", Role::Parameter, ElementType::F32, {Vocab, Vocab});
+  weight.init = InitKind::Normal;
+  weight.value = 0.02;
+  weight.trainable = true;
+  TensorT scale = layout.place("model.norm.weight", "SCALE", Role::Parameter, ElementType::F32, {Vocab});
+  scale.init = InitKind::Ones;
+  TensorT mean = layout.place("lm_head.weight.exp_avg", "MEAN", Role::State, ElementType::F32, {Vocab, Vocab});
+  mean.init = InitKind::Zeros;
+  TensorT square = layout.place("lm_head.weight.exp_avg_sq", "SQUARE", Role::State, ElementType::F32, {Vocab, Vocab});
+  square.init = InitKind::Zeros;
+  TensorT adam = layout.place("fake.adam", "ADAM", Role::Constant, ElementType::F32, {4});
+  const float constants[4] = {0.9f, 0.999f, 1e-8f, 0.01f};
+  adam.data.resize(sizeof(constants));
+  std::memcpy(adam.data.data(), constants, sizeof(constants));
+  layout.place("scratch", "GRADIENT", Role::Input, ElementType::F32, {Threads, Vocab});
+  layout.place("scratch", "ROWLOSS", Role::Input, ElementType::F32, {Vocab});
+  layout.place("scratch", "ROWNORM", Role::Input, ElementType::F32, {Vocab});
+  TensorT tokens = layout.place("tokens", "TOKENS", Role::Input, ElementType::I32, {Batch, Length});
+  TensorT labels = layout.place("labels", "LABELS", Role::Input, ElementType::I32, {Batch, Length});
+  TensorT positions = layout.place("positions", "POSITIONS", Role::Input, ElementType::I32, {Batch, Length});
+  TensorT starts = layout.place("segment_starts", "STARTS", Role::Input, ElementType::I32, {Batch, Length});
+  TensorT loss = layout.place("loss", "LOSS", Role::Output, ElementType::F32, {});
+  TensorT norm = layout.place("grad_norm", "NORM", Role::Output, ElementType::F32, {});
+  TensorT valid = layout.place("valid_tokens", "VALID", Role::Output, ElementType::I32, {});
+  TensorT logits = layout.place("logits", "LOGITS", Role::Output, ElementType::F32, {Vocab});
+  for (const TensorT *tensor : {&adam, &weight, &mean, &square, &scale})
+    manifest.tensors.push_back(copy(*tensor));
+  if (variant == "outside")
+    manifest.tensors[1]->offset = layout.end;
+
+  auto slab = std::make_unique<SlabT>();
+  slab->name = "arena";
+  slab->bytes = variant == "huge" ? uint64_t(1) << 46 : layout.end;
+  slab->alignment = 64;
+  manifest.slabs.push_back(std::move(slab));
+  if (variant == "far") {
+    auto far = std::make_unique<SlabT>();
+    far->name = "states";
+    far->place = Place::Far;
+    far->bytes = 4096;
+    far->alignment = 64;
+    manifest.slabs.push_back(std::move(far));
+  }
+
+  auto addEntry = [&](EntryKind kind, int64_t batch, std::vector<TensorT> inputs, std::vector<TensorT> outputs) {
+    auto entry = std::make_unique<EntryT>();
+    entry->kind = kind;
+    entry->batch = batch;
+    entry->sequence = Length;
+    entry->flops = 6.0 * static_cast<double>(batch * Length * Vocab);
+    entry->peak_bytes = layout.end;
+    for (TensorT &tensor : inputs) {
+      tensor.shape[0] = batch;
+      tensor.bytes = static_cast<uint64_t>(4 * batch * Length);
+      entry->inputs.push_back(tensor.name);
+      entry->input_tensors.push_back(copy(tensor));
+    }
+    for (const TensorT &tensor : outputs) {
+      entry->outputs.push_back(tensor.name);
+      entry->output_tensors.push_back(copy(tensor));
+    }
+    manifest.entries.push_back(std::move(entry));
+  };
+  TensorT lossSum = loss;
+  lossSum.name = "loss_sum";
+  std::vector<TensorT> stepOutputs{loss};
+  if (variant == "norm")
+    stepOutputs.push_back(norm);
+  addEntry(EntryKind::Step, Batch, {tokens, labels, positions, starts}, stepOutputs);
+  addEntry(EntryKind::Evaluate, Batch, {tokens, labels, positions, starts}, {lossSum, valid});
+  addEntry(EntryKind::Logits, 1, {tokens, positions, starts}, {logits});
+
+  auto row = std::make_unique<MemoryRowT>();
+  row->what = "everything";
+  row->bytes = layout.end;
+  manifest.memory.push_back(std::move(row));
+  manifest.peak_at = "the step";
+
+  flatbuffers::FlatBufferBuilder builder;
+  builder.Finish(Manifest::Pack(builder, &manifest), ManifestIdentifier());
+  layout.header << "static _Alignas(64) const unsigned char manifest[] = {";
+  for (size_t index = 0; index < builder.GetSize(); ++index)
+    layout.header << int(builder.GetBufferPointer()[index]) << ",";
+  layout.header << "};\n";
+  return 0;
+}
