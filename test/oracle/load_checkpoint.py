@@ -97,9 +97,10 @@ def main():
             for name, values in ((b"labels", torch.full((rows, length), -100)), (b"positions", torch.arange(length)),
                                  (b"segment_starts", torch.zeros(rows, length))):
                 try:
-                    host.tensor("input", entry, name).copy_(values)
+                    place = host.tensor("input", entry, name)
                 except RuntimeError:
                     continue  # an input that this entry does not read
+                place.copy_(values)
             host.check(host.api.ftrt_host_run(host.host, entry, ctypes.byref(Scalars(row=row, position=position))))
             ours = host.tensor("output", entry, b"logits").float().flatten()
             reference = theirs[row, position]
