@@ -162,7 +162,7 @@ private:
       hint = didYouMean(e.key, here);
       if (!hint.empty())
         hint.insert(hint.find('\'') + 1, prefix);
-      else
+      else if (prefix.empty())
         hint = didYouMean(path, paths);
     }
     if (hint.empty()) {

@@ -103,8 +103,11 @@ std::string refusal(const std::string &path, const std::string &name, const Node
       return "'" + name + "': LoRA is not built yet; full fine-tuning is: " +
              (built ? "override model=" + full + remove : "use a Llama builder, such as " + works[0]);
     }
-    if (startsWith(name, modelPrefix) && !startsWith(word, "llama") && !startsWith(word, "code_llama"))
-      return "'" + name + "': this model family is not built yet; the Llama family is, such as " + modelPrefix +
+    bool llama = startsWith(word, "llama") || startsWith(word, "code_llama");
+    for (const char *other : {"vision", "reward", "classifier"})
+      llama &= word.find(other) == std::string::npos;
+    if (startsWith(name, modelPrefix) && !llama)
+      return "'" + name + "': this kind of model is not built yet; the Llama family is, such as " + modelPrefix +
              "llama3_2.llama3_2_1b, or torchtune.models.llama3_2.llama3_2 with explicit sizes";
   }
   if (path == "tokenizer" && (startsWith(name, modelPrefix) || startsWith(name, "torchtune.modules.")))
@@ -114,7 +117,8 @@ std::string refusal(const std::string &path, const std::string &name, const Node
     return "'" + name + "' is not built yet; what works: override dataset._component_=" + works[0] + " or " + works[1] +
            ", and name the files with dataset.data_files=PATH or ftrun --data";
   if (path == "checkpointer" && startsWith(name, "torchtune."))
-    return "'" + name + "' is not built; " + works[0] + " is (safetensors in Hugging Face's layout)";
+    return "'" + name + "' is not built; safetensors in Hugging Face's layout are: override checkpointer=" + works[0] +
+           (node.entry("checkpoint_files") ? " checkpointer.checkpoint_files=null" : "");
   if (path == "optimizer" && (startsWith(name, "torch.optim.") || startsWith(name, "bitsandbytes.") ||
                               startsWith(name, "torchao.") || startsWith(name, "torchtune.")))
     return "'" + name + "' is not built yet; what works: override optimizer=" + works[0] + " or " + works[1];
@@ -145,8 +149,7 @@ std::optional<std::string> componentOf(const std::string &path, const Node *node
     return name->text;
   std::string near = didYouMean(name->text, works);
   std::string why = refusal(path, name->text, *node);
-  // One letter off a component that works is a slip, whatever its prefix.
-  if (why.empty() || (!near.empty() && why.find("LoRA") == std::string::npos && path == "model"))
+  if (why.empty())
     why = "unknown component '" + name->text + "' for '" + path + "'" +
           (near.empty() ? "; what works: " + works[0] : near);
   messages.error(name->place, why);

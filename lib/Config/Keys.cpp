@@ -40,7 +40,7 @@ static const std::vector<KeyInfo> table = {
   {"model.tie_word_embeddings", C, Bool, "True", "llama3_2 llama3_2_1b llama3_2_3b", nullptr, "one table for embedding and head"},
   {"model.attn_dropout", C, Float, "0.0", explicitBuilders, "dropout is not built yet; set it to 0", "dropout of attention weights"},
 
-  {"tokenizer._component_", C, Text, "ftc.tokenizers.byte", "", nullptr, "the byte-level tokenizer: ids 0–255 are bytes, 256 `<|begin_of_text|>`, 257 `<|end_of_text|>`, 258 padding; `vocab_size` is 259 or more"},
+  {"tokenizer._component_", C, Text, "ftc.tokenizers.byte", "", nullptr, "the byte-level tokenizer: ids 0–255 are bytes, 256 begin of text, 257 end of text, 258 padding; `vocab_size` is 259 or more"},
   {"tokenizer.max_seq_len", C, Int, "", "", nullptr, "tokens a row (required): the step is compiled for it"},
   {"tokenizer.truncation_type", C, Text, "right", "", "only truncation at the right is built", "which end of a long sample is cut"},
   {"tokenizer.prompt_template", C, Any, "null", "", "prompt templates are not built yet; put the wording into the data", "wording around messages"},
@@ -61,7 +61,7 @@ static const std::vector<KeyInfo> table = {
   {"dataset.masking_strategy", R, Text, "train_on_assistant", chat, "only train_on_assistant is built; remove the key", "which turns are trained on"},
   {"dataset.new_system_prompt", R, Text, "null", chat, "not built yet; put the system prompt into the data", "system prompt put before each conversation"},
   {"dataset.packed", R, Bool, "False", "", nullptr, "fill rows with several samples, attention within each; False: a row a sample, padded"},
-  {"dataset.add_eos", R, Bool, "True", textCompletion, nullptr, "end each document with `<|end_of_text|>`"},
+  {"dataset.add_eos", R, Bool, "True", textCompletion, nullptr, "end each document with the id of the end of text"},
   {"dataset.split_across_pack", R, Bool, "True", textCompletion, nullptr, "continue a document in the next row; False: start it there if it fits"},
   {"dataset.split", R, Text, "train", "", "slices of a data set are not built; cut the files, or use `ftrun --held-out`", "part of the data set"},
   {"dataset.filter_fn", R, Any, "null", "", "there is no Python here; filter the files", "filter of samples"},
@@ -119,8 +119,8 @@ static const std::vector<KeyInfo> table = {
   {"clip_grad_norm", C, Float, "null", "", nullptr, "largest global norm of the gradients; `inf`: the norm is reported, nothing is clipped; null: neither"},
   {"dtype", C, Text, "fp32", "", nullptr, "storage of parameters and activations: `fp32` or `bf16`"},
 
-  {"enable_activation_checkpointing", N, Bool, "False", "", nullptr, "not built yet: without effect; results are the same, activations take memory"},
-  {"enable_activation_offloading", N, Bool, "False", "", nullptr, "not built yet: without effect; results are the same, activations take memory"},
+  {"enable_activation_checkpointing", N, Bool, "False", "", nullptr, "not built yet; results are the same, activations take memory"},
+  {"enable_activation_offloading", N, Bool, "False", "", nullptr, "not built yet; results are the same, activations take memory"},
   {"offload_with_streams", N, Bool, "False", "", nullptr, "offloading is not built yet"},
   {"activation_offloading_use_streams", N, Bool, "False", "", nullptr, "offloading is not built yet"},
   {"ac_mode", N, Any, "null", "", nullptr, "activation checkpointing is not built yet; results are the same"},

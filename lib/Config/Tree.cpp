@@ -8,6 +8,8 @@
 #include "Tree.h"
 #include "ftc/Support/Suggest.h"
 
+#include <sstream>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 namespace ftc::config {
@@ -69,6 +71,15 @@ std::vector<std::string> allPaths(const Node &root) {
   return paths;
 }
 
+/// The place of a mark in a text that begins at `start`.
+static Place shifted(Place start, const YAML::Mark &mark) {
+  if (mark.is_null())
+    return start;
+  start.line += mark.line;
+  start.column = mark.line == 0 ? start.column + mark.column : mark.column + 1;
+  return start;
+}
+
 namespace {
 
 /// From yaml-cpp's tree to ours.
@@ -119,12 +130,7 @@ private:
   }
 
   Place placeOf(const YAML::Mark &mark, const Place &fallback) const {
-    if (mark.is_null())
-      return fallback;
-    Place place = start;
-    place.line += mark.line;
-    place.column = mark.line == 0 ? start.column + mark.column : mark.column + 1;
-    return place;
+    return mark.is_null() ? fallback : shifted(start, mark);
   }
 
   bool buildMap(const YAML::Node &from, Node &to, int depth) {
@@ -173,27 +179,91 @@ private:
 
 } // namespace
 
+/// Length of the UTF-8 character at `at`, or 0 if there is none.
+static size_t characterLength(const std::string &text, size_t at) {
+  auto byte = [&](size_t i) { return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0u; };
+  unsigned first = byte(0);
+  if (first < 0x80)
+    return 1;
+  size_t length = first >= 0xc2 && first < 0xe0   ? 2
+                  : first >= 0xe0 && first < 0xf0 ? 3
+                  : first >= 0xf0 && first < 0xf5 ? 4
+                                                  : 0;
+  for (size_t i = 1; i < length; ++i)
+    if ((byte(i) & 0xc0) != 0x80)
+      return 0;
+  // Longer than needed, half of a pair, or above the last code point.
+  bool bad = (first == 0xe0 && byte(1) < 0xa0) || (first == 0xed && byte(1) >= 0xa0) ||
+             (first == 0xf0 && byte(1) < 0x90) || (first == 0xf4 && byte(1) >= 0x90);
+  return bad ? 0 : length;
+}
+
+/// YAML is UTF-8 (here) without control characters; yaml-cpp does not check, and some of them make it loop for ever.
+static bool checkCharacters(const std::string &text, Place place, Messages &messages) {
+  for (size_t at = 0; at < text.size();) {
+    unsigned char c = static_cast<unsigned char>(text[at]);
+    size_t length = characterLength(text, at);
+    bool control = (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
+    if (length == 0 || control) {
+      static const char hex[] = "0123456789abcdef";
+      std::string value = std::string("0x") + hex[c >> 4] + hex[c & 15];
+      messages.error(place, control ? "the control character " + value + " cannot stand in YAML; remove it"
+                                    : "not UTF-8 text (byte " + value + "); save it as UTF-8");
+      return false;
+    }
+    at += length;
+    ++place.column;
+    if (c == '\n') {
+      ++place.line;
+      place.column = 1;
+    }
+  }
+  return true;
+}
+
+namespace {
+
+/// Remembers where documents start.
+class DocumentStarts : public YAML::EventHandler {
+public:
+  std::vector<YAML::Mark> starts;
+
+  void OnDocumentStart(const YAML::Mark &mark) override { starts.push_back(mark); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark &, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark &, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark &, const std::string &, YAML::anchor_t, const std::string &) override {}
+  void OnSequenceStart(const YAML::Mark &, const std::string &, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark &, const std::string &, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+} // namespace
+
 static std::optional<Node> load(const std::string &text, const Place &start, const char *help, Messages &messages) {
+  if (!checkCharacters(text, start, messages))
+    return std::nullopt;
   try {
-    std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() > 1) {
-      messages.error(start, "holds several YAML documents; a recipe is one");
+    // YAML::Load ignores what follows the first document, and YAML::LoadAll never ends at a stray bracket or comma,
+    // which it takes for one empty document after the other.
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    DocumentStarts documents;
+    while (documents.starts.size() < 2 && parser.HandleNextDocument(documents))
+      ;
+    if (documents.starts.size() > 1) {
+      messages.error(shifted(start, documents.starts[1]),
+                     std::string("not YAML from here on: a second document, or a character out of place") + help);
       return std::nullopt;
     }
     Node root;
     root.place = start;
-    if (documents.empty())
-      return root;
-    if (!Builder(start, messages).build(documents[0], root, start, 0))
+    if (!Builder(start, messages).build(YAML::Load(text), root, start, 0))
       return std::nullopt;
     return root;
   } catch (const YAML::Exception &e) {
-    Place place = start;
-    if (!e.mark.is_null()) {
-      place.line += e.mark.line;
-      place.column = e.mark.line == 0 ? start.column + e.mark.column : e.mark.column + 1;
-    }
-    messages.error(place, "not YAML: " + e.msg + help);
+    messages.error(shifted(start, e.mark), "not YAML: " + e.msg + help);
     return std::nullopt;
   }
 }

@@ -42,6 +42,8 @@ struct ModelConfig {
   double ropeBase = 10000.0;
   RopeScaling ropeScaling;
   bool tiedEmbeddings = false;
+
+  friend bool operator==(const ModelConfig &, const ModelConfig &) = default;
 };
 
 struct OptimizerConfig {
@@ -50,6 +52,8 @@ struct OptimizerConfig {
   double lr = 1e-3; ///< peak learning rate (run-time)
   double weightDecay = 1e-2;
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8; ///< AdamW
+
+  friend bool operator==(const OptimizerConfig &, const OptimizerConfig &) = default;
 };
 
 struct SchedulerConfig {
@@ -57,12 +61,16 @@ struct SchedulerConfig {
   Kind kind = Kind::Constant;
   int64_t numWarmupSteps = 0;
   double numCycles = 0.5;
+
+  friend bool operator==(const SchedulerConfig &, const SchedulerConfig &) = default;
 };
 
 struct CheckpointerConfig {
   std::string checkpointDir;                ///< empty: random initialization
   std::vector<std::string> checkpointFiles; ///< empty: model.safetensors, or the index's shards
   std::string outputDir;
+
+  friend bool operator==(const CheckpointerConfig &, const CheckpointerConfig &) = default;
 };
 
 struct DatasetConfig {
@@ -73,6 +81,8 @@ struct DatasetConfig {
   bool packed = true;
   bool addEos = true;
   bool splitAcrossPack = true; ///< only for text completion
+
+  friend bool operator==(const DatasetConfig &, const DatasetConfig &) = default;
 };
 
 /// Class of a key: see docs/recipes.md. `Compiled` keys are part of step.so; `Run` keys may be overridden on ftrun's

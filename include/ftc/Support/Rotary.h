@@ -20,6 +20,8 @@ struct RopeScaling {
   double lowFactor = 1.0;
   double highFactor = 4.0;
   int64_t oldContext = 8192;
+
+  friend bool operator==(const RopeScaling &, const RopeScaling &) = default;
 };
 
 /// Angle per position, in radians, of each of the headDim / 2 pairs: theta^(-2i / headDim), scaled as `scaling` says.

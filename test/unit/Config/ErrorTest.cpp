@@ -1,0 +1,305 @@
+//===- ErrorTest.cpp - Recipes that are wrong, and what is said of them ---===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Helpers.h"
+
+#include <random>
+
+using namespace ftc;
+
+/// The errors of the minimal recipe with `lines` below it; these start at line 11.
+static std::string below(const std::string &lines) { return errors(minimal + lines); }
+
+TEST(Errors, UnknownKeys) {
+  EXPECT_EQ(below("batchsize: 4\n"), "r.yaml:11:1: error: unknown key 'batchsize'; did you mean 'batch_size'?");
+  EXPECT_EQ(
+      below("optimizer:\n  _component_: torch.optim.AdamW\n  learning: 1\n  wieght_decay: 0\n"),
+      "r.yaml:13:3: error: unknown key 'optimizer.learning'; valid keys here: _component_, lr, weight_decay, betas, "
+      "eps, amsgrad, maximize, fused, foreach, capturable, differentiable\n"
+      "r.yaml:14:3: error: unknown key 'optimizer.wieght_decay'; did you mean 'optimizer.weight_decay'?");
+  EXPECT_EQ(below("lr: 1\n"), "r.yaml:11:1: error: unknown key 'lr'; did you mean 'optimizer.lr'?");
+  EXPECT_EQ(below("packed: True\n"), "r.yaml:11:1: error: unknown key 'packed'; did you mean 'dataset.packed'?");
+  EXPECT_EQ(below("zzz: 1\n"),
+            "r.yaml:11:1: error: unknown key 'zzz'; docs/recipes.md lists the keys (remove it with ~zzz)");
+  EXPECT_EQ(errors(minimal, {"seed=1", "optimizr.lr=1"}),
+            "<command line>:1:8: error: unknown key 'optimizr'; did you mean 'optimizer'?");
+}
+
+TEST(Errors, ArgumentsOfAnotherComponent) {
+  EXPECT_EQ(
+      below("optimizer: {_component_: torch.optim.SGD, betas: [0.9, 0.9]}\n"),
+      "r.yaml:11:43: error: 'optimizer.betas' is not an argument of torch.optim.SGD; remove it (~optimizer.betas)");
+  EXPECT_EQ(
+      errors("model:\n  _component_: torchtune.models.llama3_2.llama3_2_1b\n  num_layers: 3\n"
+             "tokenizer: {max_seq_len: 8}\n"),
+      "r.yaml:3:3: error: 'model.num_layers' is not an argument of torchtune.models.llama3_2.llama3_2_1b, whose sizes "
+      "are fixed; for sizes of your own use torchtune.models.llama3_2.llama3_2");
+  EXPECT_EQ(errors(minimal, {"model.tie_word_embeddings=True"}),
+            "<command line>:1:1: error: 'model.tie_word_embeddings' is not an argument of "
+            "torchtune.models.llama3_1.llama3_1; "
+            "remove it (~model.tie_word_embeddings)");
+}
+
+TEST(Errors, Types) {
+  EXPECT_EQ(below("batch_size: four\n"), "r.yaml:11:13: error: 'batch_size' needs a whole number, not 'four'");
+  EXPECT_EQ(below("batch_size: 4.5\n"), "r.yaml:11:13: error: 'batch_size' needs a whole number, not '4.5'");
+  EXPECT_EQ(below("batch_size: \"4\"\n"),
+            "r.yaml:11:13: error: 'batch_size' needs a whole number, not the text \"4\"; remove the quotes");
+  EXPECT_EQ(below("batch_size: [4]\n"), "r.yaml:11:13: error: 'batch_size' needs a whole number, not a list");
+  EXPECT_EQ(below("shuffle: maybe\n"), "r.yaml:11:10: error: 'shuffle' needs True or False, not 'maybe'");
+  EXPECT_EQ(below("optimizer: torch.optim.AdamW\n"),
+            "r.yaml:11:12: error: 'optimizer' needs keys of its own, not 'torch.optim.AdamW'; write 'optimizer: "
+            "{_component_: torch.optim.AdamW}'");
+  EXPECT_TRUE(contains(below("optimizer: {betas: [0.9]}\n"), "needs a list of two numbers"));
+  EXPECT_EQ(errors(minimal, {"batch_size=x=y"}),
+            "<command line>:1:12: error: 'batch_size' needs a whole number, not 'x=y'");
+}
+
+TEST(Errors, Ranges) {
+  EXPECT_EQ(below("batch_size: 0\n"), "r.yaml:11:13: error: 'batch_size' is 0; it must be at least 1");
+  EXPECT_EQ(below("seed: -1\n"), "r.yaml:11:7: error: 'seed' is -1; it must be at least 0");
+  EXPECT_EQ(below("optimizer: {lr: -1}\n"),
+            "r.yaml:11:17: error: 'optimizer.lr' is -1; it must be at least 0 and finite");
+  EXPECT_TRUE(contains(below("optimizer: {lr: nan}\n"), "must be at least 0 and finite"));
+  EXPECT_TRUE(contains(below("optimizer: {betas: [0.9, 1]}\n"), "must both be at least 0 and below 1"));
+  EXPECT_TRUE(contains(errors(minimal, {"model.embed_dim=99999999999"}), "at most 16777216"));
+  EXPECT_TRUE(contains(errors(minimal, {"batch_size=1000000", "tokenizer.max_seq_len=1048576"}), "error"));
+}
+
+TEST(Errors, ClippingByZero) {
+  EXPECT_EQ(below("clip_grad_norm: 0\n"), "r.yaml:11:17: error: 'clip_grad_norm' is 0, which would stop all training; "
+                                          "write null for no clipping, or inf to "
+                                          "report the norm only");
+  EXPECT_TRUE(contains(below("clip_grad_norm: -1\n"), "must be above 0"));
+  EXPECT_TRUE(contains(below("clip_grad_norm: .nan\n"), "must be above 0"));
+}
+
+TEST(Errors, DataTypes) {
+  EXPECT_EQ(below("dtype: fp16\n"),
+            "r.yaml:11:8: error: 'dtype' is fp16, whose range is too small to train in; use bf16 or fp32");
+  EXPECT_EQ(below("dtype: bfloat16\n"), "r.yaml:11:8: error: 'dtype' is 'bfloat16'; it must be fp32 or bf16");
+  EXPECT_EQ(below("dtype: fb16\n"),
+            "r.yaml:11:8: error: 'dtype' is 'fb16'; it must be fp32 or bf16; did you mean 'bf16'?");
+}
+
+TEST(Errors, LengthOfRows) {
+  std::string model = "model: {_component_: torchtune.models.llama2.llama2_7b}\n";
+  EXPECT_EQ(
+      errors(model + "tokenizer:\n  max_seq_len: null\ndataset:\n  packed: True\n"),
+      "r.yaml:3:3: error: 'tokenizer.max_seq_len' is null or absent: the step is compiled for one length of rows; "
+      "'dataset.packed' (line 5) needs it too; override tokenizer.max_seq_len=N, N tokens a row");
+  EXPECT_TRUE(contains(errors(model), "r.yaml:1:1: error: 'tokenizer.max_seq_len' is null or absent"));
+  EXPECT_EQ(errors(model + "tokenizer: {max_seq_len: 4097}\n"),
+            "r.yaml:2:13: error: 'tokenizer.max_seq_len' (line 2) is 4097, above the model's longest sequence, 4096");
+  EXPECT_EQ(
+      errors(minimal, {"tokenizer.max_seq_len=129"}),
+      "<command line>:1:1: error: 'tokenizer.max_seq_len' (command line) is 129, above 'model.max_seq_len' (line 8), "
+      "128");
+}
+
+TEST(Errors, SizesThatDoNotFit) {
+  EXPECT_EQ(
+      errors(minimal, {"model.num_heads=3"}),
+      "r.yaml:6:3: error: 'model.num_kv_heads' (line 6) is 2, not a divisor of 'model.num_heads' (command line), 3\n"
+      "r.yaml:7:3: error: 'model.embed_dim' (line 7) is 64, not a multiple of 'model.num_heads' (command line), 3");
+  EXPECT_TRUE(contains(errors(minimal, {"model.num_heads=64"}), "heads of width 1 "));
+  EXPECT_TRUE(contains(errors(minimal, {"model.head_dim=7"}), "'model.head_dim' is odd"));
+  EXPECT_EQ(
+      errors("tokenizer: {max_seq_len: 8}\nmodel: {embed_dim: 8}\n"),
+      "r.yaml:2:1: error: 'model' (torchtune.models.llama3_2.llama3_2) lacks vocab_size, num_layers, num_heads, "
+      "num_kv_heads, max_seq_len; give them, or name a builder by size, such as torchtune.models.llama3_2.llama3_2_1b");
+  EXPECT_EQ(errors(minimal, {"model.vocab_size=258"}),
+            "<command line>:1:1: error: 'model.vocab_size' (command line) is 258, below the 259 ids of the byte-level "
+            "tokenizer of 'tokenizer' (line 9); set model.vocab_size=259 or more");
+  EXPECT_EQ(good(minimal, {"model.vocab_size=259"}).model.vocabSize, 259);
+}
+
+TEST(Errors, NotBuiltYet) {
+  EXPECT_EQ(
+      errors("model:\n  _component_: torchtune.models.llama3_2.lora_llama3_2_1b\n  lora_rank: 8\n"
+             "  lora_attn_modules: [q_proj]\ntokenizer: {max_seq_len: 8}\n"),
+      "r.yaml:2:16: error: 'torchtune.models.llama3_2.lora_llama3_2_1b': LoRA is not built yet; full fine-tuning is: "
+      "override model=torchtune.models.llama3_2.llama3_2_1b ~model.lora_rank ~model.lora_attn_modules");
+  EXPECT_TRUE(contains(errors(minimal, {"model.lora_rank=8"}), "belongs to LoRA builders, which are not built yet"));
+  EXPECT_TRUE(
+      contains(errors(minimal, {"model=torchtune.models.qwen2_5.qwen2_5_0_5b"}), "is not built yet; the Llama family"));
+  EXPECT_TRUE(
+      contains(errors(minimal, {"model=torchtune.models.llama3_2_vision.llama3_2_vision_11b"}), "is not built yet"));
+  EXPECT_EQ(
+      errors(minimal, {"model=torchtune.models.llama3_2.llama3_2_1bb"}),
+      "<command line>:1:7: error: unknown component 'torchtune.models.llama3_2.llama3_2_1bb' for 'model'; did you mean "
+      "'torchtune.models.llama3_2.llama3_2_1b'?");
+  EXPECT_TRUE(contains(errors(minimal, {"tokenizer=torchtune.models.llama3.llama3_tokenizer"}),
+                       "override tokenizer._component_=ftc.tokenizers.byte"));
+  EXPECT_TRUE(contains(errors(minimal, {"optimizer=bitsandbytes.optim.AdamW8bit"}),
+                       "is not built yet; what works: override optimizer=torch.optim.AdamW or torch.optim.SGD"));
+  EXPECT_TRUE(contains(errors(minimal, {"optimizer=my.Optimizer"}), "unknown component 'my.Optimizer'"));
+  EXPECT_TRUE(contains(errors(minimal, {"dataset=torchtune.datasets.alpaca_dataset"}), "text_completion_dataset"));
+  EXPECT_TRUE(contains(errors(minimal, {"dataset=[{source: json}]"}), "joining data sets is not built yet"));
+  EXPECT_TRUE(contains(errors(minimal, {"checkpointer=torchtune.training.FullModelMetaCheckpointer"}),
+                       "override checkpointer=torchtune.training.FullModelHFCheckpointer"));
+  EXPECT_TRUE(contains(errors(minimal, {"checkpointer.checkpoint_dir=/m", "checkpointer.checkpoint_files=[a.bin]"}),
+                       "only safetensors are read"));
+  EXPECT_EQ(
+      below("gradient_accumulation_steps: 8\n"),
+      "r.yaml:11:30: error: 'gradient_accumulation_steps' is '8', and only 1 works: accumulation is not built yet; set "
+      "it to 1 and raise batch_size instead");
+  EXPECT_TRUE(contains(errors(minimal, {"model.attn_dropout=0.1"}), "dropout is not built yet"));
+  EXPECT_TRUE(contains(errors(minimal, {"optimizer.amsgrad=True"}), "only False works"));
+  EXPECT_TRUE(contains(errors(minimal, {"optimizer=torch.optim.SGD", "optimizer.momentum=0.9"}), "only 0 works"));
+  EXPECT_TRUE(contains(errors(minimal, {"dataset=torchtune.datasets.chat_dataset", "dataset.train_on_input=True"}),
+                       "only False works"));
+  EXPECT_EQ(
+      good(minimal, {"optimizer.amsgrad=False", "model.attn_dropout=0", "gradient_accumulation_steps=1"}).batchSize, 1);
+}
+
+TEST(Errors, Combinations) {
+  EXPECT_EQ(below("clip_grad_norm: 1.0\noptimizer_in_bwd: True\n"),
+            "r.yaml:12:1: error: 'optimizer_in_bwd' (line 12) does not go with 'clip_grad_norm' (line 11): the norm "
+            "needs all "
+            "gradients before the first update; set one of them to False or null");
+  EXPECT_TRUE(
+      contains(below("gradient_accumulation_steps: 2\noptimizer_in_bwd: True\n"),
+               "r.yaml:12:1: error: 'optimizer_in_bwd' (line 12) does not go with 'gradient_accumulation_steps' "
+               "(line 11) above 1"));
+  EXPECT_EQ(below("enable_activation_offloading: True\n"), "r.yaml:11:1: error: 'enable_activation_offloading' (line "
+                                                           "11) needs 'enable_activation_checkpointing' (absent) to "
+                                                           "be True; set one of them");
+  EXPECT_EQ(
+      below("output_dir: /m/../m/out\ncheckpointer: {checkpoint_dir: /m/}\n"),
+      "r.yaml:11:1: error: 'output_dir' (line 11) lies inside 'checkpointer.checkpoint_dir' (line 12), '/m/'; write "
+      "somewhere else");
+  EXPECT_EQ(good(minimal, {"output_dir=/models", "checkpointer.checkpoint_dir=/m"}).outputDir, "/models");
+}
+
+TEST(Errors, Scheduler) {
+  EXPECT_TRUE(
+      contains(below("lr_scheduler: {num_cycles: 1}\n"), "r.yaml:11:1: error: 'lr_scheduler' lacks num_warmup_steps"));
+  EXPECT_TRUE(contains(below("lr_scheduler: {num_warmup_steps: -1}\n"), "must be at least 0"));
+}
+
+TEST(Errors, OverridesThatAreNone) {
+  EXPECT_EQ(errors(minimal, {"seed=1", "batch_size"}),
+            "<command line>:1:8: error: 'batch_size' is not an override; write key=value, key.inner=value or ~key");
+  EXPECT_EQ(errors(minimal, {"~batch_sze"}),
+            "<command line>:1:1: error: cannot remove 'batch_sze': the recipe has no such key");
+  EXPECT_EQ(errors(minimal, {"~model.num_layer"}),
+            "<command line>:1:1: error: cannot remove 'model.num_layer': the recipe has no such key; did you mean "
+            "'model.num_layers'?");
+  EXPECT_TRUE(contains(errors(minimal, {"=1"}), "is not an override"));
+  EXPECT_TRUE(contains(errors(minimal, {".a=1"}), "is not an override"));
+  EXPECT_TRUE(contains(errors(minimal, {"model.num_layers.x=1"}), "'model.num_layers' is not a map"));
+  EXPECT_TRUE(contains(errors(minimal, {"output_dir=[a"}), "<command line>:1:"));
+  EXPECT_TRUE(contains(errors(minimal, {"output_dir=[a"}), "put the value in quotes"));
+}
+
+TEST(Errors, Interpolation) {
+  EXPECT_EQ(below("output_dir: ${model_dir}/x\n"),
+            "r.yaml:11:13: error: '${model_dir}' refers to 'model_dir', which the recipe does not have");
+  EXPECT_EQ(below("seed: 1\noutput_dir: ${sead}\n"),
+            "r.yaml:12:13: error: '${sead}' refers to 'sead', which the recipe does not have; did you mean 'seed'?");
+  EXPECT_EQ(below("a: ${b}\nb: ${a}\n"), "r.yaml:11:4: error: interpolation goes in a circle: a -> b -> a");
+  EXPECT_TRUE(contains(below("output_dir: ${seed\n"), "'${' without '}'"));
+  EXPECT_TRUE(contains(below("output_dir: x${model}\n"), "its value is a map"));
+  EXPECT_TRUE(contains(below("output_dir: ${oc.env:HOME}\n"), "resolvers are not supported"));
+  EXPECT_TRUE(contains(below("optimizer: {lr: \"${optimizer}\"}\n"), "lies inside what it refers to"));
+  EXPECT_TRUE(contains(below("a: {x: \"${b}\"}\nb: {y: \"${a}\"}\n"), "circle"));
+}
+
+TEST(Errors, Yaml) {
+  EXPECT_EQ(errors(""), "r.yaml:1:1: error: the recipe is empty; start with 'model:', 'tokenizer:' and 'dataset:' (see "
+                        "docs/recipes.md)");
+  EXPECT_EQ(errors("- a\n"), "r.yaml:1:1: error: a recipe is a map of keys, such as 'batch_size: 4'");
+  EXPECT_EQ(errors("seed: 1\nbatch_size: 2\nseed: 3\n"),
+            "r.yaml:3:1: error: the key 'seed' is given twice, first in line 1; remove one of them");
+  EXPECT_TRUE(contains(errors("a: [1, 2\nb: 3\n"), "r.yaml:2:"));
+  EXPECT_EQ(errors("a: 1\nb: \x04\n"), "r.yaml:2:4: error: the control character 0x04 cannot stand in YAML; remove it");
+  EXPECT_EQ(errors("a: \u00fc\xff\n"), "r.yaml:1:5: error: not UTF-8 text (byte 0xff); save it as UTF-8");
+  EXPECT_EQ(good("\xef\xbb\xbf" + std::string(minimal)).seqLen, 32); // a byte order mark
+  EXPECT_TRUE(contains(errors("a: 1\n---\nb: 2\n"),
+                       "r.yaml:2:1: error: not YAML from here on: a second document, or a character out of place"));
+  EXPECT_TRUE(contains(errors(","), "r.yaml:1:1: error: not YAML from here on"));
+  EXPECT_TRUE(contains(errors("a: &x [*x]\n"), "nested more than 32 deep"));
+  EXPECT_TRUE(contains(errors("a: !python/object 1\n"), "has no meaning in a recipe"));
+  std::string bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
+  for (int i = 1; i < 9; ++i) {
+    std::string last = "*a" + std::to_string(i - 1), name = "a" + std::to_string(i);
+    bomb += name + ": &" + name + " [" + last + "," + last + "," + last + "," + last + "," + last + "]\n";
+  }
+  EXPECT_TRUE(contains(errors(bomb), "more than 20000 values"));
+  std::string copies = "b0: {x: 1, y: 1}\n";
+  for (int i = 1; i < 40; ++i) {
+    std::string last = "\"${b" + std::to_string(i - 1) + "}\"";
+    copies += "b" + std::to_string(i) + ": {x: " + last + ", y: " + last + "}\n";
+  }
+  EXPECT_TRUE(contains(errors(copies), "interpolation copies more than 20000 values"));
+}
+
+/// Anything at all: a recipe or errors, never a crash, never neither.
+static void parseAnything(const std::string &text, const std::vector<std::string> &overrides = {}) {
+  std::vector<Diagnostic> diags;
+  std::optional<Recipe> recipe = parseRecipe(text, "r.yaml", overrides, diags);
+  EXPECT_EQ(recipe.has_value(), diags.empty()) << text;
+  if (!recipe)
+    return;
+  std::optional<Recipe> again = parseRecipe(recipe->normalizedYaml, "n.yaml", {}, diags);
+  ASSERT_TRUE(again.has_value()) << diags[0].str() << "\n" << recipe->normalizedYaml;
+  EXPECT_EQ(again->normalizedYaml, recipe->normalizedYaml);
+}
+
+static const std::string full = std::string(minimal) +
+                                "output_dir: \"o/${seed}\"\n"
+                                "seed: 1\n"
+                                "dataset: {packed: True, column: 'a b', data_files: [x]}\n"
+                                "optimizer: {_component_: torch.optim.AdamW, betas: [0.9, 0.99]}\n"
+                                "lr_scheduler:\n  num_warmup_steps: 2 # steps\n"
+                                "clip_grad_norm: .inf\n"
+                                "checkpointer: &c\n  checkpoint_dir: /m\n"
+                                "  checkpoint_files: {filename_format: 'm{}-{}.safetensors', "
+                                "max_filename: \"02\"}\n";
+
+TEST(Fuzz, EveryPrefix) {
+  for (size_t length = 0; length <= full.size(); ++length)
+    parseAnything(full.substr(0, length));
+}
+
+TEST(Fuzz, RandomChanges) {
+  std::mt19937 random(1);
+  const std::string letters = "abz019 :-#{}[],&*!|>'\"%@`$~?=.\n\t\\\x01\xff_";
+  for (int round = 0; round < 3000; ++round) {
+    std::string text = full;
+    for (int change = 0; change < 1 + round % 4; ++change) {
+      size_t at = random() % text.size();
+      char letter = letters[random() % letters.size()];
+      if (random() % 3 == 0)
+        text.erase(at, 1 + random() % 8);
+      else if (random() % 2 == 0)
+        text.insert(at, 1, letter);
+      else
+        text[at] = letter;
+    }
+    parseAnything(text);
+  }
+}
+
+TEST(Fuzz, RandomBytes) {
+  std::mt19937 random(2);
+  for (int round = 0; round < 500; ++round) {
+    std::string text(random() % 100, ' ');
+    for (char &c : text)
+      c = static_cast<char>(random());
+    parseAnything(text);
+    for (char &c : text)
+      c = static_cast<char>(c % 10 == 0 ? '\n' : ' ' + (c & 127) % 95);
+    parseAnything(text);
+    parseAnything(minimal, {text});
+    parseAnything(minimal, {"output_dir=" + text});
+  }
+  parseAnything(std::string(100000, '['));
+  parseAnything(std::string(100000, '{'));
+  parseAnything("a: " + std::string(100000, '-'));
+}

@@ -1,0 +1,322 @@
+//===- RecipeTest.cpp - Recipes that are right ---------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Helpers.h"
+#include "ftc/Config/Keys.h"
+#include "ftc/Support/Files.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <limits>
+
+using namespace ftc;
+
+TEST(Recipe, DefaultsAreFilledIn) {
+  Recipe r = good(minimal);
+  EXPECT_EQ(r.model.family, "llama3_1");
+  EXPECT_EQ(r.model.headDim, 16);
+  EXPECT_EQ(r.model.intermediateDim, 256); // 4·int(2·64/3) = 168, rounded up to 256
+  EXPECT_EQ(r.model.ropeBase, 500000);
+  EXPECT_EQ(r.model.ropeScaling.factor, 8);
+  EXPECT_EQ(r.model.normEps, 1e-5);
+  EXPECT_FALSE(r.model.tiedEmbeddings);
+  EXPECT_EQ(r.dtype, DType::F32);
+  EXPECT_EQ(r.batchSize, 1);
+  EXPECT_EQ(r.seqLen, 32);
+  EXPECT_EQ(r.optimizer.kind, OptimizerConfig::Kind::AdamW);
+  EXPECT_EQ(r.optimizer.lr, 1e-3);
+  EXPECT_EQ(r.optimizer.weightDecay, 1e-2);
+  EXPECT_EQ(r.scheduler.kind, SchedulerConfig::Kind::Constant);
+  EXPECT_EQ(r.clipGradNorm, std::nullopt);
+  EXPECT_EQ(r.ignoreIndex, -100);
+  EXPECT_EQ(r.tokenizer, "byte");
+  EXPECT_EQ(r.dataset.component, "torchtune.datasets.text_completion_dataset");
+  EXPECT_FALSE(r.dataset.packed); // torchtune's default
+  EXPECT_TRUE(r.dataset.splitAcrossPack);
+  EXPECT_EQ(r.checkpointer.outputDir, r.outputDir);
+  EXPECT_EQ(r.maxSteps, std::nullopt);
+  EXPECT_EQ(remarks(r), "");
+}
+
+TEST(Recipe, EveryBuilderBySize) {
+  struct Facts {
+    const char *name;
+    int64_t layers, width, intermediate, heads, kvHeads, vocab, maxSeqLen;
+    double base, factor;
+    bool tied;
+  };
+  for (const Facts &f :
+       std::initializer_list<Facts>{{"llama3_2.llama3_2_1b", 16, 2048, 8192, 32, 8, 128256, 131072, 5e5, 32, true},
+                                    {"llama3_2.llama3_2_3b", 28, 3072, 8192, 24, 8, 128256, 131072, 5e5, 32, true},
+                                    {"llama3_1.llama3_1_8b", 32, 4096, 14336, 32, 8, 128256, 131072, 5e5, 8, false},
+                                    {"llama3_1.llama3_1_70b", 80, 8192, 28672, 64, 8, 128256, 131072, 5e5, 8, false},
+                                    {"llama3_3.llama3_3_70b", 80, 8192, 28672, 64, 8, 128256, 131072, 5e5, 8, false},
+                                    {"llama3.llama3_8b", 32, 4096, 14336, 32, 8, 128256, 8192, 5e5, 1, false},
+                                    {"llama3.llama3_70b", 80, 8192, 28672, 64, 8, 128256, 8192, 5e5, 1, false},
+                                    {"llama2.llama2_7b", 32, 4096, 11008, 32, 32, 32000, 4096, 1e4, 1, false},
+                                    {"llama2.llama2_13b", 40, 5120, 13824, 40, 40, 32000, 4096, 1e4, 1, false},
+                                    {"llama2.llama2_70b", 80, 8192, 28672, 64, 8, 32000, 4096, 1e4, 1, false}}) {
+    std::string component = std::string("torchtune.models.") + f.name;
+    Recipe r = good("model: {_component_: " + component + "}\ntokenizer: {max_seq_len: 8}\n");
+    EXPECT_EQ(r.model.component, component);
+    EXPECT_EQ(r.model.numLayers, f.layers) << f.name;
+    EXPECT_EQ(r.model.embedDim, f.width) << f.name;
+    EXPECT_EQ(r.model.intermediateDim, f.intermediate) << f.name;
+    EXPECT_EQ(r.model.numHeads, f.heads) << f.name;
+    EXPECT_EQ(r.model.numKvHeads, f.kvHeads) << f.name;
+    EXPECT_EQ(r.model.headDim, f.width / f.heads) << f.name;
+    EXPECT_EQ(r.model.vocabSize, f.vocab) << f.name;
+    EXPECT_EQ(r.model.maxSeqLen, f.maxSeqLen) << f.name;
+    EXPECT_EQ(r.model.ropeBase, f.base) << f.name;
+    EXPECT_EQ(r.model.ropeScaling.factor, f.factor) << f.name;
+    EXPECT_EQ(r.model.tiedEmbeddings, f.tied) << f.name;
+  }
+}
+
+TEST(Recipe, ExplicitFamilies) {
+  for (auto [family, base, factor, tied] :
+       std::initializer_list<std::tuple<std::string, double, double, bool>>{{"llama2", 1e4, 1, false},
+                                                                            {"llama3", 5e5, 1, false},
+                                                                            {"llama3_1", 5e5, 8, false},
+                                                                            {"llama3_2", 5e5, 32, true}}) {
+    Recipe r = good(minimal, {"model=torchtune.models." + family + "." + family});
+    EXPECT_EQ(r.model.family, family);
+    EXPECT_EQ(r.model.ropeBase, base);
+    EXPECT_EQ(r.model.ropeScaling.factor, factor);
+    EXPECT_EQ(r.model.tiedEmbeddings, tied);
+  }
+  // torchtune computes 11008 for Llama 2 7B's width.
+  Recipe r = good(minimal, {"model.embed_dim=4096"});
+  EXPECT_EQ(r.model.intermediateDim, 11008);
+  EXPECT_FALSE(good(minimal, {"model=torchtune.models.llama3_2.llama3_2", "model.tie_word_embeddings=False"})
+                   .model.tiedEmbeddings);
+  EXPECT_EQ(good(minimal, {"model.head_dim=32"}).model.headDim, 32);
+  EXPECT_EQ(good(minimal, {"model.num_kv_heads=null"}).model.numKvHeads, 4);
+  EXPECT_EQ(good(minimal, {"~model._component_"}).model.component, "torchtune.models.llama3_2.llama3_2");
+}
+
+TEST(Recipe, NumbersAsPythonAndYamlWriteThem) {
+  Recipe r = good(minimal, {"optimizer.lr=2e-5", "model.vocab_size=32_000", "clip_grad_norm=inf", "seed=7"});
+  EXPECT_EQ(r.optimizer.lr, 2e-5);
+  EXPECT_EQ(r.model.vocabSize, 32000);
+  EXPECT_EQ(r.clipGradNorm, std::numeric_limits<double>::infinity());
+  EXPECT_EQ(r.seed, 7u);
+  EXPECT_EQ(good(minimal, {"clip_grad_norm=.inf"}).clipGradNorm, std::numeric_limits<double>::infinity());
+  EXPECT_EQ(good(minimal, {"clip_grad_norm=None"}).clipGradNorm, std::nullopt);
+}
+
+TEST(Recipe, Overrides) {
+  std::string text = std::string(minimal) + "optimizer:\n  _component_: bitsandbytes.optim.PagedAdamW8bit\n  lr: 2e-5\n"
+                                            "output_dir: /tmp/x\n";
+  // A component is rewritten, its other arguments stay.
+  Recipe r = good(text, {"optimizer=torch.optim.AdamW", "optimizer.betas=[0.8,0.95]", "output_dir=a=b"});
+  EXPECT_EQ(r.optimizer.lr, 2e-5);
+  EXPECT_EQ(r.optimizer.beta1, 0.8);
+  EXPECT_EQ(r.optimizer.beta2, 0.95);
+  EXPECT_EQ(r.outputDir, "a=b");
+  // A map is merged; in order, the last wins.
+  r = good(text, {"optimizer={_component_: torch.optim.SGD, lr: 3}", "seed=1", "seed=2"});
+  EXPECT_EQ(r.optimizer.kind, OptimizerConfig::Kind::SGD);
+  EXPECT_EQ(r.optimizer.lr, 3);
+  EXPECT_EQ(r.optimizer.weightDecay, 0);
+  EXPECT_EQ(r.seed, 2u);
+  // Removal, also of a whole node.
+  EXPECT_EQ(good(text, {"~optimizer"}).optimizer.lr, 1e-3);
+  EXPECT_EQ(good(text, {"~output_dir", "optimizer=torch.optim.AdamW"}).outputDir, "out");
+  // Nodes that the file does not have come into being; null takes one away.
+  std::string warmUp = "lr_scheduler.num_warmup_steps=10";
+  r = good(minimal, {warmUp});
+  EXPECT_EQ(r.scheduler.kind, SchedulerConfig::Kind::CosineWithWarmup);
+  EXPECT_EQ(r.scheduler.numWarmupSteps, 10);
+  EXPECT_EQ(good(minimal, {warmUp, "lr_scheduler=null"}).scheduler.kind, SchedulerConfig::Kind::Constant);
+  EXPECT_EQ(
+      good(minimal, {"checkpointer.checkpoint_dir=/m", "checkpointer.checkpoint_files=[a.safetensors, b.safetensors]"})
+          .checkpointer.checkpointFiles,
+      (std::vector<std::string>{"a.safetensors", "b.safetensors"}));
+}
+
+TEST(Recipe, Interpolation) {
+  std::string text = std::string(minimal) + "base: /data\n"
+                                            "output_dir: ${base}/run${seed}\n"
+                                            "seed: 3\n"
+                                            "batch_size: ${seed}\n"
+                                            "checkpointer:\n"
+                                            "  checkpoint_dir: /m\n"
+                                            "  output_dir: ${output_dir}/ckpt\n"
+                                            "dataset:\n"
+                                            "  column: \\${plain}\n"
+                                            "  data_files: ${.column}\n"
+                                            "  source: ${..base}\n";
+  Recipe r = good(text);
+  EXPECT_EQ(r.outputDir, "/data/run3");
+  EXPECT_EQ(r.checkpointer.outputDir, "/data/run3/ckpt");
+  EXPECT_EQ(r.batchSize, 3);
+  EXPECT_EQ(r.dataset.column, "${plain}");
+  EXPECT_EQ(r.dataset.dataFiles, "${plain}");
+  EXPECT_EQ(r.dataset.source, "/data");
+  // Overrides come first.
+  EXPECT_EQ(good(text, {"base=/x"}).checkpointer.outputDir, "/x/run3/ckpt");
+  // A whole node.
+  r = good(std::string(minimal) + "mine: {lr: 0.5, weight_decay: 0}\noptimizer: ${mine}\n");
+  EXPECT_EQ(r.optimizer.lr, 0.5);
+}
+
+TEST(Recipe, AnchorsAndMergeKeys) {
+  Recipe r = good(std::string(minimal) + "seed: &s 4\nbatch_size: *s\n");
+  EXPECT_EQ(r.batchSize, 4);
+  // What the node says itself wins over what is merged in.
+  r = good(std::string(minimal) + "base: &b {lr: 0.5, eps: 1e-6}\noptimizer:\n  <<: *b\n  lr: 2\n", {"~base"});
+  EXPECT_EQ(r.optimizer.lr, 2);
+  EXPECT_EQ(r.optimizer.eps, 1e-6);
+}
+
+TEST(Recipe, FormattedCheckpointFiles) {
+  Recipe r =
+      good(std::string(minimal) + "checkpointer:\n  checkpoint_dir: /m\n  checkpoint_files:\n"
+                                  "    filename_format: model-{}-of-{}.safetensors\n    max_filename: \"00003\"\n");
+  EXPECT_EQ(r.checkpointer.checkpointFiles,
+            (std::vector<std::string>{"model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors",
+                                      "model-00003-of-00003.safetensors"}));
+}
+
+TEST(Recipe, ChatData) {
+  Recipe r = good(minimal, {"dataset=torchtune.datasets.chat_dataset", "dataset.conversation_style=openai",
+                            "dataset.conversation_column=turns", "dataset.packed=True"});
+  EXPECT_EQ(r.dataset.component, "torchtune.datasets.chat_dataset");
+  EXPECT_EQ(r.dataset.column, "turns");
+  EXPECT_FALSE(r.dataset.splitAcrossPack);
+  EXPECT_EQ(good(minimal, {"dataset=torchtune.datasets.chat_dataset"}).dataset.column, "messages");
+}
+
+TEST(Recipe, KeysWithoutEffectGiveOneRemarkEach) {
+  Recipe r = good(std::string(minimal) +
+                  "compile: True\n"
+                  "profiler:\n  enabled: True\n  schedule: {wait: 1}\n"
+                  "metric_logger:\n  _component_: torchtune.training.metric_logging.WandBLogger\n"
+                  "enable_activation_checkpointing: True\n"
+                  "optimizer_in_bwd: False\n"
+                  "optimizer: {fused: True}\n"
+                  "loss: {_component_: torchtune.modules.loss.CEWithChunkedOutputLoss, num_output_chunks: 8}\n");
+  EXPECT_EQ(
+      remarks(r),
+      "r.yaml:11:1: remark: 'compile' is without effect: ftc always compiles\n"
+      "r.yaml:12:1: remark: 'profiler' is without effect: not built yet\n"
+      "r.yaml:15:1: remark: 'metric_logger' is without effect: metrics go to metrics.jsonl in the output folder; other "
+      "loggers are not built yet\n"
+      "r.yaml:17:1: remark: 'enable_activation_checkpointing' is without effect: not built yet; results are the same, "
+      "activations take memory\n"
+      "r.yaml:19:13: remark: 'optimizer.fused' is without effect: the compiled update is always one kernel\n"
+      "r.yaml:20:69: remark: 'loss.num_output_chunks' is without effect: chunking the loss is not built yet; results "
+      "are "
+      "the same, the logits take memory");
+}
+
+TEST(Recipe, NormalFormReadsBackEqual) {
+  const std::vector<std::vector<std::string>> cases = {
+      {},
+      {"dtype=bf16", "clip_grad_norm=inf", "batch_size=3", "seed=9", "shuffle=False", "max_steps_per_epoch=12",
+       "epochs=4"},
+      {"optimizer=torch.optim.SGD", "optimizer.lr=0.1", "optimizer.weight_decay=1e-4", "save_every_n_steps=5"},
+      {"model=torchtune.models.llama2.llama2", "model.norm_eps=1e-6", "model.rope_base=12345.678901234567"},
+      {"model=torchtune.models.llama3_2.llama3_2", "model.tie_word_embeddings=False", "model.scale_factor=4"},
+      {"dataset=torchtune.datasets.chat_dataset", "dataset.data_files=/x/y z", "lr_scheduler.num_warmup_steps=3"},
+      {"output_dir='quo\"te \\ \\${seed} \u00fc: #'", "resume_from_checkpoint=True", "loss.ignore_index=-1"},
+      {"checkpointer.checkpoint_dir=/m", "checkpointer.checkpoint_files=['a, b.safetensors']",
+       "checkpointer.output_dir=/o"},
+      {"optimizer.betas=[0.1,0.2]", "optimizer.eps=1e-7", "dataset.packed=True", "dataset.add_eos=False"},
+  };
+  for (const std::vector<std::string> &overrides : cases) {
+    Recipe a = good(minimal, overrides), b = good(a.normalizedYaml);
+    EXPECT_EQ(a.normalizedYaml, b.normalizedYaml);
+    EXPECT_TRUE(a.model == b.model && a.optimizer == b.optimizer && a.scheduler == b.scheduler &&
+                a.checkpointer == b.checkpointer && a.dataset == b.dataset)
+        << a.normalizedYaml;
+    EXPECT_TRUE(a.dtype == b.dtype && a.batchSize == b.batchSize && a.seqLen == b.seqLen &&
+                a.clipGradNorm == b.clipGradNorm && a.ignoreIndex == b.ignoreIndex && a.seed == b.seed &&
+                a.shuffle == b.shuffle && a.epochs == b.epochs && a.maxSteps == b.maxSteps &&
+                a.outputDir == b.outputDir && a.saveEveryNSteps == b.saveEveryNSteps &&
+                a.logEveryNSteps == b.logEveryNSteps && a.resumeFromCheckpoint == b.resumeFromCheckpoint)
+        << a.normalizedYaml;
+  }
+  EXPECT_EQ(good(minimal, cases[6]).outputDir, "quo\"te \\ ${seed} \u00fc: #");
+}
+
+TEST(Recipe, ShippedConfigsParse) {
+  size_t count = 0;
+  for (const auto &file : std::filesystem::recursive_directory_iterator(FTC_SOURCE_DIR "/configs")) {
+    if (file.path().extension() != ".yaml" || file.path().parent_path().filename() == "devices")
+      continue;
+    std::string text, error;
+    ASSERT_TRUE(readFile(file.path(), text, error)) << error;
+    std::vector<Diagnostic> diags;
+    std::optional<Recipe> recipe = parseRecipe(text, file.path(), {}, diags);
+    ASSERT_TRUE(recipe.has_value()) << (diags.empty() ? "" : diags[0].str());
+    EXPECT_TRUE(recipe->remarks.empty()) << recipe->remarks[0].str();
+    ++count;
+  }
+  EXPECT_GE(count, 3u);
+}
+
+TEST(OverrideRun, RunKeysChange) {
+  Recipe r = good(minimal, {"lr_scheduler.num_warmup_steps=3"});
+  std::vector<Diagnostic> diags;
+  std::optional<Recipe> changed =
+      overrideRun(r.normalizedYaml,
+                  {"optimizer.lr=0.25", "seed=5", "output_dir=/elsewhere", "lr_scheduler=null", "epochs=3",
+                   "dataset.data_files=/x", "checkpointer={checkpoint_dir: /m}", "shuffle=False"},
+                  diags);
+  ASSERT_TRUE(changed.has_value()) << diags[0].str();
+  EXPECT_EQ(changed->optimizer.lr, 0.25);
+  EXPECT_EQ(changed->seed, 5u);
+  EXPECT_EQ(changed->outputDir, "/elsewhere");
+  EXPECT_EQ(changed->checkpointer.outputDir, "/elsewhere");
+  EXPECT_EQ(changed->checkpointer.checkpointDir, "/m");
+  EXPECT_EQ(changed->scheduler.kind, SchedulerConfig::Kind::Constant);
+  EXPECT_EQ(changed->epochs, 3);
+  EXPECT_EQ(changed->dataset.dataFiles, "/x");
+  EXPECT_TRUE(changed->model == r.model);
+}
+
+TEST(OverrideRun, CompiledKeysAreRefused) {
+  Recipe r = good(minimal);
+  auto refused = [&](const std::string &change) {
+    std::vector<Diagnostic> diags;
+    EXPECT_FALSE(overrideRun(r.normalizedYaml, {change}, diags).has_value()) << change;
+    return diags.empty() ? "" : diags[0].str();
+  };
+  EXPECT_EQ(refused("batch_size=8"),
+            "<command line>:1:1: error: 'batch_size' is compiled into the step and cannot change here; recompile with "
+            "batch_size=8 (ftc compile CONFIG -o step.so batch_size=8)");
+  for (const char *change :
+       {"optimizer=torch.optim.SGD", "optimizer.weight_decay=0", "model.num_layers=3", "tokenizer.max_seq_len=16",
+        "dtype=bf16", "~clip_grad_norm", "clip_grad_norm=1", "~optimizer", "optimizer={lr: 1, eps: 1e-6}", "model=null",
+        "loss.ignore_index=0", "gradient_accumulation_steps=2"})
+    EXPECT_TRUE(contains(refused(change), std::string("recompile with ") + change));
+  EXPECT_TRUE(contains(refused("sede=3"), "unknown key 'sede'; did you mean 'seed'?"));
+  EXPECT_TRUE(contains(refused("optimizer.lr=fast"), "'optimizer.lr' needs a number, not 'fast'"));
+}
+
+// docs/recipes.md is written by hand but for its table, which is this.
+TEST(Keys, DocumentationHoldsTheTable) {
+  std::string text, error;
+  ASSERT_TRUE(readFile(FTC_SOURCE_DIR "/docs/recipes.md", text, error)) << error;
+  EXPECT_TRUE(text.find(keyTableMarkdown()) != std::string::npos) << "put this table into docs/recipes.md:\n"
+                                                                  << keyTableMarkdown();
+}
+
+TEST(Keys, PathsAreDistinctAndNodesContiguous) {
+  std::vector<std::string> seen, nodes;
+  for (const KeyInfo &key : keyTable()) {
+    EXPECT_EQ(std::count(seen.begin(), seen.end(), key.path), 0) << key.path;
+    seen.push_back(key.path);
+    std::string path = key.path, node = path.substr(0, path.find('.'));
+    if (nodes.empty() || nodes.back() != node) {
+      EXPECT_EQ(std::count(nodes.begin(), nodes.end(), node), 0) << key.path;
+      nodes.push_back(node);
+    }
+  }
+}
