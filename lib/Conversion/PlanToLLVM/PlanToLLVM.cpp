@@ -1,0 +1,274 @@
+//===- PlanToLLVM.cpp - Entries of a plan as functions -----------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "lib/Conversion/PlanToLLVM/PlanToLLVM.h"
+
+#include "dialects/Plan/IR/Plan.h"
+#include "ftrt/step.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "llvm/ADT/StringSwitch.h"
+
+namespace ftc {
+#define GEN_PASS_DEF_CONVERTPLANTOLLVMPASS
+#include "lib/Conversion/PlanToLLVM/Passes.h.inc"
+} // namespace ftc
+
+using namespace mlir;
+using namespace ftc;
+
+namespace {
+/// A place in a slab.
+struct Place {
+  StringRef slab;
+  int64_t offset;
+};
+
+/// Writes one entry's function.
+class EntryWriter {
+public:
+  EntryWriter(ModuleOp module, plan::EntryOp entry, unsigned threads, const llvm::StringMap<int32_t> &slabs,
+              const SymbolTable &symbols)
+      : module(module), entry(entry), threads(threads), slabs(slabs), symbols(symbols), builder(module.getContext()),
+        loc(entry.getLoc()), pointer(LLVM::LLVMPointerType::get(module.getContext())) {}
+
+  LogicalResult write();
+
+private:
+  Value constant(Type type, int64_t value) {
+    return LLVM::ConstantOp::create(builder, loc, type, builder.getIntegerAttr(type, value));
+  }
+  Value field(Type structType, Value base, int32_t index, Type type) {
+    Value place = LLVM::GEPOp::create(builder, loc, pointer, structType, base, ArrayRef<LLVM::GEPArg>{0, index});
+    return LLVM::LoadOp::create(builder, loc, type, place);
+  }
+  void returnUnless(Value condition, int32_t code);
+  void checkServices(LLVM::LLVMFuncOp function);
+  FailureOr<Place> placeOf(Operation *buffer);
+  FailureOr<Value> address(Operation *buffer);
+  LogicalResult copyScalars();
+  LogicalResult callKernels();
+
+  ModuleOp module;
+  plan::EntryOp entry;
+  unsigned threads;
+  const llvm::StringMap<int32_t> &slabs;
+  const SymbolTable &symbols;
+  OpBuilder builder;
+  Location loc;
+  Type pointer;
+  Block *body = nullptr;
+  SmallVector<Value> bases;
+};
+} // namespace
+
+/// Ends the function with `code` unless `condition`, and goes on in a block of its own.
+void EntryWriter::returnUnless(Value condition, int32_t code) {
+  Region *region = builder.getInsertionBlock()->getParent();
+  Block *current = builder.getInsertionBlock();
+  Block *refuse = builder.createBlock(region, region->end());
+  LLVM::ReturnOp::create(builder, loc, constant(builder.getI32Type(), code));
+  Block *next = builder.createBlock(region, region->end());
+  builder.setInsertionPointToEnd(current);
+  LLVM::CondBrOp::create(builder, loc, condition, next, refuse);
+  builder.setInsertionPointToStart(next);
+}
+
+void EntryWriter::checkServices(LLVM::LLVMFuncOp function) {
+  Type i32 = builder.getI32Type();
+  auto type = LLVM::LLVMStructType::getLiteral(module.getContext(), {i32, i32, pointer, i32, i32, pointer});
+  Value services = function.getArgument(0);
+  auto compare = [&](LLVM::ICmpPredicate predicate, Value a, int64_t b) -> Value {
+    return LLVM::ICmpOp::create(builder, loc, predicate, a, constant(i32, b));
+  };
+  // The version first: of another one, nothing else is known, the size neither.
+  returnUnless(compare(LLVM::ICmpPredicate::eq, field(type, services, 0, i32), FTRT_ABI_VERSION), FTRT_BAD_ABI);
+  returnUnless(compare(LLVM::ICmpPredicate::eq, field(type, services, 1, i32), sizeof(ftrt_services)), FTRT_BAD_ABI);
+  // One unsigned comparison: 0 - 1 wraps around.
+  Value less = LLVM::SubOp::create(builder, loc, field(type, services, 3, i32), constant(i32, 1));
+  returnUnless(compare(LLVM::ICmpPredicate::ult, less, threads), FTRT_BAD_THREADS);
+}
+
+FailureOr<Place> EntryWriter::placeOf(Operation *buffer) {
+  if (auto view = dyn_cast<plan::ViewOp>(buffer))
+    return Place{view.getSlab(), static_cast<int64_t>(view.getOffset())};
+  if (auto input = dyn_cast<plan::InputOp>(buffer))
+    if (input.getSlab() && input.getOffset())
+      return Place{*input.getSlab(), static_cast<int64_t>(*input.getOffset())};
+  if (auto get = dyn_cast<plan::ReadVariableOp>(buffer)) {
+    auto variable = symbols.lookup<plan::VariableOp>(get.getVariable());
+    if (!variable)
+      return get.emitOpError("names the variable '") << get.getVariable() << "', which does not exist", failure();
+    if (variable.getSlab() && variable.getOffset())
+      return Place{*variable.getSlab(), static_cast<int64_t>(*variable.getOffset())};
+  }
+  return buffer->emitOpError("has no place in a slab; run plan-assign-offsets first"), failure();
+}
+
+FailureOr<Value> EntryWriter::address(Operation *buffer) {
+  FailureOr<Place> place = placeOf(buffer);
+  if (failed(place))
+    return failure();
+  auto found = slabs.find(place->slab);
+  if (found == slabs.end())
+    return buffer->emitOpError("lies in the slab '") << place->slab << "', which does not exist", failure();
+  if (place->offset == 0)
+    return bases[found->second];
+  Value offset = constant(builder.getI64Type(), place->offset);
+  return Value(LLVM::GEPOp::create(builder, loc, pointer, builder.getI8Type(), bases[found->second],
+                                   ArrayRef<LLVM::GEPArg>{offset}));
+}
+
+LogicalResult EntryWriter::copyScalars() {
+  Type f32 = builder.getF32Type(), i64 = builder.getI64Type();
+  auto type = LLVM::LLVMStructType::getLiteral(module.getContext(), {f32, f32, i64, i64, i64, i64, i64});
+  for (auto input : entry.getBody().front().getOps<plan::InputOp>()) {
+    if (!plan::InputOp::isScalarName(input.getName()))
+      continue;
+    int32_t index = llvm::StringSwitch<int32_t>(input.getName())
+                        .Case("learning_rate", 0)
+                        .Case("inv_tokens", 1)
+                        .Case("step", 2)
+                        .Case("micro", 3)
+                        .Case("seed", 4)
+                        .Case("row", 5)
+                        .Default(6);
+    auto buffer = cast<MemRefType>(input.getBuffer().getType());
+    if (buffer.getRank() != 0 || buffer.getElementType() != type.getBody()[index])
+      return input.emitOpError("is the scalar '")
+             << input.getName() << "' of type " << type.getBody()[index] << ", not " << buffer;
+    FailureOr<Value> place = address(input);
+    if (failed(place))
+      return failure();
+    Value scalars = body->getArgument(2);
+    LLVM::StoreOp::create(builder, loc, field(type, scalars, index, type.getBody()[index]), *place);
+  }
+  return success();
+}
+
+LogicalResult EntryWriter::callKernels() {
+  for (auto launch : entry.getBody().front().getOps<plan::LaunchOp>()) {
+    auto driver = symbols.lookup<LLVM::LLVMFuncOp>(launch.getKernel());
+    if (!driver)
+      return launch.emitOpError("launches '") << launch.getKernel() << "', which is no function; lower kernels first";
+    SmallVector<Value> arguments{body->getArgument(0)};
+    for (Value buffer : launch.getBuffers()) {
+      FailureOr<Value> place = address(buffer.getDefiningOp());
+      if (failed(place))
+        return failure();
+      arguments.push_back(*place);
+    }
+    if (driver.getNumArguments() != arguments.size())
+      return launch.emitOpError("hands ")
+             << launch.getBuffers().size() << " buffers to a kernel of " << driver.getNumArguments() - 1;
+    LLVM::CallOp::create(builder, loc, driver, arguments);
+  }
+  return success();
+}
+
+LogicalResult EntryWriter::write() {
+  builder.setInsertionPoint(entry);
+  auto type = LLVM::LLVMFunctionType::get(builder.getI32Type(), {pointer, pointer, pointer});
+  auto function =
+      LLVM::LLVMFuncOp::create(builder, loc, (entry.getSymName() + ".entry").str(), type, LLVM::Linkage::Internal);
+  body = function.addEntryBlock(builder);
+  builder.setInsertionPointToStart(body);
+  checkServices(function);
+  for (size_t slab = 0; slab < slabs.size(); ++slab) {
+    Value place = LLVM::GEPOp::create(builder, loc, pointer, pointer, body->getArgument(1),
+                                      ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(slab)});
+    bases.push_back(LLVM::LoadOp::create(builder, loc, pointer, place));
+  }
+  if (failed(copyScalars()) || failed(callKernels()))
+    return failure();
+  LLVM::ReturnOp::create(builder, loc, constant(builder.getI32Type(), FTRT_OK));
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// The exported constant
+//===----------------------------------------------------------------------===//
+
+/// Creates a constant global whose value `fill` computes.
+static LLVM::GlobalOp createGlobal(OpBuilder &builder, Location loc, Type type, LLVM::Linkage linkage, StringRef name,
+                                   function_ref<Value(OpBuilder &)> fill) {
+  auto global = LLVM::GlobalOp::create(builder, loc, type, /*isConstant=*/true, linkage, name, Attribute(),
+                                       /*alignment=*/8);
+  OpBuilder inner(builder.getContext());
+  inner.createBlock(&global.getInitializerRegion());
+  LLVM::ReturnOp::create(inner, loc, fill(inner));
+  return global;
+}
+
+static void createStep(ModuleOp module, ArrayRef<std::string> entries) {
+  OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+  MLIRContext *context = module.getContext();
+  Location loc = module.getLoc();
+  Type i32 = builder.getI32Type(), i64 = builder.getI64Type(), i8 = builder.getI8Type();
+  Type pointer = LLVM::LLVMPointerType::get(context);
+
+  auto bytes = module->getAttrOfType<DenseElementsAttr>(manifestAttrName);
+  int64_t size = bytes ? bytes.getNumElements() : 0;
+  module->removeAttr(manifestAttrName);
+  if (!bytes)
+    bytes = DenseElementsAttr::get(RankedTensorType::get({1}, i8), builder.getI8IntegerAttr(0));
+  LLVM::GlobalOp::create(builder, loc, LLVM::LLVMArrayType::get(i8, bytes.getNumElements()), /*isConstant=*/true,
+                         LLVM::Linkage::Internal, "manifest", bytes, /*alignment=*/16);
+
+  auto tableType = LLVM::LLVMArrayType::get(pointer, entries.size());
+  createGlobal(builder, loc, tableType, LLVM::Linkage::Internal, "entries", [&](OpBuilder &inner) {
+    Value table = LLVM::UndefOp::create(inner, loc, tableType);
+    for (auto [index, name] : llvm::enumerate(entries)) {
+      Value function = LLVM::AddressOfOp::create(inner, loc, pointer, name);
+      table = LLVM::InsertValueOp::create(inner, loc, table, function, static_cast<int64_t>(index));
+    }
+    return table;
+  });
+
+  auto stepType = LLVM::LLVMStructType::getLiteral(context, {i32, i32, pointer, i64, i64, pointer});
+  createGlobal(builder, loc, stepType, LLVM::Linkage::External, FTRT_STEP_SYMBOL, [&](OpBuilder &inner) {
+    auto number = [&](Type type, int64_t value) -> Value {
+      return LLVM::ConstantOp::create(inner, loc, type, inner.getIntegerAttr(type, value));
+    };
+    Value fields[] = {number(i32, FTRT_ABI_VERSION),
+                      number(i32, sizeof(ftrt_step)),
+                      LLVM::AddressOfOp::create(inner, loc, pointer, "manifest"),
+                      number(i64, size),
+                      number(i64, entries.size()),
+                      LLVM::AddressOfOp::create(inner, loc, pointer, "entries")};
+    Value step = LLVM::UndefOp::create(inner, loc, stepType);
+    for (auto [index, value] : llvm::enumerate(fields))
+      step = LLVM::InsertValueOp::create(inner, loc, step, value, static_cast<int64_t>(index));
+    return step;
+  });
+}
+
+namespace {
+struct ConvertPlanToLLVMPass : ftc::impl::ConvertPlanToLLVMPassBase<ConvertPlanToLLVMPass> {
+  using ConvertPlanToLLVMPassBase::ConvertPlanToLLVMPassBase;
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    llvm::StringMap<int32_t> slabs;
+    for (auto slab : module.getOps<plan::SlabOp>())
+      slabs.try_emplace(slab.getSymName(), static_cast<int32_t>(slabs.size()));
+    SymbolTable symbols(module);
+
+    std::vector<std::string> entries;
+    auto all = llvm::to_vector(module.getOps<plan::EntryOp>());
+    for (plan::EntryOp entry : all) {
+      if (failed(EntryWriter(module, entry, threads, slabs, symbols).write()))
+        return signalPassFailure();
+      entries.push_back((entry.getSymName() + ".entry").str());
+    }
+    for (Operation &op : llvm::make_early_inc_range(*module.getBody()))
+      if (isa<plan::EntryOp, plan::SlabOp, plan::VariableOp>(op))
+        op.erase();
+    createStep(module, entries);
+  }
+};
+} // namespace

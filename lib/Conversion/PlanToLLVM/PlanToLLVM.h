@@ -1,0 +1,27 @@
+//===- PlanToLLVM.h - Entries of a plan as functions --------------*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_CONVERSION_PLANTOLLVM_PLANTOLLVM_H
+#define FTC_LIB_CONVERSION_PLANTOLLVM_PLANTOLLVM_H
+
+#include "mlir/Pass/Pass.h"
+
+namespace ftc {
+
+/// Attribute of a module of plan ops, tensor<Nxi8>: the manifest's bytes, which convert-plan-to-llvm puts into the
+/// step.
+inline constexpr const char manifestAttrName[] = "plan.manifest";
+
+#define GEN_PASS_DECL
+#include "lib/Conversion/PlanToLLVM/Passes.h.inc"
+
+#define GEN_PASS_REGISTRATION
+#include "lib/Conversion/PlanToLLVM/Passes.h.inc"
+
+} // namespace ftc
+
+#endif // FTC_LIB_CONVERSION_PLANTOLLVM_PLANTOLLVM_H
