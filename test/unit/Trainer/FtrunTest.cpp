@@ -1,0 +1,226 @@
+//===- FtrunTest.cpp - ftrun from end to end on a hand-written step --------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "FtrunHarness.h"
+
+#include "ftc/Runtime/AllocationGate.h"
+#include "ftc/Runtime/Session.h"
+
+#include <cmath>
+
+using namespace ftc;
+using namespace ftc::test;
+
+namespace {
+
+
+
+TEST_F(FtrunTest, TrainsAndWritesMetricsAndCheckpoint) {
+  const std::string out = at("out");
+  ASSERT_EQ(run({fakeStep("good"), "--data", tokenFile(40 * BatchTokens), "--steps", "60", "--out", out}), 0) << said;
+  auto lines = metrics(out);
+  ASSERT_EQ(lines.size(), 60u);
+  for (size_t index = 0; index < lines.size(); ++index) {
+    const auto &line = lines[index];
+    EXPECT_EQ(line["step"], index + 1);
+    EXPECT_FLOAT_EQ(line["lr"], 0.05f);
+    EXPECT_TRUE(line["grad_norm"].is_null());
+    EXPECT_EQ(line["tokens"], 30); // two rows of 16, whose last positions have no label
+    EXPECT_GT(line["tokens_per_second"], 0);
+    EXPECT_EQ(line["peak_bytes"], line["planned_bytes"]);
+    EXPECT_LE(line["resident_bytes"].get<double>(), 1.03 * line["planned_bytes"].get<double>() + (32 << 20));
+  }
+  EXPECT_NEAR(lines.front()["loss"].get<double>(), std::log(320.0), 0.05);
+  EXPECT_LT(lines.back()["loss"].get<double>(), 3.0);
+  for (const char *file : {"config.json", "model.safetensors", "state.safetensors"})
+    EXPECT_TRUE(fs::exists(fs::path(out) / "step_60" / file)) << file;
+  EXPECT_NE(said.find("step 60/60"), std::string::npos) << said;
+  EXPECT_NE(said.find("of peak"), std::string::npos) << said;
+}
+
+TEST_F(FtrunTest, LogsTheGradientNormOfAStepThatHasOne) {
+  ASSERT_EQ(run({fakeStep("norm"), "--data", tokenFile(40 * BatchTokens), "--steps", "2", "--out", at("out")}), 0)
+      << said;
+  for (const auto &line : metrics(at("out")))
+    EXPECT_GT(line["grad_norm"].get<double>(), 0.0);
+}
+
+/// Without shuffling, a token file of steps x batch x length ids is trained row by row: the losses are those of a
+/// session that is fed by hand.
+TEST_F(FtrunTest, FeedsATokenFileInOrder) {
+  constexpr uint64_t steps = 7;
+  const std::string tokens = tokenFile(steps * BatchTokens);
+  ASSERT_EQ(run({fakeStep("good"), "--data", tokens, "--steps", "7", "--out", at("out"), "--seed", "3", "shuffle=False"}),
+            0)
+      << said;
+  auto lines = metrics(at("out"));
+  ASSERT_EQ(lines.size(), steps);
+
+  Session session(std::make_unique<LoadedStep>(fakeStep("good")), {.threads = 1});
+  session.initialize(3);
+  const std::string raw = readText(tokens);
+  const auto *ids = reinterpret_cast<const uint16_t *>(raw.data());
+  auto input = [&](const char *name) { return reinterpret_cast<int32_t *>(session.data(*session.findInput(0, name))); };
+  for (uint64_t step = 1; step <= steps; ++step) {
+    for (size_t index = 0; index < BatchTokens; ++index) {
+      const uint16_t *token = ids + (step - 1) * BatchTokens + index;
+      input("tokens")[index] = *token;
+      input("labels")[index] = index % RowTokens == RowTokens - 1 ? -100 : token[1];
+      input("positions")[index] = static_cast<int32_t>(index % RowTokens);
+      input("segment_starts")[index] = 0;
+    }
+    ftrt_scalars scalars{};
+    scalars.learning_rate = 0.05f;
+    scalars.inv_tokens = 1.0f / 30;
+    scalars.step = step;
+    scalars.seed = 3;
+    session.run(0, scalars);
+    EXPECT_FLOAT_EQ(lines[step - 1]["loss"].get<float>(),
+                    *reinterpret_cast<float *>(session.data(*session.findOutput(0, "loss"))));
+  }
+}
+
+TEST_F(FtrunTest, SameBitsTwiceWithAnyThreadsAndAfterAResume) {
+  const std::string tokens = tokenFile(13 * BatchTokens);
+  auto train = [&](const std::string &out, std::vector<std::string> more) {
+    std::vector<std::string> arguments{fakeStep("good"), "--data", tokens, "--out", at(out)};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run(arguments);
+  };
+  ASSERT_EQ(train("a", {"--steps", "20", "--threads", "1"}), 0) << said;
+  ASSERT_EQ(train("b", {"--steps", "20", "--threads", "2"}), 0) << said;
+  expectEqual(at("a/step_20"), at("b/step_20"));
+  ASSERT_EQ(train("c", {"--steps", "9"}), 0) << said;
+  ASSERT_EQ(train("c", {"--steps", "20", "resume_from_checkpoint=True"}), 0) << said;
+  EXPECT_NE(said.find("resumed from"), std::string::npos) << said;
+  expectEqual(at("a/step_20"), at("c/step_20"));
+  ASSERT_EQ(train("d", {"--steps", "20", "--seed", "8"}), 0) << said;
+  EXPECT_NE(readText(at("a/step_20/model.safetensors")), readText(at("d/step_20/model.safetensors")));
+  // The metrics of the resumed run are those of the straight one.
+  auto straight = metrics(at("a")), resumed = metrics(at("c"));
+  ASSERT_EQ(resumed.size(), 20u);
+  for (size_t index = 0; index < 20; ++index) {
+    EXPECT_EQ(resumed[index]["step"], straight[index]["step"]);
+    EXPECT_EQ(resumed[index]["loss"], straight[index]["loss"]);
+  }
+}
+
+TEST_F(FtrunTest, AKillAtAnyMomentLosesNothingThatWasSaved) {
+  const std::string tokens = tokenFile(50 * BatchTokens), out = at("killed");
+  Process process = start({fakeStep("good"), "--data", tokens, "--steps", "100000000", "--out", out,
+                           "save_every_n_steps=20"});
+  ASSERT_TRUE(waitFor([&] { return fs::exists(fs::path(out) / "step_40"); }));
+  kill(process.id, SIGKILL);
+  EXPECT_EQ(process.wait(), -SIGKILL);
+  ASSERT_EQ(run({fakeStep("good"), "--data", tokens, "--steps", "1", "--out", out, "resume_from_checkpoint=True"}), 0)
+      << said; // a run past its end changes nothing; it tells where the newest checkpoint stands
+  const size_t found = said.find("after step ");
+  ASSERT_NE(found, std::string::npos) << said;
+  const int saved = std::stoi(said.substr(found + 11));
+  EXPECT_GE(saved, 40);
+  EXPECT_EQ(saved % 20, 0);
+  const std::string last = std::to_string(saved + 13);
+  ASSERT_EQ(run({fakeStep("good"), "--data", tokens, "--steps", last, "--out", out, "resume_from_checkpoint=True"}), 0)
+      << said;
+  ASSERT_EQ(run({fakeStep("good"), "--data", tokens, "--steps", last, "--out", at("straight")}), 0) << said;
+  expectEqual(fs::path(out) / ("step_" + last), fs::path(at("straight")) / ("step_" + last));
+  EXPECT_EQ(metrics(out).size(), metrics(at("straight")).size());
+}
+
+TEST_F(FtrunTest, SignalsSaveAndTell) {
+  const std::string tokens = tokenFile(50 * BatchTokens);
+  for (auto [signal, code] : {std::pair{SIGINT, 130}, std::pair{SIGTERM, 143}}) {
+    const std::string out = at("out" + std::to_string(signal));
+    Process process = start({fakeStep("good"), "--data", tokens, "--steps", "100000000", "--out", out});
+    ASSERT_TRUE(waitFor([&] { return readText(fs::path(out) / "metrics.jsonl").size() > 1000; }));
+    kill(process.id, signal);
+    EXPECT_EQ(process.wait(), code);
+    auto lines = metrics(out);
+    EXPECT_TRUE(fs::exists(fs::path(out) / ("step_" + lines.back()["step"].dump()) / "model.safetensors"));
+  }
+}
+
+TEST_F(FtrunTest, ABatchWithoutLabelsChangesNothing) {
+  const std::string question(60, 'q');
+  std::string text;
+  for (int index = 0; index < 2; ++index) // longer than a row: the answer is cut off, and every label is masked
+    text += R"({"messages":[{"role":"user","content":")" + question + R"("},{"role":"assistant","content":"a"}]})" "\n";
+  for (int index = 0; index < 2; ++index)
+    text += R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"abc"}]})" "\n";
+  ASSERT_EQ(run({fakeStep("good"), "--data", textFile(text, "chat.jsonl"), "--steps", "2", "--out", at("out"),
+                 "shuffle=False", "dataset.packed=False"}),
+            0)
+      << said;
+  EXPECT_NE(said.find("every label of a batch is masked: no update"), std::string::npos) << said;
+  auto lines = metrics(at("out"));
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines[0]["skipped_batches"], 1);
+  EXPECT_EQ(lines[1]["skipped_batches"], 2);
+  EXPECT_TRUE(lines[1]["loss"].is_number());
+}
+
+TEST_F(FtrunTest, EvaluatesAndSamples) {
+  std::string text;
+  for (int index = 0; index < 400; ++index)
+    text += "abcd ";
+  std::vector<std::string> arguments{fakeStep("good"), "--data", textFile(text), "--steps", "300", "--held-out", "0.1",
+                                     "--sample", "30", "--prompt", "ab", "--temperature", "0", "--out", at("out")};
+  ASSERT_EQ(run(arguments), 0) << said;
+  const size_t found = said.find(" -> ");
+  ASSERT_NE(found, std::string::npos) << said;
+  EXPECT_LT(std::stod(said.substr(found + 4)), 0.5) << said;
+  EXPECT_NE(said.find("abcd abcd abcd abcd"), std::string::npos) << said;
+}
+
+TEST_F(FtrunTest, AllocatesNothingBetweenTheFirstAndTheLastStep) {
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+  GTEST_SKIP() << "the sanitizer has its own malloc";
+#endif
+#endif
+  const std::string preload = FTC_BINARY_DIR "/test/support/libno-alloc.so";
+  EXPECT_EQ(run({fakeStep("norm"), "--data", tokenFile(40 * BatchTokens), "--steps", "50", "--out", at("out"),
+                 "--threads", "2", "save_every_n_steps=10"},
+                preload),
+            0)
+      << said;
+  EXPECT_NE(said.find("the gate was closed and nothing was allocated"), std::string::npos) << said;
+  // The guard is awake: the same library stops a program that does allocate.
+  Process careless(fs::read_symlink("/proc/self/exe").string(),
+                   {"--gtest_also_run_disabled_tests", "--gtest_filter=Gate.DISABLED_Allocates"}, folder / "careless",
+                   preload);
+  EXPECT_EQ(careless.wait(), -SIGABRT);
+  EXPECT_NE(readText(folder / "careless").find("malloc between the first and the last step"), std::string::npos);
+}
+
+TEST(Gate, DISABLED_Allocates) {
+  AllocationGate gate;
+  std::vector<int> numbers(1000, 1);
+  ASSERT_EQ(numbers[999], 1);
+}
+
+TEST_F(FtrunTest, ProvesThePlan) {
+  ASSERT_EQ(run({fakeStep("good"), "--data", tokenFile(40 * BatchTokens), "--steps", "2", "--prove-plan", "--out",
+                 at("out")}),
+            0)
+      << said;
+  const size_t planned = said.find("slab 'arena': planned "), written = said.find("highest byte written ");
+  ASSERT_NE(planned, std::string::npos) << said;
+  EXPECT_LE(std::stoull(said.substr(written + 21)), std::stoull(said.substr(planned + 22)));
+}
+
+TEST_F(FtrunTest, AnEarlierRunIsMovedAway) {
+  const std::string tokens = tokenFile(40 * BatchTokens);
+  ASSERT_EQ(run({fakeStep("good"), "--data", tokens, "--steps", "9", "--out", at("out")}), 0) << said;
+  ASSERT_EQ(run({fakeStep("good"), "--data", tokens, "--steps", "4", "--out", at("out")}), 0) << said;
+  EXPECT_TRUE(fs::exists(at("out/earlier_1/step_9/model.safetensors")));
+  EXPECT_TRUE(fs::exists(at("out/step_4")));
+  EXPECT_FALSE(fs::exists(at("out/step_9")));
+  EXPECT_EQ(metrics(at("out")).size(), 4u);
+}
+
+} // namespace

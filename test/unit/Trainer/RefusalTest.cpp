@@ -1,0 +1,130 @@
+//===- RefusalTest.cpp - What ftrun refuses, and how it exits --------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "FtrunHarness.h"
+
+#include "ftc/Checkpoint/Safetensors.h"
+#include "ftc/Runtime/RunError.h"
+
+using namespace ftc;
+using namespace ftc::test;
+
+namespace {
+
+class RefusalTest : public FtrunTest {
+protected:
+  /// Runs ftrun, which must exit with `code`, say `part`, and leave no checkpoint.
+  void expectRefusal(ExitCode code, const std::string &part, std::vector<std::string> arguments) {
+    EXPECT_EQ(run(arguments), static_cast<int>(code)) << said;
+    EXPECT_NE(said.find(part), std::string::npos) << said;
+    EXPECT_FALSE(fs::exists(at("out/step_1"))) << said;
+  }
+};
+
+TEST_F(RefusalTest, OfTheCommandLine) {
+  const std::string tokens = tokenFile(40 * BatchTokens);
+  expectRefusal(ExitCode::Usage, "step is required", {});
+  expectRefusal(ExitCode::Usage, "--stepz", {fakeStep("good"), "--stepz", "3"});
+  expectRefusal(ExitCode::Usage, "no data", {fakeStep("good"), "--steps", "1", "--out", at("out")});
+  expectRefusal(ExitCode::Usage, "recompile with", {fakeStep("good"), "--data", tokens, "--out", at("out"), "batch_size=4"});
+  expectRefusal(ExitCode::Usage, "optimizer.lr",
+                {fakeStep("good"), "--data", tokens, "--out", at("out"), "optimizer.lrr=4"});
+  EXPECT_EQ(run({"--help"}), 0);
+  EXPECT_NE(said.find("--held-out"), std::string::npos);
+}
+
+TEST_F(RefusalTest, OfTheStep) {
+  const std::vector<std::string> rest{"--data", tokenFile(40 * BatchTokens), "--steps", "1", "--out", at("out")};
+  auto with = [&](const std::string &step, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments{step};
+    arguments.insert(arguments.end(), rest.begin(), rest.end());
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  };
+  expectRefusal(ExitCode::NoFile, "cannot open the step", with(at("nothing.so")));
+  expectRefusal(ExitCode::BadStep, "not a compiled step", with(textFile("hello", "step.so")));
+  expectRefusal(ExitCode::BadAbi, "ABI version 2", with(fakeStep("abi")));
+  expectRefusal(ExitCode::BadStep, "manifest is damaged", with(fakeStep("damaged")));
+  expectRefusal(ExitCode::CpuFeature, "avx9000", with(fakeStep("feature")));
+  expectRefusal(ExitCode::Unsupported, "far tier", with(fakeStep("far")));
+  expectRefusal(ExitCode::NoMemory, "too little", with(fakeStep("huge")));
+  expectRefusal(ExitCode::TooManyThreads, "planned for 4", with(fakeStep("good"), {"--threads", "5"}));
+  EXPECT_EQ(run(with(fakeStep("good"), {"--threads", "4"})), 0) << said;
+}
+
+TEST_F(RefusalTest, OfTheData) {
+  auto with = [&](const std::string &data, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments{fakeStep("good"), "--data", data, "--steps", "1", "--out", at("out")};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  };
+  fs::create_directory(at("empty"));
+  expectRefusal(ExitCode::NoFile, "nothing.txt", with(at("nothing.txt")));
+  expectRefusal(ExitCode::EmptyData, "empty", with(at("empty")));
+  expectRefusal(ExitCode::EmptyData, "empty", with(textFile("")));
+  expectRefusal(ExitCode::EmptyData, "one batch needs 2", with(textFile("too short")));
+  expectRefusal(ExitCode::EmptyData, "empty", with(tokenFile(0)));
+  expectRefusal(ExitCode::BadData, "vocabulary of 320", with(tokenFile(4096, 400)));
+  expectRefusal(ExitCode::BadData, "chat.jsonl:1", with(textFile("{\"text\":", "chat.jsonl")));
+}
+
+TEST_F(RefusalTest, OfACheckpoint) {
+  const std::string tokens = tokenFile(40 * BatchTokens), weights = at("weights");
+  fs::create_directory(weights);
+  auto with = [&](const std::string &directory) {
+    return std::vector<std::string>{fakeStep("good"), "--data", tokens, "--steps", "1", "--out", at("out"),
+                                    "checkpointer.checkpoint_dir=" + directory};
+  };
+  expectRefusal(ExitCode::NoFile, "no such directory", with(at("nowhere")));
+  expectRefusal(ExitCode::BadCheckpoint, weights, with(weights));
+
+  std::vector<float> values(320 * 320, 0.25f);
+  std::vector<Diagnostic> diags;
+  auto write = [&](std::vector<int64_t> weightShape, const char *scaleName) {
+    std::vector<TensorView> tensors{{{"lm_head.weight", TensorType::F32, weightShape}, values.data()},
+                                    {{scaleName, TensorType::F32, {320}}, values.data()}};
+    ASSERT_TRUE(writeSafetensors(weights + "/model.safetensors", tensors, {}, diags));
+  };
+  write({160, 320}, "model.norm.weight");
+  expectRefusal(ExitCode::BadCheckpoint, "[160, 320]", with(weights));
+  write({320, 320}, "model.norm.wait");
+  expectRefusal(ExitCode::BadCheckpoint, "model.norm.weight", with(weights));
+  write({320, 320}, "model.norm.weight");
+  const std::string whole = readText(weights + "/model.safetensors");
+  std::ofstream(weights + "/model.safetensors", std::ios::binary) << whole.substr(0, whole.size() / 2);
+  expectRefusal(ExitCode::BadCheckpoint, "model.safetensors", with(weights));
+  std::ofstream(weights + "/model.safetensors", std::ios::binary) << whole;
+  EXPECT_EQ(run(with(weights)), 0) << said;
+  EXPECT_NEAR(metrics(at("out"))[0]["loss"].get<double>(), 5.768321, 1e-4); // equal logits: ln 320
+}
+
+TEST_F(RefusalTest, OfAStateThatTheCheckpointLacks) {
+  const std::string tokens = tokenFile(40 * BatchTokens);
+  ASSERT_EQ(run({fakeStep("good"), "--data", tokens, "--steps", "3", "--out", at("out")}), 0) << said;
+  std::vector<float> values(320 * 320);
+  std::vector<Diagnostic> diags;
+  std::vector<TensorView> states{{{"lm_head.weight.exp_avg", TensorType::F32, {320, 320}}, values.data()}};
+  ASSERT_TRUE(writeSafetensors(at("out/step_3/state.safetensors"), states, {}, diags));
+  expectRefusal(ExitCode::BadCheckpoint, "there is no state 'lm_head.weight.exp_avg_sq'",
+                {fakeStep("good"), "--data", tokens, "--steps", "5", "--out", at("out"), "resume_from_checkpoint=True"});
+}
+
+TEST_F(RefusalTest, OfAnOutputThatCannotBeWritten) {
+  const std::string tokens = tokenFile(40 * BatchTokens);
+  expectRefusal(ExitCode::WriteFailed, "text.txt",
+                {fakeStep("good"), "--data", tokens, "--steps", "1", "--out", textFile("in the way") + "/out"});
+}
+
+TEST_F(RefusalTest, InfoTellsWhatAStepIs) {
+  ASSERT_EQ(run({fakeStep("feature"), "--info"}), 0) << said; // also of a step that cannot run here
+  for (const char *part : {"lacks avx9000", "lm_head.weight.exp_avg_sq", "normal(0.02)", "batch 2 x 16 tokens",
+                           "up to 4", "slab 'arena'", "lr: 0.05", "written by hand"})
+    EXPECT_NE(said.find(part), std::string::npos) << part << "\n" << said;
+  EXPECT_EQ(run({fakeStep("abi"), "--info"}), static_cast<int>(ExitCode::BadAbi));
+}
+
+} // namespace

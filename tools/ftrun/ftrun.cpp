@@ -1,0 +1,66 @@
+//===- ftrun.cpp - Feeds a compiled step with data -------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Trainer/Trainer.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <new>
+
+using namespace ftc;
+
+int main(int argc, char **argv) {
+  CLI::App app{"Trains a step that 'ftc compile' made: feeds it with data, writes metrics and checkpoints.", "ftrun"};
+  RunOptions options;
+  bool info = false;
+  app.add_option("step", options.step, "The compiled step (step.so)")->required();
+  app.add_option("overrides", options.overrides,
+                 "key=value for keys of the recipe that belong to a run, e.g. optimizer.lr=1e-4");
+  app.add_option("--data", options.data, "Text file, directory, .jsonl, .json or token file (.bin)")->type_name("PATH");
+  app.add_option("--steps", options.steps, "Number of the last update; default: the recipe's epochs");
+  app.add_option("--out", options.out, "Directory for metrics.jsonl and step_N; default: the recipe's output_dir")
+      ->type_name("DIR");
+  app.add_option("--seed", options.seed, "Seed of initialization, order of the data and random bits");
+  app.add_option("--threads", options.threads, "Threads; at most what scratch memory was planned for")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--held-out", options.heldOut, "Share of each document's tail that is kept for evaluation")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--column", options.column, "Key of the text in a .jsonl object");
+  app.add_option("--sample", options.sample, "Tokens of text to generate at the end")->check(CLI::NonNegativeNumber);
+  app.add_option("--prompt", options.prompt, "What the sample goes on from");
+  app.add_option("--temperature", options.temperature, "Of the sample; 0: always the likeliest token")
+      ->check(CLI::NonNegativeNumber);
+  app.add_flag("--prove-plan", options.provePlan,
+               "Fill the memory with a pattern and tell the highest byte that was written");
+  app.add_flag("--info", info, "Print what the step is, and stop");
+  app.footer("Exit codes: 0 done, 2 usage, 10 no file, 11 not a step, 12 other ABI, 13 CPU feature, 14 threads, 15 memory,\n"
+             "16 unsupported, 20 empty data, 21 bad data, 22 bad checkpoint, 24 cannot write, 25 step failed,\n"
+             "130 and 143 stopped by SIGINT and SIGTERM after a checkpoint.");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::Usage);
+  }
+  try {
+    if (info) {
+      std::string text = describeStep(options.step);
+      std::fwrite(text.data(), 1, text.size(), stdout);
+      return 0;
+    }
+    return static_cast<int>(runTraining(options));
+  } catch (const RunError &error) {
+    std::fprintf(stderr, "ftrun: error: %s\n", error.what());
+    return static_cast<int>(error.code());
+  } catch (const std::bad_alloc &) {
+    std::fprintf(stderr, "ftrun: error: out of memory; close other programs, or use fewer data\n");
+    return static_cast<int>(ExitCode::NoMemory);
+  } catch (const std::exception &error) {
+    std::fprintf(stderr, "ftrun: error: %s\n", error.what());
+    return 1;
+  }
+}
