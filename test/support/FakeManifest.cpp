@@ -25,7 +25,7 @@ using namespace ftc::manifest;
 
 namespace {
 
-constexpr int64_t Vocab = 320, Batch = 2, Length = 16, Threads = 4;
+constexpr int64_t Vocab = 320, Batch = 2, Length = 64, Threads = 4;
 
 const char *const recipe = R"(output_dir: out
 model:
@@ -42,7 +42,7 @@ model:
   norm_eps: 1e-5
 tokenizer:
   _component_: ftc.tokenizers.byte
-  max_seq_len: 16
+  max_seq_len: 64
 dataset:
   _component_: torchtune.datasets.text_completion_dataset
   source: text
@@ -109,15 +109,18 @@ int main(int argc, char **argv) {
   manifest.threads = Threads;
   manifest.recipe = recipe;
 
-  TensorT weight = layout.place("lm_head.weight", "WEIGHT", Role::Parameter, ElementType::F32, {Vocab, Vocab});
+  TensorT weight =
+      layout.place("model.embed_tokens.weight", "WEIGHT", Role::Parameter, ElementType::F32, {Vocab, Vocab});
   weight.init = InitKind::Normal;
   weight.value = 0.02;
   weight.trainable = true;
   TensorT scale = layout.place("model.norm.weight", "SCALE", Role::Parameter, ElementType::F32, {Vocab});
   scale.init = InitKind::Ones;
-  TensorT mean = layout.place("lm_head.weight.exp_avg", "MEAN", Role::State, ElementType::F32, {Vocab, Vocab});
+  TensorT mean =
+      layout.place("model.embed_tokens.weight.exp_avg", "MEAN", Role::State, ElementType::F32, {Vocab, Vocab});
   mean.init = InitKind::Zeros;
-  TensorT square = layout.place("lm_head.weight.exp_avg_sq", "SQUARE", Role::State, ElementType::F32, {Vocab, Vocab});
+  TensorT square =
+      layout.place("model.embed_tokens.weight.exp_avg_sq", "SQUARE", Role::State, ElementType::F32, {Vocab, Vocab});
   square.init = InitKind::Zeros;
   TensorT adam = layout.place("fake.adam", "ADAM", Role::Constant, ElementType::F32, {4});
   const float constants[4] = {0.9f, 0.999f, 1e-8f, 0.01f};

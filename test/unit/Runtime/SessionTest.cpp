@@ -45,7 +45,7 @@ TEST(LoadedStep, RefusesWhatIsNoStep) {
   expectRefusal(ExitCode::BadStep, "exports no 'ftrt_step_v1'", [] { LoadedStep step(fake("unnamed")); });
   expectRefusal(ExitCode::BadAbi, "ABI version 2", [] { LoadedStep step(fake("abi")); });
   expectRefusal(ExitCode::BadStep, "manifest is damaged", [] { LoadedStep step(fake("damaged")); });
-  expectRefusal(ExitCode::BadStep, "'lm_head.weight' does not lie inside slab 'arena'",
+  expectRefusal(ExitCode::BadStep, "'model.embed_tokens.weight' does not lie inside slab 'arena'",
                 [] { LoadedStep step(fake("outside")); });
   expectRefusal(ExitCode::Unsupported, "slab 'states' lies in the far tier", [] { LoadedStep step(fake("far")); });
 }
@@ -76,10 +76,10 @@ TEST(Session, InitializesAsTheManifestSays) {
   for (unsigned threads : {1u, 3u}) {
     auto session = open("good", {.threads = threads, .fillPattern = true});
     session->initialize(99);
-    const auto *weight = session->findTensor("lm_head.weight");
+    const auto *weight = session->findTensor("model.embed_tokens.weight");
     ASSERT_TRUE(weight);
     const auto *values = reinterpret_cast<const float *>(session->data(*weight));
-    CounterRandom random(99, "lm_head.weight");
+    CounterRandom random(99, "model.embed_tokens.weight");
     double sum = 0, squares = 0;
     const uint64_t count = weight->bytes() / 4;
     for (uint64_t index = 0; index < count; ++index) {
@@ -92,7 +92,8 @@ TEST(Session, InitializesAsTheManifestSays) {
     const auto *scale = reinterpret_cast<const float *>(session->data(*session->findTensor("model.norm.weight")));
     EXPECT_EQ(scale[0], 1.0f);
     EXPECT_EQ(scale[319], 1.0f);
-    const auto *mean = reinterpret_cast<const float *>(session->data(*session->findTensor("lm_head.weight.exp_avg")));
+    const auto *mean =
+        reinterpret_cast<const float *>(session->data(*session->findTensor("model.embed_tokens.weight.exp_avg")));
     EXPECT_EQ(mean[0], 0.0f);
     EXPECT_EQ(mean[count - 1], 0.0f);
     const auto *adam = reinterpret_cast<const float *>(session->data(*session->findTensor("fake.adam")));
@@ -108,18 +109,18 @@ std::vector<std::byte> trainTen(unsigned threads, std::vector<float> &losses) {
   for (const char *name : {"tokens", "labels", "positions", "segment_starts"}) {
     const auto *tensor = session->findInput(0, name);
     auto *values = reinterpret_cast<int32_t *>(session->data(*tensor));
-    for (int32_t at = 0; at < 32; ++at)
-      values[at] = std::string(name) == "labels" ? (at % 16 == 15 ? -100 : (at + 1) * 7 % 50) : at * 7 % 50;
+    for (int32_t at = 0; at < 128; ++at)
+      values[at] = std::string(name) == "labels" ? (at % 64 == 63 ? -100 : (at + 1) * 7 % 50) : at * 7 % 50;
   }
   for (uint64_t step = 1; step <= 10; ++step) {
     ftrt_scalars scalars{};
     scalars.learning_rate = 0.1f;
-    scalars.inv_tokens = 1.0f / 30;
+    scalars.inv_tokens = 1.0f / 126;
     scalars.step = step;
     session->run(0, scalars);
     losses.push_back(*reinterpret_cast<const float *>(session->data(*session->findOutput(0, "loss"))));
   }
-  const auto *weight = session->findTensor("lm_head.weight");
+  const auto *weight = session->findTensor("model.embed_tokens.weight");
   return {session->data(*weight), session->data(*weight) + weight->bytes()};
 }
 
@@ -163,15 +164,15 @@ TEST(Host, RunsAStepFromC) {
   int64_t batch = 0, sequence = 0;
   EXPECT_EQ(ftrt_host_entry_shape(host, entry, &batch, &sequence), 0);
   EXPECT_EQ(batch, 2);
-  EXPECT_EQ(sequence, 16);
+  EXPECT_EQ(sequence, 64);
   ftrt_tensor tensor;
   EXPECT_EQ(ftrt_host_input(host, entry, "tokens", &tensor), 0);
   EXPECT_EQ(tensor.type, FTRT_I32);
   EXPECT_EQ(tensor.rank, 2u);
-  EXPECT_EQ(tensor.shape[1], 16);
+  EXPECT_EQ(tensor.shape[1], 64);
   EXPECT_EQ(ftrt_host_tensor_count(host), 5u);
   EXPECT_EQ(ftrt_host_tensor_at(host, 1, &tensor), 0);
-  EXPECT_STREQ(tensor.name, "lm_head.weight");
+  EXPECT_STREQ(tensor.name, "model.embed_tokens.weight");
   EXPECT_NE(ftrt_host_tensor_at(host, 5, &tensor), 0);
   EXPECT_NE(ftrt_host_output(host, entry, "nothing", &tensor), 0);
   EXPECT_NE(ftrt_host_output(host, 77, "loss", &tensor), 0);

@@ -28,7 +28,7 @@ namespace ftc::test {
 namespace fs = std::filesystem;
 
 /// Of FakeManifest.cpp.
-inline constexpr size_t RowTokens = 16, BatchTokens = 32;
+inline constexpr size_t RowTokens = 64, BatchTokens = 128;
 
 inline std::string fakeStep(const std::string &name) { return FTC_BINARY_DIR "/test/support/fake_" + name + ".so"; }
 

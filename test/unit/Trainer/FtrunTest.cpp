@@ -17,8 +17,6 @@ using namespace ftc::test;
 
 namespace {
 
-
-
 TEST_F(FtrunTest, TrainsAndWritesMetricsAndCheckpoint) {
   const std::string out = at("out");
   ASSERT_EQ(run({fakeStep("good"), "--data", tokenFile(40 * BatchTokens), "--steps", "60", "--out", out}), 0) << said;
@@ -29,7 +27,7 @@ TEST_F(FtrunTest, TrainsAndWritesMetricsAndCheckpoint) {
     EXPECT_EQ(line["step"], index + 1);
     EXPECT_FLOAT_EQ(line["lr"], 0.05f);
     EXPECT_TRUE(line["grad_norm"].is_null());
-    EXPECT_EQ(line["tokens"], 30); // two rows of 16, whose last positions have no label
+    EXPECT_EQ(line["tokens"], 126); // two rows of 64, whose last positions have no label
     EXPECT_GT(line["tokens_per_second"], 0);
     EXPECT_EQ(line["peak_bytes"], line["planned_bytes"]);
     EXPECT_LE(line["resident_bytes"].get<double>(), 1.03 * line["planned_bytes"].get<double>() + (32 << 20));
@@ -54,8 +52,8 @@ TEST_F(FtrunTest, LogsTheGradientNormOfAStepThatHasOne) {
 TEST_F(FtrunTest, FeedsATokenFileInOrder) {
   constexpr uint64_t steps = 7;
   const std::string tokens = tokenFile(steps * BatchTokens);
-  ASSERT_EQ(run({fakeStep("good"), "--data", tokens, "--steps", "7", "--out", at("out"), "--seed", "3", "shuffle=False"}),
-            0)
+  ASSERT_EQ(
+      run({fakeStep("good"), "--data", tokens, "--steps", "7", "--out", at("out"), "--seed", "3", "shuffle=False"}), 0)
       << said;
   auto lines = metrics(at("out"));
   ASSERT_EQ(lines.size(), steps);
@@ -75,7 +73,7 @@ TEST_F(FtrunTest, FeedsATokenFileInOrder) {
     }
     ftrt_scalars scalars{};
     scalars.learning_rate = 0.05f;
-    scalars.inv_tokens = 1.0f / 30;
+    scalars.inv_tokens = 1.0f / 126;
     scalars.step = step;
     scalars.seed = 3;
     session.run(0, scalars);
@@ -111,8 +109,8 @@ TEST_F(FtrunTest, SameBitsTwiceWithAnyThreadsAndAfterAResume) {
 
 TEST_F(FtrunTest, AKillAtAnyMomentLosesNothingThatWasSaved) {
   const std::string tokens = tokenFile(50 * BatchTokens), out = at("killed");
-  Process process = start({fakeStep("good"), "--data", tokens, "--steps", "100000000", "--out", out,
-                           "save_every_n_steps=20"});
+  Process process =
+      start({fakeStep("good"), "--data", tokens, "--steps", "100000000", "--out", out, "save_every_n_steps=20"});
   ASSERT_TRUE(waitFor([&] { return fs::exists(fs::path(out) / "step_40"); }));
   kill(process.id, SIGKILL);
   EXPECT_EQ(process.wait(), -SIGKILL);
@@ -145,12 +143,15 @@ TEST_F(FtrunTest, SignalsSaveAndTell) {
 }
 
 TEST_F(FtrunTest, ABatchWithoutLabelsChangesNothing) {
-  const std::string question(60, 'q');
+  const std::string question(200, 'q');
   std::string text;
   for (int index = 0; index < 2; ++index) // longer than a row: the answer is cut off, and every label is masked
-    text += R"({"messages":[{"role":"user","content":")" + question + R"("},{"role":"assistant","content":"a"}]})" "\n";
+    text += R"({"messages":[{"role":"user","content":")" + question +
+            R"("},{"role":"assistant","content":"a"}]})"
+            "\n";
   for (int index = 0; index < 2; ++index)
-    text += R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"abc"}]})" "\n";
+    text += R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"abc"}]})"
+            "\n";
   ASSERT_EQ(run({fakeStep("good"), "--data", textFile(text, "chat.jsonl"), "--steps", "2", "--out", at("out"),
                  "shuffle=False", "dataset.packed=False"}),
             0)
@@ -167,8 +168,9 @@ TEST_F(FtrunTest, EvaluatesAndSamples) {
   std::string text;
   for (int index = 0; index < 400; ++index)
     text += "abcd ";
-  std::vector<std::string> arguments{fakeStep("good"), "--data", textFile(text), "--steps", "300", "--held-out", "0.1",
-                                     "--sample", "30", "--prompt", "ab", "--temperature", "0", "--out", at("out")};
+  std::vector<std::string> arguments{
+      fakeStep("good"), "--data", textFile(text),  "--steps", "300",   "--held-out", "0.1", "--sample", "30",
+      "--prompt",       "ab",     "--temperature", "0",       "--out", at("out")};
   ASSERT_EQ(run(arguments), 0) << said;
   const size_t found = said.find(" -> ");
   ASSERT_NE(found, std::string::npos) << said;

@@ -30,7 +30,8 @@ TEST_F(RefusalTest, OfTheCommandLine) {
   expectRefusal(ExitCode::Usage, "step is required", {});
   expectRefusal(ExitCode::Usage, "--stepz", {fakeStep("good"), "--stepz", "3"});
   expectRefusal(ExitCode::Usage, "no data", {fakeStep("good"), "--steps", "1", "--out", at("out")});
-  expectRefusal(ExitCode::Usage, "recompile with", {fakeStep("good"), "--data", tokens, "--out", at("out"), "batch_size=4"});
+  expectRefusal(ExitCode::Usage, "recompile with",
+                {fakeStep("good"), "--data", tokens, "--out", at("out"), "batch_size=4"});
   expectRefusal(ExitCode::Usage, "optimizer.lr",
                 {fakeStep("good"), "--data", tokens, "--out", at("out"), "optimizer.lrr=4"});
   EXPECT_EQ(run({"--help"}), 0);
@@ -76,7 +77,13 @@ TEST_F(RefusalTest, OfACheckpoint) {
   const std::string tokens = tokenFile(40 * BatchTokens), weights = at("weights");
   fs::create_directory(weights);
   auto with = [&](const std::string &directory) {
-    return std::vector<std::string>{fakeStep("good"), "--data", tokens, "--steps", "1", "--out", at("out"),
+    return std::vector<std::string>{fakeStep("good"),
+                                    "--data",
+                                    tokens,
+                                    "--steps",
+                                    "1",
+                                    "--out",
+                                    at("out"),
                                     "checkpointer.checkpoint_dir=" + directory};
   };
   expectRefusal(ExitCode::NoFile, "no such directory", with(at("nowhere")));
@@ -85,7 +92,7 @@ TEST_F(RefusalTest, OfACheckpoint) {
   std::vector<float> values(320 * 320, 0.25f);
   std::vector<Diagnostic> diags;
   auto write = [&](std::vector<int64_t> weightShape, const char *scaleName) {
-    std::vector<TensorView> tensors{{{"lm_head.weight", TensorType::F32, weightShape}, values.data()},
+    std::vector<TensorView> tensors{{{"model.embed_tokens.weight", TensorType::F32, weightShape}, values.data()},
                                     {{scaleName, TensorType::F32, {320}}, values.data()}};
     ASSERT_TRUE(writeSafetensors(weights + "/model.safetensors", tensors, {}, diags));
   };
@@ -107,10 +114,11 @@ TEST_F(RefusalTest, OfAStateThatTheCheckpointLacks) {
   ASSERT_EQ(run({fakeStep("good"), "--data", tokens, "--steps", "3", "--out", at("out")}), 0) << said;
   std::vector<float> values(320 * 320);
   std::vector<Diagnostic> diags;
-  std::vector<TensorView> states{{{"lm_head.weight.exp_avg", TensorType::F32, {320, 320}}, values.data()}};
+  std::vector<TensorView> states{{{"model.embed_tokens.weight.exp_avg", TensorType::F32, {320, 320}}, values.data()}};
   ASSERT_TRUE(writeSafetensors(at("out/step_3/state.safetensors"), states, {}, diags));
-  expectRefusal(ExitCode::BadCheckpoint, "there is no state 'lm_head.weight.exp_avg_sq'",
-                {fakeStep("good"), "--data", tokens, "--steps", "5", "--out", at("out"), "resume_from_checkpoint=True"});
+  expectRefusal(
+      ExitCode::BadCheckpoint, "there is no state 'model.embed_tokens.weight.exp_avg_sq'",
+      {fakeStep("good"), "--data", tokens, "--steps", "5", "--out", at("out"), "resume_from_checkpoint=True"});
 }
 
 TEST_F(RefusalTest, OfAnOutputThatCannotBeWritten) {
@@ -121,8 +129,8 @@ TEST_F(RefusalTest, OfAnOutputThatCannotBeWritten) {
 
 TEST_F(RefusalTest, InfoTellsWhatAStepIs) {
   ASSERT_EQ(run({fakeStep("feature"), "--info"}), 0) << said; // also of a step that cannot run here
-  for (const char *part : {"lacks avx9000", "lm_head.weight.exp_avg_sq", "normal(0.02)", "batch 2 x 16 tokens",
-                           "up to 4", "slab 'arena'", "lr: 0.05", "written by hand"})
+  for (const char *part : {"lacks avx9000", "model.embed_tokens.weight.exp_avg_sq", "normal(0.02)",
+                           "batch 2 x 64 tokens", "up to 4", "slab 'arena'", "lr: 0.05", "written by hand"})
     EXPECT_NE(said.find(part), std::string::npos) << part << "\n" << said;
   EXPECT_EQ(run({fakeStep("abi"), "--info"}), static_cast<int>(ExitCode::BadAbi));
 }

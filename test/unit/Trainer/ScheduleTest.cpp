@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "ftc/Trainer/Metrics.h"
 #include "ftc/Trainer/Schedule.h"
+#include "ftc/Trainer/Metrics.h"
 
 #include <cmath>
 #include <fstream>
@@ -72,11 +72,11 @@ TEST(MetricsLog, WritesOneObjectALine) {
     log.add(metrics);
     log.sync();
   }
-  EXPECT_EQ(read(path), R"({"step":1,"loss":2.5,"lr":0.0003,"grad_norm":null,"tokens":30,"tokens_per_second":100,)"
+  EXPECT_EQ(read(path), R"({"step":1,"loss":2.5,"lr":3e-04,"grad_norm":null,"tokens":30,"tokens_per_second":100,)"
                         R"("planned_bytes":4096,"peak_bytes":4096,"resident_bytes":5000,"share_of_peak":null,)"
                         R"("skipped_batches":0})"
                         "\n"
-                        R"({"step":2,"loss":null,"lr":0.0003,"grad_norm":1.5,"tokens":30,"tokens_per_second":100,)"
+                        R"({"step":2,"loss":null,"lr":3e-04,"grad_norm":1.5,"tokens":30,"tokens_per_second":100,)"
                         R"("planned_bytes":4096,"peak_bytes":4096,"resident_bytes":5000,"share_of_peak":0.5,)"
                         R"("skipped_batches":0})"
                         "\n");
@@ -87,7 +87,9 @@ TEST(MetricsLog, GoesOnWhereTheCheckpointWas) {
   const std::string lines = "{\"step\":1,\"loss\":3}\n{\"step\":2,\"loss\":2}\n";
   auto resume = [&](const std::string &before, uint64_t lastStep) {
     std::ofstream(path) << before;
-    { MetricsLog log(path, lastStep); }
+    {
+      MetricsLog log(path, lastStep);
+    }
     return read(path);
   };
   EXPECT_EQ(resume(lines, 2), lines);
