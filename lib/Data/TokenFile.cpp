@@ -112,7 +112,7 @@ std::optional<LoadedData> DataSetBuilder::tokenFile(const DataOptions &options, 
       return fail(fmt::format("an id cannot have {} bytes; it may have 2 or 4", width));
     if (size % width)
       return fail(fmt::format("{} bytes are not a whole number of {}-byte ids; a file without header holds "
-                              "little-endian uint16 unless a width of 4 is given (see docs/data.md)",
+                              "little-endian uint16, wider ids need the header (see docs/data.md)",
                               size, width));
     count = size / width;
   }
@@ -124,8 +124,8 @@ std::optional<LoadedData> DataSetBuilder::tokenFile(const DataOptions &options, 
     return fail(fmt::format("id {} (number {} in the file, from 0) is beyond the model's vocabulary of {}{}",
                             scanned->beyond->second, scanned->beyond->first, options.vocabSize,
                             offset ? "; tokenize with the model's tokenizer"
-                                   : "; is the width right? A file without header holds uint16 unless a width of 4 is "
-                                     "given"));
+                                   : "; is the width right? A file without header holds uint16, wider ids need "
+                                     "the header (see docs/data.md)"));
 
   int64_t rows = static_cast<int64_t>(count / options.seqLen);
   if (!rows)

@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "AllocationCount.h"
 #include "CheckpointFixture.h"
 
 #include <algorithm>
@@ -278,6 +279,20 @@ TEST_F(Checkpoint, WritesWhatIsInMemoryAtThatMoment) {
   std::vector<float> read(8);
   ASSERT_TRUE(reader->read(options.parameters[0].spec, read.data(), diags));
   EXPECT_EQ(read[0], -77);
+}
+
+TEST_F(Checkpoint, WritingAllocatesNothing) {
+  options.shardBytes = 60;
+  options.sourceDir = root / "source";
+  write("source/tokenizer.json", std::string(100000, 'x'));
+  auto out = writer();
+  uint64_t before = allocationCount();
+  ASSERT_GT(before, 0u);
+  bool good = out->write({.step = 123456789}, diags);
+  uint64_t after = allocationCount();
+  EXPECT_TRUE(good) << messages();
+  EXPECT_EQ(before, after);
+  EXPECT_EQ(fs::file_size(root / "out/step_123456789/tokenizer.json"), 100000u);
 }
 
 TEST_F(Checkpoint, TrainingStateFaults) {
