@@ -8,8 +8,10 @@
 #include "ftc/Pipelines/Register.h"
 
 #include "dialects/Plan/IR/Plan.h"
+#include "dialects/Plan/Transforms/Passes.h"
 #include "dialects/Train/IR/Train.h"
 #include "dialects/Train/Transforms/Passes.h"
+#include "ftc/Conversion/TrainToPlan/Passes.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -24,4 +26,6 @@ void ftc::registerPasses() {
   mlir::registerCanonicalizer();
   mlir::registerCSE();
   train::registerFtcTrainPasses();
+  registerFtcTrainToPlanPasses();
+  plan::registerFtcPlanPasses();
 }

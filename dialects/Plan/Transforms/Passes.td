@@ -10,4 +10,18 @@
 
 include "mlir/Pass/PassBase.td"
 
+def PlanAssignOffsetsPass : Pass<"plan-assign-offsets", "::mlir::ModuleOp"> {
+  let summary = "gives every buffer a slab and an offset";
+  let description = [{
+    One slab, `@near`: variables first (parameters, states, constants), each at a multiple of 64 bytes; after them one
+    transient region that all entries share, since they never run at the same time. In it, buffers of an entry that are live
+    at the same launch get disjoint places (greedy best fit, see ftc/Planning/Offsets.h). `plan.alloc` becomes
+    `plan.view`; variables and inputs get their `at`.
+
+    Each entry records `plan.transient_bytes`, the bound below which no assignment can go (`plan.transient_bound`) and the launch
+    where the most bytes are live (`plan.peak_launch`). One remark a place is emitted in the category `memory`.
+  }];
+  let dependentDialects = ["::ftc::plan::PlanDialect"];
+}
+
 #endif

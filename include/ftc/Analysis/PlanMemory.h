@@ -1,0 +1,68 @@
+//===- PlanMemory.h - Which buffers of a plan live when, and what they hold --*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_ANALYSIS_PLANMEMORY_H
+#define FTC_ANALYSIS_PLANMEMORY_H
+
+#include "dialects/Plan/IR/Plan.h"
+
+#include <string>
+#include <vector>
+
+namespace ftc {
+
+/// A transient buffer of an entry (plan.alloc, plan.view or plan.input) and the launches during which it is live.
+struct LiveBuffer {
+  mlir::Value buffer;
+  std::string label;
+  int64_t bytes = 0;
+  /// Launches are numbered from 0. Inputs live from -1 (the host has written them); outputs to the number of launches
+  /// (the host reads them afterwards). Both inclusive. A buffer that no launch uses has last < first, an unused input
+  /// lives at -1 only.
+  int64_t first = 0;
+  int64_t last = -1;
+};
+
+/// Live ranges of one entry, in the order of the buffers' ops.
+class PlanLiveness {
+public:
+  explicit PlanLiveness(plan::EntryOp entry);
+
+  llvm::ArrayRef<LiveBuffer> buffers() const { return live; }
+  llvm::ArrayRef<plan::LaunchOp> launches() const { return order; }
+
+  /// Words for a moment of a live range: the label of a launch, "start" or "end".
+  std::string describe(int64_t moment) const;
+
+private:
+  std::vector<LiveBuffer> live;
+  std::vector<plan::LaunchOp> order;
+};
+
+/// One line of the memory table.
+struct MemoryRow {
+  std::string what;  ///< "parameters", "optimizer states", "constants", "inputs and outputs", "scratch", "activations
+                     ///< and gradients", "gaps"
+  int64_t bytes = 0; ///< at the peak of the whole plan
+};
+
+/// Where the bytes of a placed plan are at its peak: rows add up to `total`, the bytes of all slabs.
+struct MemoryTable {
+  std::vector<MemoryRow> rows;
+  int64_t total = 0;
+  std::string peakEntry;          ///< entry with the largest transient memory
+  std::string peakLaunch;         ///< label of the launch where the most bytes are live
+  int64_t peakNumber = 0;         ///< its number in the entry
+  std::vector<MemoryRow> largest; ///< largest transient buffers that are live there (at most 8), by label
+};
+
+/// Reads the memory table off a module whose buffers have their places (plan-assign-offsets).
+MemoryTable memoryTable(mlir::ModuleOp module);
+
+} // namespace ftc
+
+#endif // FTC_ANALYSIS_PLANMEMORY_H

@@ -1,0 +1,37 @@
+//===- Costs.cpp - What a step has to compute -----------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Analysis/Costs.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace ftc;
+
+/// `products` matrix products over the causal half of the scores: each 2 * T (T + 1) / 2 * head_dim for a head of a
+/// row.
+template <typename Op> static double attentionFlops(Op op, double products) {
+  auto query = cast<RankedTensorType>(op.getQuery().getType());
+  double sequence = static_cast<double>(query.getDimSize(0) / op.getBatch());
+  double pairs = sequence * (sequence + 1) / 2;
+  return products * 2 * pairs * static_cast<double>(query.getDimSize(1) * op.getBatch());
+}
+
+double ftc::necessaryFlops(train::EntryOp entry) {
+  double flops = 0;
+  entry.getBody().walk([&](Operation *op) {
+    flops += TypeSwitch<Operation *, double>(op)
+                 .Case([](train::MatmulOp op) {
+                   return 2.0 * static_cast<double>(op.getM()) * static_cast<double>(op.getN()) *
+                          static_cast<double>(op.getK());
+                 })
+                 .Case([](train::AttentionOp op) { return attentionFlops(op, 2); })
+                 .Case([](train::AttentionGradOp op) { return attentionFlops(op, 4); })
+                 .Default(0.0);
+  });
+  return flops;
+}

@@ -1,0 +1,449 @@
+//===- EntryConverter.cpp - One entry from train to plan ------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "lib/Conversion/TrainToPlan/EntryConverter.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace ftc;
+
+std::string ftc::labelOf(Operation *op) {
+  std::string name;
+  op->getLoc()->walk([&](Location loc) {
+    auto named = dyn_cast<NameLoc>(loc);
+    if (named)
+      name = named.getName().str();
+    return named ? WalkResult::interrupt() : WalkResult::advance();
+  });
+  std::string what;
+  if (auto group = dyn_cast<train::FusedOp>(op)) {
+    for (Operation &inner : group.getBody().front().without_terminator())
+      what += (what.empty() ? "" : ", ") + inner.getName().stripDialect().str();
+  } else {
+    what = op->getName().stripDialect().str();
+  }
+  return name.empty() ? what : name + " " + what;
+}
+
+EntryConverter::EntryConverter(KernelTable &kernels, train::EntryOp source, plan::EntryOp target)
+    : kernels(kernels), source(source), builder(OpBuilder::atBlockEnd(&target.getBody().front())) {}
+
+//===----------------------------------------------------------------------===//
+// Analysis
+//===----------------------------------------------------------------------===//
+
+/// Ops of a group, or the one op.
+static SmallVector<Operation *> rowOpsOf(Operation *op) {
+  SmallVector<Operation *> ops;
+  if (auto group = dyn_cast<train::FusedOp>(op)) {
+    for (Operation &inner : group.getBody().front().without_terminator())
+      ops.push_back(&inner);
+  } else {
+    ops.push_back(op);
+  }
+  return ops;
+}
+
+/// Whether every use of `operand` by launch `op` reads it at the row being computed.
+bool EntryConverter::isRowOperandOnly(Operation *op, Value operand) {
+  for (OpOperand &use : op->getOpOperands()) {
+    if (use.get() != operand)
+      continue;
+    if (auto group = dyn_cast<train::FusedOp>(op)) {
+      for (OpOperand &inner : group.getBody().front().getArgument(use.getOperandNumber()).getUses()) {
+        auto rowWise = dyn_cast<train::RowWiseOpInterface>(inner.getOwner());
+        if (rowWise && !rowWise.isRowOperand(inner.getOperandNumber()))
+          return false;
+      }
+      continue;
+    }
+    auto rowWise = dyn_cast<train::RowWiseOpInterface>(op);
+    bool rotated = isa<train::RotaryOp>(op) && use.getOperandNumber() == 0;
+    if (!rotated && (!rowWise || !rowWise.isRowOperand(use.getOperandNumber())))
+      return false;
+  }
+  return true;
+}
+
+bool EntryConverter::isRowResult(OpResult result) {
+  if (auto group = dyn_cast<train::FusedOp>(result.getOwner())) {
+    Value inner = group.getBody().front().getTerminator()->getOperand(result.getResultNumber());
+    auto produced = dyn_cast<OpResult>(inner);
+    return !produced || isRowResult(produced);
+  }
+  if (isa<train::RotaryOp>(result.getOwner()))
+    return true;
+  auto rowWise = dyn_cast<train::RowWiseOpInterface>(result.getOwner());
+  return rowWise && rowWise.isRowResult(result.getResultNumber());
+}
+
+/// A value may be computed straight into the variable where nobody needs the old value any more: every launch that
+/// reads it stands before, or is the producer itself, reading it in the very row that it writes.
+bool EntryConverter::mayWriteInPlace(Value written, StringRef variable) {
+  auto result = dyn_cast<OpResult>(written);
+  if (!result || isa<train::ReadOp, train::ConstantOp>(result.getOwner()) || writtenInPlace.contains(written))
+    return false;
+  Operation *producer = result.getOwner();
+  for (auto read : source.getBody().front().getOps<train::ReadOp>()) {
+    if (read.getVariable() != variable)
+      continue;
+    for (Operation *user : read->getUsers()) {
+      if (order[user] > order[producer])
+        return false;
+      if (user == producer && (!isRowResult(result) || !isRowOperandOnly(producer, read.getValue())))
+        return false;
+    }
+  }
+  return true;
+}
+
+void EntryConverter::findInPlaceWrites() {
+  for (auto write : source.getBody().front().getOps<train::WriteOp>()) {
+    if (mayWriteInPlace(write.getValue(), write.getVariable()))
+      writtenInPlace[write.getValue()] = write.getVariable();
+    else
+      copiedAtEnd.push_back(write);
+  }
+}
+
+void EntryConverter::findLastUses() {
+  for (auto [index, op] : llvm::enumerate(source.getBody().front()))
+    order[&op] = index;
+  for (Operation &op : source.getBody().front())
+    for (OpOperand &operand : op.getOpOperands()) {
+      bool end = isa<train::ReturnOp, train::WriteOp>(op);
+      int64_t &last = lastUse.try_emplace(operand.get(), -1).first->second;
+      last = std::max(last, end ? atEnd : order[&op]);
+    }
+}
+
+bool EntryConverter::diesAt(Value value, Operation *op) {
+  auto found = lastUse.find(value);
+  return found != lastUse.end() && found->second == order[op];
+}
+
+//===----------------------------------------------------------------------===//
+// Places
+//===----------------------------------------------------------------------===//
+
+MemRefType EntryConverter::bufferType(Type tensor) {
+  auto type = cast<RankedTensorType>(tensor);
+  return MemRefType::get(type.getShape(), type.getElementType());
+}
+
+Value EntryConverter::alloc(Type type, const Twine &label) {
+  return plan::AllocOp::create(builder, source.getLoc(), type, builder.getStringAttr(label));
+}
+
+Value EntryConverter::variable(StringRef name, Type tensor) {
+  Value &buffer = variables[name];
+  if (!buffer)
+    buffer = plan::ReadVariableOp::create(builder, source.getLoc(), bufferType(tensor), name);
+  return buffer;
+}
+
+Place EntryConverter::placeOf(Value value) {
+  Place &place = places[value];
+  if (place.buffer || place.constant)
+    return place;
+  if (auto read = value.getDefiningOp<train::ReadOp>())
+    place.buffer = variable(read.getVariable(), read.getType());
+  else if (auto constant = value.getDefiningOp<train::ConstantOp>())
+    place.constant = constant.getValue();
+  return place;
+}
+
+Value EntryConverter::bufferOf(Value value) {
+  Place place = placeOf(value);
+  if (place.buffer)
+    return place.buffer;
+  Value buffer = alloc(bufferType(value.getType()), "constant");
+  emitFill(value.getLoc(), cast<TypedAttr>(place.constant.getSplatValue<Attribute>()), buffer, "constant");
+  // The constant stays a constant for bodies that can spell it out.
+  return buffer;
+}
+
+Value EntryConverter::resultBuffer(OpResult result, ArrayRef<Value> reusable, const Twine &label) {
+  auto write = writtenInPlace.find(result);
+  if (write != writtenInPlace.end())
+    return variable(write->second, result.getType());
+  MemRefType type = bufferType(result.getType());
+  for (Value operand : reusable) {
+    Value buffer = placeOf(operand).buffer;
+    if (buffer && buffer.getType() == type && buffer.getDefiningOp<plan::AllocOp>() &&
+        diesAt(operand, result.getOwner()) && taken.insert(buffer).second)
+      return buffer;
+  }
+  return alloc(type, label);
+}
+
+//===----------------------------------------------------------------------===//
+// Ops
+//===----------------------------------------------------------------------===//
+
+LogicalResult EntryConverter::convert() {
+  findLastUses();
+  findInPlaceWrites();
+  for (auto [name, argument] : llvm::zip(source.getInputNames(), source.getBody().front().getArguments()))
+    places[argument].buffer = plan::InputOp::create(builder, source.getLoc(), bufferType(argument.getType()),
+                                                    cast<StringAttr>(name), FlatSymbolRefAttr(), IntegerAttr());
+  for (Operation &op : source.getBody().front())
+    if (failed(convertOp(&op)))
+      return failure();
+  return success();
+}
+
+LogicalResult EntryConverter::convertOp(Operation *op) {
+  taken.clear();
+  return TypeSwitch<Operation *, LogicalResult>(op)
+      .Case<train::ReadOp, train::ConstantOp>([](Operation *) { return success(); })
+      .Case([&](train::WriteOp) { return success(); })
+      .Case([&](train::MatmulOp op) { return convertMatmul(op); })
+      .Case([&](train::RotaryOp op) { return convertRotary(op), success(); })
+      .Case([&](train::EmbeddingGradOp op) { return convertEmbeddingGrad(op), success(); })
+      .Case([&](train::GatherRowOp op) { return convertGatherRow(op), success(); })
+      .Case([&](train::AttentionOp op) { return convertAttention(op), success(); })
+      .Case([&](train::AttentionGradOp op) { return convertAttentionGrad(op), success(); })
+      .Case([&](train::ReturnOp op) { return convertEnd(op), success(); })
+      .Case<train::FusedOp, train::RowWiseOpInterface>([&](auto op) { return convertRowWise(op); })
+      .Default([](Operation *op) {
+        return op->emitError("cannot be lowered to the plan; run train-differentiate and train-lower-optimizer before");
+      });
+}
+
+/// Name of the kernel of an op or a group, without sizes.
+static std::string kernelName(ArrayRef<Operation *> ops) {
+  std::string name;
+  for (Operation *op : ops) {
+    std::string part = op->getName().stripDialect().str();
+    if (name.size() + part.size() > 60)
+      return name + "_and_more";
+    name += (name.empty() ? "" : "_") + part;
+  }
+  return name;
+}
+
+/// Bytes that one row of a launch moves: the row operands and row results that are in memory.
+static int64_t bytesPerRow(Operation *op, int64_t rows) {
+  int64_t bytes = 0;
+  for (Value value : llvm::concat<Value>(llvm::to_vector(op->getOperands()), llvm::to_vector(op->getResults()))) {
+    auto type = cast<RankedTensorType>(value.getType());
+    if (train::rowsOf(type) == rows && type.getRank() > 0 && !value.getDefiningOp<train::ConstantOp>())
+      bytes += type.getNumElements() / rows * llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+  }
+  return bytes;
+}
+
+LogicalResult EntryConverter::convertRowWise(Operation *op) {
+  SmallVector<Operation *> ops = rowOpsOf(op);
+  std::string label = labelOf(op);
+  if (ops.empty())
+    return op->emitError("is an empty group");
+  int64_t rows = cast<train::RowWiseOpInterface>(ops.front()).getRows();
+  // Sums of whole rows are added up by one short chain: few tasks.
+  int64_t maxTasks = llvm::any_of(ops, accumulatesRows) ? 32 : 0;
+  int64_t perTask = chooseRowsPerTask(rows, bytesPerRow(op, rows), maxTasks);
+
+  RowContext context(kernels, builder, label);
+  auto group = dyn_cast<train::FusedOp>(op);
+  auto inside = [&](unsigned operand) -> Value {
+    return group ? Value(group.getBody().front().getArgument(operand)) : op->getOperand(operand);
+  };
+  SmallVector<Value> reusable;
+  for (auto [index, operand] : llvm::enumerate(op->getOperands())) {
+    context.places[inside(index)] = placeOf(operand);
+    if (isRowOperandOnly(op, operand))
+      reusable.push_back(operand);
+  }
+  // A table of rows, looked up by id, is read as a buffer.
+  for (Operation *inner : ops)
+    if (auto embedding = dyn_cast<train::EmbeddingOp>(inner)) {
+      Place &table = context.places[embedding.getTable()];
+      if (!table.buffer)
+        table = {bufferOf(group ? group->getOperand(cast<BlockArgument>(embedding.getTable()).getArgNumber())
+                                : embedding.getTable()),
+                 {}};
+    }
+  for (OpResult result : op->getResults()) {
+    if (result.use_empty())
+      continue;
+    Value buffer = resultBuffer(result, isRowResult(result) ? ArrayRef<Value>(reusable) : ArrayRef<Value>(), label);
+    places[result].buffer = buffer;
+    Value inner = group ? group.getBody().front().getTerminator()->getOperand(result.getResultNumber()) : result;
+    context.destinations[inner].push_back(buffer);
+  }
+  auto prepare = [&](train::AdamWOp adamw, Place learningRate, Place step) -> Value {
+    auto same = [&](auto &prepared) {
+      return std::get<0>(prepared) == learningRate.buffer && std::get<1>(prepared) == step.buffer &&
+             std::get<2>(prepared) == adamw.getOptimizer();
+    };
+    auto found = llvm::find_if(preparedScalars, same);
+    if (found != preparedScalars.end() && learningRate.buffer && step.buffer)
+      return std::get<3>(*found);
+    Value scalars = emitAdamWScalars(kernels, builder, adamw, learningRate, step);
+    preparedScalars.emplace_back(learningRate.buffer, step.buffer, adamw.getOptimizer(), scalars);
+    return scalars;
+  };
+  context.adamwScalars = prepare;
+
+  RowLaunch launch(kernels, builder, op->getLoc(), rows, perTask);
+  RowEmitter emitter(context, launch);
+  for (Operation *inner : ops)
+    if (failed(emitter.emit(inner)))
+      return failure();
+  llvm::DenseSet<Value> storedValues;
+  for (OpResult result : op->getResults()) {
+    Value inner = group ? group.getBody().front().getTerminator()->getOperand(result.getResultNumber()) : result;
+    if (!result.use_empty() && isRowResult(result) && storedValues.insert(inner).second)
+      emitter.storeResults(inner);
+  }
+  auto shapeOf = op->getNumResults() && isRowResult(op->getResult(0)) ? op->getResult(0) : op->getOperand(0);
+  launch.finish(kernelName(ops) + "_" + shapeName(shapeOf.getType()), label);
+  emitter.finishReductions();
+  return success();
+}
+
+void EntryConverter::convertRotary(train::RotaryOp op) {
+  std::string label = labelOf(op);
+  auto type = op.getInput().getType();
+  int64_t headDim = op.getHeadDim(), heads = type.getDimSize(1) / headDim, half = headDim / 2;
+  Value input = bufferOf(op.getInput()), positions = bufferOf(op.getPositions());
+  Value cos = bufferOf(op.getCos()), sin = bufferOf(op.getSin());
+  SmallVector<Value> reusable;
+  if (isRowOperandOnly(op, op.getInput()))
+    reusable.push_back(op.getInput());
+  Value output = resultBuffer(cast<OpResult>(op.getResult()), reusable, label);
+  places[op.getResult()].buffer = output;
+
+  // One row for each token and head: the matrix seen as [rows * heads, head_dim].
+  int64_t rows = type.getDimSize(0) * heads;
+  auto perHead = MemRefType::get({rows, headDim}, type.getElementType());
+  int64_t perTask = chooseRowsPerTask(rows, 2 * headDim * type.getElementTypeBitWidth() / 8);
+  RowLaunch launch(kernels, builder, op.getLoc(), rows, perTask);
+  OpBuilder &b = launch.body();
+  RowMath math(b, op.getLoc());
+  auto halfRow = RankedTensorType::get({half}, type.getElementType());
+  Type compute = type.getElementType().isF64() ? b.getF64Type() : b.getF32Type();
+  auto load = [&](Value argument, Value index, int64_t offset, Type row) {
+    return math.convert(plan::LoadOp::create(b, op.getLoc(), row, argument, ValueRange(index), offset), compute);
+  };
+  Value x = launch.argument(input, perHead);
+  Value token = launch.row();
+  if (heads > 1)
+    token = arith::DivUIOp::create(b, op.getLoc(), token, arith::ConstantIndexOp::create(b, op.getLoc(), heads));
+  Value position = arith::IndexCastOp::create(b, op.getLoc(), b.getIndexType(), launch.loadElement(positions, token));
+  Type tableRow = RankedTensorType::get({half}, op.getCos().getType().getElementType());
+  Value c = load(launch.argument(cos), position, 0, tableRow), s = load(launch.argument(sin), position, 0, tableRow);
+  Value x1 = load(x, launch.row(), 0, halfRow), x2 = load(x, launch.row(), half, halfRow);
+  if (op.getInverse())
+    s = math.neg(s);
+  Value y1 = math.sub(math.mul(x1, c), math.mul(x2, s)), y2 = math.add(math.mul(x2, c), math.mul(x1, s));
+  Value y = launch.argument(output, perHead);
+  launch.storeAt(math.convert(y1, type.getElementType()), y, launch.row());
+  launch.storeAt(math.convert(y2, type.getElementType()), y, launch.row(), half);
+  launch.finish(
+      (op.getInverse() ? "rotary_inverse_" : "rotary_") + shapeName(perHead) + "_heads" + std::to_string(heads), label);
+}
+
+void EntryConverter::convertEmbeddingGrad(train::EmbeddingGradOp op) {
+  std::string label = labelOf(op);
+  auto type = op.getResult().getType();
+  auto result = cast<OpResult>(op.getResult());
+  Value ids = bufferOf(op.getIds()), gradient = bufferOf(op.getGradient());
+  SmallVector<Value> reusable;
+  if (op.getBase() && op.getBase() != op.getGradient())
+    reusable.push_back(op.getBase());
+  Value table = resultBuffer(result, reusable, label);
+  places[result].buffer = table;
+  if (!op.getBase())
+    emitFill(op.getLoc(), builder.getZeroAttr(type.getElementType()), table, label + " zeros");
+  else if (bufferOf(op.getBase()) != table)
+    emitCopy(op.getLoc(), bufferOf(op.getBase()), table, label + " base");
+
+  // Rows in order, each column on its own: a token that occurs twice adds twice, in a fixed order.
+  int64_t rows = train::rowsOf(op.getGradient().getType());
+  RowLaunch launch(kernels, builder, op.getLoc(), rows, rows, plan::RowOrder::Sequential);
+  OpBuilder &b = launch.body();
+  RowMath math(b, op.getLoc());
+  Type compute = type.getElementType().isF64() ? b.getF64Type() : b.getF32Type();
+  Value id = arith::IndexCastOp::create(b, op.getLoc(), b.getIndexType(), launch.loadElement(ids, launch.row()));
+  Value g = math.convert(launch.loadRow(gradient), compute);
+  Value place = launch.argument(table);
+  auto rowType = RankedTensorType::get({type.getDimSize(1)}, type.getElementType());
+  Value old = plan::LoadOp::create(b, op.getLoc(), rowType, place, ValueRange(id), 0);
+  launch.storeAt(math.convert(math.add(math.convert(old, compute), g), type.getElementType()), place, id);
+  launch.finish(
+      "embedding_grad_" + shapeName(op.getGradient().getType()) + "_into_" + std::to_string(type.getDimSize(0)), label);
+}
+
+void EntryConverter::convertGatherRow(train::GatherRowOp op) {
+  std::string label = labelOf(op);
+  Value input = bufferOf(op.getInput()), index = bufferOf(op.getIndex());
+  Value output = resultBuffer(cast<OpResult>(op.getResult()), {}, label);
+  places[op.getResult()].buffer = output;
+  RowLaunch launch(kernels, builder, op.getLoc(), 1, 1);
+  OpBuilder &b = launch.body();
+  Value i = arith::IndexCastOp::create(b, op.getLoc(), b.getIndexType(), launch.loadElement(index, {}));
+  auto type = op.getInput().getType();
+  Value row = plan::LoadOp::create(b, op.getLoc(), RankedTensorType::get({type.getDimSize(1)}, type.getElementType()),
+                                   launch.argument(input), ValueRange(i), 0);
+  launch.storeRow(row, output);
+  launch.finish("gather_row_" + shapeName(type), label);
+}
+
+//===----------------------------------------------------------------------===//
+// Copies, fills and the end of an entry
+//===----------------------------------------------------------------------===//
+
+void EntryConverter::emitCopy(Location loc, Value from, Value to, StringRef label) {
+  auto type = cast<MemRefType>(from.getType());
+  int64_t columns = type.getRank() ? type.getShape().back() : 1, rows = type.getNumElements() / columns;
+  RowLaunch launch(kernels, builder, loc, rows, chooseRowsPerTask(rows, 2 * plan::bytesOf(type) / rows));
+  launch.storeRow(launch.loadRow(from), to);
+  launch.finish("copy_" + shapeName(type), label);
+}
+
+void EntryConverter::emitFill(Location loc, TypedAttr value, Value to, StringRef label) {
+  auto type = cast<MemRefType>(to.getType());
+  int64_t columns = type.getRank() ? type.getShape().back() : 1, rows = type.getNumElements() / columns;
+  RowLaunch launch(kernels, builder, loc, rows, chooseRowsPerTask(rows, plan::bytesOf(type) / rows));
+  Value scalar = arith::ConstantOp::create(launch.body(), loc, value);
+  Type row = type.getRank() ? Type(RankedTensorType::get({columns}, type.getElementType())) : type.getElementType();
+  launch.storeRow(RowMath(launch.body(), loc).broadcast(scalar, row), to);
+  launch.finish("fill_" + shapeName(type), label);
+}
+
+void EntryConverter::convertEnd(train::ReturnOp op) {
+  // Old values of variables that are still wanted move out before any variable is overwritten.
+  SmallVector<std::pair<StringRef, Value>> outputs;
+  for (auto [name, value] : llvm::zip(source.getOutputNames(), op.getValues())) {
+    StringRef text = cast<StringAttr>(name).getValue();
+    Value buffer = bufferOf(value);
+    if (!buffer.getDefiningOp<plan::AllocOp>()) {
+      Value copy = alloc(buffer.getType(), text);
+      emitCopy(op.getLoc(), buffer, copy, ("output " + text).str());
+      buffer = copy;
+    }
+    outputs.emplace_back(text, buffer);
+  }
+  SmallVector<Value> sources;
+  for (train::WriteOp write : copiedAtEnd) {
+    Value buffer = bufferOf(write.getValue());
+    if (buffer.getDefiningOp<plan::ReadVariableOp>()) {
+      Value copy = alloc(buffer.getType(), "new " + write.getVariable());
+      emitCopy(write.getLoc(), buffer, copy, ("new " + write.getVariable()).str());
+      buffer = copy;
+    }
+    sources.push_back(buffer);
+  }
+  for (auto [write, from] : llvm::zip(copiedAtEnd, sources))
+    emitCopy(write.getLoc(), from, variable(write.getVariable(), write.getValue().getType()),
+             ("write " + write.getVariable()).str());
+  for (auto [name, buffer] : outputs)
+    plan::OutputOp::create(builder, op.getLoc(), builder.getStringAttr(name), buffer);
+}

@@ -1,0 +1,97 @@
+//===- Products.cpp - Matrix products and attention from train to plan ----===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "lib/Conversion/TrainToPlan/EntryConverter.h"
+
+using namespace mlir;
+using namespace ftc;
+
+/// Fills a seam of a product that changes element type from `from` to `to`; leaves it empty where they are equal.
+static void fillSeam(Region &seam, Location loc, Type from, Type to) {
+  if (from == to)
+    return;
+  OpBuilder b = OpBuilder::atBlockEnd(&seam.emplaceBlock());
+  Value element = b.getInsertionBlock()->addArgument(from, loc);
+  plan::YieldOp::create(b, loc, RowMath(b, loc).convert(element, to));
+}
+
+static std::string suffixOf(std::initializer_list<Type> elements) {
+  std::string suffix;
+  if (llvm::all_of(elements, [](Type type) { return type.isF32(); }))
+    return suffix;
+  llvm::raw_string_ostream os(suffix);
+  bool equal = llvm::all_equal(elements);
+  for (Type type : llvm::ArrayRef<Type>(elements).take_front(equal ? 1 : elements.size()))
+    os << '_' << type;
+  return suffix;
+}
+
+static Type elementType(Value value) { return cast<ShapedType>(value.getType()).getElementType(); }
+
+LogicalResult EntryConverter::convertMatmul(train::MatmulOp op) {
+  Type types[] = {elementType(op.getA()), elementType(op.getB()), elementType(op.getResult())};
+  if (llvm::any_of(types, [](Type type) { return type.isF64(); }))
+    return op.emitError("is a product in f64, which only the reference interpreter of the train dialect computes");
+  std::string label = labelOf(op);
+  Value a = bufferOf(op.getA()), b = bufferOf(op.getB());
+  Value c = resultBuffer(cast<OpResult>(op.getResult()), {}, label);
+  places[op.getResult()].buffer = c;
+  LaunchBuilder launch(kernels, builder, op.getLoc());
+  Value aArgument = launch.argument(a), bArgument = launch.argument(b), cArgument = launch.argument(c);
+  auto product = plan::MatmulOp::create(launch.body(), op.getLoc(), aArgument, bArgument, cArgument, ValueRange(),
+                                        Value(), op.getTransposeA(), op.getTransposeB());
+  Type f32 = builder.getF32Type();
+  fillSeam(product.getReadA(), op.getLoc(), types[0], f32);
+  fillSeam(product.getReadB(), op.getLoc(), types[1], f32);
+  fillSeam(product.getStoreC(), op.getLoc(), f32, types[2]);
+  std::string name = std::string("matmul_") + (op.getTransposeA() ? "t" : "n") + (op.getTransposeB() ? "t_" : "n_") +
+                     std::to_string(op.getM()) + "x" + std::to_string(op.getN()) + "x" + std::to_string(op.getK()) +
+                     suffixOf({types[0], types[1], types[2]});
+  launch.finish(name, label);
+  return success();
+}
+
+void EntryConverter::convertAttention(train::AttentionOp op) {
+  std::string label = labelOf(op);
+  SmallVector<Value> buffers;
+  for (Value operand : op.getOperands())
+    buffers.push_back(bufferOf(operand));
+  for (OpResult result : op->getResults())
+    buffers.push_back(places[result].buffer =
+                          resultBuffer(result, {}, label + (result.getResultNumber() ? " log-sum-exp" : "")));
+  LaunchBuilder launch(kernels, builder, op.getLoc());
+  SmallVector<Value> arguments;
+  for (Value buffer : buffers)
+    arguments.push_back(launch.argument(buffer));
+  plan::AttentionOp::create(launch.body(), op.getLoc(), arguments[0], arguments[1], arguments[2], arguments[3],
+                            arguments[4], arguments[5], Value(), op.getBatchAttr(), op.getNumHeadsAttr(),
+                            op.getNumKvHeadsAttr(), op.getScaleAttr());
+  launch.finish("attention_" + shapeName(op.getQuery().getType()) + "_heads" + std::to_string(op.getNumHeads()) + "_" +
+                    std::to_string(op.getNumKvHeads()),
+                label);
+}
+
+void EntryConverter::convertAttentionGrad(train::AttentionGradOp op) {
+  static constexpr const char *names[] = {" of query", " of key", " of value"};
+  std::string label = labelOf(op);
+  SmallVector<Value> buffers;
+  for (Value operand : op.getOperands())
+    buffers.push_back(bufferOf(operand));
+  for (OpResult result : op->getResults())
+    buffers.push_back(places[result].buffer = resultBuffer(result, {}, label + names[result.getResultNumber()]));
+  LaunchBuilder launch(kernels, builder, op.getLoc());
+  SmallVector<Value> arguments;
+  for (Value buffer : buffers)
+    arguments.push_back(launch.argument(buffer));
+  plan::AttentionGradOp::create(launch.body(), op.getLoc(), arguments[0], arguments[1], arguments[2], arguments[3],
+                                arguments[4], arguments[5], arguments[6], arguments[7], arguments[8], arguments[9],
+                                Value(), op.getBatchAttr(), op.getNumHeadsAttr(), op.getNumKvHeadsAttr(),
+                                op.getScaleAttr());
+  launch.finish("attention_grad_" + shapeName(op.getQuery().getType()) + "_heads" + std::to_string(op.getNumHeads()) +
+                    "_" + std::to_string(op.getNumKvHeads()),
+                label);
+}

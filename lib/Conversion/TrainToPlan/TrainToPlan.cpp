@@ -1,0 +1,71 @@
+//===- TrainToPlan.cpp - From train to plan -------------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Analysis/Costs.h"
+#include "ftc/Conversion/TrainToPlan/Passes.h"
+#include "lib/Conversion/TrainToPlan/EntryConverter.h"
+
+using namespace mlir;
+using namespace ftc;
+
+namespace ftc {
+#define GEN_PASS_DEF_CONVERTTRAINTOPLANPASS
+#include "lib/Conversion/TrainToPlan/Passes.h.inc"
+} // namespace ftc
+
+namespace {
+struct ConvertTrainToPlanPass : ftc::impl::ConvertTrainToPlanPassBase<ConvertTrainToPlanPass> {
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    SmallVector<Operation *> sources;
+    for (Operation &op : *module.getBody())
+      if (isa<train::VariableOp, train::EntryOp>(op))
+        sources.push_back(&op);
+    if (sources.empty())
+      return markAllAnalysesPreserved();
+
+    // Variables first, then kernels, then entries. The old symbols go at the end, so the new ones are built unattached
+    // to the symbol table.
+    OpBuilder builder(&getContext());
+    builder.setInsertionPointToEnd(module.getBody());
+    for (auto variable : module.getOps<train::VariableOp>()) {
+      auto tensor = variable.getTensorType();
+      auto type = MemRefType::get(tensor.getShape(), tensor.getElementType());
+      plan::VariableOp::create(builder, variable.getLoc(), variable.getSymName(), type, roleOf(variable.getRole()),
+                               variable.getInit(), variable.getTrainable(), FlatSymbolRefAttr(), IntegerAttr());
+    }
+    SmallVector<std::pair<train::EntryOp, plan::EntryOp>> entries;
+    for (auto entry : llvm::make_early_inc_range(module.getOps<train::EntryOp>())) {
+      auto kind = static_cast<plan::EntryKind>(entry.getKind());
+      auto target = plan::EntryOp::create(builder, entry.getLoc(), entry.getSymName(), kind, entry.getBatch(),
+                                          entry.getSequence(), APFloat(necessaryFlops(entry)));
+      target.getBody().emplaceBlock();
+      entries.emplace_back(entry, target);
+    }
+    if (!entries.empty()) {
+      KernelTable kernels(entries.front().second);
+      for (auto [source, target] : entries)
+        if (failed(EntryConverter(kernels, source, target).convert()))
+          return signalPassFailure();
+    }
+    for (Operation *source : sources)
+      source->erase();
+  }
+
+  static plan::Role roleOf(train::VariableRole role) {
+    switch (role) {
+    case train::VariableRole::Parameter:
+      return plan::Role::Parameter;
+    case train::VariableRole::State:
+      return plan::Role::State;
+    case train::VariableRole::Constant:
+      return plan::Role::Constant;
+    }
+    llvm_unreachable("a role of train.variable");
+  }
+};
+} // namespace
