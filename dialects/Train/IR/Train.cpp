@@ -43,3 +43,17 @@ int64_t train::columnsOf(Type type) {
   auto tensor = cast<RankedTensorType>(type);
   return tensor.getRank() == 0 ? 1 : tensor.getShape().back();
 }
+
+int64_t train::columnsPerRow(RowWiseOpInterface op) {
+  int64_t columns = 1;
+  auto count = [&](Type type) {
+    columns = std::max(columns, cast<RankedTensorType>(type).getNumElements() / std::max<int64_t>(op.getRows(), 1));
+  };
+  for (auto [index, type] : llvm::enumerate(op->getOperandTypes()))
+    if (op.isRowOperand(index))
+      count(type);
+  for (auto [index, type] : llvm::enumerate(op->getResultTypes()))
+    if (op.isRowResult(index))
+      count(type);
+  return columns;
+}

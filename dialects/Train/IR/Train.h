@@ -36,6 +36,10 @@ namespace ftc::train {
 int64_t rowsOf(mlir::Type type);
 int64_t columnsOf(mlir::Type type);
 
+/// Elements of the widest row value that a row-wise op reads or writes at one row. Narrower ones have one element a row
+/// (labels, statistics). Ops that share a kernel agree on this number.
+int64_t columnsPerRow(RowWiseOpInterface op);
+
 } // namespace ftc::train
 
 #endif // FTC_TRAIN_IR_TRAIN_H

@@ -69,8 +69,8 @@ LogicalResult EntryOp::verify() {
 LogicalResult ReturnOp::verify() {
   auto entry = cast<EntryOp>((*this)->getParentOp());
   if (entry.getOutputNames().size() != getNumOperands())
-    return emitOpError("returns ") << getNumOperands() << " values but the entry names " << entry.getOutputNames().size()
-                                   << " outputs";
+    return emitOpError("returns ") << getNumOperands() << " values but the entry names "
+                                   << entry.getOutputNames().size() << " outputs";
   return success();
 }
 
@@ -121,14 +121,19 @@ LogicalResult FusedOp::verify() {
   auto yield = dyn_cast<YieldOp>(body.getTerminator());
   if (!yield || !llvm::equal(yield.getValues().getTypes(), getOutputs().getTypes()))
     return emitOpError("results do not match what the body yields");
-  int64_t rows = -1;
+  if (body.without_terminator().empty())
+    return emitOpError("is an empty group");
+  int64_t rows = -1, columns = -1;
   for (Operation &op : body.without_terminator()) {
     auto rowWise = dyn_cast<RowWiseOpInterface>(op);
     if (!rowWise)
       return op.emitOpError("is not row-wise and cannot be in a fused group");
     if (rows != -1 && rowWise.getRows() != rows)
       return op.emitOpError("has ") << rowWise.getRows() << " rows in a group of " << rows;
+    if (columns != -1 && columnsPerRow(rowWise) != columns)
+      return op.emitOpError("has ") << columnsPerRow(rowWise) << " columns in a group of " << columns;
     rows = rowWise.getRows();
+    columns = columnsPerRow(rowWise);
     for (OpOperand &operand : op.getOpOperands()) {
       Operation *producer = operand.get().getDefiningOp();
       if (!producer || producer->getBlock() != &body)
@@ -212,7 +217,8 @@ static LogicalResult verifyAttention(Operation *op, RankedTensorType query, Rank
     return op->emitOpError("heads ") << heads << " are not a multiple of kv_heads " << kvHeads;
   if (query.getDimSize(1) % heads || key.getDimSize(0) != rows ||
       key.getDimSize(1) != query.getDimSize(1) / heads * kvHeads)
-    return op->emitOpError("columns of query ") << query << " and key " << key << " do not agree with heads and kv_heads";
+    return op->emitOpError("columns of query ")
+           << query << " and key " << key << " do not agree with heads and kv_heads";
   if (starts.getDimSize(0) != rows || lse.getShape() != ArrayRef<int64_t>{rows, heads})
     return op->emitOpError("segment_starts is [rows] and lse is [rows, heads]");
   return success();

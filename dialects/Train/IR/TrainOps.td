@@ -76,7 +76,7 @@ def EntryOp : Train_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock]> {
                        StrArrayAttr:$input_names, StrArrayAttr:$output_names);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    $sym_name `kind` `(` $kind `)` `batch` $batch `sequence` $sequence `inputs` $input_names `outputs` $output_names
+    $sym_name `kind` `(` `` $kind `)` `batch` $batch `sequence` $sequence `inputs` $input_names `outputs` $output_names
     attr-dict-with-keyword $body
   }];
   let hasVerifier = 1;

@@ -18,9 +18,7 @@ using namespace ftc::train;
 
 using Gradients = SmallVector<Value>;
 
-Gradients AddOp::buildVjp(OpBuilder &, ValueRange gradients, ArrayRef<bool>) {
-  return {gradients[0], gradients[0]};
-}
+Gradients AddOp::buildVjp(OpBuilder &, ValueRange gradients, ArrayRef<bool>) { return {gradients[0], gradients[0]}; }
 
 Gradients CastOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool>) {
   return {CastOp::create(builder, getLoc(), getInput().getType(), gradients[0])};
@@ -64,8 +62,8 @@ Gradients RmsNormOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef
 
 Gradients RotaryOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool>) {
   Gradients result(4);
-  result[0] = RotaryOp::create(builder, getLoc(), getInput().getType(), gradients[0], getPositions(), getCos(), getSin(),
-                               getHeadDimAttr(), getInverse() ? UnitAttr() : builder.getUnitAttr());
+  result[0] = RotaryOp::create(builder, getLoc(), getInput().getType(), gradients[0], getPositions(), getCos(),
+                               getSin(), getHeadDimAttr(), getInverse() ? UnitAttr() : builder.getUnitAttr());
   return result;
 }
 

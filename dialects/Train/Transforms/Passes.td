@@ -97,4 +97,39 @@ def LowerOptimizerPass : Pass<"train-lower-optimizer", "::mlir::ModuleOp"> {
   let dependentDialects = ["::ftc::train::TrainDialect"];
 }
 
+def FormKernelsPass : Pass<"train-form-kernels", "::mlir::ModuleOp"> {
+  let summary = "groups row-wise ops that hand values to each other into train.fused";
+  let description = [{
+    Ops with `RowWiseOpInterface` that agree on rows and on columns become one kernel where a value passes between them:
+    it stays in registers or cache, and reaches memory only if an op outside reads it. Legal when
+
+    - every value that passes inside the group is a row result read as a row operand (a norm's weight gradient or a sum of
+      squares may end a group, but nothing in it reads them);
+    - no path leads out of the group and back in;
+    - the group has at most one optimizer op: updates of different parameters stay apart.
+
+    A row-wise op that shares no value with another stays as it is. No result changes in any bit. Each group is told as a
+    remark with the bytes of memory traffic that it saves, each value that still passes through memory with the reason.
+
+    Before:
+
+    ```mlir
+    %h = train.add %x, %y : tensor<16x64xf32>
+    %n = train.rms_norm %h, %w eps 1.0e-5 : tensor<16x64xf32>, tensor<64xf32>
+    ```
+
+    After, where `%h` is read elsewhere too:
+
+    ```mlir
+    %f:2 = train.fused(%a = %x, %b = %y, %c = %w)
+        : (tensor<16x64xf32>, tensor<16x64xf32>, tensor<64xf32>) -> (tensor<16x64xf32>, tensor<16x64xf32>) {
+      %h = train.add %a, %b : tensor<16x64xf32>
+      %n = train.rms_norm %h, %c eps 1.0e-5 : tensor<16x64xf32>, tensor<64xf32>
+      train.yield %h, %n : tensor<16x64xf32>, tensor<16x64xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::ftc::train::TrainDialect"];
+}
+
 #endif // FTC_TRAIN_TRANSFORMS_PASSES_TD
