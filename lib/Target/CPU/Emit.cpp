@@ -44,8 +44,7 @@ void cpu::emitParallelFor(OpBuilder &builder, Location loc, Value services, Stri
 
   // The task function.
   auto taskType = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer, i64, i32});
-  auto structType =
-      LLVM::LLVMStructType::getLiteral(context, llvm::to_vector(captures.getTypes()), /*isPacked=*/false);
+  auto structType = LLVM::LLVMStructType::getLiteral(context, llvm::to_vector(captures.getTypes()), /*isPacked=*/false);
   {
     OpBuilder inner = OpBuilder::atBlockEnd(module.getBody());
     TaskFunction task;
@@ -87,8 +86,7 @@ void cpu::emitParallelFor(OpBuilder &builder, Location loc, Value services, Stri
   };
   Value host = field(2, pointer), parallelFor = field(5, pointer);
   Value taskAddress = LLVM::AddressOfOp::create(builder, loc, pointer, name);
-  auto callType =
-      LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer, pointer, pointer, i64});
+  auto callType = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer, pointer, pointer, i64});
   LLVM::CallOp::create(builder, loc, callType, ValueRange{parallelFor, host, taskAddress, frame, tasks});
 }
 
@@ -96,10 +94,13 @@ SmallVector<Value> cpu::emitFor(OpBuilder &builder, Location loc, Value lower, V
                                 ValueRange initial,
                                 function_ref<SmallVector<Value>(OpBuilder &, Value, ValueRange)> body) {
   Value stepValue = constantI64(builder, loc, step);
-  auto loop = scf::ForOp::create(builder, loc, lower, upper, stepValue, initial,
-                                 [&](OpBuilder &inner, Location, Value index, ValueRange arguments) {
-                                   SmallVector<Value> results = body(inner, index, arguments);
-                                   scf::YieldOp::create(inner, loc, results);
-                                 });
+  // The loop is in place before its body is made: bodies look up the module and the function that they are in.
+  auto loop = scf::ForOp::create(builder, loc, lower, upper, stepValue, initial);
+  Block *block = loop.getBody();
+  if (!block->empty())
+    block->back().erase();
+  OpBuilder inner = OpBuilder::atBlockEnd(block);
+  SmallVector<Value> results = body(inner, loop.getInductionVar(), loop.getRegionIterArgs());
+  scf::YieldOp::create(inner, loc, results);
   return SmallVector<Value>(loop.getResults().begin(), loop.getResults().end());
 }

@@ -1,0 +1,98 @@
+//===- LowerMatmul.h - The packed matrix product, in pieces -------*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The blocked product of Goto and van de Geijn ("Anatomy of High-Performance Matrix Multiplication", 2008) with the
+// register-level loops of BLIS (Van Zee and van de Geijn 2015), as functions of the generated module:
+//
+//   @ftc.pack.*   copies part of a matrix into panels: `width` rows of op(A) or columns of op(B), for each k side by
+//   side
+//   @ftc.macro.*  multiplies packed panels; its inner loop holds an mr x nr tile of sums in registers
+//
+// One function serves every kernel of a module whose elements are stored alike. Products and attention are made of
+// them.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_TARGET_CPU_LOWERMATMUL_H
+#define FTC_LIB_TARGET_CPU_LOWERMATMUL_H
+
+#include "lib/Target/CPU/Emit.h"
+
+namespace ftc::cpu {
+
+/// The register tile: `mr` rows of op(A) by `nr` columns of op(B), vectors of `lanes` f32.
+struct ProductTile {
+  int64_t mr, nr, lanes;
+};
+ProductTile productTile(const CpuTarget &target);
+
+/// How a panel lies in memory before packing. Element (i, k), i counting rows of op(A) or columns of op(B), is at
+/// i * ld + k (AlongK) or at k * ld + i (AcrossK).
+enum class PanelForm { AlongK, AcrossK };
+
+/// How stored elements of type `element` become f32: through `seam` (a seam of plan.matmul; null or empty: f32 as it
+/// is, bf16 widened). `owner` names the kernel that the seam belongs to.
+struct PanelSource {
+  PanelForm form;
+  mlir::Type element;
+  mlir::Region *seam = nullptr;
+  llvm::StringRef owner;
+};
+
+/// A function (source ptr, destination ptr, ld i64, valid i64, k i64) that packs all of `valid` rows or columns, in
+/// ceil(valid / width) panels of k * width f32. `source` points at element (0, 0). Places of a last, partial panel past
+/// `valid` get unspecified numbers. May write up to one vector (64 bytes) past the last panel.
+mlir::LLVM::LLVMFuncOp packFunction(mlir::ModuleOp module, const CpuTarget &target, int64_t width,
+                                    const PanelSource &source);
+
+/// Operands of @ftc.macro: for every pair of panels (i, j), the tile c(i, j) = a(i) * b(j), or is added to if
+/// `accumulate`. Strides are in f32 elements: panel i of a is at i * aStride, panel j of b at j * bStride; element (r,
+/// s) of tile (i, j) is at i * cStrideI + j * cStrideJ + r * cRow + s. b must be aligned to 64 bytes and bStride be a
+/// multiple of 16.
+struct MacroOperands {
+  mlir::Value a, b, c;
+  mlir::Value panelsA, panelsB, k, aStride, bStride, cStrideI, cStrideJ, cRow;
+  mlir::Value accumulate; ///< i1
+};
+void emitMacro(mlir::OpBuilder &builder, mlir::Location loc, const CpuTarget &target, const MacroOperands &operands);
+
+/// Emits the body of a seam over scalars, or over vectors of equal length: element-wise.
+mlir::Value emitSeam(mlir::OpBuilder &builder, mlir::Location loc, mlir::Region &seam, mlir::ValueRange inputs);
+
+/// Loads or stores a scalar or vector of `type` at `pointer`, aligned to `alignment` bytes (0: to its element).
+mlir::Value emitLoad(mlir::OpBuilder &builder, mlir::Location loc, mlir::Type type, mlir::Value pointer,
+                     unsigned alignment = 0);
+void emitStore(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, mlir::Value pointer,
+               unsigned alignment = 0);
+
+/// f32 from f32 or bf16, scalar or vector; and back.
+mlir::Value emitWiden(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value);
+mlir::Value emitNarrow(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, mlir::Type element);
+
+/// Blocks of one product, all functions of its sizes (and, for `nc` alone, of the planned number of threads; it does
+/// not touch the order of sums). Sizes in elements, scratch in f32 elements.
+struct ProductBlocks {
+  int64_t m, n, k;
+  int64_t kc;             ///< a sum over k is cut every kc; partial sums are added in order
+  int64_t kSuper;         ///< k packed at once, a multiple of kc, or k
+  int64_t nc;             ///< columns packed at once
+  int64_t mSuper;         ///< rows done before op(B) is packed again (m unless kSuper < k)
+  int64_t rowBlocks;      ///< tasks along the rows of mSuper
+  int64_t columnBlocks;   ///< tasks along the columns of nc
+  int64_t rowPanels;      ///< most panels of op(A) of a task
+  int64_t columnPanels;   ///< most panels of op(B) of a task
+  int64_t packGroup;      ///< panels of op(B) a packing task
+  int64_t packedB;        ///< scratch for op(B)
+  int64_t packedA, tileC; ///< scratch of a thread (of a task, for tileC, when kSuper < k)
+  bool keepsTiles() const { return kSuper < k; }
+  int64_t scratchFloats(const CpuTarget &target) const;
+};
+ProductBlocks productBlocks(int64_t m, int64_t n, int64_t k, const CpuTarget &target);
+
+} // namespace ftc::cpu
+
+#endif // FTC_LIB_TARGET_CPU_LOWERMATMUL_H

@@ -1,0 +1,172 @@
+//===- MatmulTest.cpp - The emitted product against plain loops --------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "JitKernel.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <random>
+
+using namespace ftc;
+using namespace ftc::test;
+
+namespace {
+
+struct Form {
+  int64_t m, n, k;
+  bool transposeA = false, transposeB = false;
+  bool bf16 = false;     // a, b and c
+  bool residual = false; // c = extra + 0.5 * product
+};
+
+float fromBf16(uint16_t bits) { return std::bit_cast<float>(uint32_t(bits) << 16); }
+
+/// Round to nearest, ties to even (finite numbers).
+uint16_t toBf16(float value) {
+  uint32_t bits = std::bit_cast<uint32_t>(value);
+  return static_cast<uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+}
+
+std::string kernelText(const Form &f) {
+  std::string element = f.bf16 ? "bf16" : "f32";
+  auto matrix = [&](int64_t rows, int64_t columns) {
+    return "memref<" + std::to_string(rows) + "x" + std::to_string(columns) + "x" + element + ">";
+  };
+  std::string a = f.transposeA ? matrix(f.k, f.m) : matrix(f.m, f.k);
+  std::string b = f.transposeB ? matrix(f.n, f.k) : matrix(f.k, f.n), c = matrix(f.m, f.n);
+  std::string read = f.bf16 ? "{\n^bb0(%e: bf16):\n  %f = arith.extf %e : bf16 to f32\n  plan.yield %f : f32\n}" : "{}";
+  std::string store = "{}";
+  if (f.residual && f.bf16)
+    store = "{\n^bb0(%s: f32, %e: bf16):\n  %y = arith.extf %e : bf16 to f32\n  %t = arith.mulf %s, %half : f32\n"
+            "  %r = arith.addf %y, %t : f32\n  %q = arith.truncf %r : f32 to bf16\n  plan.yield %q : bf16\n}";
+  else if (f.residual)
+    store = "{\n^bb0(%s: f32, %e: f32):\n  %t = arith.mulf %s, %half : f32\n  %r = arith.addf %e, %t : f32\n"
+            "  plan.yield %r : f32\n}";
+  else if (f.bf16)
+    store = "{\n^bb0(%s: f32):\n  %q = arith.truncf %s : f32 to bf16\n  plan.yield %q : bf16\n}";
+  std::string text = "plan.kernel @product {\n^bb0(%a: " + a + ", %b: " + b + ", %c: " + c;
+  text += f.residual ? ", %x: " + c : "";
+  text += "):\n  %half = arith.constant 5.0e-01 : f32\n  plan.matmul %a, %b, %c";
+  text += f.residual ? " extras(%x : " + c + ")" : "";
+  text += f.transposeA ? " transpose_a" : "";
+  text += f.transposeB ? " transpose_b" : "";
+  return text + " : " + a + ", " + b + ", " + c + " read_a " + read + " read_b " + read + " store_c " + store + "\n}\n";
+}
+
+/// A matrix of f32 or bf16 elements.
+struct Matrix {
+  bool bf16;
+  std::vector<float> f32;
+  std::vector<uint16_t> halves;
+  Matrix(bool bf16, int64_t count) : bf16(bf16) {
+    if (bf16)
+      halves.assign(count, 0x7FC0);
+    else
+      f32.assign(count, NAN);
+  }
+  void fill(std::mt19937 &random) {
+    std::uniform_real_distribution<float> uniform(-1, 1);
+    for (float &value : f32)
+      value = uniform(random);
+    for (uint16_t &value : halves)
+      value = toBf16(uniform(random));
+  }
+  double operator[](int64_t i) const { return bf16 ? fromBf16(halves[i]) : f32[i]; }
+  void *data() { return bf16 ? static_cast<void *>(halves.data()) : static_cast<void *>(f32.data()); }
+  bool operator==(const Matrix &other) const {
+    return bf16 ? halves == other.halves : !memcmp(f32.data(), other.f32.data(), f32.size() * 4);
+  }
+};
+
+void checkProduct(const Form &f, const std::string &cpu, unsigned seed) {
+  SCOPED_TRACE(cpu + ": " + std::to_string(f.m) + " x " + std::to_string(f.n) + " x " + std::to_string(f.k) +
+               (f.transposeA ? " transpose_a" : "") + (f.transposeB ? " transpose_b" : "") + (f.bf16 ? " bf16" : "") +
+               (f.residual ? " residual" : ""));
+  JitKernel kernel(kernelText(f), targetFor(cpu, 3));
+  std::mt19937 random(seed);
+  Matrix a(f.bf16, f.m * f.k), b(f.bf16, f.k * f.n), x(f.bf16, f.m * f.n);
+  a.fill(random);
+  b.fill(random);
+  x.fill(random);
+  std::vector<Matrix> results;
+  for (unsigned threads : {1, 2, 3}) {
+    Matrix &c = results.emplace_back(f.bf16, f.m * f.n);
+    std::vector<void *> buffers{a.data(), b.data(), c.data()};
+    if (f.residual)
+      buffers.push_back(x.data());
+    ASSERT_TRUE(kernel.run(buffers, threads)) << "wrote past its scratch memory";
+    ASSERT_TRUE(c == results.front()) << threads << " threads give other bits than one";
+  }
+  const Matrix &c = results.front();
+  // All elements of small products, a sample of large ones that reaches every place of a tile.
+  int64_t step = std::max<int64_t>(1, f.m * f.n * f.k / 100'000'000) * 2 - 1;
+  for (int64_t place = 0; place < f.m * f.n; place += step) {
+    int64_t i = place / f.n, j = place % f.n;
+    double sum = 0, size = 0;
+    for (int64_t p = 0; p < f.k; ++p) {
+      double product = a[f.transposeA ? p * f.m + i : i * f.k + p] * b[f.transposeB ? j * f.k + p : p * f.n + j];
+      sum += product;
+      size += std::abs(product);
+    }
+    double expected = f.residual ? x[i * f.n + j] + 0.5 * sum : sum;
+    double tolerance = 1e-6 * size + 1e-6 + (f.bf16 ? std::abs(expected) / 256 : 0);
+    ASSERT_NEAR(c[i * f.n + j], expected, tolerance) << "at " << i << ", " << j;
+  }
+}
+
+TEST(Matmul, RandomShapesInAllForms) {
+  std::mt19937 random(7);
+  std::uniform_int_distribution<int64_t> size(1, 200);
+  for (const char *cpu : {"native", "x86-64-v3"})
+    for (int i = 0; i < 12; ++i) {
+      Form form{size(random), size(random), size(random), (i & 1) != 0, (i & 2) != 0, (i & 4) != 0, (i % 3) == 0};
+      checkProduct(form, cpu, i);
+      if (HasFatalFailure())
+        return;
+    }
+}
+
+TEST(Matmul, TinyAndThin) {
+  const Form forms[] = {{1, 1, 1, false, false},  {1, 500, 3, false, true},  {500, 1, 17, true, false},
+                        {12, 32, 16, true, true}, {13, 33, 1, false, false}, {6, 16, 8, true, false}};
+  for (const char *cpu : {"native", "x86-64-v3"})
+    for (const Form &form : forms) {
+      checkProduct(form, cpu, 3);
+      if (HasFatalFailure())
+        return;
+    }
+}
+
+TEST(Matmul, ManyBlocks) {
+  for (const char *cpu : {"native", "x86-64-v3"})
+    for (int transposed = 0; transposed < 3; ++transposed) {
+      checkProduct({613, 391, 1100, transposed == 1, transposed == 2, transposed == 0, true}, cpu, 5);
+      if (HasFatalFailure())
+        return;
+    }
+}
+
+// The sum is longer than what is packed at once: unfinished tiles wait in scratch memory.
+TEST(Matmul, LongSums) {
+  for (const char *cpu : {"native", "x86-64-v3"}) {
+    checkProduct({1100, 2048, 2100, false, false, false, true}, cpu, 11);
+    checkProduct({300, 64, 66000, true, false, true, false}, cpu, 11);
+    if (HasFatalFailure())
+      return;
+  }
+}
+
+TEST(Matmul, ScratchIsBounded) {
+  for (const char *cpu : {"native", "x86-64-v3"})
+    for (auto [m, n, k] : {std::array<int64_t, 3>{2048, 49152, 576}, {2048, 576, 49152}, {49152, 576, 2048}})
+      EXPECT_LE(JitKernel(kernelText({m, n, k}), targetFor(cpu, 2)).scratchBytes(), int64_t(32) << 20);
+}
+
+} // namespace
