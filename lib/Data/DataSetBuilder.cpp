@@ -68,7 +68,7 @@ int64_t DataSetBuilder::cutSamples(int32_t eosId, bool conversations) {
     if (end - begin > length) {
       ++cut;
       // A conversation that was cut still ends, but the model does not learn to end there.
-      if (conversations) {
+      if (conversations && !s.trained.empty()) {
         if (s.isWide)
           s.wide[to - 1] = eosId;
         else

@@ -153,6 +153,21 @@ TEST_F(Packing, MasksSurviveAfterPlainText) {
   EXPECT_EQ(Ints(batch.labels.begin() + 90, batch.labels.begin() + 98), (Ints{'A', EOS, X, 'y', 'z', EOS, X, X}));
 }
 
+TEST_F(Packing, ALongTextAmongConversationsIsCut) {
+  // Nothing of the short conversation is held out, so the held-out set has no masks.
+  options.heldOut = 0.04;
+  options.seqLen = 32;
+  auto data = load(write(
+      "d.jsonl", "{\"text\": \"" + std::string(998, 'x') + "\"}\n" +
+                     R"({"messages": [{"role": "user", "content": "U"}, {"role": "assistant", "content": "A"}]})"));
+  ASSERT_TRUE(data) << messages();
+  ASSERT_EQ(data->heldOut.rows(), 1);
+  EXPECT_EQ(row(data->heldOut, 0).tokens, Ints(32, 'x'));
+  EXPECT_EQ(data->heldOut.validLabels(), 31);
+  EXPECT_EQ(data->train.rows(), 2);
+  EXPECT_TRUE(says("2 samples are longer than a row")) << messages();
+}
+
 TEST_F(Packing, TheTailOfEachDocumentIsHeldOut) {
   options.heldOut = 0.25;
   auto data = load(write("d.jsonl", "{\"text\": \"abcdefghij\"}\n{\"text\": \"k\"}\n{\"text\": \"lmnopq\"}"));
