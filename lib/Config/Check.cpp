@@ -56,7 +56,7 @@ public:
   Checker(const Node &root, const std::set<std::string> &variables, Messages &messages)
       : root(root), variables(variables), messages(messages) {}
 
-  ComponentMap run() {
+  Checked run() {
     for (const KeyInfo &key : keyTable()) {
       std::string path = key.path;
       size_t dot = path.find("._component_");
@@ -65,11 +65,11 @@ public:
       std::string node = path.substr(0, dot);
       const Node *value = root.find(node);
       if (std::optional<std::string> component = componentOf(node, value, messages))
-        components[node] = *component;
+        checked.components[node] = *component;
     }
     for (const Entry &e : root.entries)
       check(e, "");
-    return std::move(components);
+    return std::move(checked);
   }
 
 private:
@@ -87,7 +87,7 @@ private:
   void checkNode(const Entry &e, const std::string &path) {
     const Node &value = e.value;
     if (value.isMap()) {
-      if (components.count(path))
+      if (checked.components.count(path))
         for (const Entry &inner : value.entries)
           check(inner, path + ".");
     } else if (value.isList() && path == "dataset") {
@@ -103,9 +103,16 @@ private:
 
   void checkKey(const Entry &e, const KeyInfo &key, const std::string &prefix) {
     std::string path = key.path;
+    size_t before = messages.errorCount();
+    checkValue(e, key, path, prefix);
+    if (messages.errorCount() != before)
+      checked.wrong.insert(path);
+  }
+
+  void checkValue(const Entry &e, const KeyInfo &key, const std::string &path, const std::string &prefix) {
     std::string node = prefix.empty() ? "" : prefix.substr(0, prefix.size() - 1);
-    if (*key.components && !holds(key.components, lastWord(components[node]))) {
-      const std::string &component = components[node];
+    if (*key.components && !holds(key.components, lastWord(checked.components[node]))) {
+      const std::string &component = checked.components[node];
       bool sized = node == "model" && holds(key.components, "llama2");
       bool explicitSizes = holds("llama2 llama3 llama3_1 llama3_2", lastWord(component));
       messages.error(e.place, "'" + path + "' is not an argument of " + component +
@@ -147,7 +154,7 @@ private:
       if (other.rfind(prefix, 0) == 0) {
         std::string rest = other.substr(prefix.size());
         rest = rest.substr(0, rest.find('.'));
-        bool taken = !*key.components || holds(key.components, lastWord(components[node]));
+        bool taken = !*key.components || holds(key.components, lastWord(checked.components[node]));
         if (taken && std::find(here.begin(), here.end(), rest) == here.end())
           here.push_back(rest);
       }
@@ -180,12 +187,12 @@ private:
   const Node &root;
   const std::set<std::string> &variables;
   Messages &messages;
-  ComponentMap components;
+  Checked checked;
 };
 
 } // namespace
 
-ComponentMap checkKeys(const Node &root, const std::set<std::string> &variables, Messages &messages) {
+Checked checkKeys(const Node &root, const std::set<std::string> &variables, Messages &messages) {
   return Checker(root, variables, messages).run();
 }
 

@@ -15,16 +15,21 @@
 
 namespace ftc::config {
 
-/// The component of each node, by path. A node whose component cannot be used is missing.
-using ComponentMap = std::map<std::string, std::string>;
+/// What checkKeys finds out.
+struct Checked {
+  /// The component of each node, by path. A node whose component cannot be used is missing.
+  std::map<std::string, std::string> components;
+  /// Keys that an error was given for; their values must not be read.
+  std::set<std::string> wrong;
+};
 
 /// Checks every key of the tree against keyTable(): known, taken by the node's component, of the right type, and no
 /// value that is not built. Adds a remark for each key without effect. `variables`: top-level names that interpolations
 /// use.
-ComponentMap checkKeys(const Node &root, const std::set<std::string> &variables, Messages &messages);
+Checked checkKeys(const Node &root, const std::set<std::string> &variables, Messages &messages);
 
 /// Reads the values of a checked tree into a recipe, and checks ranges and combinations.
-void readRecipe(const Node &root, const ComponentMap &components, Recipe &recipe, Messages &messages);
+void readRecipe(const Node &root, const Checked &checked, Recipe &recipe, Messages &messages);
 
 /// The whole recipe as YAML: Recipe::normalizedYaml.
 std::string normalize(const Recipe &recipe);

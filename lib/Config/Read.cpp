@@ -24,8 +24,8 @@ constexpr int64_t maxCount = int64_t(1) << 40;
 
 class Reader {
 public:
-  Reader(const Node &root, const ComponentMap &components, Recipe &recipe, Messages &messages)
-      : root(root), components(components), recipe(recipe), messages(messages) {}
+  Reader(const Node &root, const Checked &checked, Recipe &recipe, Messages &messages)
+      : root(root), components(checked.components), wrong(checked.wrong), recipe(recipe), messages(messages) {}
 
   void run() {
     top();
@@ -44,10 +44,15 @@ public:
   }
 
 private:
-  /// The value at `path`, or null when it is absent or null.
-  const Node *value(const std::string &path) const {
+  /// Whether there is anything but null at `path`.
+  bool given(const std::string &path) const {
     const Node *node = root.find(path);
-    return node && !node->isNull() ? node : nullptr;
+    return node && !node->isNull();
+  }
+
+  /// The value at `path`, or null when it is absent, null or of a wrong type.
+  const Node *value(const std::string &path) const {
+    return given(path) && !wrong.count(path) ? root.find(path) : nullptr;
   }
 
   /// Where the key `path` stands, or its node, or the top of the file.
@@ -161,23 +166,23 @@ private:
 
   void model() {
     ModelConfig &m = recipe.model;
-    size_t before = messages.errorCount();
+    bool usable = true;
     bool explicitSizes = startModel(components.at("model"), m);
     if (explicitSizes) {
       std::string missing;
       auto required = [&](const char *key, int64_t &to, int64_t high) {
         std::string path = std::string("model.") + key;
-        if (!value(path))
+        if (!given(path))
           missing += std::string(missing.empty() ? "" : ", ") + key;
         else
-          integer(path, to, 1, high);
+          usable &= integer(path, to, 1, high);
       };
       required("vocab_size", m.vocabSize, maxWidth);
       required("num_layers", m.numLayers, 4096);
       required("num_heads", m.numHeads, maxWidth);
       if (root.find("model.num_kv_heads"))
         m.numKvHeads = m.numHeads; // null: as many
-      if (m.numKvHeads == 0 || value("model.num_kv_heads"))
+      if (m.numKvHeads == 0 || given("model.num_kv_heads"))
         required("num_kv_heads", m.numKvHeads, maxWidth);
       required("embed_dim", m.embedDim, maxWidth);
       required("max_seq_len", m.maxSeqLen, maxTokens);
@@ -185,7 +190,7 @@ private:
         messages.error(placeOf("model"), "'model' (" + m.component + ") lacks " + missing +
                                              "; give them, or name a builder by size, such as "
                                              "torchtune.models.llama3_2.llama3_2_1b");
-      if (messages.errorCount() != before)
+      if (!missing.empty() || !usable)
         return;
       auto positive = [](double x) { return x > 0 && std::isfinite(x); };
       auto atLeastOne = [](double x) { return x >= 1 && x <= 1e6; };
@@ -218,7 +223,7 @@ private:
 
   void tokenizer() {
     recipe.tokenizer = "byte";
-    if (!value("tokenizer.max_seq_len")) {
+    if (!given("tokenizer.max_seq_len")) {
       std::string packed;
       bool isPacked = false;
       boolean("dataset.packed", isPacked);
@@ -349,11 +354,11 @@ private:
   }
 
   void scheduler() {
-    if (!value("lr_scheduler"))
+    if (!given("lr_scheduler"))
       return;
     SchedulerConfig &s = recipe.scheduler;
     s.kind = SchedulerConfig::Kind::CosineWithWarmup;
-    if (!value("lr_scheduler.num_warmup_steps"))
+    if (!given("lr_scheduler.num_warmup_steps"))
       messages.error(placeOf("lr_scheduler"),
                      "'lr_scheduler' lacks num_warmup_steps; set lr_scheduler.num_warmup_steps=N, "
                      "or remove the node for a constant rate (~lr_scheduler)");
@@ -372,7 +377,7 @@ private:
       messages.error(placeOf("optimizer_in_bwd"),
                      named("optimizer_in_bwd") + " does not go with " + named("clip_grad_norm") +
                          ": the norm needs all gradients before the first update; set one of them to False or null");
-    const Node *accumulation = value("gradient_accumulation_steps");
+    const Node *accumulation = root.find("gradient_accumulation_steps");
     if (inBackward && accumulation && asInt(*accumulation).value_or(1) > 1)
       messages.error(placeOf("optimizer_in_bwd"), named("optimizer_in_bwd") + " does not go with " +
                                                       named("gradient_accumulation_steps") +
@@ -403,15 +408,16 @@ private:
   }
 
   const Node &root;
-  const ComponentMap &components;
+  const std::map<std::string, std::string> &components;
+  const std::set<std::string> &wrong;
   Recipe &recipe;
   Messages &messages;
 };
 
 } // namespace
 
-void readRecipe(const Node &root, const ComponentMap &components, Recipe &recipe, Messages &messages) {
-  Reader(root, components, recipe, messages).run();
+void readRecipe(const Node &root, const Checked &checked, Recipe &recipe, Messages &messages) {
+  Reader(root, checked, recipe, messages).run();
 }
 
 } // namespace ftc::config

@@ -54,6 +54,11 @@ TEST(Errors, Types) {
   EXPECT_EQ(below("optimizer: torch.optim.AdamW\n"),
             "r.yaml:11:12: error: 'optimizer' needs keys of its own, not 'torch.optim.AdamW'; write 'optimizer: "
             "{_component_: torch.optim.AdamW}'");
+  EXPECT_EQ(below("clip_grad_norm: abc\n"), "r.yaml:11:17: error: 'clip_grad_norm' needs a number, not 'abc'");
+  EXPECT_EQ(errors(minimal, {"model.num_heads=x"}),
+            "<command line>:1:17: error: 'model.num_heads' needs a whole number, not 'x'");
+  EXPECT_EQ(errors(minimal, {"tokenizer.max_seq_len=x"}),
+            "<command line>:1:23: error: 'tokenizer.max_seq_len' needs a whole number, not 'x'");
   EXPECT_TRUE(contains(below("optimizer: {betas: [0.9]}\n"), "needs a list of two numbers"));
   EXPECT_EQ(errors(minimal, {"batch_size=x=y"}),
             "<command line>:1:12: error: 'batch_size' needs a whole number, not 'x=y'");
