@@ -225,4 +225,15 @@ TEST_F(FtrunTest, AnEarlierRunIsMovedAway) {
   EXPECT_EQ(metrics(at("out")).size(), 4u);
 }
 
+TEST_F(FtrunTest, AProgramInCTrainsAStep) {
+  Process embed(FTC_BINARY_DIR "/bin/embed", {fakeStep("good"), textFile("hello hello hello "), "40", "0.05"},
+                folder / "output");
+  ASSERT_EQ(embed.wait(), 0);
+  said = readText(folder / "output");
+  const size_t first = said.find("step 1 loss "), last = said.find("step 40 loss ");
+  ASSERT_NE(last, std::string::npos) << said;
+  EXPECT_NEAR(std::stod(said.substr(first + 12)), std::log(320.0), 0.05);
+  EXPECT_LT(std::stod(said.substr(last + 13)), 3.0);
+}
+
 } // namespace
