@@ -97,7 +97,11 @@ std::optional<Recipe> overrideRun(const std::string &normalizedYaml, const std::
     reportErrors(messages, diags);
     return std::nullopt;
   }
-  return parseRecipe(normalizedYaml, "<recipe of the step>", overrides, diags);
+  std::optional<Recipe> recipe = parseRecipe(normalizedYaml, "<recipe of the step>", overrides, diags);
+  // What the recipe itself is worth a remark for was told when it was compiled.
+  if (recipe)
+    std::erase_if(recipe->remarks, [](const Diagnostic &message) { return message.file != commandLine; });
+  return recipe;
 }
 
 } // namespace ftc

@@ -279,6 +279,10 @@ TEST(OverrideRun, RunKeysChange) {
   EXPECT_EQ(changed->epochs, 3);
   EXPECT_EQ(changed->dataset.dataFiles, "/x");
   EXPECT_TRUE(changed->model == r.model);
+  EXPECT_EQ(remarks(*changed), "");
+  changed = overrideRun(r.normalizedYaml, {"compile=True"}, diags);
+  ASSERT_TRUE(changed.has_value());
+  EXPECT_EQ(remarks(*changed), "<command line>:1:1: remark: 'compile' is without effect: ftc always compiles");
 }
 
 TEST(OverrideRun, CompiledKeysAreRefused) {
