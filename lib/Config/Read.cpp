@@ -20,7 +20,7 @@ namespace {
 // Bounds that keep every later product of sizes far from 64 bits.
 constexpr int64_t maxWidth = int64_t(1) << 24;
 constexpr int64_t maxTokens = int64_t(1) << 20;
-constexpr int64_t maxCount = int64_t(1) << 40;
+constexpr int64_t maxCount = int64_t(1) << 31;
 
 class Reader {
 public:
