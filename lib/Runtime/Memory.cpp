@@ -97,22 +97,23 @@ const Slab &Memory::take(const std::string &name, uint64_t bytes, uint64_t align
   slab.bytes = bytes;
   // The slab ends at the last guard page (or less than one alignment before it), so that the first byte behind it
   // traps.
-  uintptr_t end = reinterpret_cast<uintptr_t>(mapped) + room - page;
-  uintptr_t base = (end - bytes) / alignment * alignment;
-  slab.base = reinterpret_cast<std::byte *>(base);
-  uintptr_t firstPage = base / page * page;
-  uintptr_t lastPage = (base + bytes + page - 1) / page * page;
-  if (bytes > 0 && mprotect(reinterpret_cast<void *>(firstPage), lastPage - firstPage, PROT_READ | PROT_WRITE) != 0) {
+  std::byte *end = slab.mapping + (room - page);
+  slab.base = end - bytes;
+  slab.base -= reinterpret_cast<uintptr_t>(slab.base) % alignment;
+  std::byte *firstPage = slab.base - reinterpret_cast<uintptr_t>(slab.base) % page;
+  const uint64_t usable =
+      bytes == 0 ? 0 : (static_cast<uint64_t>(slab.base - firstPage) + bytes + page - 1) / page * page;
+  if (usable > 0 && mprotect(firstPage, usable, PROT_READ | PROT_WRITE) != 0) {
     int error = errno;
     munmap(mapped, room);
     refuse(std::strerror(error));
   }
   // Large pages cut address translation for the big matrices; where the system has none nothing is lost.
-  if (bytes > 0)
-    madvise(reinterpret_cast<void *>(firstPage), lastPage - firstPage, MADV_HUGEPAGE);
+  if (usable > 0)
+    madvise(firstPage, usable, MADV_HUGEPAGE);
   all.push_back(slab);
   taken += bytes;
-  inPages += lastPage - firstPage;
+  inPages += usable;
   return all.back();
 }
 

@@ -29,8 +29,8 @@ struct Feature {
 };
 
 // Names from LLVM's X86TargetParser, places from the manuals of Intel and AMD (instruction CPUID).
-constexpr uint32_t Ext = 0x80000001u;
-constexpr uint32_t Ext8 = 0x80000008u;
+constexpr uint32_t extended = 0x80000001u;
+constexpr uint32_t extended8 = 0x80000008u;
 constexpr Feature features[] = {
     {"cx8", 1, 0, EDX, 8},
     {"cmov", 1, 0, EDX, 15},
@@ -53,19 +53,19 @@ constexpr Feature features[] = {
     {"avx", 1, 0, ECX, 28, Saved::Avx},
     {"f16c", 1, 0, ECX, 29, Saved::Avx},
     {"rdrnd", 1, 0, ECX, 30},
-    {"64bit", Ext, 0, EDX, 29},
-    {"sahf", Ext, 0, ECX, 0},
-    {"lzcnt", Ext, 0, ECX, 5},
-    {"sse4a", Ext, 0, ECX, 6},
-    {"prfchw", Ext, 0, ECX, 8},
-    {"xop", Ext, 0, ECX, 11, Saved::Avx},
-    {"lwp", Ext, 0, ECX, 15},
-    {"fma4", Ext, 0, ECX, 16, Saved::Avx},
-    {"tbm", Ext, 0, ECX, 21},
-    {"mwaitx", Ext, 0, ECX, 29},
-    {"clzero", Ext8, 0, EBX, 0},
-    {"rdpru", Ext8, 0, EBX, 4},
-    {"wbnoinvd", Ext8, 0, EBX, 9},
+    {"64bit", extended, 0, EDX, 29},
+    {"sahf", extended, 0, ECX, 0},
+    {"lzcnt", extended, 0, ECX, 5},
+    {"sse4a", extended, 0, ECX, 6},
+    {"prfchw", extended, 0, ECX, 8},
+    {"xop", extended, 0, ECX, 11, Saved::Avx},
+    {"lwp", extended, 0, ECX, 15},
+    {"fma4", extended, 0, ECX, 16, Saved::Avx},
+    {"tbm", extended, 0, ECX, 21},
+    {"mwaitx", extended, 0, ECX, 29},
+    {"clzero", extended8, 0, EBX, 0},
+    {"rdpru", extended8, 0, EBX, 4},
+    {"wbnoinvd", extended8, 0, EBX, 9},
     {"fsgsbase", 7, 0, EBX, 0},
     {"sgx", 7, 0, EBX, 2},
     {"bmi", 7, 0, EBX, 3},
@@ -189,9 +189,9 @@ std::vector<std::string> missingCpuFeatures(const std::vector<std::string> &name
 std::string cpuBrand() {
   if (__get_cpuid_max(0x80000000u, nullptr) < 0x80000004u)
     return "x86-64";
-  uint32_t words[12];
+  uint32_t words[3][4];
   for (uint32_t part = 0; part < 3; ++part)
-    __cpuid(0x80000002u + part, words[4 * part], words[4 * part + 1], words[4 * part + 2], words[4 * part + 3]);
+    __cpuid(0x80000002u + part, words[part][EAX], words[part][EBX], words[part][ECX], words[part][EDX]);
   char text[sizeof(words) + 1] = {};
   std::memcpy(text, words, sizeof(words));
   std::string_view brand(text);

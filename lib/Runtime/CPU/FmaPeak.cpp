@@ -16,12 +16,12 @@
 namespace ftc {
 namespace {
 
-// Each loop keeps `Chains` independent sums: enough to cover an fma's latency (4 cycles, 2 a cycle) with room to spare,
+// Each loop keeps `chains` independent sums: enough to cover an fma's latency (4 cycles, 2 a cycle) with room to spare,
 // few enough for 16 registers. The asm statement hides the value from the optimizer and costs nothing.
-constexpr int Chains = 12;
+constexpr int chains = 12;
 
 __attribute__((target("avx512f"))) float fmaAvx512(uint64_t rounds) {
-  __m512 sums[Chains], a = _mm512_set1_ps(0.999f), b = _mm512_set1_ps(1e-3f);
+  __m512 sums[chains], a = _mm512_set1_ps(0.999f), b = _mm512_set1_ps(1e-3f);
   for (__m512 &sum : sums)
     sum = b;
   for (uint64_t round = 0; round < rounds; ++round)
@@ -37,7 +37,7 @@ __attribute__((target("avx512f"))) float fmaAvx512(uint64_t rounds) {
 }
 
 __attribute__((target("avx2,fma"))) float fmaAvx2(uint64_t rounds) {
-  __m256 sums[Chains], a = _mm256_set1_ps(0.999f), b = _mm256_set1_ps(1e-3f);
+  __m256 sums[chains], a = _mm256_set1_ps(0.999f), b = _mm256_set1_ps(1e-3f);
   for (__m256 &sum : sums)
     sum = b;
   for (uint64_t round = 0; round < rounds; ++round)
@@ -53,7 +53,7 @@ __attribute__((target("avx2,fma"))) float fmaAvx2(uint64_t rounds) {
 }
 
 float fmaSse(uint64_t rounds) {
-  __m128 sums[Chains], a = _mm_set1_ps(0.999f), b = _mm_set1_ps(1e-3f);
+  __m128 sums[chains], a = _mm_set1_ps(0.999f), b = _mm_set1_ps(1e-3f);
   for (__m128 &sum : sums)
     sum = b;
   for (uint64_t round = 0; round < rounds; ++round)
@@ -82,7 +82,7 @@ double measureFmaPeak(ThreadPool &pool, double seconds) {
   constexpr uint64_t rounds = 100'000; // about 0.2 ms: short against a time slice, long against a fork and join
   // Several pieces a thread, so that one which is interrupted hands its rest to the others.
   const uint64_t tasks = pool.threads() == 1 ? 1 : 4ull * pool.threads();
-  const double flops = 2.0 * lanes * Chains * rounds * static_cast<double>(tasks);
+  const double flops = 2.0 * lanes * chains * rounds * static_cast<double>(tasks);
   double best = 0;
   std::atomic<float> sink{0}; // keeps the sums alive
   auto end = Clock::now() + std::chrono::duration<double>(seconds);

@@ -18,7 +18,7 @@ namespace ftc {
 namespace {
 
 // About 30 microseconds at 3 GHz: longer than the gap between two loops of a step, far shorter than a time slice.
-constexpr uint64_t SpinCycles = 100'000;
+constexpr uint64_t spinLimit = 100'000;
 
 void futexWait(std::atomic<uint32_t> &word, uint32_t expected) {
   static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t));
@@ -56,7 +56,7 @@ unsigned availableProcessors() {
 }
 
 ThreadPool::ThreadPool(unsigned threads)
-    : count(std::max(1u, threads)), spinCycles(count <= availableProcessors() ? SpinCycles : 0) {
+    : count(std::max(1u, threads)), spinCycles(count <= availableProcessors() ? spinLimit : 0) {
   table = {};
   table.abi_version = FTRT_ABI_VERSION;
   table.size = sizeof(ftrt_services);
