@@ -81,8 +81,8 @@ std::string describeStep(const std::string &path) {
     if (entry->outputs())
       for (const auto *name : *entry->outputs())
         outputs.push_back(name->str());
-    fmt::format_to(out, "  {:<9} batch {} x {} tokens, {}FLOP, reaches {}; {} -> {}\n", entryName(entry->kind()),
-                   entry->batch(), entry->sequence(), formatCount(entry->flops()), formatBytes(entry->peak_bytes()),
+    fmt::format_to(out, "  {:<9} batch {} x {} tokens, {:.3f} GFLOP, reaches {}; {} -> {}\n", entryName(entry->kind()),
+                   entry->batch(), entry->sequence(), entry->flops() * 1e-9, formatBytes(entry->peak_bytes()),
                    fmt::join(inputs, " "), fmt::join(outputs, " "));
   }
 

@@ -154,8 +154,8 @@ void Run::takeMemory(std::unique_ptr<LoadedStep> step) {
   last.plannedBytes = session->step().plannedBytes();
   last.takenBytes = session->memory().bytesTaken();
   peakFlops = measureFmaPeak(session->pool());
-  say("planned {} ({} bytes), taken {} bytes; {} threads reach {}FLOP/s", formatBytes(last.plannedBytes),
-      last.plannedBytes, last.takenBytes, session->pool().threads(), formatCount(peakFlops));
+  say("planned {} ({} bytes), taken {} bytes; {} threads reach {:.1f} GFLOP/s", formatBytes(last.plannedBytes),
+      last.plannedBytes, last.takenBytes, session->pool().threads(), peakFlops * 1e-9);
 }
 
 /// Parameters, states and the place in the data: from the newest checkpoint of OUT, from checkpoint_dir, or as the
