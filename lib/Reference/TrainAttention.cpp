@@ -56,7 +56,7 @@ void addScaled(std::vector<double> &sums, int64_t offset, double factor, const T
 }
 } // namespace
 
-llvm::Error evaluateAttention(train::AttentionOp op, Operands operands, Results results) {
+template <typename Op> static llvm::Error attention(Op op, Operands operands, Results results) {
   const Tensor &query = *operands[0], &key = *operands[1], &value = *operands[2], &starts = *operands[3];
   Tensor &output = results[0], &lse = results[1];
   Layout layout(op, query);
@@ -83,7 +83,7 @@ llvm::Error evaluateAttention(train::AttentionOp op, Operands operands, Results 
   });
 }
 
-llvm::Error evaluateAttentionGrad(train::AttentionGradOp op, Operands operands, Results results) {
+template <typename Op> static llvm::Error attentionGrad(Op op, Operands operands, Results results) {
   const Tensor &query = *operands[0], &key = *operands[1], &value = *operands[2], &starts = *operands[3];
   const Tensor &output = *operands[4], &lse = *operands[5], &gradient = *operands[6];
   Layout layout(op, query);
@@ -111,6 +111,19 @@ llvm::Error evaluateAttentionGrad(train::AttentionGradOp op, Operands operands, 
   store(results[1], dKey);
   store(results[2], dValue);
   return llvm::Error::success();
+}
+
+llvm::Error evaluateAttention(train::AttentionOp op, Operands operands, Results results) {
+  return attention(op, operands, results);
+}
+llvm::Error evaluateAttention(plan::AttentionOp op, Operands operands, Results results) {
+  return attention(op, operands, results);
+}
+llvm::Error evaluateAttentionGrad(train::AttentionGradOp op, Operands operands, Results results) {
+  return attentionGrad(op, operands, results);
+}
+llvm::Error evaluateAttentionGrad(plan::AttentionGradOp op, Operands operands, Results results) {
+  return attentionGrad(op, operands, results);
 }
 
 } // namespace ftc::reference

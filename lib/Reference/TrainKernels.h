@@ -10,6 +10,7 @@
 
 #include "ftc/Reference/Tensor.h"
 
+#include "dialects/Plan/IR/Plan.h"
 #include "dialects/Train/IR/Train.h"
 #include "llvm/Support/Error.h"
 
@@ -26,6 +27,10 @@ llvm::Error evaluate(mlir::Operation *op, Operands operands, Results results);
 /// train.attention and train.attention_grad; `evaluate` calls these.
 llvm::Error evaluateAttention(train::AttentionOp op, Operands operands, Results results);
 llvm::Error evaluateAttentionGrad(train::AttentionGradOp op, Operands operands, Results results);
+
+/// The same of the plan dialect: operands are the buffers that are read, results those that are written.
+llvm::Error evaluateAttention(plan::AttentionOp op, Operands operands, Results results);
+llvm::Error evaluateAttentionGrad(plan::AttentionGradOp op, Operands operands, Results results);
 
 /// An error that names the op and its place.
 llvm::Error errorAt(mlir::Operation *op, const llvm::Twine &message);
