@@ -225,8 +225,9 @@ static bool compare(arith::CmpIPredicate predicate, int64_t a, int64_t b) {
   llvm_unreachable("a predicate of arith.cmpi");
 }
 
-/// One lane of an element-wise op; false where the op is unknown or divides by zero. Sums, products, quotients and roots of f32
-/// computed in f64 and rounded once more are the f32 ones (f64 has more than twice the digits); fma is not, so it is done in f32.
+/// One lane of an element-wise op; false where the op is unknown or divides by zero. Sums, products, quotients and
+/// roots of f32 computed in f64 and rounded once more are the f32 ones (f64 has more than twice the digits); fma is
+/// not, so it is done in f32.
 static bool evaluateLane(Operation *op, Type element, ArrayRef<Cell> in, Cell &out) {
   auto real = [&](double value) {
     out.real = roundTo(element, value);
@@ -245,8 +246,8 @@ static bool evaluateLane(Operation *op, Type element, ArrayRef<Cell> in, Cell &o
       .Case([&](math::FmaOp) {
         if (element.isF64())
           return real(std::fma(in[0].real, in[1].real, in[2].real));
-        return real(std::fma(static_cast<float>(in[0].real), static_cast<float>(in[1].real),
-                             static_cast<float>(in[2].real)));
+        return real(
+            std::fma(static_cast<float>(in[0].real), static_cast<float>(in[1].real), static_cast<float>(in[2].real)));
       })
       .Case([&](math::ExpOp) { return real(std::exp(in[0].real)); })
       .Case([&](math::LogOp) { return real(std::log(in[0].real)); })

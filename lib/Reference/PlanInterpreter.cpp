@@ -48,11 +48,11 @@ public:
         .Case([&](plan::MatmulOp op) { return runMatmul(op); })
         .Case([&](plan::AttentionOp op) {
           return runOnTensors(op, op->getOperands().slice(0, 4), op->getOperands().slice(4, 2),
-                              [&](Operands in, Results out) { return evaluateAttention(op, in, out); });
+                              [&](Operands in, Results out) { return evaluatePlanAttention(op, in, out); });
         })
         .Case([&](plan::AttentionGradOp op) {
           return runOnTensors(op, op->getOperands().slice(0, 7), op->getOperands().slice(7, 3),
-                              [&](Operands in, Results out) { return evaluateAttentionGrad(op, in, out); });
+                              [&](Operands in, Results out) { return evaluatePlanAttentionGrad(op, in, out); });
         })
         .Default([](Operation *op) { return errorAt(op, "is no work of a kernel"); });
   }

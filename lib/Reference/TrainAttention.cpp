@@ -116,13 +116,13 @@ template <typename Op> static llvm::Error attentionGrad(Op op, Operands operands
 llvm::Error evaluateAttention(train::AttentionOp op, Operands operands, Results results) {
   return attention(op, operands, results);
 }
-llvm::Error evaluateAttention(plan::AttentionOp op, Operands operands, Results results) {
+llvm::Error evaluatePlanAttention(plan::AttentionOp op, Operands operands, Results results) {
   return attention(op, operands, results);
 }
 llvm::Error evaluateAttentionGrad(train::AttentionGradOp op, Operands operands, Results results) {
   return attentionGrad(op, operands, results);
 }
-llvm::Error evaluateAttentionGrad(plan::AttentionGradOp op, Operands operands, Results results) {
+llvm::Error evaluatePlanAttentionGrad(plan::AttentionGradOp op, Operands operands, Results results) {
   return attentionGrad(op, operands, results);
 }
 

@@ -29,8 +29,8 @@ llvm::Error evaluateAttention(train::AttentionOp op, Operands operands, Results 
 llvm::Error evaluateAttentionGrad(train::AttentionGradOp op, Operands operands, Results results);
 
 /// The same of the plan dialect: operands are the buffers that are read, results those that are written.
-llvm::Error evaluateAttention(plan::AttentionOp op, Operands operands, Results results);
-llvm::Error evaluateAttentionGrad(plan::AttentionGradOp op, Operands operands, Results results);
+llvm::Error evaluatePlanAttention(plan::AttentionOp op, Operands operands, Results results);
+llvm::Error evaluatePlanAttentionGrad(plan::AttentionGradOp op, Operands operands, Results results);
 
 /// An error that names the op and its place.
 llvm::Error errorAt(mlir::Operation *op, const llvm::Twine &message);

@@ -228,15 +228,17 @@ static std::string kernelName(ArrayRef<Operation *> ops) {
   return name;
 }
 
-/// Bytes that one row of a launch moves: the row operands and row results that are in memory.
-static int64_t bytesPerRow(Operation *op, int64_t rows) {
-  int64_t bytes = 0;
-  for (Value value : llvm::concat<Value>(llvm::to_vector(op->getOperands()), llvm::to_vector(op->getResults()))) {
-    auto type = cast<RankedTensorType>(value.getType());
-    if (train::rowsOf(type) == rows && type.getRank() > 0 && !value.getDefiningOp<train::ConstantOp>())
-      bytes += type.getNumElements() / rows * llvm::divideCeil(type.getElementTypeBitWidth(), 8);
-  }
-  return bytes;
+/// Columns of the widest row that a row-wise op works on.
+static int64_t widestRow(Operation *op) {
+  auto rowWise = cast<train::RowWiseOpInterface>(op);
+  int64_t columns = 1;
+  for (OpOperand &operand : op->getOpOperands())
+    if (rowWise.isRowOperand(operand.getOperandNumber()) && train::rowsOf(operand.get().getType()) == rowWise.getRows())
+      columns = std::max(columns, train::columnsOf(operand.get().getType()));
+  for (OpResult result : op->getResults())
+    if (rowWise.isRowResult(result.getResultNumber()) && train::rowsOf(result.getType()) == rowWise.getRows())
+      columns = std::max(columns, train::columnsOf(result.getType()));
+  return columns;
 }
 
 LogicalResult EntryConverter::convertRowWise(Operation *op) {
@@ -245,9 +247,10 @@ LogicalResult EntryConverter::convertRowWise(Operation *op) {
   if (ops.empty())
     return op->emitError("is an empty group");
   int64_t rows = cast<train::RowWiseOpInterface>(ops.front()).getRows();
-  // Sums of whole rows are added up by one short chain: few tasks.
-  int64_t maxTasks = llvm::any_of(ops, accumulatesRows) ? 32 : 0;
-  int64_t perTask = chooseRowsPerTask(rows, bytesPerRow(op, rows), maxTasks);
+  int64_t columns = 1;
+  for (Operation *inner : ops)
+    columns = std::max(columns, widestRow(inner));
+  int64_t perTask = chooseRowsPerTask(rows, columns, llvm::any_of(ops, accumulates));
 
   RowContext context(kernels, builder, label);
   auto group = dyn_cast<train::FusedOp>(op);
@@ -323,7 +326,7 @@ void EntryConverter::convertRotary(train::RotaryOp op) {
   // One row for each token and head: the matrix seen as [rows * heads, head_dim].
   int64_t rows = type.getDimSize(0) * heads;
   auto perHead = MemRefType::get({rows, headDim}, type.getElementType());
-  int64_t perTask = chooseRowsPerTask(rows, 2 * headDim * type.getElementTypeBitWidth() / 8);
+  int64_t perTask = chooseRowsPerTask(rows, headDim);
   RowLaunch launch(kernels, builder, op.getLoc(), rows, perTask);
   OpBuilder &b = launch.body();
   RowMath math(b, op.getLoc());
@@ -403,7 +406,7 @@ void EntryConverter::convertGatherRow(train::GatherRowOp op) {
 void EntryConverter::emitCopy(Location loc, Value from, Value to, StringRef label) {
   auto type = cast<MemRefType>(from.getType());
   int64_t columns = type.getRank() ? type.getShape().back() : 1, rows = type.getNumElements() / columns;
-  RowLaunch launch(kernels, builder, loc, rows, chooseRowsPerTask(rows, 2 * plan::bytesOf(type) / rows));
+  RowLaunch launch(kernels, builder, loc, rows, chooseRowsPerTask(rows, columns));
   launch.storeRow(launch.loadRow(from), to);
   launch.finish("copy_" + shapeName(type), label);
 }
@@ -411,7 +414,7 @@ void EntryConverter::emitCopy(Location loc, Value from, Value to, StringRef labe
 void EntryConverter::emitFill(Location loc, TypedAttr value, Value to, StringRef label) {
   auto type = cast<MemRefType>(to.getType());
   int64_t columns = type.getRank() ? type.getShape().back() : 1, rows = type.getNumElements() / columns;
-  RowLaunch launch(kernels, builder, loc, rows, chooseRowsPerTask(rows, plan::bytesOf(type) / rows));
+  RowLaunch launch(kernels, builder, loc, rows, chooseRowsPerTask(rows, columns));
   Value scalar = arith::ConstantOp::create(launch.body(), loc, value);
   Type row = type.getRank() ? Type(RankedTensorType::get({columns}, type.getElementType())) : type.getElementType();
   launch.storeRow(RowMath(launch.body(), loc).broadcast(scalar, row), to);

@@ -140,13 +140,15 @@ plan::LaunchOp RowLaunch::finish(StringRef name, StringRef label) {
 // Sizes and names
 //===----------------------------------------------------------------------===//
 
-int64_t ftc::chooseRowsPerTask(int64_t rows, int64_t bytesPerRow, int64_t maxTasks) {
-  constexpr int64_t taskBytes = 64 * 1024, minTasks = 8;
-  int64_t perTask = std::max<int64_t>(1, taskBytes / std::max<int64_t>(1, bytesPerRow));
+int64_t ftc::chooseRowsPerTask(int64_t rows, int64_t columns, bool accumulates) {
+  // Three f32 streams stand for what a row-wise kernel moves.
+  constexpr int64_t taskBytes = 64 * 1024, minTasks = 8, maxPartials = 64;
+  int64_t bytesPerRow = 3 * 4 * columns;
+  int64_t perTask = std::max<int64_t>(1, taskBytes / bytesPerRow);
   if (rows * bytesPerRow >= taskBytes)
     perTask = std::min(perTask, std::max<int64_t>(1, rows / minTasks));
-  if (maxTasks)
-    perTask = std::max<int64_t>(perTask, llvm::divideCeil(rows, maxTasks));
+  if (accumulates)
+    perTask = std::max<int64_t>(perTask, llvm::divideCeil(rows, maxPartials));
   return std::min(perTask, rows);
 }
 

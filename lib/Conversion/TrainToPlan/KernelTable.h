@@ -91,9 +91,10 @@ private:
   llvm::SmallVector<std::function<void()>> atEnd;
 };
 
-/// Rows of one task: a function of sizes only. About 64 KiB of traffic a task, at least 8 tasks where there is enough
-/// work to share, and at most `maxTasks` (0: any number).
-int64_t chooseRowsPerTask(int64_t rows, int64_t bytesPerRow, int64_t maxTasks = 0);
+/// Rows of one task: a function of rows and columns only, so that an op adds up in the same order alone and in a group,
+/// in f32 and in bf16. About 64 KiB of traffic a task, at least 8 tasks where there is enough work to share. A kernel
+/// that keeps one partial sum a task has at most 64: what adds those up is one short chain.
+int64_t chooseRowsPerTask(int64_t rows, int64_t columns, bool accumulates = false);
 
 /// "16x64", or "1" for rank 0; other element types than f32 follow: "16x64_bf16".
 std::string shapeName(mlir::Type type);

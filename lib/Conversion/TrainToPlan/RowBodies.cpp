@@ -29,9 +29,9 @@ Value ftc::loadScalar(RowLaunch &launch, Place place) {
                                    cast<TypedAttr>(place.constant.getSplatValue<Attribute>()));
 }
 
-bool ftc::accumulatesRows(Operation *op) {
-  auto grad = dyn_cast<train::RmsNormGradOp>(op);
-  return grad && !grad.getWeightGradient().use_empty();
+bool ftc::accumulates(Operation *op) {
+  auto rowWise = dyn_cast<train::RowWiseOpInterface>(op);
+  return rowWise && llvm::any_of(llvm::seq(op->getNumResults()), [&](unsigned i) { return !rowWise.isRowResult(i); });
 }
 
 //===----------------------------------------------------------------------===//
@@ -221,7 +221,7 @@ void RowEmitter::emitRmsNormGrad(train::RmsNormGradOp op) {
   Value sums = partial(element, op.getWeight().getType().getDimSize(0), "partial weight gradients");
   launch.accumulate(math.mul(math.mul(d, x), r), sums);
   reductions.push_back([=, this, result = op.getWeightGradient()] {
-    // One row that reads every partial: few tasks (chooseRowsPerTask), so the chain of additions is short.
+    // One row that reads every partial: few tasks (chooseRowsPerTask).
     RowLaunch total(context.kernels, context.entry, launch.loc(), 1, 1);
     RowMath sum(total.body(), total.loc());
     auto type = cast<MemRefType>(sums.getType());

@@ -112,8 +112,8 @@ mlir::Value loadScalar(RowLaunch &launch, Place place);
 mlir::Value emitAdamWScalars(KernelTable &kernels, mlir::OpBuilder &entry, train::AdamWOp op, Place learningRate,
                              Place step);
 
-/// Whether results of `op` that are reductions over rows keep one row of partial sums for each task.
-bool accumulatesRows(mlir::Operation *op);
+/// Whether `op` has a result that is a reduction over rows: its launch keeps a partial sum for each task.
+bool accumulates(mlir::Operation *op);
 
 } // namespace ftc
 

@@ -1,0 +1,256 @@
+//===- TrainToPlanTest.cpp - A plan computes what its train graph says ----===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "dialects/Plan/Transforms/Passes.h"
+#include "dialects/Train/Transforms/Passes.h"
+#include "ftc/Conversion/TrainToPlan/Passes.h"
+#include "ftc/Import/Import.h"
+#include "ftc/Reference/PlanInterpreter.h"
+#include "ftc/Support/Random.h"
+#include "test/unit/Transforms/RandomGraph.h"
+
+#include "mlir/IR/Verifier.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
+#include "gtest/gtest.h"
+
+#include <cmath>
+
+using namespace mlir;
+using namespace ftc;
+using reference::NamedTensors;
+using reference::Tensor;
+
+namespace {
+
+MLIRContext &context() {
+  static MLIRContext instance([] {
+    DialectRegistry registry;
+    registry.insert<train::TrainDialect, plan::PlanDialect>();
+    return registry;
+  }());
+  instance.loadAllAvailableDialects();
+  return instance;
+}
+
+struct Outcome {
+  NamedTensors outputs, variables;
+};
+
+Outcome runTrain(ModuleOp module, StringRef entry, const NamedTensors &inputs, NamedTensors &start) {
+  reference::TrainInterpreter interpreter(module);
+  interpreter.initialize(5);
+  start = interpreter.getVariables();
+  auto outputs = interpreter.run(entry, inputs);
+  if (!outputs) {
+    ADD_FAILURE() << llvm::toString(outputs.takeError());
+    return {};
+  }
+  return {*outputs, interpreter.getVariables()};
+}
+
+Outcome runPlan(ModuleOp module, StringRef entry, const NamedTensors &inputs, const NamedTensors &start,
+                bool reverse = false) {
+  reference::PlanInterpreter interpreter(module);
+  interpreter.setReverseTasks(reverse);
+  for (auto &[name, value] : start)
+    if (llvm::Error error = interpreter.set(name, value))
+      ADD_FAILURE() << llvm::toString(std::move(error));
+  auto outputs = interpreter.run(entry, inputs);
+  if (!outputs) {
+    ADD_FAILURE() << llvm::toString(outputs.takeError());
+    return {};
+  }
+  Outcome outcome{*outputs, {}};
+  for (auto &[name, value] : start) {
+    auto now = interpreter.get(name);
+    if (!now)
+      ADD_FAILURE() << llvm::toString(now.takeError());
+    else
+      outcome.variables.emplace(name, std::move(*now));
+  }
+  return outcome;
+}
+
+void expectIdentical(const NamedTensors &a, const NamedTensors &b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (auto &[name, tensor] : a)
+    EXPECT_TRUE(tensor.isIdenticalTo(b.at(name))) << name;
+}
+
+/// Distance of two tensors over the size of the first; integers must be equal.
+double relativeError(const Tensor &expected, const Tensor &actual) {
+  if (expected.integers != actual.integers || expected.type != actual.type)
+    return INFINITY;
+  double distance = 0, size = 1e-30;
+  for (size_t i = 0; i < expected.reals.size(); ++i) {
+    if (std::isnan(expected.reals[i]) && std::isnan(actual.reals[i]))
+      continue;
+    distance += std::pow(expected.reals[i] - actual.reals[i], 2);
+    size += std::pow(expected.reals[i], 2);
+  }
+  return std::sqrt(distance / size);
+}
+
+void expectNear(const NamedTensors &expected, const NamedTensors &actual, double tolerance) {
+  ASSERT_EQ(expected.size(), actual.size());
+  for (auto &[name, tensor] : expected) {
+    auto found = actual.find(name);
+    ASSERT_NE(found, actual.end()) << name;
+    EXPECT_LE(relativeError(tensor, found->second), tolerance) << name;
+  }
+}
+
+bool runPasses(ModuleOp module, function_ref<void(PassManager &)> add) {
+  PassManager passes(&context());
+  add(passes);
+  return succeeded(passes.run(module));
+}
+
+/// Whether any tensor of the graph is bf16: roundings then differ where sums differ in the last bit of f32.
+bool hasBf16(ModuleOp module) {
+  bool found = false;
+  module.walk([&](Operation *op) {
+    for (Type type : op->getResultTypes())
+      if (auto tensor = dyn_cast<RankedTensorType>(type))
+        found |= tensor.getElementType().isBF16();
+  });
+  return found;
+}
+
+TEST(TrainToPlan, RandomGraphsKeepTheirMeaning) {
+  int launches = 0;
+  for (uint64_t seed = 0; seed < 150; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    test::RandomGraph graph(context(), seed);
+    // Random graphs may be badly conditioned; the tests of single ops and of a model are strict.
+    double tolerance = hasBf16(*graph.module) ? 5e-2 : 1e-3;
+    NamedTensors start;
+    Outcome expected = runTrain(*graph.module, "step", graph.inputs, start);
+
+    OwningOpRef<ModuleOp> fused = graph.module->clone();
+    ASSERT_TRUE(runPasses(*graph.module, [](PassManager &passes) { passes.addPass(createConvertTrainToPlanPass()); }));
+    Outcome plain = runPlan(*graph.module, "step", graph.inputs, start);
+    expectNear(expected.outputs, plain.outputs, tolerance);
+    expectNear(expected.variables, plain.variables, tolerance);
+
+    // Forming kernels and placing buffers change no bit, and neither does the order of tasks.
+    ASSERT_TRUE(runPasses(*fused, [](PassManager &passes) {
+      passes.addPass(train::createFormKernelsPass());
+      passes.addPass(createConvertTrainToPlanPass());
+    }));
+    Outcome grouped = runPlan(*fused, "step", graph.inputs, start);
+    expectIdentical(plain.outputs, grouped.outputs);
+    expectIdentical(plain.variables, grouped.variables);
+    ASSERT_TRUE(runPasses(*fused, [](PassManager &passes) { passes.addPass(plan::createPlanAssignOffsetsPass()); }));
+    for (bool reverse : {false, true}) {
+      Outcome placed = runPlan(*fused, "step", graph.inputs, start, reverse);
+      expectIdentical(plain.outputs, placed.outputs);
+      expectIdentical(plain.variables, placed.variables);
+    }
+    fused->walk([&](plan::LaunchOp) { ++launches; });
+    if (HasFailure()) {
+      fused->dump();
+      return;
+    }
+  }
+  EXPECT_GT(launches, 1000); // the comparison means something
+}
+
+Recipe tinyRecipe(DType dtype, bool tied) {
+  Recipe recipe;
+  recipe.model.vocabSize = 96;
+  recipe.model.numLayers = 2;
+  recipe.model.numHeads = 4;
+  recipe.model.numKvHeads = 2;
+  recipe.model.embedDim = 32;
+  recipe.model.headDim = 8;
+  recipe.model.intermediateDim = 48;
+  recipe.model.maxSeqLen = 128;
+  recipe.model.tiedEmbeddings = tied;
+  recipe.batchSize = 2;
+  recipe.seqLen = 16;
+  recipe.clipGradNorm = 1.0;
+  recipe.dtype = dtype;
+  return recipe;
+}
+
+/// Inputs for any entry of the tiny model: two documents a row, some labels ignored.
+NamedTensors inputsOf(train::EntryOp entry) {
+  NamedTensors inputs;
+  CounterRandom random(11, "inputs");
+  for (auto [attribute, argument] : llvm::zip(entry.getInputNames(), entry.getBody().front().getArguments())) {
+    StringRef name = cast<StringAttr>(attribute).getValue();
+    Tensor value(cast<RankedTensorType>(argument.getType()));
+    for (int64_t i = 0; i < value.size(); ++i) {
+      int64_t position = i % entry.getSequence(), second = entry.getSequence() / 2 + 1;
+      bool later = position >= second;
+      if (name == "tokens" || name == "labels")
+        value.integers[i] = std::abs(static_cast<int64_t>(random.normal(i + (name == "labels" ? 1000 : 0)) * 30)) % 96;
+      else if (name == "positions")
+        value.integers[i] = later ? position - second : position;
+      else if (name == "segment_starts")
+        value.integers[i] = later ? second : 0;
+      else if (name == "learning_rate")
+        value.reals[i] = static_cast<float>(0.01);
+      else if (name == "inv_tokens")
+        value.reals[i] = 1.0 / 32;
+      else if (name == "step")
+        value.integers[i] = 3;
+      else if (name == "position")
+        value.integers[i] = 5;
+      if (name == "labels" && i % 5 == 0)
+        value.integers[i] = -100;
+    }
+    inputs.emplace(name.str(), std::move(value));
+  }
+  return inputs;
+}
+
+class TinyModel : public testing::TestWithParam<std::tuple<DType, bool>> {};
+
+TEST_P(TinyModel, EveryEntryComputesWhatTheGraphSays) {
+  auto [dtype, tied] = GetParam();
+  auto module = importRecipe(context(), tinyRecipe(dtype, tied));
+  ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
+    passes.addPass(train::createDifferentiatePass());
+    passes.addPass(train::createClipGradientsPass());
+    passes.addPass(train::createLowerOptimizerPass());
+    passes.addPass(createCanonicalizerPass());
+    passes.addPass(createCSEPass());
+  }));
+  std::map<std::string, std::pair<NamedTensors, Outcome>> expected;
+  NamedTensors start;
+  for (auto entry : module->getOps<train::EntryOp>()) {
+    NamedTensors inputs = inputsOf(entry);
+    expected[entry.getSymName().str()] = {inputs, runTrain(*module, entry.getSymName(), inputs, start)};
+  }
+  ASSERT_GE(expected.size(), 2u);
+  ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
+    passes.addPass(train::createFormKernelsPass());
+    passes.addPass(createConvertTrainToPlanPass());
+    passes.addPass(plan::createPlanAssignOffsetsPass());
+  }));
+  for (auto &[name, run] : expected) {
+    SCOPED_TRACE(name);
+    Outcome actual = runPlan(*module, name, run.first, start);
+    expectNear(run.second.outputs, actual.outputs, dtype == DType::BF16 ? 2e-2 : 1e-5);
+    expectNear(run.second.variables, actual.variables, dtype == DType::BF16 ? 2e-2 : 1e-4);
+  }
+  // The step changed every parameter: an entry that does nothing would not pass.
+  Outcome step = runPlan(*module, "step", expected["step"].first, start);
+  for (auto variable : module->getOps<plan::VariableOp>())
+    if (variable.getTrainable())
+      EXPECT_GT(relativeError(start.at(variable.getSymName().str()), step.variables.at(variable.getSymName().str())),
+                1e-6)
+          << variable.getSymName().str();
+}
+
+INSTANTIATE_TEST_SUITE_P(DTypes, TinyModel,
+                         testing::Combine(testing::Values(DType::F32, DType::BF16), testing::Bool()));
+
+} // namespace
