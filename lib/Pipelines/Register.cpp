@@ -12,6 +12,8 @@
 #include "dialects/Train/IR/Train.h"
 #include "dialects/Train/Transforms/Passes.h"
 #include "ftc/Conversion/TrainToPlan/Passes.h"
+#include "lib/Conversion/PlanToLLVM/PlanToLLVM.h"
+#include "lib/Target/CPU/Passes.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -28,4 +30,6 @@ void ftc::registerPasses() {
   train::registerFtcTrainPasses();
   registerFtcTrainToPlanPasses();
   plan::registerFtcPlanPasses();
+  registerFtcCpuPasses();
+  registerFtcPlanToLLVMPasses();
 }

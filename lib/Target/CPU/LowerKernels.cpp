@@ -30,9 +30,13 @@ struct CpuLowerKernelsPass : ftc::impl::CpuLowerKernelsPassBase<CpuLowerKernelsP
     }
     for (auto kernel : llvm::to_vector(module.getOps<plan::KernelOp>())) {
       Operation *work = kernel.getWork();
-      LogicalResult emitted = isa<plan::RowsOp>(work)     ? cpu::emitRows(kernel, *target)
-                              : isa<plan::MatmulOp>(work) ? cpu::emitMatmul(kernel, *target)
-                                                          : cpu::emitAttention(kernel, *target);
+      LogicalResult emitted = isa<plan::RowsOp>(work)     ? ftc::cpu::emitRows(kernel, *target)
+                              : isa<plan::MatmulOp>(work) ? ftc::cpu::emitMatmul(kernel, *target)
+#ifdef FTC_CPU_ATTENTION
+                                                          : ftc::cpu::emitAttention(kernel, *target);
+#else
+                                                          : work->emitError("attention is not compiled for the CPU");
+#endif
       if (failed(emitted))
         return signalPassFailure();
     }

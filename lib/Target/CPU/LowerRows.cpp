@@ -114,7 +114,9 @@ Value RowsEmitter::place(OpBuilder &builder, Value buffer, ValueRange indices, i
 }
 
 /// Bytes to which an element of `type` is aligned; rows may start at any element.
-static unsigned alignmentOf(Type type) { return llvm::divideCeil(getElementTypeOrSelf(type).getIntOrFloatBitWidth(), 8); }
+static unsigned alignmentOf(Type type) {
+  return llvm::divideCeil(getElementTypeOrSelf(type).getIntOrFloatBitWidth(), 8);
+}
 
 Value RowsEmitter::load(OpBuilder &builder, Type type, Value pointer) {
   return LLVM::LoadOp::create(builder, loc, type, pointer, alignmentOf(type));
@@ -206,9 +208,9 @@ void RowsEmitter::emitOp(OpBuilder &builder, Operation *op, IRMapping &values, c
       })
       .Case([&](plan::AccumulateOp accumulate) { emitAccumulate(builder, accumulate, values, chunk); })
       .Case([&](plan::BroadcastOp broadcast) {
-        values.map(broadcast.getResult(),
-                   vector::BroadcastOp::create(builder, loc, convert(broadcast.getType(), chunk),
-                                               values.lookup(broadcast.getValue())).getResult());
+        values.map(broadcast.getResult(), vector::BroadcastOp::create(builder, loc, convert(broadcast.getType(), chunk),
+                                                                      values.lookup(broadcast.getValue()))
+                                              .getResult());
       })
       .Case([&](plan::ColumnOp column) {
         auto type = cast<VectorType>(convert(column.getType(), chunk));

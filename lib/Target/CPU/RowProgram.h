@@ -32,8 +32,8 @@ public:
   /// Number of column loops; loop p runs when `slice(p)` is not empty.
   int numPhases() const { return lastPhase + 1; }
 
-  /// Ops that compute one scalar or more and do nothing else, in order, that can run before phase `phase` and not earlier.
-  /// Those of phase numPhases() run after the last loop. Without the invariant ones.
+  /// Ops that compute one scalar or more and do nothing else, in order, that can run before phase `phase` and not
+  /// earlier. Those of phase numPhases() run after the last loop. Without the invariant ones.
   llvm::SmallVector<mlir::Operation *> scalars(int phase) const;
 
   /// Scalar ops that depend on no row, in order.

@@ -1,0 +1,70 @@
+//===- Pipeline.h - From a recipe to a step -----------------------*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The one place that orders passes:
+//
+//   recipe -> import -> differentiate, clip, optimizer, clean up, form kernels          train
+//          -> convert-train-to-plan, the target's plan passes, offsets, verification    plan
+//          -> the target's lowering -> object -> link                                   step.so
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_PIPELINES_PIPELINE_H
+#define FTC_PIPELINES_PIPELINE_H
+
+#include "ftc/Config/Recipe.h"
+#include "ftc/Support/Diagnostics.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace ftc {
+
+/// Where compilation stops, and what comes out of it.
+enum class Stage {
+  Train,    ///< forward graphs, text
+  TrainOpt, ///< after every pass over `train`, text
+  Plan,     ///< verified plan, text
+  Manifest, ///< the manifest as JSON, without the contents of constants
+  LLVM,     ///< optimized LLVM IR, text
+  Object,   ///< relocatable ELF object
+  Step,     ///< step.so
+};
+
+/// The stage called `name` ("train", "train-opt", "plan", "manifest", "llvm", "obj", "step").
+std::optional<Stage> stageFromName(const std::string &name);
+
+struct CompileOptions {
+  std::string target = "cpu";
+  std::string cpu = "native"; ///< or LLVM's name of one
+  unsigned threads = 2;       ///< most threads that the step may run on; scratch memory is planned for so many
+  Stage stopAfter = Stage::Step;
+  /// When not empty: an existing or new folder that gets one numbered file a stage.
+  std::string dumpFolder;
+};
+
+struct CompileResult {
+  std::string output; ///< what CompileOptions::stopAfter names
+  /// The memory table as people read it; empty when compilation stopped before the plan.
+  std::string memoryReport;
+  uint64_t totalBytes = 0;
+  std::string cpu; ///< resolved name
+  /// Seconds of each stage, in order.
+  std::vector<std::pair<std::string, double>> seconds;
+};
+
+/// Compiles `recipe`. On failure returns nullopt with at least one error in `diagnostics`. Same recipe and options,
+/// same output, byte for byte ("native" stands for a name and features).
+std::optional<CompileResult> compile(const Recipe &recipe, const CompileOptions &options,
+                                     std::vector<Diagnostic> &diagnostics);
+
+} // namespace ftc
+
+#endif // FTC_PIPELINES_PIPELINE_H

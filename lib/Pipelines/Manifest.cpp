@@ -1,0 +1,269 @@
+//===- Manifest.cpp - What a step tells its host -----------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "lib/Pipelines/Manifest.h"
+
+#include "dialects/Train/IR/Train.h"
+#include "ftc/Schema/manifest_generated.h"
+#include "ftc/Support/Rotary.h"
+#include "ftrt/step.h"
+
+#include "llvm/Config/llvm-config.h"
+
+using namespace mlir;
+using namespace ftc;
+
+namespace {
+/// Builds the manifest's tables from the ops of a plan.
+class ManifestBuilder {
+public:
+  explicit ManifestBuilder(ModuleOp module) : module(module), symbols(module) {
+    for (auto slab : module.getOps<plan::SlabOp>())
+      slabs.try_emplace(slab.getSymName(), static_cast<uint32_t>(slabs.size()));
+  }
+
+  LogicalResult addSlabs(manifest::ManifestT &out);
+  LogicalResult addVariables(manifest::ManifestT &out);
+  LogicalResult addEntries(manifest::ManifestT &out);
+
+private:
+  FailureOr<std::unique_ptr<manifest::TensorT>> describe(Operation *op, StringRef name, MemRefType type,
+                                                         manifest::Role role, StringRef slab, uint64_t offset);
+  LogicalResult describeInit(plan::VariableOp variable, manifest::TensorT &tensor);
+  LogicalResult fillRotary(plan::VariableOp variable, train::RotaryInitAttr init, manifest::TensorT &tensor);
+  LogicalResult addInput(plan::InputOp input, plan::EntryOp entry, manifest::EntryT &out);
+  LogicalResult addOutput(plan::OutputOp output, manifest::EntryT &out);
+  uint64_t highestByte(plan::EntryOp entry);
+
+  ModuleOp module;
+  SymbolTable symbols;
+  llvm::StringMap<uint32_t> slabs;
+};
+} // namespace
+
+static std::optional<manifest::ElementType> elementTypeOf(Type type) {
+  if (type.isF32())
+    return manifest::ElementType::F32;
+  if (type.isBF16())
+    return manifest::ElementType::BF16;
+  if (type.isInteger(32))
+    return manifest::ElementType::I32;
+  if (type.isInteger(64))
+    return manifest::ElementType::I64;
+  if (type.isInteger(8))
+    return manifest::ElementType::U8;
+  return std::nullopt;
+}
+
+FailureOr<std::unique_ptr<manifest::TensorT>> ManifestBuilder::describe(Operation *op, StringRef name, MemRefType type,
+                                                                        manifest::Role role, StringRef slab,
+                                                                        uint64_t offset) {
+  std::optional<manifest::ElementType> element = elementTypeOf(type.getElementType());
+  if (!element)
+    return op->emitOpError("has elements of type ") << type.getElementType() << ", which the manifest cannot name",
+           failure();
+  auto found = slabs.find(slab);
+  if (found == slabs.end())
+    return op->emitOpError("lies in the slab '") << slab << "', which does not exist", failure();
+  auto tensor = std::make_unique<manifest::TensorT>();
+  tensor->name = name.str();
+  tensor->role = role;
+  tensor->type = *element;
+  tensor->shape.assign(type.getShape().begin(), type.getShape().end());
+  tensor->slab = found->second;
+  tensor->offset = offset;
+  tensor->bytes = static_cast<uint64_t>(plan::bytesOf(type));
+  return tensor;
+}
+
+LogicalResult ManifestBuilder::addSlabs(manifest::ManifestT &out) {
+  for (auto slab : module.getOps<plan::SlabOp>()) {
+    auto table = std::make_unique<manifest::SlabT>();
+    table->name = slab.getSymName().str();
+    table->place = manifest::Place::Near;
+    table->bytes = slab.getBytes();
+    table->alignment = slab.getAlignment();
+    out.slabs.push_back(std::move(table));
+  }
+  return success();
+}
+
+LogicalResult ManifestBuilder::fillRotary(plan::VariableOp variable, train::RotaryInitAttr init,
+                                          manifest::TensorT &tensor) {
+  MemRefType type = variable.getBufferType();
+  if (!type.getElementType().isF32() || type.getRank() != 2 || type.getDimSize(1) * 2 != init.getHeadDim())
+    return variable.emitOpError("of type ") << type << " cannot hold a rotary table of head_dim " << init.getHeadDim();
+  RopeScaling scaling;
+  scaling.factor = init.getFactor().getValueAsDouble();
+  scaling.lowFactor = init.getLowFactor().getValueAsDouble();
+  scaling.highFactor = init.getHighFactor().getValueAsDouble();
+  scaling.oldContext = init.getOldContext();
+  RotaryTables tables = rotaryTables(type.getDimSize(0), init.getHeadDim(), init.getBase().getValueAsDouble(), scaling);
+  const std::vector<float> &values = init.getSine() ? tables.sin : tables.cos;
+  tensor.data.resize(values.size() * sizeof(float));
+  std::memcpy(tensor.data.data(), values.data(), tensor.data.size());
+  return success();
+}
+
+LogicalResult ManifestBuilder::describeInit(plan::VariableOp variable, manifest::TensorT &tensor) {
+  tensor.trainable = variable.getTrainable();
+  return llvm::TypeSwitch<Attribute, LogicalResult>(variable.getInit())
+      .Case([&](train::ZerosInitAttr) {
+        tensor.init = manifest::InitKind::Zeros;
+        return success();
+      })
+      .Case([&](train::OnesInitAttr) {
+        tensor.init = manifest::InitKind::Ones;
+        return success();
+      })
+      .Case([&](train::NormalInitAttr normal) {
+        tensor.init = manifest::InitKind::Normal;
+        tensor.value = normal.getStddev().getValueAsDouble();
+        return success();
+      })
+      .Case([&](train::RotaryInitAttr rotary) { return fillRotary(variable, rotary, tensor); })
+      .Default([&](Attribute init) {
+        return variable.emitOpError("has the initialization ") << init << ", which the manifest cannot describe";
+      });
+}
+
+LogicalResult ManifestBuilder::addVariables(manifest::ManifestT &out) {
+  for (auto variable : module.getOps<plan::VariableOp>()) {
+    if (!variable.getSlab() || !variable.getOffset())
+      return variable.emitOpError("has no place in a slab; run plan-assign-offsets first");
+    manifest::Role role = variable.getRole() == plan::Role::Parameter ? manifest::Role::Parameter
+                          : variable.getRole() == plan::Role::State   ? manifest::Role::State
+                                                                      : manifest::Role::Constant;
+    auto tensor = describe(variable, variable.getSymName(), variable.getBufferType(), role, *variable.getSlab(),
+                           *variable.getOffset());
+    if (failed(tensor) || failed(describeInit(variable, **tensor)))
+      return failure();
+    out.tensors.push_back(std::move(*tensor));
+  }
+  llvm::sort(out.tensors, [](const auto &a, const auto &b) { return a->name < b->name; });
+  return success();
+}
+
+LogicalResult ManifestBuilder::addInput(plan::InputOp input, plan::EntryOp entry, manifest::EntryT &out) {
+  if (plan::InputOp::isScalarName(input.getName()))
+    return success();
+  if (!input.getSlab() || !input.getOffset())
+    return input.emitOpError("has no place in a slab; run plan-assign-offsets first");
+  auto type = cast<MemRefType>(input.getBuffer().getType());
+  auto tensor = describe(input, input.getName(), type, manifest::Role::Input, *input.getSlab(), *input.getOffset());
+  if (failed(tensor))
+    return failure();
+  // The graph sees rows; the host, rows of a batch.
+  int64_t batch = entry.getBatch(), sequence = entry.getSequence();
+  if (type.getRank() == 1 && type.getDimSize(0) == batch * sequence)
+    (*tensor)->shape = {batch, sequence};
+  out.inputs.push_back((*tensor)->name);
+  out.input_tensors.push_back(std::move(*tensor));
+  return success();
+}
+
+LogicalResult ManifestBuilder::addOutput(plan::OutputOp output, manifest::EntryT &out) {
+  auto type = cast<MemRefType>(output.getBuffer().getType());
+  Operation *source = output.getBuffer().getDefiningOp();
+  StringRef slab;
+  uint64_t offset = 0;
+  if (auto view = dyn_cast<plan::ViewOp>(source)) {
+    slab = view.getSlab();
+    offset = view.getOffset();
+  } else if (auto input = dyn_cast<plan::InputOp>(source); input && input.getSlab()) {
+    slab = *input.getSlab();
+    offset = *input.getOffset();
+  } else if (auto get = dyn_cast<plan::ReadVariableOp>(source)) {
+    auto variable = symbols.lookup<plan::VariableOp>(get.getVariable());
+    if (variable && variable.getSlab()) {
+      slab = *variable.getSlab();
+      offset = *variable.getOffset();
+    }
+  }
+  if (slab.empty())
+    return output.emitOpError("names a buffer without a place; run plan-assign-offsets first");
+  auto tensor = describe(output, output.getName(), type, manifest::Role::Output, slab, offset);
+  if (failed(tensor))
+    return failure();
+  out.outputs.push_back((*tensor)->name);
+  out.output_tensors.push_back(std::move(*tensor));
+  return success();
+}
+
+uint64_t ManifestBuilder::highestByte(plan::EntryOp entry) {
+  uint64_t highest = 0;
+  auto reach = [&](std::optional<uint64_t> offset, Type type) {
+    if (offset)
+      highest = std::max(highest, *offset + static_cast<uint64_t>(plan::bytesOf(type)));
+  };
+  for (Operation &op : entry.getBody().front()) {
+    llvm::TypeSwitch<Operation *>(&op)
+        .Case([&](plan::ViewOp view) { reach(view.getOffset(), view.getBuffer().getType()); })
+        .Case([&](plan::InputOp input) { reach(input.getOffset(), input.getBuffer().getType()); })
+        .Case([&](plan::ReadVariableOp get) {
+          if (auto variable = symbols.lookup<plan::VariableOp>(get.getVariable()))
+            reach(variable.getOffset(), variable.getType());
+        });
+  }
+  return highest;
+}
+
+LogicalResult ManifestBuilder::addEntries(manifest::ManifestT &out) {
+  for (auto entry : module.getOps<plan::EntryOp>()) {
+    auto table = std::make_unique<manifest::EntryT>();
+    table->kind = static_cast<manifest::EntryKind>(entry.getKind());
+    table->batch = entry.getBatch();
+    table->sequence = entry.getSequence();
+    table->flops = entry.getFlops().convertToDouble();
+    for (auto input : entry.getBody().front().getOps<plan::InputOp>())
+      if (failed(addInput(input, entry, *table)))
+        return failure();
+    for (auto output : entry.getBody().front().getOps<plan::OutputOp>())
+      if (failed(addOutput(output, *table)))
+        return failure();
+    // A vector of tables with a key must be sorted by it.
+    auto byName = [](const auto &a, const auto &b) { return a->name < b->name; };
+    llvm::sort(table->input_tensors, byName);
+    llvm::sort(table->output_tensors, byName);
+    table->peak_bytes = highestByte(entry);
+    out.entries.push_back(std::move(table));
+  }
+  return success();
+}
+
+FailureOr<std::string> ftc::buildManifest(ModuleOp module, const TargetDescription &target, const MemoryTable &memory,
+                                          const std::string &recipeYaml, llvm::ArrayRef<RemarkRecord> remarks) {
+  manifest::ManifestT out;
+  out.abi_version = FTRT_ABI_VERSION;
+  out.compiler = "ftc " FTC_VERSION " (LLVM " LLVM_VERSION_STRING ")";
+  out.target = target.target;
+  out.cpu = target.cpu;
+  out.features = target.features;
+  out.threads = target.threads;
+  out.recipe = recipeYaml;
+  ManifestBuilder builder(module);
+  if (failed(builder.addSlabs(out)) || failed(builder.addVariables(out)) || failed(builder.addEntries(out)))
+    return failure();
+  for (const MemoryRow &row : memory.rows) {
+    auto table = std::make_unique<manifest::MemoryRowT>();
+    table->what = row.what;
+    table->bytes = static_cast<uint64_t>(row.bytes);
+    out.memory.push_back(std::move(table));
+  }
+  out.peak_at = memory.peakEntry + ": " + memory.peakLaunch;
+  for (const RemarkRecord &remark : remarks) {
+    auto table = std::make_unique<manifest::RemarkT>();
+    table->pass = remark.pass;
+    table->where = remark.where;
+    table->message = remark.message;
+    table->bytes = remark.bytes;
+    out.remarks.push_back(std::move(table));
+  }
+  flatbuffers::FlatBufferBuilder fbb(1 << 16);
+  fbb.Finish(manifest::Manifest::Pack(fbb, &out), manifest::ManifestIdentifier());
+  return std::string(reinterpret_cast<const char *>(fbb.GetBufferPointer()), fbb.GetSize());
+}

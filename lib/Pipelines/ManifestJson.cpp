@@ -1,0 +1,110 @@
+//===- ManifestJson.cpp - A manifest for people to read ----------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "lib/Pipelines/Manifest.h"
+
+#include "ftc/Schema/manifest_generated.h"
+
+#include "llvm/Support/JSON.h"
+
+using namespace ftc;
+
+static void writeTensor(llvm::json::OStream &json, const manifest::TensorT &tensor) {
+  json.object([&] {
+    json.attribute("name", tensor.name);
+    json.attribute("role", manifest::EnumNameRole(tensor.role));
+    json.attribute("type", manifest::EnumNameElementType(tensor.type));
+    json.attributeArray("shape", [&] {
+      for (int64_t size : tensor.shape)
+        json.value(size);
+    });
+    json.attribute("slab", tensor.slab);
+    json.attribute("offset", tensor.offset);
+    json.attribute("bytes", tensor.bytes);
+    if (tensor.init != manifest::InitKind::None)
+      json.attribute("init", manifest::EnumNameInitKind(tensor.init));
+    if (tensor.init == manifest::InitKind::Normal)
+      json.attribute("value", tensor.value);
+    if (tensor.trainable)
+      json.attribute("trainable", true);
+    if (!tensor.data.empty())
+      json.attribute("data_bytes", static_cast<uint64_t>(tensor.data.size()));
+  });
+}
+
+static void writeEntry(llvm::json::OStream &json, const manifest::EntryT &entry) {
+  json.object([&] {
+    json.attribute("kind", manifest::EnumNameEntryKind(entry.kind));
+    json.attribute("batch", entry.batch);
+    json.attribute("sequence", entry.sequence);
+    json.attribute("flops", entry.flops);
+    json.attribute("peak_bytes", entry.peak_bytes);
+    json.attributeArray("inputs", [&] {
+      for (const auto &tensor : entry.input_tensors)
+        writeTensor(json, *tensor);
+    });
+    json.attributeArray("outputs", [&] {
+      for (const auto &tensor : entry.output_tensors)
+        writeTensor(json, *tensor);
+    });
+  });
+}
+
+std::string ftc::manifestAsJson(llvm::StringRef bytes) {
+  std::unique_ptr<manifest::ManifestT> in(manifest::GetManifest(bytes.data())->UnPack());
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  llvm::json::OStream json(stream, /*IndentSize=*/2);
+  json.object([&] {
+    json.attribute("abi_version", in->abi_version);
+    json.attribute("compiler", in->compiler);
+    json.attribute("target", in->target);
+    json.attribute("cpu", in->cpu);
+    json.attributeArray("features", [&] {
+      for (const std::string &feature : in->features)
+        json.value(feature);
+    });
+    json.attribute("threads", in->threads);
+    json.attribute("recipe", in->recipe);
+    json.attributeArray("slabs", [&] {
+      for (const auto &slab : in->slabs)
+        json.object([&] {
+          json.attribute("name", slab->name);
+          json.attribute("place", manifest::EnumNamePlace(slab->place));
+          json.attribute("bytes", slab->bytes);
+          json.attribute("alignment", slab->alignment);
+        });
+    });
+    json.attributeArray("memory", [&] {
+      for (const auto &row : in->memory)
+        json.object([&] {
+          json.attribute("what", row->what);
+          json.attribute("bytes", row->bytes);
+        });
+    });
+    json.attribute("peak_at", in->peak_at);
+    json.attributeArray("entries", [&] {
+      for (const auto &entry : in->entries)
+        writeEntry(json, *entry);
+    });
+    json.attributeArray("tensors", [&] {
+      for (const auto &tensor : in->tensors)
+        writeTensor(json, *tensor);
+    });
+    json.attributeArray("remarks", [&] {
+      for (const auto &remark : in->remarks)
+        json.object([&] {
+          json.attribute("pass", remark->pass);
+          json.attribute("where", remark->where);
+          json.attribute("message", remark->message);
+          json.attribute("bytes", remark->bytes);
+        });
+    });
+  });
+  stream << "\n";
+  return text;
+}

@@ -1,0 +1,296 @@
+//===- Pipeline.cpp - From a recipe to a step --------------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Pipelines/Pipeline.h"
+
+#include "dialects/Plan/Transforms/Passes.h"
+#include "dialects/Train/Transforms/Passes.h"
+#include "ftc/Conversion/TrainToPlan/Passes.h"
+#include "ftc/Import/Import.h"
+#include "ftc/Pipelines/Register.h"
+#include "ftc/Support/Files.h"
+#include "lib/Conversion/PlanToLLVM/PlanToLLVM.h"
+#include "lib/Pipelines/Manifest.h"
+#include "lib/Pipelines/Report.h"
+
+#include "mlir/Transforms/Passes.h"
+
+#include <chrono>
+#include <filesystem>
+
+using namespace mlir;
+using namespace ftc;
+
+std::optional<Stage> ftc::stageFromName(const std::string &name) {
+  static const std::pair<const char *, Stage> names[] = {
+      {"train", Stage::Train}, {"train-opt", Stage::TrainOpt}, {"plan", Stage::Plan}, {"manifest", Stage::Manifest},
+      {"llvm", Stage::LLVM},   {"obj", Stage::Object},         {"step", Stage::Step}};
+  for (const auto &[known, stage] : names)
+    if (name == known)
+      return stage;
+  return std::nullopt;
+}
+
+namespace {
+/// Collects remarks in the order in which passes tell them.
+class RemarkCollector final : public remark::detail::MLIRRemarkStreamerBase {
+public:
+  explicit RemarkCollector(std::vector<RemarkRecord> &records) : records(records) {}
+
+  void streamOptimizationRemark(const remark::detail::Remark &remark) override {
+    RemarkRecord record;
+    record.pass = remark.getCategoryName().str();
+    llvm::raw_string_ostream where(record.where);
+    if (auto named = dyn_cast<NameLoc>(remark.getLocation()))
+      where << named.getName().getValue();
+    for (const remark::detail::Remark::Arg &argument : remark.getArgs()) {
+      if (argument.key == "bytes" || argument.key == "bytes_saved")
+        llvm::StringRef(argument.val).getAsInteger(10, record.bytes);
+      if (!record.message.empty())
+        record.message += argument.key == "Remark" ? " " : ", ";
+      record.message += argument.key == "Remark" ? argument.val : argument.key + " " + argument.val;
+    }
+    records.push_back(std::move(record));
+  }
+
+private:
+  std::vector<RemarkRecord> &records;
+};
+
+/// One run of the pipeline.
+class Compiler {
+public:
+  Compiler(const Recipe &recipe, const CompileOptions &options, std::vector<ftc::Diagnostic> &diagnostics)
+      : recipe(recipe), options(options), diagnostics(diagnostics),
+        context(makeRegistry(), MLIRContext::Threading::DISABLED) {}
+
+  std::optional<CompileResult> run();
+
+private:
+  static DialectRegistry makeRegistry() {
+    DialectRegistry registry;
+    registerDialects(registry);
+    return registry;
+  }
+
+  bool setUp();
+  bool runTrainStages();
+  bool runPlanStages();
+  bool runTargetStages();
+  bool finish();
+
+  /// Runs `work`, notes its time, and writes the stage's file.
+  bool stage(const char *name, llvm::function_ref<LogicalResult()> work, bool dump = true);
+  bool pass(const char *name, llvm::function_ref<void(OpPassManager &)> add);
+  bool fail(std::string message);
+  std::string print();
+  bool stopsAt(Stage last) const { return options.stopAfter == last; }
+
+  const Recipe &recipe;
+  const CompileOptions &options;
+  std::vector<ftc::Diagnostic> &diagnostics;
+  MLIRContext context;
+  std::unique_ptr<TargetBackend> backend;
+  OwningOpRef<ModuleOp> module;
+  std::vector<RemarkRecord> remarks;
+  CompileResult result;
+  unsigned dumped = 0;
+};
+} // namespace
+
+bool Compiler::fail(std::string message) {
+  diagnostics.push_back({Severity::Error, "", 0, 0, std::move(message)});
+  return false;
+}
+
+bool Compiler::setUp() {
+  if (options.target != "cpu")
+    return fail("unknown target '" + options.target + "'; this ftc compiles for 'cpu'");
+  std::string error;
+  backend = createCpuBackend(options.cpu, options.threads, error);
+  if (!backend)
+    return fail(std::move(error));
+  result.cpu = backend->describe().cpu;
+  if (!options.dumpFolder.empty()) {
+    std::error_code code;
+    std::filesystem::create_directories(options.dumpFolder, code);
+    if (code)
+      return fail("cannot make the folder '" + options.dumpFolder + "': " + code.message());
+  }
+  // What MLIR has to say becomes one of ours, so that nothing is printed from in here.
+  context.getDiagEngine().registerHandler([this](mlir::Diagnostic &message) {
+    if (message.getSeverity() != DiagnosticSeverity::Error && message.getSeverity() != DiagnosticSeverity::Warning)
+      return success();
+    ftc::Diagnostic own;
+    own.severity = message.getSeverity() == DiagnosticSeverity::Error ? Severity::Error : Severity::Warning;
+    Location place = message.getLocation();
+    std::string text;
+    llvm::raw_string_ostream stream(text);
+    if (auto named = dyn_cast<NameLoc>(place))
+      stream << named.getName().getValue() << ": ";
+    stream << message;
+    if (auto file = place->findInstanceOf<FileLineColLoc>()) {
+      own.file = file.getFilename().str();
+      own.line = static_cast<int>(file.getLine());
+      own.column = static_cast<int>(file.getColumn());
+    }
+    own.message = std::move(text);
+    diagnostics.push_back(std::move(own));
+    return success();
+  });
+  remark::RemarkCategories everything;
+  everything.all = ".*";
+  if (failed(remark::enableOptimizationRemarks(context, std::make_unique<RemarkCollector>(remarks),
+                                               std::make_unique<remark::RemarkEmittingPolicyAll>(), everything)))
+    return fail("cannot collect remarks");
+  return true;
+}
+
+std::string Compiler::print() {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  OpPrintingFlags flags;
+  flags.elideLargeElementsAttrs(64);
+  module->print(stream, flags);
+  stream << "\n";
+  return text;
+}
+
+bool Compiler::stage(const char *name, llvm::function_ref<LogicalResult()> work, bool dump) {
+  auto start = std::chrono::steady_clock::now();
+  size_t before = diagnostics.size();
+  LogicalResult done = work();
+  result.seconds.emplace_back(name, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  if (failed(done))
+    return diagnostics.size() > before ? false : fail(std::string(name) + " failed");
+  if (options.dumpFolder.empty() || !dump)
+    return true;
+  char number[16];
+  std::snprintf(number, sizeof(number), "%02u-", dumped++);
+  std::string error;
+  if (!writeFileAtomically(
+          (std::filesystem::path(options.dumpFolder) / (std::string(number) + name + ".mlir")).string(), print(),
+          error))
+    return fail(std::move(error));
+  return true;
+}
+
+bool Compiler::pass(const char *name, llvm::function_ref<void(OpPassManager &)> add) {
+  return stage(name, [&] {
+    PassManager passes(&context);
+    add(passes);
+    return passes.run(*module);
+  });
+}
+
+bool Compiler::runTrainStages() {
+  if (!stage("train", [&] {
+        module = importRecipe(context, recipe);
+        return success(module && succeeded(module->verify()));
+      }))
+    return false;
+  if (stopsAt(Stage::Train)) {
+    result.output = print();
+    return true;
+  }
+  return pass("train-differentiate", [](auto &passes) { passes.addPass(train::createDifferentiatePass()); }) &&
+         pass("train-clip-gradients", [](auto &passes) { passes.addPass(train::createClipGradientsPass()); }) &&
+         pass("train-lower-optimizer", [](auto &passes) { passes.addPass(train::createLowerOptimizerPass()); }) &&
+         pass("train-clean",
+              [](auto &passes) {
+                passes.addPass(createCanonicalizerPass());
+                passes.addPass(createCSEPass());
+              }) &&
+         pass("train-form-kernels", [](auto &passes) { passes.addPass(train::createFormKernelsPass()); });
+}
+
+bool Compiler::runPlanStages() {
+  return pass("convert-train-to-plan", [](auto &passes) { passes.addPass(createConvertTrainToPlanPass()); }) &&
+         pass("target-plan", [&](auto &passes) { backend->addPlanPasses(passes); }) &&
+         pass("plan-assign-offsets", [](auto &passes) { passes.addPass(plan::createPlanAssignOffsetsPass()); });
+}
+
+bool Compiler::runTargetStages() {
+  if (!pass("llvm-dialect", [&](auto &passes) { backend->addLoweringPasses(passes); }))
+    return false;
+  if (stopsAt(Stage::LLVM))
+    return stage(
+        "llvm",
+        [&] {
+          FailureOr<std::string> text = backend->emitLLVM(*module);
+          if (succeeded(text))
+            result.output = std::move(*text);
+          return LogicalResult(text);
+        },
+        /*dump=*/false);
+  std::string object;
+  if (!stage(
+          "object",
+          [&] {
+            FailureOr<std::string> bytes = backend->emitObject(*module);
+            if (succeeded(bytes))
+              object = std::move(*bytes);
+            return LogicalResult(bytes);
+          },
+          /*dump=*/false))
+    return false;
+  if (stopsAt(Stage::Object)) {
+    result.output = std::move(object);
+    return true;
+  }
+  return stage(
+      "link",
+      [&] {
+        FailureOr<std::string> bytes = backend->link(module->getLoc(), object);
+        if (succeeded(bytes))
+          result.output = std::move(*bytes);
+        return LogicalResult(bytes);
+      },
+      /*dump=*/false);
+}
+
+bool Compiler::finish() {
+  if (!runTrainStages())
+    return false;
+  if (stopsAt(Stage::Train))
+    return true;
+  if (stopsAt(Stage::TrainOpt)) {
+    result.output = print();
+    return true;
+  }
+  if (!runPlanStages())
+    return false;
+  MemoryTable memory = memoryTable(*module);
+  result.memoryReport = formatMemoryTable(memory);
+  result.totalBytes = static_cast<uint64_t>(memory.total);
+  if (stopsAt(Stage::Plan)) {
+    result.output = print();
+    return true;
+  }
+  FailureOr<std::string> manifest = buildManifest(*module, backend->describe(), memory, recipe.normalizedYaml, remarks);
+  if (failed(manifest))
+    return false;
+  if (stopsAt(Stage::Manifest)) {
+    result.output = manifestAsJson(*manifest);
+    return true;
+  }
+  auto type = RankedTensorType::get({static_cast<int64_t>(manifest->size())}, IntegerType::get(&context, 8));
+  (*module)->setAttr(manifestAttrName,
+                     DenseElementsAttr::getFromRawBuffer(type, ArrayRef<char>(manifest->data(), manifest->size())));
+  return runTargetStages();
+}
+
+std::optional<CompileResult> Compiler::run() {
+  if (!setUp() || !finish())
+    return std::nullopt;
+  return std::move(result);
+}
+
+std::optional<CompileResult> ftc::compile(const Recipe &recipe, const CompileOptions &options,
+                                          std::vector<ftc::Diagnostic> &diagnostics) {
+  return Compiler(recipe, options, diagnostics).run();
+}

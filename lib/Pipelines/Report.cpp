@@ -1,0 +1,34 @@
+//===- Report.cpp - The memory table as people read it -----------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "lib/Pipelines/Report.h"
+
+#include "ftc/Support/Units.h"
+
+#include "llvm/Support/Format.h"
+
+using namespace ftc;
+
+std::string ftc::formatMemoryTable(const MemoryTable &table) {
+  std::string text;
+  llvm::raw_string_ostream out(text);
+  auto line = [&](llvm::StringRef what, int64_t bytes) {
+    double share = table.total > 0 ? 100.0 * static_cast<double>(bytes) / static_cast<double>(table.total) : 0.0;
+    out << "  " << llvm::left_justify(what, 28) << llvm::right_justify(formatBytes(static_cast<uint64_t>(bytes)), 12)
+        << llvm::format(" %15lld B  %5.1f %%\n", static_cast<long long>(bytes), share);
+  };
+  out << "memory of the step\n";
+  for (const MemoryRow &row : table.rows)
+    line(row.what, row.bytes);
+  line("total", table.total);
+  out << "peak in '" << table.peakEntry << "' at launch " << table.peakNumber << ": " << table.peakLaunch << "\n";
+  if (!table.largest.empty())
+    out << "largest buffers there\n";
+  for (const MemoryRow &row : table.largest)
+    line(row.what, row.bytes);
+  return text;
+}
