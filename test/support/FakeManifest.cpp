@@ -8,8 +8,8 @@
 //
 // fake-manifest VARIANT HEADER
 //
-// Writes the manifest of FakeStep.c as a C array, and its offsets as macros. Variants other than `good` and `norm` have
-// one thing wrong each.
+// Writes the manifest of FakeStep.c as a C array, and its offsets as macros. Variants other than `good`, `norm` and
+// `large` have one thing wrong each.
 //
 //===----------------------------------------------------------------------===//
 
@@ -144,7 +144,9 @@ int main(int argc, char **argv) {
 
   auto slab = std::make_unique<SlabT>();
   slab->name = "arena";
-  slab->bytes = variant == "huge" ? uint64_t(1) << 46 : layout.end;
+  slab->bytes = variant == "huge"  ? uint64_t(1) << 46
+                : variant == "large" ? uint64_t(256) << 20
+                                     : layout.end;
   slab->alignment = 64;
   manifest.slabs.push_back(std::move(slab));
   if (variant == "far") {
