@@ -32,10 +32,14 @@ EntryFeed::EntryFeed(Session &session, int entry, const std::vector<std::string>
   inputs.labels = input("labels", info->kind() != EntryKind::Logits);
   inputs.positions = input("positions", false);
   inputs.segmentStarts = input("segment_starts", false);
-  for (const std::string &name : outputs)
-    if (!session.findOutput(entry, name))
-      throw RunError(ExitCode::BadStep, fmt::format("{}: entry '{}' has no output '{}'; recompile it",
-                                                    session.step().path(), entryName(info->kind()), name));
+  for (const std::string &name : outputs) {
+    const Tensor *tensor = session.findOutput(entry, name);
+    const ElementType type = name == "valid_tokens" ? ElementType::I32 : ElementType::F32;
+    if (!tensor || tensor->type() != type || tensor->bytes() < 4)
+      throw RunError(ExitCode::BadStep,
+                     fmt::format("{}: entry '{}' has no output '{}' of type {}; recompile it", session.step().path(),
+                                 entryName(info->kind()), name, elementName(type)));
+  }
 }
 
 int32_t *EntryFeed::input(const char *name, bool required) {

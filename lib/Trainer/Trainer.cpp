@@ -303,7 +303,17 @@ void Run::printSample() {
     warn("{}: the step has no entry 'logits', so there is no sample", session->step().path());
     return;
   }
+  if (tokenizer->vocabSize() > recipe.model.vocabSize) {
+    warn("the tokenizer '{}' has {} ids and the model {}, so there is no sample", tokenizer->name(),
+         tokenizer->vocabSize(), recipe.model.vocabSize);
+    return;
+  }
   EntryFeed feed(*session, entry, {"logits"});
+  const auto *logits = session->findOutput(entry, "logits");
+  if (logits->bytes() != 4 * static_cast<uint64_t>(recipe.model.vocabSize))
+    throw RunError(ExitCode::BadStep,
+                   fmt::format("{}: output 'logits' has shape {}, not one number an id; recompile it",
+                               session->step().path(), shapeString(*logits)));
   std::string text = generate(
       feed, *tokenizer,
       {.prompt = options.prompt, .tokens = options.sample, .temperature = options.temperature, .seed = recipe.seed});
