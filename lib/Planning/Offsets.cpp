@@ -11,7 +11,7 @@
 #include <functional>
 #include <limits>
 #include <map>
-#include <numeric>
+#include <random>
 
 using namespace ftc;
 
@@ -108,6 +108,7 @@ OffsetAssignment ftc::assignOffsets(std::span<const LiveInterval> intervals, int
   };
   result.peak = std::numeric_limits<int64_t>::max();
   GreedyBestFit greedy(intervals, alignment);
+  std::vector<size_t> bestOrder;
   for (const Before &before : portfolio) {
     std::vector<size_t> order = buffers;
     // Ties: larger first, then longer, then the order given.
@@ -123,9 +124,35 @@ OffsetAssignment ftc::assignOffsets(std::span<const LiveInterval> intervals, int
     if (peak < result.peak) {
       result.peak = peak;
       result.offsets = std::move(offsets);
+      bestOrder = std::move(order);
     }
     if (result.peak == result.bound)
-      break;
+      return result;
+  }
+
+  // Local search: place a buffer that ends at the peak earlier, and keep what is no worse. The work is limited by a
+  // count, never by time, and the random numbers are seeded: the same buffers always get the same places.
+  constexpr size_t pairs = 20'000'000;
+  size_t rounds = std::min<size_t>(2000, pairs / (buffers.size() * buffers.size()));
+  std::minstd_rand random(1);
+  for (size_t round = 0; round < rounds && result.peak > result.bound; ++round) {
+    std::vector<size_t> highest; // positions in the order
+    for (size_t position = 1; position < bestOrder.size(); ++position) {
+      size_t index = bestOrder[position];
+      if (result.offsets[index] + alignUp(intervals[index].bytes, alignment) == result.peak)
+        highest.push_back(position);
+    }
+    std::vector<size_t> order = bestOrder;
+    size_t from = highest.empty() ? 1 + random() % (order.size() - 1) : highest[random() % highest.size()];
+    size_t to = random() % from;
+    std::rotate(order.begin() + to, order.begin() + from, order.begin() + from + 1);
+    std::vector<int64_t> offsets;
+    int64_t peak = greedy.run(order, result.peak + 1, offsets);
+    if (peak <= result.peak) {
+      result.peak = peak;
+      result.offsets = std::move(offsets);
+      bestOrder = std::move(order);
+    }
   }
   return result;
 }
