@@ -211,7 +211,8 @@ bool Compiler::runTrainStages() {
 bool Compiler::runPlanStages() {
   return pass("convert-train-to-plan", [](auto &passes) { passes.addPass(createConvertTrainToPlanPass()); }) &&
          pass("target-plan", [&](auto &passes) { backend->addPlanPasses(passes); }) &&
-         pass("plan-assign-offsets", [](auto &passes) { passes.addPass(plan::createPlanAssignOffsetsPass()); });
+         pass("plan-assign-offsets", [](auto &passes) { passes.addPass(plan::createPlanAssignOffsetsPass()); }) &&
+         pass("plan-verify", [](auto &passes) { passes.addPass(plan::createPlanVerifyPass()); });
 }
 
 bool Compiler::runTargetStages() {

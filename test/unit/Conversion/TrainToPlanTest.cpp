@@ -146,7 +146,10 @@ TEST(TrainToPlan, RandomGraphsKeepTheirMeaning) {
     Outcome grouped = runPlan(*fused, "step", graph.inputs, start);
     expectIdentical(plain.outputs, grouped.outputs);
     expectIdentical(plain.variables, grouped.variables);
-    ASSERT_TRUE(runPasses(*fused, [](PassManager &passes) { passes.addPass(plan::createPlanAssignOffsetsPass()); }));
+    ASSERT_TRUE(runPasses(*fused, [](PassManager &passes) {
+      passes.addPass(plan::createPlanAssignOffsetsPass());
+      passes.addPass(plan::createPlanVerifyPass());
+    }));
     for (bool reverse : {false, true}) {
       Outcome placed = runPlan(*fused, "step", graph.inputs, start, reverse);
       expectIdentical(plain.outputs, placed.outputs);
@@ -234,6 +237,7 @@ TEST_P(TinyModel, EveryEntryComputesWhatTheGraphSays) {
     passes.addPass(train::createFormKernelsPass());
     passes.addPass(createConvertTrainToPlanPass());
     passes.addPass(plan::createPlanAssignOffsetsPass());
+    passes.addPass(plan::createPlanVerifyPass());
   }));
   for (auto &[name, run] : expected) {
     SCOPED_TRACE(name);

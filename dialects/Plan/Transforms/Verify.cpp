@@ -1,4 +1,4 @@
-//===- VerifyPlan.cpp - Proves that the plan is all the memory there is ---===//
+//===- Verify.cpp - Proves that the plan is all the memory there is --------------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,0 +1,371 @@
+// RUN: ftc-opt %s -verify-diagnostics -split-input-file
+
+// expected-error @below {{argument of type 'i32'; buffers are memrefs of static shape and identity layout}}
+plan.kernel @scalar_argument {
+^bb0(%a: i32):
+  plan.rows 1 per_task 1 parallel {
+  ^bb0(%r: index):
+  }
+}
+
+// -----
+
+// expected-error @below {{argument of type 'memref<?xf32>'; buffers are memrefs of static shape}}
+plan.kernel @dynamic_argument {
+^bb0(%a: memref<?xf32>):
+  plan.rows 1 per_task 1 parallel {
+  ^bb0(%r: index):
+  }
+}
+
+// -----
+
+// expected-error @below {{buffers are memrefs of static shape and identity layout}}
+plan.kernel @strided_argument {
+^bb0(%a: memref<4x4xf32, strided<[8, 1]>>):
+  plan.rows 1 per_task 1 parallel {
+  ^bb0(%r: index):
+  }
+}
+
+// -----
+
+// expected-error @below {{must end with plan.rows, plan.matmul, plan.attention or plan.attention_grad}}
+plan.kernel @no_work {
+^bb0(%a: memref<4xf32>):
+  %c = arith.constant 1.0 : f32
+}
+
+// -----
+
+plan.kernel @work_beside_constants {
+^bb0(%a: memref<4xf32>):
+  %c = arith.constant 1.0 : f32
+  // expected-error @below {{stands beside a kernel's work; only constants may}}
+  %d = arith.addf %c, %c : f32
+  plan.rows 1 per_task 1 parallel {
+  ^bb0(%r: index):
+  }
+}
+
+// -----
+
+plan.kernel @no_rows {
+^bb0(%a: memref<4xf32>):
+  // expected-error @below {{rows and per_task must be positive}}
+  plan.rows 0 per_task 1 parallel {
+  ^bb0(%r: index):
+  }
+}
+
+// -----
+
+plan.kernel @no_row_argument {
+^bb0(%a: memref<4xf32>):
+  // expected-error @below {{body takes the row as its one argument, an index}}
+  plan.rows 1 per_task 1 parallel {
+  ^bb0(%r: i32):
+  }
+}
+
+// -----
+
+plan.kernel @two_widths {
+^bb0(%a: memref<2x4xf32>, %b: memref<2x8xf32>):
+  plan.rows 2 per_task 1 parallel {
+  ^bb0(%r: index):
+    // expected-error @below {{has a row value of type 'tensor<4xf32>' in a body of 8 columns}}
+    %0 = plan.load %a[%r] : memref<2x4xf32> -> tensor<4xf32>
+    %1 = plan.load %b[%r] : memref<2x8xf32> -> tensor<8xf32>
+  }
+}
+
+// -----
+
+plan.kernel @sequential_reduction {
+^bb0(%a: memref<2x4xf32>):
+  plan.rows 2 per_task 1 sequential {
+  ^bb0(%r: index):
+    %0 = plan.load %a[%r] : memref<2x4xf32> -> tensor<4xf32>
+    // expected-error @below {{is not allowed where rows are sequential}}
+    %1 = plan.reduce add %0 : tensor<4xf32> -> f32
+  }
+}
+
+// -----
+
+plan.kernel @sequential_accumulation {
+^bb0(%a: memref<2x4xf32>, %p: memref<2x4xf32>):
+  plan.rows 2 per_task 1 sequential {
+  ^bb0(%r: index):
+    %0 = plan.load %a[%r] : memref<2x4xf32> -> tensor<4xf32>
+    // expected-error @below {{is not allowed where rows are sequential}}
+    plan.accumulate %0, %p : tensor<4xf32>, memref<2x4xf32>
+  }
+}
+
+// -----
+
+plan.kernel @too_many_indices {
+^bb0(%a: memref<2x4xf32>):
+  plan.rows 2 per_task 1 parallel {
+  ^bb0(%r: index):
+    // expected-error @below {{takes 1 indices for a row of 'memref<2x4xf32>'}}
+    %0 = plan.load %a[%r, %r] : memref<2x4xf32> -> tensor<4xf32>
+  }
+}
+
+// -----
+
+plan.kernel @too_few_indices {
+^bb0(%a: memref<2x4xf32>):
+  plan.rows 2 per_task 1 parallel {
+  ^bb0(%r: index):
+    // expected-error @below {{takes 2 indices for a element of 'memref<2x4xf32>'}}
+    %0 = plan.load %a[%r] : memref<2x4xf32> -> f32
+  }
+}
+
+// -----
+
+plan.kernel @load_converts_nothing {
+^bb0(%a: memref<2x4xbf16>):
+  plan.rows 2 per_task 1 parallel {
+  ^bb0(%r: index):
+    // expected-error @below {{moves 'f32' but the buffer holds 'bf16'}}
+    %0 = plan.load %a[%r] : memref<2x4xbf16> -> tensor<4xf32>
+  }
+}
+
+// -----
+
+plan.kernel @store_converts_nothing {
+^bb0(%a: memref<2x4xf32>, %b: memref<2x4xbf16>):
+  plan.rows 2 per_task 1 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %a[%r] : memref<2x4xf32> -> tensor<4xf32>
+    // expected-error @below {{moves 'f32' but the buffer holds 'bf16'}}
+    plan.store %0, %b[%r] : tensor<4xf32>, memref<2x4xbf16>
+  }
+}
+
+// -----
+
+plan.kernel @element_with_offset {
+^bb0(%a: memref<4xf32>):
+  plan.rows 4 per_task 1 parallel {
+  ^bb0(%r: index):
+    // expected-error @below {{an element access has no column offset}}
+    %0 = plan.load %a[%r] offset 2 : memref<4xf32> -> f32
+  }
+}
+
+// -----
+
+plan.kernel @columns_outside {
+^bb0(%a: memref<2x4xf32>):
+  plan.rows 2 per_task 1 parallel {
+  ^bb0(%r: index):
+    // expected-error @below {{columns 3 to 5 are outside 'memref<2x4xf32>'}}
+    %0 = plan.load %a[%r] offset 3 : memref<2x4xf32> -> tensor<2xf32>
+  }
+}
+
+// -----
+
+plan.kernel @negative_columns {
+^bb0(%a: memref<2x4xf32>, %b: memref<2x2xf32>):
+  plan.rows 2 per_task 1 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %b[%r] : memref<2x2xf32> -> tensor<2xf32>
+    // expected-error @below {{columns -1 to 1 are outside 'memref<2x4xf32>'}}
+    plan.store %0, %a[%r] offset -1 : tensor<2xf32>, memref<2x4xf32>
+  }
+}
+
+// -----
+
+plan.kernel @partials_of_other_tasks {
+^bb0(%a: memref<8x4xf32>, %p: memref<8x4xf32>):
+  plan.rows 8 per_task 4 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %a[%r] : memref<8x4xf32> -> tensor<4xf32>
+    // expected-error @below {{adds into 'memref<8x4xf32>'; it needs one row for each of 2 tasks}}
+    plan.accumulate %0, %p : tensor<4xf32>, memref<8x4xf32>
+  }
+}
+
+// -----
+
+plan.kernel @scalar_partials {
+^bb0(%a: memref<8xf32>, %p: memref<2x1xf32>):
+  plan.rows 8 per_task 4 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %a[%r] : memref<8xf32> -> f32
+    // expected-error @below {{it needs one element for each of 2 tasks}}
+    plan.accumulate %0, %p : f32, memref<2x1xf32>
+  }
+}
+
+// -----
+
+plan.kernel @partials_of_other_type {
+^bb0(%a: memref<8x4xf32>, %p: memref<2x4xf64>):
+  plan.rows 8 per_task 4 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %a[%r] : memref<8x4xf32> -> tensor<4xf32>
+    // expected-error @below {{adds 'f32' into 'memref<2x4xf64>'}}
+    plan.accumulate %0, %p : tensor<4xf32>, memref<2x4xf64>
+  }
+}
+
+// -----
+
+plan.kernel @accumulate_outside_rows {
+^bb0(%a: memref<4x4xf32>, %p: memref<1xf32>):
+  plan.matmul %a, %a, %a : memref<4x4xf32>, memref<4x4xf32>, memref<4x4xf32> read_a {} read_b {} store_c {
+  ^bb0(%s: f32):
+    // expected-error @below {{must be inside plan.rows}}
+    plan.accumulate %s, %p : f32, memref<1xf32>
+    plan.yield %s : f32
+  }
+}
+
+// -----
+
+plan.kernel @product_of_vectors {
+^bb0(%a: memref<4xf32>, %b: memref<4x4xf32>, %c: memref<4x4xf32>):
+  // expected-error @below {{works on matrices}}
+  plan.matmul %a, %b, %c : memref<4xf32>, memref<4x4xf32>, memref<4x4xf32> read_a {} read_b {} store_c {}
+}
+
+// -----
+
+plan.kernel @product_of_different_k {
+^bb0(%a: memref<4x8xf32>, %b: memref<4x8xf32>, %c: memref<4x8xf32>):
+  // expected-error @below {{sums over 8 elements of a but 4 of b}}
+  plan.matmul %a, %b, %c : memref<4x8xf32>, memref<4x8xf32>, memref<4x8xf32> read_a {} read_b {} store_c {}
+}
+
+// -----
+
+plan.kernel @product_into_other_shape {
+^bb0(%a: memref<4x8xf32>, %b: memref<8x6xf32>, %c: memref<6x4xf32>):
+  // expected-error @below {{gives 4 x 6 but c is 'memref<6x4xf32>'}}
+  plan.matmul %a, %b, %c : memref<4x8xf32>, memref<8x6xf32>, memref<6x4xf32> read_a {} read_b {} store_c {}
+}
+
+// -----
+
+plan.kernel @extra_of_other_shape {
+^bb0(%a: memref<4x8xf32>, %b: memref<8x6xf32>, %c: memref<4x6xf32>, %x: memref<4x8xf32>):
+  // expected-error @below {{extra of type 'memref<4x8xf32>' is not shaped like c, 'memref<4x6xf32>'}}
+  plan.matmul %a, %b, %c extras(%x : memref<4x8xf32>) : memref<4x8xf32>, memref<8x6xf32>, memref<4x6xf32>
+    read_a {} read_b {} store_c {}
+}
+
+// -----
+
+plan.kernel @seam_that_does_not_convert {
+^bb0(%a: memref<4x8xbf16>, %b: memref<8x6xf32>, %c: memref<4x6xf32>):
+  // expected-error @below {{read_a is empty but has to map 'bf16' to 'f32'}}
+  plan.matmul %a, %b, %c : memref<4x8xbf16>, memref<8x6xf32>, memref<4x6xf32> read_a {} read_b {} store_c {}
+}
+
+// -----
+
+plan.kernel @seam_without_the_extra {
+^bb0(%a: memref<4x8xf32>, %b: memref<8x6xf32>, %c: memref<4x6xf32>, %x: memref<4x6xf32>):
+  // expected-error @below {{store_c must be one block over the stored elements}}
+  plan.matmul %a, %b, %c extras(%x : memref<4x6xf32>) : memref<4x8xf32>, memref<8x6xf32>, memref<4x6xf32>
+    read_a {} read_b {} store_c {
+    ^bb0(%s: f32):
+      plan.yield %s : f32
+    }
+}
+
+// -----
+
+plan.kernel @seam_of_other_result {
+^bb0(%a: memref<4x8xf32>, %b: memref<8x6xf32>, %c: memref<4x6xbf16>):
+  // expected-error @below {{store_c must yield 'bf16'}}
+  plan.matmul %a, %b, %c : memref<4x8xf32>, memref<8x6xf32>, memref<4x6xbf16>
+    read_a {} read_b {} store_c {
+    ^bb0(%s: f32):
+      plan.yield %s : f32
+    }
+}
+
+// -----
+
+plan.kernel @attention_output {
+^bb0(%q: memref<8x8xf32>, %k: memref<8x4xf32>, %s: memref<8xi32>, %o: memref<8x4xf32>, %l: memref<8x2xf32>):
+  // expected-error @below {{output is not shaped like query}}
+  plan.attention %q, %k, %k, %s, %o, %l batch 2 heads 2 kv_heads 1 scale 0.5
+    : memref<8x8xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8xi32>, memref<8x4xf32>, memref<8x2xf32>
+}
+
+// -----
+
+plan.kernel @attention_value {
+^bb0(%q: memref<8x8xf32>, %k: memref<8x4xf32>, %v: memref<8x8xf32>, %s: memref<8xi32>, %l: memref<8x2xf32>, %o: memref<8x8xf32>):
+  // expected-error @below {{key and value of one shape}}
+  plan.attention %q, %k, %v, %s, %o, %l batch 2 heads 2 kv_heads 1 scale 0.5
+    : memref<8x8xf32>, memref<8x4xf32>, memref<8x8xf32>, memref<8xi32>, memref<8x8xf32>, memref<8x2xf32>
+}
+
+// -----
+
+plan.kernel @attention_batch {
+^bb0(%q: memref<8x8xf32>, %k: memref<8x4xf32>, %s: memref<8xi32>, %o: memref<8x8xf32>, %l: memref<8x2xf32>):
+  // expected-error @below {{rows 8 are not a multiple of batch 3}}
+  plan.attention %q, %k, %k, %s, %o, %l batch 3 heads 2 kv_heads 1 scale 0.5
+    : memref<8x8xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8xi32>, memref<8x8xf32>, memref<8x2xf32>
+}
+
+// -----
+
+plan.kernel @attention_heads {
+^bb0(%q: memref<8x8xf32>, %k: memref<8x4xf32>, %s: memref<8xi32>, %o: memref<8x8xf32>, %l: memref<8x4xf32>):
+  // expected-error @below {{heads 4 are not a multiple of kv_heads 3}}
+  plan.attention %q, %k, %k, %s, %o, %l batch 2 heads 4 kv_heads 3 scale 0.5
+    : memref<8x8xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8xi32>, memref<8x8xf32>, memref<8x4xf32>
+}
+
+// -----
+
+plan.kernel @attention_columns {
+^bb0(%q: memref<8x8xf32>, %k: memref<8x4xf32>, %s: memref<8xi32>, %o: memref<8x8xf32>, %l: memref<8x2xf32>):
+  // expected-error @below {{columns of query and key do not agree with heads and kv_heads}}
+  plan.attention %q, %k, %k, %s, %o, %l batch 2 heads 2 kv_heads 2 scale 0.5
+    : memref<8x8xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8xi32>, memref<8x8xf32>, memref<8x2xf32>
+}
+
+// -----
+
+plan.kernel @attention_statistics {
+^bb0(%q: memref<8x8xf32>, %k: memref<8x4xf32>, %s: memref<8xi32>, %o: memref<8x8xf32>, %l: memref<2x8xf32>):
+  // expected-error @below {{segment_starts is [rows] and lse is [rows, heads]}}
+  plan.attention %q, %k, %k, %s, %o, %l batch 2 heads 2 kv_heads 1 scale 0.5
+    : memref<8x8xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8xi32>, memref<8x8xf32>, memref<2x8xf32>
+}
+
+// -----
+
+plan.kernel @attention_grad_of_query {
+^bb0(%q: memref<8x8xf32>, %k: memref<8x4xf32>, %s: memref<8xi32>, %l: memref<8x2xf32>, %dq: memref<8x4xf32>, %dk: memref<8x4xf32>, %dv: memref<8x4xf32>):
+  // expected-error @below {{output and gradients are not shaped like query}}
+  plan.attention_grad %q, %k, %k, %s, %q, %l, %q, %dq, %dk, %dv batch 2 heads 2 kv_heads 1 scale 0.5
+    : memref<8x8xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8xi32>, memref<8x8xf32>, memref<8x2xf32>,
+      memref<8x8xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8x4xf32>
+}
+
+// -----
+
+plan.kernel @attention_grad_of_key {
+^bb0(%q: memref<8x8xf32>, %k: memref<8x4xf32>, %s: memref<8xi32>, %l: memref<8x2xf32>, %dq: memref<8x8xf32>, %dk: memref<8x8xf32>, %dv: memref<8x4xf32>):
+  // expected-error @below {{gradients of key and value are not shaped like key}}
+  plan.attention_grad %q, %k, %k, %s, %q, %l, %q, %dq, %dk, %dv batch 2 heads 2 kv_heads 1 scale 0.5
+    : memref<8x8xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8xi32>, memref<8x8xf32>, memref<8x2xf32>,
+      memref<8x8xf32>, memref<8x8xf32>, memref<8x8xf32>, memref<8x4xf32>
+}
