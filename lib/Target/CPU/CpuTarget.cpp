@@ -27,7 +27,7 @@ static constexpr const char *usefulFeatures[] = {"sse3",  "ssse3",   "sse4.1",  
 /// L2.
 static void chooseBlocks(cpu::CpuTarget &target) {
   if (target.vectorBits == 512) {
-    target.mr = 14, target.nr = 32;
+    target.mr = 12, target.nr = 32;
     target.mc = 168, target.kc = 384, target.nc = 2048;
   } else {
     target.mr = 6, target.nr = 16;

@@ -77,25 +77,6 @@ int64_t ProductBlocks::scratchFloats(const CpuTarget &target) const {
 
 namespace {
 
-/// i64 arithmetic, short to write.
-struct Sizes {
-  OpBuilder &builder;
-  Location loc;
-  Value constant(int64_t value) { return constantI64(builder, loc, value); }
-  Value add(Value x, Value y) { return arith::AddIOp::create(builder, loc, x, y); }
-  Value sub(Value x, Value y) { return arith::SubIOp::create(builder, loc, x, y); }
-  Value mul(Value x, Value y) { return arith::MulIOp::create(builder, loc, x, y); }
-  Value mul(Value x, int64_t y) { return mul(x, constant(y)); }
-  Value div(Value x, int64_t y) { return arith::DivSIOp::create(builder, loc, x, constant(y)); }
-  Value divCeil(Value x, int64_t y) { return div(add(x, constant(y - 1)), y); }
-  Value min(Value x, Value y) { return arith::MinSIOp::create(builder, loc, x, y); }
-  Value equal(Value x, Value y) { return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, x, y); }
-  Value greater(Value x, Value y) { return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::sgt, x, y); }
-  Value at(Value pointer, Type element, Value index) { return elementPointer(builder, loc, pointer, element, index); }
-  /// Start of part `part` of `whole` cut into `parts` nearly equal parts.
-  Value cut(Value whole, Value part, int64_t parts) { return div(mul(whole, part), parts); }
-};
-
 struct MatmulEmitter {
   plan::KernelOp kernel;
   plan::MatmulOp op;
@@ -119,13 +100,11 @@ struct MatmulEmitter {
 
 } // namespace
 
-static Type elementOf(Value buffer) { return cast<MemRefType>(buffer.getType()).getElementType(); }
-
 void MatmulEmitter::emit() {
   OpBuilder builder(op.getContext());
   Driver driver = createDriver(builder, kernel);
   auto bufferOf = [&](Value value) { return driver.buffers[cast<BlockArgument>(value).getArgNumber()]; };
-  Sizes s{builder, loc};
+  SizeMath s{builder, loc};
   Value a = bufferOf(op.getA()), b = bufferOf(op.getB()), c = bufferOf(op.getC());
   Value packedB = bufferOf(op.getScratch());
   Value packedA = s.at(packedB, f32, s.constant(blocks.packedB));
@@ -138,7 +117,7 @@ void MatmulEmitter::emit() {
   // Task functions are made once, by the innermost body of the loops over super-blocks.
   auto emitPhases = [&](OpBuilder &inner, Value column, Value row, Value k) {
     std::string name = kernel.getSymName().str();
-    Sizes t{inner, loc};
+    SizeMath t{inner, loc};
     Value columns = t.min(t.constant(blocks.nc), t.sub(t.constant(blocks.n), column));
     Value packs = t.divCeil(t.divCeil(columns, tile.nr), blocks.packGroup);
     emitParallelFor(inner, loc, driver.services, name + ".task0", packs, {b, packedB, column, k},
@@ -162,7 +141,7 @@ void MatmulEmitter::emit() {
 }
 
 void MatmulEmitter::emitPackTask(OpBuilder &builder, TaskFunction &task) {
-  Sizes s{builder, loc};
+  SizeMath s{builder, loc};
   Value b = task.captures[0], packedB = task.captures[1], column = task.captures[2], k = task.captures[3];
   bool alongK = op.getTransposeB();
   PanelSource source{alongK ? PanelForm::AlongK : PanelForm::AcrossK, elementOf(op.getB()), &op.getReadB(),
@@ -181,7 +160,7 @@ void MatmulEmitter::emitPackTask(OpBuilder &builder, TaskFunction &task) {
 }
 
 void MatmulEmitter::emitProductTask(OpBuilder &builder, TaskFunction &task) {
-  Sizes s{builder, loc};
+  SizeMath s{builder, loc};
   Value a = task.captures[0], packedB = task.captures[1], packedA = task.captures[2], tiles = task.captures[3];
   Value column = task.captures[4], row = task.captures[5], k = task.captures[6];
   Value zero = s.constant(0);
@@ -213,7 +192,7 @@ void MatmulEmitter::emitProductTask(OpBuilder &builder, TaskFunction &task) {
   Value aRow = s.add(row, firstRow);
 
   emitFor(builder, loc, zero, depth, blocks.kc, {}, [&](OpBuilder &inner, Value step, ValueRange) {
-    Sizes t{inner, loc};
+    SizeMath t{inner, loc};
     Value kc = t.min(t.constant(blocks.kc), t.sub(depth, step));
     Value kHere = t.add(k, step);
     Value place = alongK ? t.add(t.mul(aRow, ld), kHere) : t.add(t.mul(kHere, ld), aRow);
@@ -237,7 +216,7 @@ void MatmulEmitter::emitProductTask(OpBuilder &builder, TaskFunction &task) {
 
   auto store = [&](OpBuilder &inner) {
     emitStoreSeam(inner, ArrayRef<Value>(task.captures).drop_front(7), myTiles, myPanelsA, aRow, myRows,
-                  Sizes{inner, loc}.add(column, firstColumn), myColumns);
+                  SizeMath{inner, loc}.add(column, firstColumn), myColumns);
   };
   if (!blocks.keepsTiles())
     return store(builder);
@@ -256,7 +235,7 @@ void MatmulEmitter::emitStoreSeam(OpBuilder &builder, ArrayRef<Value> buffers, V
   for (Value extra : op.getExtras())
     elements.push_back(elementOf(extra));
   Region &seam = op.getStoreC();
-  Sizes s{builder, loc};
+  SizeMath s{builder, loc};
   Value zero = s.constant(0);
   Value tileColumn = s.mul(rowPanels, tile.mr * tile.nr);
 
@@ -271,23 +250,23 @@ void MatmulEmitter::emitStoreSeam(OpBuilder &builder, ArrayRef<Value> buffers, V
     emitStore(inner, loc, result, elementPointer(inner, loc, buffers[0], elements[0], at));
   };
   emitFor(builder, loc, zero, rows, 1, {}, [&](OpBuilder &l0, Value r, ValueRange) {
-    Sizes t{l0, loc};
+    SizeMath t{l0, loc};
     Value panel = t.div(r, tile.mr);
     Value inTile = t.add(t.mul(panel, tile.mr * tile.nr), t.mul(t.sub(r, t.mul(panel, tile.mr)), tile.nr));
     Value rowStart = t.add(t.mul(t.add(row, r), blocks.n), column);
     emitFor(l0, loc, zero, columns, tile.nr, {}, [&](OpBuilder &l1, Value first, ValueRange) {
-      Sizes u{l1, loc};
+      SizeMath u{l1, loc};
       Value from = u.add(inTile, u.mul(u.div(first, tile.nr), tileColumn));
       Value at = u.add(rowStart, first);
       Value count = u.min(u.constant(tile.nr), u.sub(columns, first));
       Value whole = u.mul(u.div(count, tile.lanes), tile.lanes);
       emitFor(l1, loc, zero, whole, tile.lanes, {}, [&](OpBuilder &l2, Value i, ValueRange) {
-        Sizes v{l2, loc};
+        SizeMath v{l2, loc};
         storeSome(l2, tile.lanes, v.add(from, i), v.add(at, i));
         return SmallVector<Value>{};
       });
       emitFor(l1, loc, whole, count, 1, {}, [&](OpBuilder &l2, Value i, ValueRange) {
-        Sizes v{l2, loc};
+        SizeMath v{l2, loc};
         storeSome(l2, 1, v.add(from, i), v.add(at, i));
         return SmallVector<Value>{};
       });

@@ -40,7 +40,7 @@ struct PanelSource {
   PanelForm form;
   mlir::Type element;
   mlir::Region *seam = nullptr;
-  llvm::StringRef owner;
+  llvm::StringRef owner = {};
 };
 
 /// A function (source ptr, destination ptr, ld i64, valid i64, k i64) that packs all of `valid` rows or columns, in
@@ -62,6 +62,38 @@ void emitMacro(mlir::OpBuilder &builder, mlir::Location loc, const CpuTarget &ta
 
 /// Emits the body of a seam over scalars, or over vectors of equal length: element-wise.
 mlir::Value emitSeam(mlir::OpBuilder &builder, mlir::Location loc, mlir::Region &seam, mlir::ValueRange inputs);
+
+/// i64 arithmetic, short to write.
+struct SizeMath {
+  mlir::OpBuilder &builder;
+  mlir::Location loc;
+  mlir::Value constant(int64_t value) { return constantI64(builder, loc, value); }
+  mlir::Value add(mlir::Value x, mlir::Value y) { return mlir::arith::AddIOp::create(builder, loc, x, y); }
+  mlir::Value sub(mlir::Value x, mlir::Value y) { return mlir::arith::SubIOp::create(builder, loc, x, y); }
+  mlir::Value mul(mlir::Value x, mlir::Value y) { return mlir::arith::MulIOp::create(builder, loc, x, y); }
+  mlir::Value mul(mlir::Value x, int64_t y) { return mul(x, constant(y)); }
+  mlir::Value div(mlir::Value x, int64_t y) { return mlir::arith::DivSIOp::create(builder, loc, x, constant(y)); }
+  mlir::Value divCeil(mlir::Value x, int64_t y) { return div(add(x, constant(y - 1)), y); }
+  mlir::Value rem(mlir::Value x, int64_t y) { return mlir::arith::RemSIOp::create(builder, loc, x, constant(y)); }
+  mlir::Value min(mlir::Value x, mlir::Value y) { return mlir::arith::MinSIOp::create(builder, loc, x, y); }
+  mlir::Value max(mlir::Value x, mlir::Value y) { return mlir::arith::MaxSIOp::create(builder, loc, x, y); }
+  mlir::Value equal(mlir::Value x, mlir::Value y) {
+    return mlir::arith::CmpIOp::create(builder, loc, mlir::arith::CmpIPredicate::eq, x, y);
+  }
+  mlir::Value greater(mlir::Value x, mlir::Value y) {
+    return mlir::arith::CmpIOp::create(builder, loc, mlir::arith::CmpIPredicate::sgt, x, y);
+  }
+  mlir::Value at(mlir::Value pointer, mlir::Type element, mlir::Value index) {
+    return elementPointer(builder, loc, pointer, element, index);
+  }
+  /// Start of part `part` of `whole` cut into `parts` nearly equal parts.
+  mlir::Value cut(mlir::Value whole, mlir::Value part, int64_t parts) { return div(mul(whole, part), parts); }
+};
+
+/// Type of the elements of a buffer.
+inline mlir::Type elementOf(mlir::Value buffer) {
+  return mlir::cast<mlir::MemRefType>(buffer.getType()).getElementType();
+}
 
 /// Loads or stores a scalar or vector of `type` at `pointer`, aligned to `alignment` bytes (0: to its element).
 mlir::Value emitLoad(mlir::OpBuilder &builder, mlir::Location loc, mlir::Type type, mlir::Value pointer,

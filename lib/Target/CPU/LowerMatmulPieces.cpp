@@ -184,7 +184,9 @@ static void emitPackAlongK(OpBuilder &builder, Location loc, LLVM::LLVMFuncOp fu
     Value left = arith::SubIOp::create(panel, loc, valid, first);
     Value last = arith::SubIOp::create(panel, loc, left, one);
     Value base = elementPointer(panel, loc, src, source.element, arith::MulIOp::create(panel, loc, first, ld));
-    for (int64_t group = 0; group < width; group += lanes) {
+    // From the last group of rows to the first: what a partial group writes past its own elements, the first group puts
+    // right. Within a group the same holds from one k to the next.
+    for (int64_t group = (width - 1) / lanes * lanes; group >= 0; group -= lanes) {
       int64_t rows = std::min(lanes, width - group);
       SmallVector<Value> pointers;
       for (int64_t r = 0; r < rows; ++r) {
@@ -205,7 +207,6 @@ static void emitPackAlongK(OpBuilder &builder, Location loc, LLVM::LLVMFuncOp fu
         SmallVector<Value> columns = emitTranspose(inner, loc, loaded, row);
         Value place = elementPointer(inner, loc, groupOut, f32,
                                      arith::MulIOp::create(inner, loc, step, constantI64(inner, loc, width)));
-        // In ascending order: what a store writes past its `rows` elements, the next one puts right.
         for (int64_t c = 0; c < lanes; ++c)
           emitStore(inner, loc, columns[c], offsetPointer(inner, loc, place, f32, c * width));
         return SmallVector<Value>{};

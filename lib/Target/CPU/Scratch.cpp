@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "lib/Target/CPU/LowerMatmul.h"
+#include "lib/Target/CPU/LowerAttention.h"
 
 using namespace mlir;
 using namespace ftc;
@@ -15,5 +15,9 @@ int64_t cpu::scratchBytes(Operation *work, const CpuTarget &target) {
   auto bytes = [](int64_t floats) { return llvm::alignTo(floats * 4, 64); };
   if (auto op = dyn_cast<plan::MatmulOp>(work))
     return bytes(productBlocks(op.getM(), op.getN(), op.getK(), target).scratchFloats(target));
+  if (auto op = dyn_cast<plan::AttentionOp>(work))
+    return bytes(AttentionBlocks(attentionShape(op), target).scratchFloats(target));
+  if (auto op = dyn_cast<plan::AttentionGradOp>(work))
+    return bytes(AttentionGradBlocks(attentionShape(op), target).perThread() * target.threads);
   return 0;
 }

@@ -44,15 +44,10 @@ static void check(bool condition, const char *what) {
 }
 
 cpu::CpuTarget test::targetFor(const std::string &name, unsigned threads) {
-  cpu::CpuTarget target;
-  bool native = name == "native";
-  target.cpu = native ? llvm::sys::getHostCPUName().str() : name;
-  target.vectorBits = native && llvm::sys::getHostCPUFeatures().lookup("avx512f") ? 512 : 256;
-  target.threads = threads;
-  bool wide = target.vectorBits == 512;
-  target.mr = wide ? 12 : 6, target.nr = wide ? 32 : 16;
-  target.mc = 168, target.kc = wide ? 384 : 256, target.nc = 2048;
-  return target;
+  std::string error;
+  std::optional<cpu::CpuTarget> target = cpu::resolveCpu(name, threads, error);
+  check(target.has_value(), error.c_str());
+  return *target;
 }
 
 namespace {
@@ -82,9 +77,11 @@ static int64_t lower(ModuleOp module, plan::KernelOp kernel, const cpu::CpuTarge
     llvm::TypeSwitch<Operation *>(work).Case<plan::MatmulOp, plan::AttentionOp, plan::AttentionGradOp>(
         [&](auto op) { op.getScratchMutable().assign(scratch); });
   }
-  LogicalResult emitted = llvm::TypeSwitch<Operation *, LogicalResult>(work)
-                              .Case([&](plan::MatmulOp) { return cpu::emitMatmul(kernel, target); })
-                              .Default(failure());
+  LogicalResult emitted =
+      llvm::TypeSwitch<Operation *, LogicalResult>(work)
+          .Case([&](plan::MatmulOp) { return cpu::emitMatmul(kernel, target); })
+          .Case<plan::AttentionOp, plan::AttentionGradOp>([&](auto) { return cpu::emitAttention(kernel, target); })
+          .Default(failure());
   check(succeeded(emitted), "no code for the kernel");
   std::string driver = (kernel.getSymName() + ".driver").str();
   unsigned buffers = kernel.getBuffers().size();
@@ -149,8 +146,13 @@ JitKernel::JitKernel(const std::string &text, const cpu::CpuTarget &target) : im
     builder.registerFunctionAnalyses(functions);
     builder.registerLoopAnalyses(loops);
     builder.crossRegisterProxies(loops, functions, components, modules);
-    for (llvm::Function &function : *code)
+    std::string features;
+    for (const std::string &feature : target.features)
+      features += (features.empty() ? "+" : ",+") + feature;
+    for (llvm::Function &function : *code) {
       function.addFnAttr("target-cpu", target.cpu);
+      function.addFnAttr("target-features", features);
+    }
     builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(*code, modules);
   }
   if (const char *path = getenv("FTC_JIT_DUMP")) {

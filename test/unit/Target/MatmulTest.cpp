@@ -6,13 +6,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "JitKernel.h"
+#include "TestMatrix.h"
 
 #include <gtest/gtest.h>
-
-#include <bit>
-#include <cmath>
-#include <cstring>
-#include <random>
 
 using namespace ftc;
 using namespace ftc::test;
@@ -25,14 +21,6 @@ struct Form {
   bool bf16 = false;     // a, b and c
   bool residual = false; // c = extra + 0.5 * product
 };
-
-float fromBf16(uint16_t bits) { return std::bit_cast<float>(uint32_t(bits) << 16); }
-
-/// Round to nearest, ties to even (finite numbers).
-uint16_t toBf16(float value) {
-  uint32_t bits = std::bit_cast<uint32_t>(value);
-  return static_cast<uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
-}
 
 std::string kernelText(const Form &f) {
   std::string element = f.bf16 ? "bf16" : "f32";
@@ -59,31 +47,6 @@ std::string kernelText(const Form &f) {
   text += f.transposeB ? " transpose_b" : "";
   return text + " : " + a + ", " + b + ", " + c + " read_a " + read + " read_b " + read + " store_c " + store + "\n}\n";
 }
-
-/// A matrix of f32 or bf16 elements.
-struct Matrix {
-  bool bf16;
-  std::vector<float> f32;
-  std::vector<uint16_t> halves;
-  Matrix(bool bf16, int64_t count) : bf16(bf16) {
-    if (bf16)
-      halves.assign(count, 0x7FC0);
-    else
-      f32.assign(count, NAN);
-  }
-  void fill(std::mt19937 &random) {
-    std::uniform_real_distribution<float> uniform(-1, 1);
-    for (float &value : f32)
-      value = uniform(random);
-    for (uint16_t &value : halves)
-      value = toBf16(uniform(random));
-  }
-  double operator[](int64_t i) const { return bf16 ? fromBf16(halves[i]) : f32[i]; }
-  void *data() { return bf16 ? static_cast<void *>(halves.data()) : static_cast<void *>(f32.data()); }
-  bool operator==(const Matrix &other) const {
-    return bf16 ? halves == other.halves : !memcmp(f32.data(), other.f32.data(), f32.size() * 4);
-  }
-};
 
 void checkProduct(const Form &f, const std::string &cpu, unsigned seed) {
   SCOPED_TRACE(cpu + ": " + std::to_string(f.m) + " x " + std::to_string(f.n) + " x " + std::to_string(f.k) +

@@ -1,0 +1,76 @@
+//===- LowerAttention.h - Shapes and scratch of attention ---------*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_TARGET_CPU_LOWERATTENTION_H
+#define FTC_LIB_TARGET_CPU_LOWERATTENTION_H
+
+#include "lib/Target/CPU/LowerMatmul.h"
+
+namespace ftc::cpu {
+
+/// Sizes of one attention. A pair is a row of the batch with one key head; `group` query heads share it.
+struct AttentionShape {
+  int64_t batch, sequence, heads, kvHeads, headDim;
+  double scale;
+  int64_t group() const { return heads / kvHeads; }
+  int64_t pairs() const { return batch * kvHeads; }
+  int64_t queryRow() const { return heads * headDim; } ///< elements between rows of query and output
+  int64_t keyRow() const { return kvHeads * headDim; } ///< elements between rows of key and value
+};
+
+/// Scratch of the forward pass, in f32 elements, each part a multiple of 16.
+struct AttentionBlocks {
+  AttentionBlocks(const AttentionShape &shape, const CpuTarget &target);
+  int64_t keyPanels, valuePanels;           ///< panels of a packed key head, and of a packed value head, transposed
+  int64_t packedKey, packedValue;           ///< of a pair
+  int64_t pairsAtOnce;                      ///< pairs packed at once; all threads share them
+  int64_t queries, scores, output, rows;    ///< of a thread
+  int64_t starts, positions, weights, logs; ///< of a thread, one element a query of a panel
+  int64_t perPair() const { return packedKey + packedValue; }
+  int64_t perThread() const { return queries + scores + output + rows + starts + positions + weights + logs; }
+  int64_t scratchFloats(const CpuTarget &target) const;
+};
+
+/// Scratch of the backward pass; all of it belongs to a thread, whose task is a pair.
+struct AttentionGradBlocks {
+  AttentionGradBlocks(const AttentionShape &shape, const CpuTarget &target);
+  int64_t block;                              ///< queries, and keys, of a block of scores
+  int64_t width;                              ///< headDim rounded up to whole column panels
+  int64_t length;                             ///< sequence rounded up to whole blocks
+  int64_t keysAlong, valuesAlong, keysAcross; ///< a pair's keys and values, packed as the products need them
+  int64_t keySums, valueSums;                 ///< gradients of a pair's keys and values
+  int64_t queriesA, gradientsA, queriesB, gradientsB, querySums; ///< of a block of queries
+  int64_t scores, slopes, packed;                                ///< block x block: P, dS, and a packed copy
+  int64_t perThread() const {
+    return keysAlong + valuesAlong + keysAcross + keySums + valueSums + queriesA + gradientsA + queriesB + gradientsB +
+           querySums + scores + slopes + packed;
+  }
+};
+
+AttentionShape attentionShape(plan::AttentionOp op);
+AttentionShape attentionShape(plan::AttentionGradOp op);
+
+void emitAttentionForward(plan::KernelOp kernel, plan::AttentionOp op, const CpuTarget &target);
+void emitAttentionGrad(plan::KernelOp kernel, plan::AttentionGradOp op, const CpuTarget &target);
+
+/// Runs `body` over [0, count) in vectors of `lanes`, then one by one; `body` gets the number of elements and the
+/// first.
+void emitElements(mlir::OpBuilder &builder, mlir::Location loc, int64_t count, int64_t lanes,
+                  llvm::function_ref<void(mlir::OpBuilder &, int64_t, mlir::Value)> body);
+
+/// `element`, or a vector of `lanes` of it when lanes > 1.
+inline mlir::Type someOf(mlir::Type element, int64_t lanes) {
+  return lanes == 1 ? element : mlir::VectorType::get({lanes}, element);
+}
+/// A scalar in every lane of `type` (itself when `type` is a scalar).
+mlir::Value emitSpread(mlir::OpBuilder &builder, mlir::Location loc, mlir::Type type, mlir::Value scalar);
+/// A constant of `type`, an f32 scalar or vector.
+mlir::Value emitConstant(mlir::OpBuilder &builder, mlir::Location loc, mlir::Type type, double value);
+
+} // namespace ftc::cpu
+
+#endif // FTC_LIB_TARGET_CPU_LOWERATTENTION_H
