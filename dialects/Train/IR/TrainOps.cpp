@@ -7,6 +7,7 @@
 
 #include "dialects/Train/IR/Train.h"
 
+#include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -17,12 +18,39 @@ using namespace ftc::train;
 // Structure
 //===----------------------------------------------------------------------===//
 
+/// Rotary tables are [positions, headDim / 2]; what lib/Support/Rotary.h asks of the numbers.
+static LogicalResult verifyRotaryInit(VariableOp op, RotaryInitAttr init) {
+  RankedTensorType type = op.getTensorType();
+  if (init.getHeadDim() < 2 || init.getHeadDim() % 2)
+    return op.emitOpError("rotary headDim ") << init.getHeadDim() << " must be even and positive";
+  if (type.getRank() != 2 || type.getDimSize(1) != init.getHeadDim() / 2)
+    return op.emitOpError("rotary table must be [positions, ") << init.getHeadDim() / 2 << "], not " << type;
+  if (type.getDimSize(0) > (int64_t(1) << 20))
+    return op.emitOpError("rotary table has more than 2^20 positions");
+  auto number = [](FloatAttr attr) { return attr.getValueAsDouble(); };
+  if (!(number(init.getBase()) > 0) || !(number(init.getFactor()) > 0) || !(number(init.getLowFactor()) > 0) ||
+      !(number(init.getHighFactor()) > number(init.getLowFactor())) || init.getOldContext() < 1)
+    return op.emitOpError("rotary numbers must be positive, and highFactor above lowFactor");
+  return success();
+}
+
 LogicalResult VariableOp::verify() {
-  if (!getTensorType().hasStaticShape())
-    return emitOpError("needs a static shape");
   if (getTrainable() && getRole() != VariableRole::Parameter)
     return emitOpError("only parameters are trainable");
-  if (!isa<ZerosInitAttr, OnesInitAttr, NormalInitAttr, RotaryInitAttr>(getInit()))
+  bool isReal = isa<FloatType>(getTensorType().getElementType());
+  if (getTrainable() && !isReal)
+    return emitOpError("holds integers and cannot be trainable");
+  if (auto normal = dyn_cast<NormalInitAttr>(getInit())) {
+    if (!isReal || !(normal.getStddev().getValueAsDouble() >= 0))
+      return emitOpError("#train.normal fills floats, and its deviation is not negative");
+    return success();
+  }
+  if (auto rotary = dyn_cast<RotaryInitAttr>(getInit())) {
+    if (!isReal)
+      return emitOpError("a rotary table holds floats");
+    return verifyRotaryInit(*this, rotary);
+  }
+  if (!isa<ZerosInitAttr, OnesInitAttr>(getInit()))
     return emitOpError("init must be #train.zeros, #train.ones, #train.normal or #train.rotary");
   return success();
 }
@@ -34,33 +62,86 @@ Value EntryOp::getInput(StringRef name) {
   return {};
 }
 
+/// Names of inputs or outputs are distinct.
+static LogicalResult verifyNames(EntryOp op, ArrayAttr names, StringRef what) {
+  llvm::StringSet<> seen;
+  for (Attribute name : names)
+    if (!seen.insert(cast<StringAttr>(name).getValue()).second)
+      return op.emitOpError("has two ") << what << " called " << name;
+  return success();
+}
+
+/// Inputs with a meaning in the step's ABI have the types that the ABI gives them.
+static LogicalResult verifyInput(EntryOp op, StringRef name, Type type) {
+  Builder builder(op.getContext());
+  auto scalar = [](Type element) { return RankedTensorType::get({}, element); };
+  if (name == "learning_rate" || name == "inv_tokens") {
+    if (type != scalar(builder.getF32Type()) && type != scalar(builder.getF64Type()))
+      return op.emitOpError("input ") << name << " is a scalar of f32, not " << type;
+  } else if (llvm::is_contained({"step", "micro", "seed", "row", "position"}, name)) {
+    if (type != scalar(builder.getI64Type()))
+      return op.emitOpError("input ") << name << " is a scalar of i64, not " << type;
+  } else if (llvm::is_contained({"tokens", "labels", "positions", "segment_starts"}, name)) {
+    auto expected = RankedTensorType::get({int64_t(op.getBatch() * op.getSequence())}, builder.getI32Type());
+    if (type != expected)
+      return op.emitOpError("input ") << name << " is " << expected << ", not " << type;
+  }
+  return success();
+}
+
+/// The variable that an op in an entry names, if it exists and its type is `type`.
+static FailureOr<VariableOp> verifyVariable(Operation *op, FlatSymbolRefAttr symbol, Type type) {
+  auto variable = SymbolTable::lookupNearestSymbolFrom<VariableOp>(op->getParentOp(), symbol);
+  if (!variable)
+    return op->emitOpError("names no variable: ") << symbol;
+  if (variable.getType() != type)
+    return op->emitOpError("uses ") << type << " for variable " << symbol << " of type " << variable.getType();
+  return variable;
+}
+
 LogicalResult EntryOp::verify() {
   Block &body = getBody().front();
+  if (int64_t(getBatch()) < 1 || int64_t(getSequence()) < 1)
+    return emitOpError("batch and sequence must be positive");
   if (body.getNumArguments() != getInputNames().size())
     return emitOpError("has ") << body.getNumArguments() << " inputs but " << getInputNames().size() << " names";
-  llvm::StringMap<bool> written;
-  for (Operation &op : body) {
-    auto checkSymbol = [&](FlatSymbolRefAttr symbol, Type type) -> LogicalResult {
-      auto variable = SymbolTable::lookupNearestSymbolFrom<VariableOp>(*this, symbol);
-      if (!variable)
-        return op.emitOpError("names no variable: ") << symbol;
-      if (variable.getType() != type)
-        return op.emitOpError("uses ") << type << " for variable " << symbol << " of type " << variable.getType();
-      return success();
-    };
+  if (failed(verifyNames(*this, getInputNames(), "inputs")) || failed(verifyNames(*this, getOutputNames(), "outputs")))
+    return failure();
+  for (auto [name, type] : llvm::zip(getInputNames(), body.getArgumentTypes())) {
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    if (!tensor || !tensor.hasStaticShape() || tensor.getNumElements() == 0)
+      return emitOpError("input ") << name << " is a tensor of static shape that is not empty, not " << type;
+    if (failed(verifyInput(*this, cast<StringAttr>(name).getValue(), type)))
+      return failure();
+  }
+  return success();
+}
+
+LogicalResult EntryOp::verifyRegions() {
+  llvm::StringSet<> written;
+  for (Operation &op : getBody().front()) {
+    for (Type type : op.getResultTypes())
+      if (auto tensor = dyn_cast<RankedTensorType>(type); tensor && tensor.getNumElements() == 0)
+        return op.emitOpError("has an empty result, ") << type;
     if (auto read = dyn_cast<ReadOp>(op)) {
-      if (failed(checkSymbol(read.getVariableAttr(), read.getType())))
+      if (failed(verifyVariable(read, read.getVariableAttr(), read.getType())))
         return failure();
       if (written.contains(read.getVariable()))
         return read.emitOpError("stands after a write of ") << read.getVariableAttr();
     } else if (auto write = dyn_cast<WriteOp>(op)) {
-      if (failed(checkSymbol(write.getVariableAttr(), write.getValue().getType())))
+      auto variable = verifyVariable(write, write.getVariableAttr(), write.getValue().getType());
+      if (failed(variable))
         return failure();
-      if (!written.try_emplace(write.getVariable(), true).second)
+      if (variable->getRole() == VariableRole::Constant)
+        return write.emitOpError("writes ") << write.getVariableAttr() << ", which is a constant";
+      if (!written.insert(write.getVariable()).second)
         return write.emitOpError("writes ") << write.getVariableAttr() << " a second time";
     } else if (auto update = dyn_cast<UpdateOp>(op)) {
-      if (failed(checkSymbol(update.getVariableAttr(), update.getGradient().getType())))
+      auto variable = verifyVariable(update, update.getVariableAttr(), update.getGradient().getType());
+      if (failed(variable))
         return failure();
+      if (!variable->getTrainable())
+        return update.emitOpError("updates ") << update.getVariableAttr() << ", which is not trainable";
     }
   }
   return success();
@@ -158,6 +239,10 @@ LogicalResult MatmulOp::verify() {
     return emitOpError("sums over ") << k << " elements of a but " << kb << " of b";
   if (c.getDimSize(0) != m || c.getDimSize(1) != n)
     return emitOpError("gives ") << m << " x " << n << " but its result is " << c;
+  Type element = a.getElementType();
+  if (b.getElementType() != element ||
+      (c.getElementType() != element && !(element.isBF16() && c.getElementType().isF32())))
+    return emitOpError("multiplies ") << element << " and " << b.getElementType() << " into " << c.getElementType();
   return success();
 }
 
@@ -171,6 +256,8 @@ LogicalResult EmbeddingOp::verify() {
 
 LogicalResult EmbeddingGradOp::verify() {
   auto gradient = getGradient().getType(), result = getResult().getType();
+  if (gradient.getElementType() != result.getElementType())
+    return emitOpError("adds ") << gradient.getElementType() << " into a table of " << result.getElementType();
   if (gradient.getDimSize(1) != result.getDimSize(1) || getIds().getType().getDimSize(0) != gradient.getDimSize(0))
     return emitOpError("gradient ") << gradient << " is not rows of " << result << " for " << getIds().getType();
   if (getBase() && getBase().getType() != result)
@@ -186,14 +273,26 @@ LogicalResult GatherRowOp::verify() {
   return success();
 }
 
-static LogicalResult verifyNorm(Operation *op, RankedTensorType input, RankedTensorType weight) {
+static LogicalResult verifyNorm(Operation *op, RankedTensorType input, RankedTensorType weight, const APFloat &eps) {
   if (weight.getDimSize(0) != input.getDimSize(1))
     return op->emitOpError("weight ") << weight << " does not fit the columns of " << input;
+  if (!(eps.convertToDouble() >= 0))
+    return op->emitOpError("eps must not be negative");
   return success();
 }
 
-LogicalResult RmsNormOp::verify() { return verifyNorm(*this, getInput().getType(), getWeight().getType()); }
-LogicalResult RmsNormGradOp::verify() { return verifyNorm(*this, getInput().getType(), getWeight().getType()); }
+LogicalResult RmsNormOp::verify() { return verifyNorm(*this, getInput().getType(), getWeight().getType(), getEps()); }
+LogicalResult RmsNormGradOp::verify() {
+  return verifyNorm(*this, getInput().getType(), getWeight().getType(), getEps());
+}
+
+/// Statistics are fp32, or fp64 beside fp64 tensors.
+static LogicalResult verifyStatistics(Operation *op, RankedTensorType of, RankedTensorType statistics, StringRef name) {
+  if (statistics.getElementType().isF64() != of.getElementType().isF64())
+    return op->emitOpError(name) << " of " << of << " cannot be " << statistics
+                                 << "; it is f64 for f64 and f32 otherwise";
+  return success();
+}
 
 LogicalResult RotaryOp::verify() {
   auto input = getInput().getType(), cos = getCos().getType();
@@ -221,7 +320,7 @@ static LogicalResult verifyAttention(Operation *op, RankedTensorType query, Rank
            << query << " and key " << key << " do not agree with heads and kv_heads";
   if (starts.getDimSize(0) != rows || lse.getShape() != ArrayRef<int64_t>{rows, heads})
     return op->emitOpError("segment_starts is [rows] and lse is [rows, heads]");
-  return success();
+  return verifyStatistics(op, query, lse, "lse");
 }
 
 LogicalResult AttentionOp::verify() {
@@ -238,14 +337,57 @@ static LogicalResult verifyLoss(Operation *op, RankedTensorType logits, RankedTe
   int64_t rows = logits.getDimSize(0);
   if (labels.getDimSize(0) != rows || lse.getShape() != ArrayRef<int64_t>{rows})
     return op->emitOpError("labels and lse need one element for each row of ") << logits;
-  return success();
+  return verifyStatistics(op, logits, lse, "lse");
 }
 
 LogicalResult CrossEntropyOp::verify() {
+  if (getLoss().getType() != getInvTokens().getType())
+    return emitOpError("loss is ") << getLoss().getType() << " but inv_tokens " << getInvTokens().getType();
   return verifyLoss(*this, getLogits().getType(), getLabels().getType(), getLse().getType());
 }
 LogicalResult CrossEntropyGradOp::verify() {
+  if (getGradient().getType() != getInvTokens().getType())
+    return emitOpError("gradient is ") << getGradient().getType() << " but inv_tokens " << getInvTokens().getType();
   return verifyLoss(*this, getLogits().getType(), getLabels().getType(), getLse().getType());
+}
+
+//===----------------------------------------------------------------------===//
+// Gradient norm and optimizers
+//===----------------------------------------------------------------------===//
+
+LogicalResult SumSquaresOp::verify() {
+  if (getBase().getType() != getResult().getType())
+    return emitOpError("result ") << getResult().getType() << " is not of the type of its base, "
+                                  << getBase().getType();
+  return success();
+}
+
+LogicalResult ClipFactorOp::verify() {
+  if (getNorm().getType() != getSumSquares().getType() || getFactor().getType() != getSumSquares().getType())
+    return emitOpError("norm and factor have the type of the sum of squares, ") << getSumSquares().getType();
+  if (!(getMaxNorm().convertToDouble() > 0))
+    return emitOpError("max_norm must be positive");
+  return success();
+}
+
+LogicalResult SGDOp::verify() {
+  if (!(getOptimizer().getWeightDecay().getValueAsDouble() >= 0))
+    return emitOpError("weightDecay must not be negative");
+  return success();
+}
+
+LogicalResult AdamWOp::verify() {
+  if (getExpAvg().getType().getShape() != getParameter().getType().getShape())
+    return emitOpError("moments of type ")
+           << getExpAvg().getType() << " do not fit the parameter, " << getParameter().getType();
+  auto number = [](FloatAttr attr) { return attr.getValueAsDouble(); };
+  AdamWAttr attr = getOptimizer();
+  for (double beta : {number(attr.getBeta1()), number(attr.getBeta2())})
+    if (!(beta >= 0 && beta < 1))
+      return emitOpError("beta1 and beta2 must be at least 0 and below 1");
+  if (!(number(attr.getWeightDecay()) >= 0) || !(number(attr.getEps()) >= 0))
+    return emitOpError("weightDecay and eps must not be negative");
+  return success();
 }
 
 //===----------------------------------------------------------------------===//

@@ -16,15 +16,19 @@ include "mlir/IR/SymbolInterfaces.td"
 include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
-def Train_Float : AnyTypeOf<[F32, BF16, F64]>;
-def Train_Matrix : 2DTensorOf<[F32, BF16, F64]>;
-def Train_Vector : 1DTensorOf<[F32, BF16, F64]>;
-def Train_Tensor : RankedTensorOf<[F32, BF16, F64]>;
-def Train_Ids : 1DTensorOf<[I32]>;
+// Shapes are static everywhere: a step is compiled for its sizes.
+class Train_StaticTensor<list<Type> elements, list<int> ranks, string summary>
+    : RankedTensorOf<elements, [HasStaticShapePred, HasAnyRankOfPred<ranks>], summary # " of static shape">;
+
+def Train_Matrix : Train_StaticTensor<[F32, BF16, F64], [2], "matrix">;
+def Train_Vector : Train_StaticTensor<[F32, BF16, F64], [1], "vector">;
+def Train_Tensor : StaticShapeTensorOf<[F32, BF16, F64]>;
+def Train_Any : StaticShapeTensorOf<[F32, BF16, F64, I32, I64]>;
+def Train_Ids : Train_StaticTensor<[I32], [1], "vector of ids">;
 def Train_Scalar : 0DTensorOf<[F32, F64]>;
 def Train_StepNumber : 0DTensorOf<[I64]>;
 // Statistics that are kept in full precision whatever the activations are.
-def Train_Stats : RankedTensorOf<[F32, F64]>;
+def Train_Stats : Train_StaticTensor<[F32, F64], [1, 2], "statistics">;
 
 class Train_Op<string mnemonic, list<Trait> traits = []> : Op<Train_Dialect, mnemonic, traits>;
 class Train_PureOp<string mnemonic, list<Trait> traits = []> : Train_Op<mnemonic, !listconcat([Pure], traits)>;
@@ -44,10 +48,11 @@ def VariableOp : Train_Op<"variable", [Symbol]> {
 
     ```mlir
     train.variable @"model.norm.weight" : tensor<64xf32> parameter init #train.ones trainable
-    train.variable @"rotary.cos" : tensor<128x8xf32> constant init #train.rotary<sine = false, ...>
+    train.variable @"rotary.cos" : tensor<128x8xf32> constant init #train.rotary<sine = false, headDim = 16,
+      base = 5.0e+05 : f64, factor = 3.2e+01 : f64, lowFactor = 1.0 : f64, highFactor = 4.0 : f64, oldContext = 8192>
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<AnyRankedTensor>:$type, Train_VariableRoleAttr:$role,
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Train_Any>:$type, Train_VariableRoleAttr:$role,
                        AnyAttr:$init, UnitAttr:$trainable);
   let assemblyFormat = "$sym_name `:` $type $role `init` $init (`trainable` $trainable^)? attr-dict";
   let hasVerifier = 1;
@@ -76,10 +81,11 @@ def EntryOp : Train_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock]> {
                        StrArrayAttr:$input_names, StrArrayAttr:$output_names);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    $sym_name `kind` `(` `` $kind `)` `batch` $batch `sequence` $sequence `inputs` $input_names `outputs` $output_names
+    $sym_name `kind` `(` $kind `)` `batch` $batch `sequence` $sequence `inputs` $input_names `outputs` $output_names
     attr-dict-with-keyword $body
   }];
   let hasVerifier = 1;
+  let hasRegionVerifier = 1;
   let extraClassDeclaration = [{
     /// The block argument called `name`, or null.
     ::mlir::Value getInput(::llvm::StringRef name);
@@ -88,12 +94,12 @@ def EntryOp : Train_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock]> {
 
 def ReturnOp : Train_Op<"return", [Terminator, HasParent<"EntryOp">]> {
   let summary = "ends an entry; its operands are the entry's outputs";
-  let arguments = (ins Variadic<AnyRankedTensor>:$values);
+  let arguments = (ins Variadic<Train_Any>:$values);
   let assemblyFormat = "($values^ `:` type($values))? attr-dict";
   let hasVerifier = 1;
 }
 
-def ReadOp : Train_Op<"read", [MemoryEffects<[MemRead]>]> {
+def ReadOp : Train_Op<"read", [HasParent<"EntryOp">, MemoryEffects<[MemRead]>]> {
   let summary = "the value of a variable at the start of the entry";
   let description = [{
     Reads see the value before the entry's writes. Not `Pure` because a write to the same variable ends the value's life.
@@ -103,11 +109,11 @@ def ReadOp : Train_Op<"read", [MemoryEffects<[MemRead]>]> {
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$variable);
-  let results = (outs AnyRankedTensor:$value);
+  let results = (outs Train_Any:$value);
   let assemblyFormat = "$variable `:` type($value) attr-dict";
 }
 
-def WriteOp : Train_Op<"write", [MemoryEffects<[MemWrite]>]> {
+def WriteOp : Train_Op<"write", [HasParent<"EntryOp">, MemoryEffects<[MemWrite]>]> {
   let summary = "gives a variable the value it has after the entry";
   let description = [{
     At most one write of a variable in an entry, and every read of it stands before.
@@ -116,11 +122,11 @@ def WriteOp : Train_Op<"write", [MemoryEffects<[MemWrite]>]> {
     train.write @"model.norm.weight", %w1 : tensor<64xf32>
     ```
   }];
-  let arguments = (ins FlatSymbolRefAttr:$variable, AnyRankedTensor:$value);
+  let arguments = (ins FlatSymbolRefAttr:$variable, Train_Any:$value);
   let assemblyFormat = "$variable `,` $value `:` type($value) attr-dict";
 }
 
-def LossOp : Train_Op<"loss", [MemoryEffects<[MemWrite]>]> {
+def LossOp : Train_Op<"loss", [HasParent<"EntryOp">, MemoryEffects<[MemWrite]>]> {
   let summary = "marks the scalar that is differentiated";
   let description = [{
     Import puts one into a `step` entry; `train-differentiate` replaces it by the backward graph and one `train.update`
@@ -134,7 +140,7 @@ def LossOp : Train_Op<"loss", [MemoryEffects<[MemWrite]>]> {
   let assemblyFormat = "$loss `:` type($loss) attr-dict";
 }
 
-def UpdateOp : Train_Op<"update", [MemoryEffects<[MemWrite]>]> {
+def UpdateOp : Train_Op<"update", [HasParent<"EntryOp">, MemoryEffects<[MemWrite]>]> {
   let summary = "updates a trainable variable with its gradient, by whatever optimizer is chosen";
   let description = [{
     `scale`, if given, multiplies the gradient (clipping by global norm). `train-lower-optimizer` replaces it.
@@ -158,7 +164,7 @@ def ConstantOp : Train_PureOp<"constant", [ConstantLike, AllTypesMatch<["value",
     ```
   }];
   let arguments = (ins ElementsAttr:$value);
-  let results = (outs AnyRankedTensor:$result);
+  let results = (outs Train_Any:$result);
   let assemblyFormat = "attr-dict $value";
   let hasFolder = 1;
 }
@@ -166,19 +172,20 @@ def ConstantOp : Train_PureOp<"constant", [ConstantLike, AllTypesMatch<["value",
 def FusedOp : Train_Op<"fused", [IsolatedFromAbove, SingleBlock, RecursiveMemoryEffects]> {
   let summary = "row-wise ops that become one kernel";
   let description = [{
-    Made by `train-form-kernels`. The body holds row-wise ops that agree on their number of rows; values that pass
-    between them never reach memory unless they are yielded.
+    Made by `train-form-kernels`. The body holds row-wise ops that agree on their number of rows and of columns; values
+    that pass between them never reach memory unless they are yielded.
 
     ```mlir
-    %h, %n = train.fused(%a = %x, %b = %y, %s = %w) : (tensor<16x64xf32>, ...) -> (tensor<16x64xf32>, tensor<16x64xf32>) {
+    %h, %n = train.fused(%a = %x, %b = %y, %s = %w)
+        : (tensor<16x64xf32>, tensor<16x64xf32>, tensor<64xf32>) -> (tensor<16x64xf32>, tensor<16x64xf32>) {
       %0 = train.add %a, %b : tensor<16x64xf32>
-      %1 = train.rms_norm %0, %s eps 1.0e-5 : ...
-      train.yield %0, %1 : ...
+      %1 = train.rms_norm %0, %s eps 1.0e-5 : tensor<16x64xf32>, tensor<64xf32>
+      train.yield %0, %1 : tensor<16x64xf32>, tensor<16x64xf32>
     }
     ```
   }];
-  let arguments = (ins Variadic<AnyRankedTensor>:$inputs);
-  let results = (outs Variadic<AnyRankedTensor>:$outputs);
+  let arguments = (ins Variadic<Train_Any>:$inputs);
+  let results = (outs Variadic<Train_Any>:$outputs);
   let regions = (region SizedRegion<1>:$body);
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
@@ -186,7 +193,7 @@ def FusedOp : Train_Op<"fused", [IsolatedFromAbove, SingleBlock, RecursiveMemory
 
 def YieldOp : Train_Op<"yield", [Pure, Terminator, HasParent<"FusedOp">]> {
   let summary = "ends a fused group; its operands are the group's results";
-  let arguments = (ins Variadic<AnyRankedTensor>:$values);
+  let arguments = (ins Variadic<Train_Any>:$values);
   let assemblyFormat = "($values^ `:` type($values))? attr-dict";
 }
 
@@ -270,7 +277,7 @@ def MatmulOp : Train_PureOp<"matmul", [Differentiable]> {
   let summary = "matrix product, either side transposed";
   let description = [{
     `op(a) * op(b)` with accumulation in fp32 and one rounding to the result's type. A linear layer with weight
-    `[out, in]` is `train.matmul %x, %w {transpose_b}`.
+    `[out, in]` is `train.matmul %x, %w transpose_b`. Element types agree, but f32 may be the result's type of bf16 operands.
 
     ```mlir
     %y = train.matmul %x, %w transpose_b : tensor<16x64xf32>, tensor<128x64xf32> -> tensor<16x128xf32>
@@ -313,11 +320,11 @@ def EmbeddingGradOp : Train_PureOp<"embedding_grad", []> {
   let summary = "gradient of the table of train.embedding";
   let description = [{
     `result = base` (zeros when absent), then `result[ids[r]] += gradient[r]` for r in order. With `base`, the gradient of
-    tied embeddings needs no second table.  With bf16 tables each addition rounds to bf16.
+    tied embeddings needs no second table. With bf16 tables each addition rounds to bf16.
 
     ```mlir
     %dt = train.embedding_grad %ids, %d : tensor<16xi32>, tensor<16x64xf32> -> tensor<320x64xf32>
-    %dt = train.embedding_grad %ids, %d onto %base : tensor<16xi32>, tensor<16x64xf32> -> tensor<320x64xf32>
+    %dt = train.embedding_grad %ids, %d onto %base : tensor<320x64xf32>, tensor<16xi32>, tensor<16x64xf32> -> tensor<320x64xf32>
     ```
   }];
   let arguments = (ins Train_Ids:$ids, Train_Matrix:$gradient, Optional<Train_Matrix>:$base);
@@ -464,7 +471,7 @@ def CrossEntropyOp : Train_PureOp<"cross_entropy", [RowWise, Differentiable]> {
 
     ```mlir
     %loss, %count, %lse = train.cross_entropy %logits, %labels, %inv ignore -100
-      : tensor<16x320xf32>, tensor<16xi32>, tensor<f32> -> tensor<16xf32>
+      : tensor<16x320xf32>, tensor<16xi32>, tensor<f32> -> tensor<f32>, tensor<i32>, tensor<16xf32>
     ```
   }];
   let arguments = (ins Train_Matrix:$logits, Train_Ids:$labels, Train_Scalar:$inv_tokens, I64Attr:$ignore_index);
@@ -483,7 +490,7 @@ def CrossEntropyGradOp : Train_PureOp<"cross_entropy_grad", [AllTypesMatch<["log
 
     ```mlir
     %d = train.cross_entropy_grad %logits, %labels, %lse, %inv, %one ignore -100
-      : tensor<16x320xf32>, tensor<16xi32>, tensor<16xf32>, tensor<f32>
+      : tensor<16x320xf32>, tensor<16xi32>, tensor<16xf32>, tensor<f32>, tensor<f32>
     ```
   }];
   let arguments = (ins Train_Matrix:$logits, Train_Ids:$labels, Train_Stats:$lse, Train_Scalar:$inv_tokens,
@@ -507,12 +514,13 @@ def SumSquaresOp : Train_PureOp<"sum_squares", [RowWise]> {
     blocks, so the order depends on sizes only.
 
     ```mlir
-    %s = train.sum_squares %g onto %base : tensor<64x64xf32>, tensor<f32>
+    %s = train.sum_squares %g onto %base : tensor<64x64xf32>, tensor<f32> -> tensor<f32>
     ```
   }];
   let arguments = (ins Train_Tensor:$input, Train_Scalar:$base);
   let results = (outs Train_Scalar:$result);
   let assemblyFormat = "$input `onto` $base `:` type($input) `,` type($base) `->` type($result) attr-dict";
+  let hasVerifier = 1;
 }
 
 def ClipFactorOp : Train_PureOp<"clip_factor", [RowWise]> {
@@ -522,12 +530,13 @@ def ClipFactorOp : Train_PureOp<"clip_factor", [RowWise]> {
     `max_norm` infinite the factor is 1.
 
     ```mlir
-    %norm, %factor = train.clip_factor %s max_norm 1.0 : tensor<f32>
+    %norm, %factor = train.clip_factor %s max_norm 1.0 : tensor<f32> -> tensor<f32>, tensor<f32>
     ```
   }];
   let arguments = (ins Train_Scalar:$sum_squares, F64Attr:$max_norm);
   let results = (outs Train_Scalar:$norm, Train_Scalar:$factor);
   let assemblyFormat = "$sum_squares `max_norm` $max_norm `:` type($sum_squares) `->` type($norm) `,` type($factor) attr-dict";
+  let hasVerifier = 1;
 }
 
 def SGDOp : Train_PureOp<"sgd", [AllTypesMatch<["parameter", "gradient", "result"]>, RowWise]> {
@@ -536,7 +545,8 @@ def SGDOp : Train_PureOp<"sgd", [AllTypesMatch<["parameter", "gradient", "result
     `p - lr * (scale * g + weight_decay * p)`, computed in fp32, rounded once.
 
     ```mlir
-    %p1 = train.sgd %p, %g, %lr, %scale with <weightDecay = 0.0> : tensor<64xf32>, tensor<f32>
+    %p1 = train.sgd %p, %g, %lr, %scale with <weightDecay = 0.0 : f64>
+      : tensor<64xf32>, tensor<f32>, tensor<f32>
     ```
   }];
   let arguments = (ins Train_Tensor:$parameter, Train_Tensor:$gradient, Train_Scalar:$learning_rate,
@@ -546,6 +556,7 @@ def SGDOp : Train_PureOp<"sgd", [AllTypesMatch<["parameter", "gradient", "result
     $parameter `,` $gradient `,` $learning_rate `,` $scale `with` $optimizer `:` type($parameter) `,` type($learning_rate) `,`
     type($scale) attr-dict
   }];
+  let hasVerifier = 1;
 }
 
 def AdamWOp : Train_PureOp<"adamw", [AllTypesMatch<["parameter", "gradient", "result"]>,
@@ -557,7 +568,8 @@ def AdamWOp : Train_PureOp<"adamw", [AllTypesMatch<["parameter", "gradient", "re
     are computed in fp64, the rest in fp32; each result is rounded once, and p' uses the unrounded m' and v'.
 
     ```mlir
-    %p1, %m1, %v1 = train.adamw %p, %g, %m, %v, %lr, %step, %scale with <...>
+    %p1, %m1, %v1 = train.adamw %p, %g, %m, %v, %lr, %step, %scale
+      with <weightDecay = 0.01 : f64, beta1 = 0.9 : f64, beta2 = 0.999 : f64, eps = 1.0e-8 : f64>
       : tensor<64xf32>, tensor<64xf32>, tensor<f32>, tensor<i64>, tensor<f32>
     ```
   }];
@@ -569,6 +581,7 @@ def AdamWOp : Train_PureOp<"adamw", [AllTypesMatch<["parameter", "gradient", "re
     $parameter `,` $gradient `,` $exp_avg `,` $exp_avg_sq `,` $learning_rate `,` $step `,` $scale `with` $optimizer `:`
     type($parameter) `,` type($exp_avg) `,` type($learning_rate) `,` type($step) `,` type($scale) attr-dict
   }];
+  let hasVerifier = 1;
 }
 
 #endif // FTC_TRAIN_OPS_TD

@@ -36,6 +36,9 @@ Gradients SwiGLUOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<
 
 Gradients MatmulOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool> needed) {
   Value d = gradients[0];
+  // An f32 result of bf16 operands: the products of the backward pass take bf16 too.
+  if (Type element = getA().getType().getElementType(); getResult().getType().getElementType() != element)
+    d = CastOp::create(builder, getLoc(), getResult().getType().clone(element), d);
   bool ta = getTransposeA(), tb = getTransposeB();
   Gradients result(2);
   // C = A' B' with A' = op(A), B' = op(B): dA' = dC B'^T and dB' = A'^T dC; transposed once more where op transposes.

@@ -177,7 +177,7 @@ TEST(EmbeddingGrad, AddsInOrderOntoTheBaseAndRoundsEachTime) {
 
 TEST(CrossEntropy, CountsAndWeighsValidRows) {
   auto module = parse(R"(
-    train.entry @f kind(evaluate) batch 1 sequence 1 inputs ["logits", "labels", "inv"] outputs ["loss", "count", "lse"] {
+    train.entry @f kind(evaluate) batch 1 sequence 3 inputs ["logits", "labels", "inv"] outputs ["loss", "count", "lse"] {
     ^bb0(%logits: tensor<3x2xf32>, %labels: tensor<3xi32>, %inv: tensor<f32>):
       %loss, %count, %lse = train.cross_entropy %logits, %labels, %inv ignore -100
         : tensor<3x2xf32>, tensor<3xi32>, tensor<f32> -> tensor<f32>, tensor<i32>, tensor<3xf32>

@@ -1,0 +1,773 @@
+// One case for each rule of the verifiers of the train dialect.
+// RUN: ftc-opt %s --split-input-file --verify-diagnostics
+
+// expected-error@+1 {{op attribute 'type' failed to satisfy constraint}}
+train.variable @v : tensor<?xf32> parameter init #train.ones
+
+// -----
+
+// expected-error@+1 {{op attribute 'type' failed to satisfy constraint}}
+train.variable @v : tensor<4xf16> parameter init #train.ones
+
+// -----
+
+// expected-error@+1 {{only parameters are trainable}}
+train.variable @v : tensor<4xf32> state init #train.ones trainable
+
+// -----
+
+// expected-error@+1 {{holds integers and cannot be trainable}}
+train.variable @v : tensor<4xi32> parameter init #train.ones trainable
+
+// -----
+
+// expected-error@+1 {{#train.normal fills floats, and its deviation is not negative}}
+train.variable @v : tensor<4xi32> state init #train.normal<1.0 : f64>
+
+// -----
+
+// expected-error@+1 {{#train.normal fills floats, and its deviation is not negative}}
+train.variable @v : tensor<4xf32> state init #train.normal<-1.0 : f64>
+
+// -----
+
+// expected-error@+1 {{init must be #train.zeros, #train.ones, #train.normal or #train.rotary}}
+train.variable @v : tensor<4xf32> state init "noise"
+
+// -----
+
+// expected-error@+1 {{a rotary table holds floats}}
+train.variable @v : tensor<4x4xi32> constant init #train.rotary<sine = false, headDim = 8, base = 1.0e4 : f64, factor = 1.0 : f64, lowFactor = 1.0 : f64, highFactor = 4.0 : f64, oldContext = 8192>
+
+// -----
+
+// expected-error@+1 {{rotary headDim 7 must be even and positive}}
+train.variable @v : tensor<4x4xf32> constant init #train.rotary<sine = false, headDim = 7, base = 1.0e4 : f64, factor = 1.0 : f64, lowFactor = 1.0 : f64, highFactor = 4.0 : f64, oldContext = 8192>
+
+// -----
+
+// expected-error@+1 {{rotary table must be [positions, 4], not 'tensor<4x5xf32>'}}
+train.variable @v : tensor<4x5xf32> constant init #train.rotary<sine = false, headDim = 8, base = 1.0e4 : f64, factor = 1.0 : f64, lowFactor = 1.0 : f64, highFactor = 4.0 : f64, oldContext = 8192>
+
+// -----
+
+// expected-error@+1 {{rotary table has more than 2^20 positions}}
+train.variable @v : tensor<2000000x4xf32> constant init #train.rotary<sine = false, headDim = 8, base = 1.0e4 : f64, factor = 1.0 : f64, lowFactor = 1.0 : f64, highFactor = 4.0 : f64, oldContext = 8192>
+
+// -----
+
+// expected-error@+1 {{rotary numbers must be positive, and highFactor above lowFactor}}
+train.variable @v : tensor<4x4xf32> constant init #train.rotary<sine = false, headDim = 8, base = -1.0 : f64, factor = 1.0 : f64, lowFactor = 1.0 : f64, highFactor = 4.0 : f64, oldContext = 8192>
+
+// -----
+
+// expected-error@+1 {{rotary numbers must be positive, and highFactor above lowFactor}}
+train.variable @v : tensor<4x4xf32> constant init #train.rotary<sine = false, headDim = 8, base = 1.0e4 : f64, factor = 1.0 : f64, lowFactor = 4.0 : f64, highFactor = 4.0 : f64, oldContext = 8192>
+
+// -----
+
+// expected-error@+1 {{batch and sequence must be positive}}
+train.entry @e kind(step) batch 0 sequence 8 inputs [] outputs [] {
+  train.return
+}
+
+// -----
+
+// expected-error@+1 {{has 1 inputs but 2 names}}
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
+^bb0(%a: tensor<4xf32>):
+  train.return
+}
+
+// -----
+
+// expected-error@+1 {{has two inputs called "a"}}
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "a"] outputs [] {
+^bb0(%a: tensor<4xf32>, %b: tensor<4xf32>):
+  train.return
+}
+
+// -----
+
+// expected-error@+1 {{has two outputs called "y"}}
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs ["y", "y"] {
+^bb0(%a: tensor<4xf32>):
+  train.return %a, %a : tensor<4xf32>, tensor<4xf32>
+}
+
+// -----
+
+// expected-error@+1 {{input "a" is a tensor of static shape that is not empty}}
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<?xf32>):
+  train.return
+}
+
+// -----
+
+// expected-error@+1 {{input "a" is a tensor of static shape that is not empty}}
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<0xf32>):
+  train.return
+}
+
+// -----
+
+// expected-error@+1 {{input "a" is a tensor of static shape that is not empty}}
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: f32):
+  train.return
+}
+
+// -----
+
+// expected-error@+1 {{input learning_rate is a scalar of f32, not 'tensor<1xf32>'}}
+train.entry @e kind(step) batch 2 sequence 8 inputs ["learning_rate"] outputs [] {
+^bb0(%learning_rate: tensor<1xf32>):
+  train.return
+}
+
+// -----
+
+// expected-error@+1 {{input step is a scalar of i64, not 'tensor<i32>'}}
+train.entry @e kind(step) batch 2 sequence 8 inputs ["step"] outputs [] {
+^bb0(%step: tensor<i32>):
+  train.return
+}
+
+// -----
+
+// expected-error@+1 {{input tokens is 'tensor<16xi32>', not 'tensor<8xi32>'}}
+train.entry @e kind(step) batch 2 sequence 8 inputs ["tokens"] outputs [] {
+^bb0(%tokens: tensor<8xi32>):
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs [] outputs [] {
+  // expected-error@+1 {{has an empty result, 'tensor<0x4xf32>'}}
+  %c = train.constant dense<> : tensor<0x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<4xf32>):
+  // expected-error@+1 {{returns 1 values but the entry names 0 outputs}}
+  train.return %a : tensor<4xf32>
+}
+
+// -----
+
+train.variable @v : tensor<4xf32> parameter init #train.ones
+train.entry @e kind(step) batch 2 sequence 8 inputs [] outputs [] {
+  // expected-error@+1 {{names no variable: @u}}
+  %v = train.read @u : tensor<4xf32>
+  train.return
+}
+
+// -----
+
+train.variable @v : tensor<4xf32> parameter init #train.ones
+train.entry @e kind(step) batch 2 sequence 8 inputs [] outputs [] {
+  // expected-error@+1 {{uses 'tensor<5xf32>' for variable @v of type 'tensor<4xf32>'}}
+  %v = train.read @v : tensor<5xf32>
+  train.return
+}
+
+// -----
+
+train.variable @v : tensor<4xf32> parameter init #train.ones
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<4xf32>):
+  train.write @v, %a : tensor<4xf32>
+  // expected-error@+1 {{stands after a write of @v}}
+  %v = train.read @v : tensor<4xf32>
+  train.return
+}
+
+// -----
+
+train.variable @v : tensor<4xf32> parameter init #train.ones
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<4xf32>):
+  train.write @v, %a : tensor<4xf32>
+  // expected-error@+1 {{writes @v a second time}}
+  train.write @v, %a : tensor<4xf32>
+  train.return
+}
+
+// -----
+
+train.variable @v : tensor<4xf32> parameter init #train.ones
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<5xf32>):
+  // expected-error@+1 {{uses 'tensor<5xf32>' for variable @v of type 'tensor<4xf32>'}}
+  train.write @v, %a : tensor<5xf32>
+  train.return
+}
+
+// -----
+
+train.variable @v : tensor<4xf32> constant init #train.ones
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<4xf32>):
+  // expected-error@+1 {{writes @v, which is a constant}}
+  train.write @v, %a : tensor<4xf32>
+  train.return
+}
+
+// -----
+
+train.variable @v : tensor<4xf32> parameter init #train.ones trainable
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<5xf32>):
+  // expected-error@+1 {{uses 'tensor<5xf32>' for variable @v of type 'tensor<4xf32>'}}
+  train.update @v, %a : tensor<5xf32>
+  train.return
+}
+
+// -----
+
+train.variable @v : tensor<4xf32> parameter init #train.ones
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<4xf32>):
+  // expected-error@+1 {{updates @v, which is not trainable}}
+  train.update @v, %a : tensor<4xf32>
+  train.return
+}
+
+// -----
+
+train.variable @v : tensor<4xf32> parameter init #train.ones
+// expected-error@+1 {{expects parent op 'train.entry'}}
+%v = train.read @v : tensor<4xf32>
+
+// -----
+
+module {
+  %c = train.constant dense<0.0> : tensor<4xf32>
+  %s = train.constant dense<0.0> : tensor<f32>
+  // expected-error@+1 {{expects parent op 'train.entry'}}
+  train.write @v, %c : tensor<4xf32>
+}
+
+// -----
+
+module {
+  %c = train.constant dense<0.0> : tensor<4xf32>
+  %s = train.constant dense<0.0> : tensor<f32>
+  // expected-error@+1 {{expects parent op 'train.entry'}}
+  train.update @v, %c : tensor<4xf32>
+}
+
+// -----
+
+module {
+  %c = train.constant dense<0.0> : tensor<4xf32>
+  %s = train.constant dense<0.0> : tensor<f32>
+  // expected-error@+1 {{expects parent op 'train.entry'}}
+  train.loss %s : tensor<f32>
+}
+
+// -----
+
+module {
+  %c = train.constant dense<0.0> : tensor<4xf32>
+  %s = train.constant dense<0.0> : tensor<f32>
+  // expected-error@+1 {{expects parent op 'train.entry'}}
+  train.return
+}
+
+// -----
+
+module {
+  %c = train.constant dense<0.0> : tensor<4xf32>
+  %s = train.constant dense<0.0> : tensor<f32>
+  // expected-error@+1 {{expects parent op 'train.fused'}}
+  train.yield
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<16x64xf32>):
+  // expected-error@+1 {{results do not match what the body yields}}
+  %f = train.fused(%fa = %a) : (tensor<16x64xf32>) -> tensor<16x64xf32> {
+    %0 = train.add %fa, %fa : tensor<16x64xf32>
+    train.yield %0, %0 : tensor<16x64xf32>, tensor<16x64xf32>
+  }
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<16x64xf32>):
+  // expected-error@+1 {{is an empty group}}
+  %f = train.fused(%fa = %a) : (tensor<16x64xf32>) -> tensor<16x64xf32> {
+    train.yield %fa : tensor<16x64xf32>
+  }
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<16x64xf32>):
+  %f = train.fused(%fa = %a) : (tensor<16x64xf32>) -> tensor<16x64xf32> {
+    // expected-error@+1 {{is not row-wise and cannot be in a fused group}}
+    %0 = train.matmul %fa, %fa transpose_b : tensor<16x64xf32>, tensor<16x64xf32> -> tensor<16x16xf32>
+    train.yield %fa : tensor<16x64xf32>
+  }
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
+^bb0(%a: tensor<16x64xf32>, %b: tensor<8x64xf32>):
+  %f = train.fused(%fa = %a, %fb = %b) : (tensor<16x64xf32>, tensor<8x64xf32>) -> tensor<16x64xf32> {
+    %0 = train.add %fa, %fa : tensor<16x64xf32>
+    // expected-error@+1 {{has 8 rows in a group of 16}}
+    %1 = train.add %fb, %fb : tensor<8x64xf32>
+    train.yield %0 : tensor<16x64xf32>
+  }
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
+^bb0(%a: tensor<16x64xf32>, %b: tensor<16x32xf32>):
+  %f = train.fused(%fa = %a, %fb = %b) : (tensor<16x64xf32>, tensor<16x32xf32>) -> tensor<16x64xf32> {
+    %0 = train.add %fa, %fa : tensor<16x64xf32>
+    // expected-error@+1 {{has 32 columns in a group of 64}}
+    %1 = train.add %fb, %fb : tensor<16x32xf32>
+    train.yield %0 : tensor<16x64xf32>
+  }
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "s"] outputs [] {
+^bb0(%a: tensor<16x64xf32>, %s: tensor<f32>):
+  %f = train.fused(%fa = %a, %fs = %s) : (tensor<16x64xf32>, tensor<f32>) -> tensor<16x64xf32> {
+    %0 = train.sum_squares %fa onto %fs : tensor<16x64xf32>, tensor<f32> -> tensor<f32>
+    // expected-error@+1 {{reads a value of its group that is not of its own row}}
+    %1 = train.scale %fa by %0 : tensor<16x64xf32>, tensor<f32>
+    train.yield %1 : tensor<16x64xf32>
+  }
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<16x64xf32>):
+  // expected-error@+1 {{arguments of the body do not match the inputs}}
+  "train.fused"(%a) ({
+  ^bb0(%b: tensor<16x32xf32>):
+    "train.yield"() : () -> ()
+  }) : (tensor<16x64xf32>) -> ()
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
+^bb0(%a: tensor<4xf32>, %b: tensor<5xf32>):
+  // expected-error@+1 {{requires the same type for all operands and results}}
+  %c = "train.add"(%a, %b) : (tensor<4xf32>, tensor<5xf32>) -> tensor<4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<4xi32>):
+  // expected-error@+1 {{must be statically shaped tensor of 32-bit float or bfloat16 type or 64-bit float values}}
+  %c = train.add %a, %a : tensor<4xi32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<4xf32>):
+  // expected-error@+1 {{requires the same shape for all operands and results}}
+  %c = train.cast %a : tensor<4xf32> to tensor<5xbf16>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "s"] outputs [] {
+^bb0(%a: tensor<4xf32>, %s: tensor<1xf32>):
+  // expected-error@+1 {{must be 0D tensor}}
+  %c = train.scale %a by %s : tensor<4xf32>, tensor<1xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
+^bb0(%a: tensor<4x4xf32>, %b: tensor<4x5xf32>):
+  // expected-error@+1 {{requires the same type for all operands and results}}
+  %c = "train.swiglu"(%a, %b) : (tensor<4x4xf32>, tensor<4x5xf32>) -> tensor<4x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
+^bb0(%a: tensor<4x4xf32>, %b: tensor<4x5xf32>):
+  // expected-error@+1 {{failed to verify that all of {gate, up, gradient, gate_gradient, up_gradient} have same type}}
+  %c:2 = "train.swiglu_grad"(%a, %a, %b) : (tensor<4x4xf32>, tensor<4x4xf32>, tensor<4x5xf32>) -> (tensor<4x4xf32>, tensor<4x4xf32>)
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
+^bb0(%a: tensor<4x5xf32>, %b: tensor<4x6xf32>):
+  // expected-error@+1 {{sums over 5 elements of a but 4 of b}}
+  %c = train.matmul %a, %b : tensor<4x5xf32>, tensor<4x6xf32> -> tensor<4x6xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
+^bb0(%a: tensor<4x5xf32>, %b: tensor<5x6xf32>):
+  // expected-error@+1 {{gives 4 x 6 but its result is 'tensor<6x4xf32>'}}
+  %c = train.matmul %a, %b : tensor<4x5xf32>, tensor<5x6xf32> -> tensor<6x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
+^bb0(%a: tensor<4x5xf32>, %b: tensor<5x6xbf16>):
+  // expected-error@+1 {{multiplies 'f32' and 'bf16' into 'f32'}}
+  %c = train.matmul %a, %b : tensor<4x5xf32>, tensor<5x6xbf16> -> tensor<4x6xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
+^bb0(%a: tensor<4x5xf32>, %b: tensor<5x6xf32>):
+  // expected-error@+1 {{multiplies 'f32' and 'f32' into 'bf16'}}
+  %c = train.matmul %a, %b : tensor<4x5xf32>, tensor<5x6xf32> -> tensor<4x6xbf16>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<4x5x6xf32>):
+  // expected-error@+1 {{must be matrix of static shape}}
+  %c = train.matmul %a, %a : tensor<4x5x6xf32>, tensor<4x5x6xf32> -> tensor<4x6xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["t", "ids"] outputs [] {
+^bb0(%t: tensor<9x4xf32>, %ids: tensor<3xi32>):
+  // expected-error@+1 {{result 'tensor<3x5xf32>' is not the rows of 'tensor<9x4xf32>' for 'tensor<3xi32>'}}
+  %c = train.embedding %t, %ids : tensor<9x4xf32>, tensor<3xi32> -> tensor<3x5xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["ids", "d"] outputs [] {
+^bb0(%ids: tensor<3xi32>, %d: tensor<4x5xf32>):
+  // expected-error@+1 {{gradient 'tensor<4x5xf32>' is not rows of 'tensor<9x5xf32>' for 'tensor<3xi32>'}}
+  %c = train.embedding_grad %ids, %d : tensor<3xi32>, tensor<4x5xf32> -> tensor<9x5xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["ids", "d"] outputs [] {
+^bb0(%ids: tensor<3xi32>, %d: tensor<3x5xbf16>):
+  // expected-error@+1 {{adds 'bf16' into a table of 'f32'}}
+  %c = train.embedding_grad %ids, %d : tensor<3xi32>, tensor<3x5xbf16> -> tensor<9x5xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["ids", "d", "b"] outputs [] {
+^bb0(%ids: tensor<3xi32>, %d: tensor<3x5xf32>, %b: tensor<8x5xf32>):
+  // expected-error@+1 {{base 'tensor<8x5xf32>' is not of the result's type 'tensor<9x5xf32>'}}
+  %c = train.embedding_grad %ids, %d onto %b : tensor<8x5xf32>, tensor<3xi32>, tensor<3x5xf32> -> tensor<9x5xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "i"] outputs [] {
+^bb0(%a: tensor<3x5xf32>, %i: tensor<i64>):
+  // expected-error@+1 {{result 'tensor<2x5xf32>' is not one row of 'tensor<3x5xf32>'}}
+  %c = train.gather_row %a, %i : tensor<3x5xf32>, tensor<i64> -> tensor<2x5xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "w"] outputs [] {
+^bb0(%a: tensor<3x5xf32>, %w: tensor<4xf32>):
+  // expected-error@+1 {{weight 'tensor<4xf32>' does not fit the columns of 'tensor<3x5xf32>'}}
+  %c = train.rms_norm %a, %w eps 1.0e-5 : tensor<3x5xf32>, tensor<4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "w"] outputs [] {
+^bb0(%a: tensor<3x5xf32>, %w: tensor<5xf32>):
+  // expected-error@+1 {{eps must not be negative}}
+  %c = train.rms_norm %a, %w eps -1.0 : tensor<3x5xf32>, tensor<5xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "w"] outputs [] {
+^bb0(%a: tensor<3x5xf32>, %w: tensor<4xf32>):
+  // expected-error@+1 {{weight 'tensor<4xf32>' does not fit the columns of 'tensor<3x5xf32>'}}
+  %c:2 = train.rms_norm_grad %a, %w, %a eps 1.0e-5 : tensor<3x5xf32>, tensor<4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["x", "p", "c", "s"] outputs [] {
+^bb0(%x: tensor<3x12xf32>, %p: tensor<3xi32>, %c: tensor<9x4xf32>, %s: tensor<9x4xf32>):
+  // expected-error@+1 {{head_dim 8 must be even and divide the columns of 'tensor<3x12xf32>'}}
+  %y = train.rotary %x, %p, %c, %s head_dim 8 : tensor<3x12xf32>, tensor<3xi32>, tensor<9x4xf32>, tensor<9x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["x", "p", "c", "s"] outputs [] {
+^bb0(%x: tensor<3x9xf32>, %p: tensor<3xi32>, %c: tensor<9x1xf32>, %s: tensor<9x1xf32>):
+  // expected-error@+1 {{head_dim 3 must be even and divide the columns of 'tensor<3x9xf32>'}}
+  %y = train.rotary %x, %p, %c, %s head_dim 3 : tensor<3x9xf32>, tensor<3xi32>, tensor<9x1xf32>, tensor<9x1xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["x", "p", "c", "s"] outputs [] {
+^bb0(%x: tensor<3x8xf32>, %p: tensor<3xi32>, %c: tensor<9x4xf32>, %s: tensor<8x4xf32>):
+  // expected-error@+1 {{tables must be [positions, 4], not 'tensor<9x4xf32>'}}
+  %y = train.rotary %x, %p, %c, %s head_dim 8 : tensor<3x8xf32>, tensor<3xi32>, tensor<9x4xf32>, tensor<8x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["x", "p", "c", "s"] outputs [] {
+^bb0(%x: tensor<3x8xf32>, %p: tensor<3xi32>, %c: tensor<9x3xf32>, %s: tensor<9x3xf32>):
+  // expected-error@+1 {{tables must be [positions, 4], not 'tensor<9x3xf32>'}}
+  %y = train.rotary %x, %p, %c, %s head_dim 8 : tensor<3x8xf32>, tensor<3xi32>, tensor<9x3xf32>, tensor<9x3xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["x", "p", "c", "s"] outputs [] {
+^bb0(%x: tensor<3x8xf32>, %p: tensor<2xi32>, %c: tensor<9x4xf32>, %s: tensor<9x4xf32>):
+  // expected-error@+1 {{needs one position for each row of 'tensor<3x8xf32>'}}
+  %y = train.rotary %x, %p, %c, %s head_dim 8 : tensor<3x8xf32>, tensor<2xi32>, tensor<9x4xf32>, tensor<9x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["q", "k", "s"] outputs [] {
+^bb0(%q: tensor<16x64xf32>, %k: tensor<16x32xf32>, %s: tensor<16xi32>):
+  // expected-error@+1 {{rows 16 are not a multiple of batch 3}}
+  %y:2 = train.attention %q, %k, %k, %s batch 3 heads 4 kv_heads 2 scale 0.25 : tensor<16x64xf32>, tensor<16x32xf32>, tensor<16xi32> -> tensor<16x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["q", "k", "s"] outputs [] {
+^bb0(%q: tensor<16x64xf32>, %k: tensor<16x32xf32>, %s: tensor<16xi32>):
+  // expected-error@+1 {{heads 4 are not a multiple of kv_heads 3}}
+  %y:2 = train.attention %q, %k, %k, %s batch 2 heads 4 kv_heads 3 scale 0.25 : tensor<16x64xf32>, tensor<16x32xf32>, tensor<16xi32> -> tensor<16x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["q", "k", "s"] outputs [] {
+^bb0(%q: tensor<16x64xf32>, %k: tensor<16x16xf32>, %s: tensor<16xi32>):
+  // expected-error@+1 {{columns of query 'tensor<16x64xf32>' and key 'tensor<16x16xf32>' do not agree with heads and kv_heads}}
+  %y:2 = train.attention %q, %k, %k, %s batch 2 heads 4 kv_heads 2 scale 0.25 : tensor<16x64xf32>, tensor<16x16xf32>, tensor<16xi32> -> tensor<16x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["q", "k", "s"] outputs [] {
+^bb0(%q: tensor<16x64xf32>, %k: tensor<16x32xf32>, %s: tensor<8xi32>):
+  // expected-error@+1 {{segment_starts is [rows] and lse is [rows, heads]}}
+  %y:2 = train.attention %q, %k, %k, %s batch 2 heads 4 kv_heads 2 scale 0.25 : tensor<16x64xf32>, tensor<16x32xf32>, tensor<8xi32> -> tensor<16x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["q", "k", "s"] outputs [] {
+^bb0(%q: tensor<16x64xf32>, %k: tensor<16x32xf32>, %s: tensor<16xi32>):
+  // expected-error@+1 {{segment_starts is [rows] and lse is [rows, heads]}}
+  %y:2 = train.attention %q, %k, %k, %s batch 2 heads 4 kv_heads 2 scale 0.25 : tensor<16x64xf32>, tensor<16x32xf32>, tensor<16xi32> -> tensor<4x16xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["q", "k", "s"] outputs [] {
+^bb0(%q: tensor<16x64xf32>, %k: tensor<16x32xf32>, %s: tensor<16xi32>):
+  // expected-error@+1 {{lse of 'tensor<16x64xf32>' cannot be 'tensor<16x4xf64>'; it is f64 for f64 and f32 otherwise}}
+  %y:2 = train.attention %q, %k, %k, %s batch 2 heads 4 kv_heads 2 scale 0.25 : tensor<16x64xf32>, tensor<16x32xf32>, tensor<16xi32> -> tensor<16x4xf64>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["q", "k", "s", "l"] outputs [] {
+^bb0(%q: tensor<16x64xf32>, %k: tensor<16x32xf32>, %s: tensor<16xi32>, %l: tensor<16x4xf32>):
+  // expected-error@+1 {{rows 16 are not a multiple of batch 3}}
+  %y:3 = train.attention_grad %q, %k, %k, %s, %q, %l, %q batch 3 heads 4 kv_heads 2 scale 0.25 : tensor<16x64xf32>, tensor<16x32xf32>, tensor<16xi32>, tensor<16x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["x", "l", "i"] outputs [] {
+^bb0(%x: tensor<16x320xf32>, %l: tensor<8xi32>, %i: tensor<f32>):
+  // expected-error@+1 {{labels and lse need one element for each row of 'tensor<16x320xf32>'}}
+  %c:3 = train.cross_entropy %x, %l, %i ignore -100 : tensor<16x320xf32>, tensor<8xi32>, tensor<f32> -> tensor<f32>, tensor<i32>, tensor<16xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["x", "l", "i"] outputs [] {
+^bb0(%x: tensor<16x320xf32>, %l: tensor<16xi32>, %i: tensor<f32>):
+  // expected-error@+1 {{loss is 'tensor<f64>' but inv_tokens 'tensor<f32>'}}
+  %c:3 = train.cross_entropy %x, %l, %i ignore -100 : tensor<16x320xf32>, tensor<16xi32>, tensor<f32> -> tensor<f64>, tensor<i32>, tensor<16xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["x", "l", "i"] outputs [] {
+^bb0(%x: tensor<16x320xf32>, %l: tensor<16xi32>, %i: tensor<f32>):
+  // expected-error@+1 {{lse of 'tensor<16x320xf32>' cannot be 'tensor<16xf64>'; it is f64 for f64 and f32 otherwise}}
+  %c:3 = train.cross_entropy %x, %l, %i ignore -100 : tensor<16x320xf32>, tensor<16xi32>, tensor<f32> -> tensor<f32>, tensor<i32>, tensor<16xf64>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["x", "l", "e", "i"] outputs [] {
+^bb0(%x: tensor<16x320xf32>, %l: tensor<16xi32>, %e: tensor<8xf32>, %i: tensor<f32>):
+  // expected-error@+1 {{labels and lse need one element for each row of 'tensor<16x320xf32>'}}
+  %c = train.cross_entropy_grad %x, %l, %e, %i, %i ignore -100 : tensor<16x320xf32>, tensor<16xi32>, tensor<8xf32>, tensor<f32>, tensor<f32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["x", "l", "e", "i", "g"] outputs [] {
+^bb0(%x: tensor<16x320xf32>, %l: tensor<16xi32>, %e: tensor<16xf32>, %i: tensor<f32>, %g: tensor<f64>):
+  // expected-error@+1 {{gradient is 'tensor<f64>' but inv_tokens 'tensor<f32>'}}
+  %c = train.cross_entropy_grad %x, %l, %e, %i, %g ignore -100 : tensor<16x320xf32>, tensor<16xi32>, tensor<16xf32>, tensor<f32>, tensor<f64>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["g", "b"] outputs [] {
+^bb0(%g: tensor<4xf32>, %b: tensor<f32>):
+  // expected-error@+1 {{result 'tensor<f64>' is not of the type of its base, 'tensor<f32>'}}
+  %s = train.sum_squares %g onto %b : tensor<4xf32>, tensor<f32> -> tensor<f64>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["s"] outputs [] {
+^bb0(%s: tensor<f32>):
+  // expected-error@+1 {{norm and factor have the type of the sum of squares, 'tensor<f32>'}}
+  %n:2 = train.clip_factor %s max_norm 1.0 : tensor<f32> -> tensor<f32>, tensor<f64>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["s"] outputs [] {
+^bb0(%s: tensor<f32>):
+  // expected-error@+1 {{max_norm must be positive}}
+  %n:2 = train.clip_factor %s max_norm 0.0 : tensor<f32> -> tensor<f32>, tensor<f32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "s"] outputs [] {
+^bb0(%p: tensor<4xf32>, %s: tensor<f32>):
+  // expected-error@+1 {{weightDecay must not be negative}}
+  %q = train.sgd %p, %p, %s, %s with <weightDecay = -1.0 : f64> : tensor<4xf32>, tensor<f32>, tensor<f32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "t", "s"] outputs [] {
+^bb0(%p: tensor<4xf32>, %m: tensor<5xf32>, %t: tensor<i64>, %s: tensor<f32>):
+  // expected-error@+1 {{moments of type 'tensor<5xf32>' do not fit the parameter, 'tensor<4xf32>'}}
+  %q:3 = train.adamw %p, %p, %m, %m, %s, %t, %s with <weightDecay = 0.0 : f64, beta1 = 0.9 : f64, beta2 = 0.999 : f64, eps = 1.0e-8 : f64> : tensor<4xf32>, tensor<5xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "t", "s"] outputs [] {
+^bb0(%p: tensor<4xf32>, %m: tensor<4xf32>, %t: tensor<i64>, %s: tensor<f32>):
+  // expected-error@+1 {{beta1 and beta2 must be at least 0 and below 1}}
+  %q:3 = train.adamw %p, %p, %m, %m, %s, %t, %s with <weightDecay = 0.0 : f64, beta1 = 1.0 : f64, beta2 = 0.999 : f64, eps = 1.0e-8 : f64> : tensor<4xf32>, tensor<4xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "t", "s"] outputs [] {
+^bb0(%p: tensor<4xf32>, %m: tensor<4xf32>, %t: tensor<i64>, %s: tensor<f32>):
+  // expected-error@+1 {{beta1 and beta2 must be at least 0 and below 1}}
+  %q:3 = train.adamw %p, %p, %m, %m, %s, %t, %s with <weightDecay = 0.0 : f64, beta1 = 0.9 : f64, beta2 = -0.1 : f64, eps = 1.0e-8 : f64> : tensor<4xf32>, tensor<4xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "t", "s"] outputs [] {
+^bb0(%p: tensor<4xf32>, %m: tensor<4xf32>, %t: tensor<i64>, %s: tensor<f32>):
+  // expected-error@+1 {{weightDecay and eps must not be negative}}
+  %q:3 = train.adamw %p, %p, %m, %m, %s, %t, %s with <weightDecay = 0.0 : f64, beta1 = 0.9 : f64, beta2 = 0.999 : f64, eps = -1.0 : f64> : tensor<4xf32>, tensor<4xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  train.return
+}
