@@ -29,9 +29,13 @@ public:
       ops.push_back(&op);
     }
     members.resize(ops.size());
+    users.resize(ops.size());
     for (Node node = 0; node < ops.size(); ++node) {
       groupOf.push_back(node);
+      lastOf.push_back(node);
       members[node] = {node};
+      for (Operation *user : ops[node]->getUsers())
+        users[node].push_back(number.lookup(user));
     }
   }
 
@@ -67,9 +71,9 @@ private:
   bool mergeProducers(Node consumer) {
     bool changed = false;
     llvm::SmallSetVector<Node, 4> producers;
-    for (Value operand : ops[consumer]->getOperands())
-      if (Operation *producer = operand.getDefiningOp(); producer && isa<RowWiseOpInterface>(producer))
-        producers.insert(number.lookup(producer));
+    for (OpOperand &operand : ops[consumer]->getOpOperands())
+      if (passesRowByRow(operand))
+        producers.insert(number.lookup(operand.get().getDefiningOp()));
     for (Node producer : producers) {
       Node above = groupOf[producer], below = groupOf[consumer];
       if (above == below)
@@ -82,6 +86,7 @@ private:
       for (Node node : members[below])
         groupOf[node] = above;
       members[above].insert(members[above].end(), members[below].begin(), members[below].end());
+      lastOf[above] = std::max(lastOf[above], lastOf[below]);
       members[below].clear();
       changed = true;
     }
@@ -109,36 +114,43 @@ private:
     return {};
   }
 
+  /// Whether a row-wise op made what `operand` reads, as a row result, and its owner reads it at its own row.
+  static bool passesRowByRow(OpOperand &operand) {
+    auto result = dyn_cast<OpResult>(operand.get());
+    auto producer = result ? dyn_cast<RowWiseOpInterface>(result.getOwner()) : RowWiseOpInterface();
+    return producer && producer.isRowResult(result.getResultNumber()) &&
+           cast<RowWiseOpInterface>(operand.getOwner()).isRowOperand(operand.getOperandNumber());
+  }
+
   /// Whether an op of group `to` reads a result of group `from` other than row by row.
   bool readsBeyondItsRow(Node from, Node to) {
-    for (Node node : members[to]) {
-      auto op = cast<RowWiseOpInterface>(ops[node]);
-      for (OpOperand &operand : op->getOpOperands()) {
-        auto result = dyn_cast<OpResult>(operand.get());
-        if (!result || groupOf[number.lookup(result.getOwner())] != from)
-          continue;
-        if (!op.isRowOperand(operand.getOperandNumber()) ||
-            !cast<RowWiseOpInterface>(result.getOwner()).isRowResult(result.getResultNumber()))
+    for (Node node : members[to])
+      for (OpOperand &operand : ops[node]->getOpOperands())
+        if (Operation *producer = operand.get().getDefiningOp();
+            producer && groupOf[number.lookup(producer)] == from && !passesRowByRow(operand))
           return true;
-      }
-    }
     return false;
   }
 
   /// Whether a path leads from group `from` to group `to` through a third one. There is none back: groups never form a
   /// cycle.
   bool hasPathAround(Node from, Node to) {
+    // Users stand behind what they use, but a path can go back in the block inside a group: enter it late and leave it
+    // early. Behind `end` no group reaches back to `to`, so that no path does.
+    Node end = lastOf[to];
+    for (Node node = 0; node <= end; ++node)
+      end = std::max(end, lastOf[groupOf[node]]);
     std::vector<bool> seen(ops.size());
     seen[from] = true;
     SmallVector<Node> pending{from};
     while (!pending.empty()) {
       Node group = pending.pop_back_val();
       for (Node node : members[group])
-        for (Operation *user : ops[node]->getUsers()) {
-          Node next = groupOf[number.lookup(user)];
+        for (Node user : users[node]) {
+          Node next = groupOf[user];
           if (next == to && group != from)
             return true;
-          if (next == to || seen[next])
+          if (next == to || seen[next] || user > end)
             continue;
           seen[next] = true;
           pending.push_back(next);
@@ -167,8 +179,10 @@ private:
 
   llvm::DenseMap<Operation *, Node> number;
   std::vector<Operation *> ops;
-  std::vector<Node> groupOf;              ///< by node; a group is called after one of its nodes
-  std::vector<std::vector<Node>> members; ///< by group; empty for nodes that joined another's
+  std::vector<SmallVector<Node, 4>> users; ///< by node
+  std::vector<Node> groupOf;               ///< by node; a group is called after one of its nodes
+  std::vector<Node> lastOf;                ///< by group: its last op
+  std::vector<std::vector<Node>> members;  ///< by group; empty for nodes that joined another's
   std::vector<KernelBoundary> boundaries;
 };
 

@@ -132,7 +132,7 @@ train.entry @groups_in_a_cycle kind(evaluate) batch 2 sequence 8 inputs ["x", "w
 
 // CHECK-LABEL: @reads_a_reduction
 // CHECK-NOT: train.fused
-// REMARK: train.adamw does not join train.rms_norm_grad: a value that passes between them is not one of the same row
+// REMARK-NOT: train.adamw does not join
 train.entry @reads_a_reduction kind(step) batch 1 sequence 1 inputs ["x", "w", "d", "lr", "step"] outputs ["w1"] {
 ^bb0(%x: tensor<1x64xf32>, %w: tensor<64xf32>, %d: tensor<1x64xf32>, %lr: tensor<f32>, %t: tensor<i64>):
   %one = train.constant dense<1.0> : tensor<f32>
@@ -141,6 +141,24 @@ train.entry @reads_a_reduction kind(step) batch 1 sequence 1 inputs ["x", "w", "
     with <weightDecay = 0.000000e+00, beta1 = 9.000000e-01, beta2 = 9.990000e-01, eps = 1.000000e-08>
     : tensor<64xf32>, tensor<64xf32>, tensor<f32>, tensor<i64>, tensor<f32>
   train.return %w1 : tensor<64xf32>
+}
+
+// -----
+
+// The sum over all rows is not known at any row: what scales by it is another kernel.
+// CHECK-LABEL: @scales_by_a_sum
+// CHECK: train.fused
+// CHECK-NEXT: train.add
+// CHECK-NEXT: train.sum_squares
+// CHECK-NEXT: train.yield
+// CHECK: train.scale
+// REMARK: train.scale does not join train.add: a value that passes between them is not one of the same row
+train.entry @scales_by_a_sum kind(step) batch 2 sequence 8 inputs ["x", "base"] outputs ["y"] {
+^bb0(%x: tensor<16x64xf32>, %base: tensor<f32>):
+  %a = train.add %x, %x : tensor<16x64xf32>
+  %s = train.sum_squares %a onto %base : tensor<16x64xf32>, tensor<f32> -> tensor<f32>
+  %y = train.scale %a by %s : tensor<16x64xf32>, tensor<f32>
+  train.return %y : tensor<16x64xf32>
 }
 
 // -----
