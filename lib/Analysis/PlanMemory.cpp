@@ -96,14 +96,14 @@ MemoryTable ftc::memoryTable(ModuleOp module) {
      : variable.getRole() == plan::Role::State   ? states
                                                  : constants) += bytes;
   }
-  int64_t hostBytes = 0, scratch = 0, others = 0, most = -1;
+  int64_t hostBytes = 0, scratch = 0, gradients = 0, others = 0, most = -1;
   for (auto entry : module.getOps<plan::EntryOp>()) {
     PlanLiveness liveness(entry);
     auto [bytes, when] = peakOf(liveness);
     if (bytes <= most)
       continue;
     most = bytes;
-    hostBytes = scratch = others = 0;
+    hostBytes = scratch = gradients = others = 0;
     table.largest.clear();
     table.peakEntry = entry.getSymName().str();
     table.peakNumber = when;
@@ -113,7 +113,8 @@ MemoryTable ftc::memoryTable(ModuleOp module) {
       if (when < buffer.first || buffer.last < when)
         continue;
       bool host = buffer.first == -1 || buffer.last == end;
-      (host ? hostBytes : isScratch(symbols, buffer.buffer) ? scratch : others) += buffer.bytes;
+      bool gradient = buffer.buffer.getDefiningOp()->hasAttr("plan.gradient");
+      (host ? hostBytes : gradient ? gradients : isScratch(symbols, buffer.buffer) ? scratch : others) += buffer.bytes;
       table.largest.push_back({buffer.label, buffer.bytes});
     }
     std::sort(table.largest.begin(), table.largest.end(), [](const MemoryRow &a, const MemoryRow &b) {
@@ -122,9 +123,9 @@ MemoryTable ftc::memoryTable(ModuleOp module) {
     if (table.largest.size() > 8)
       table.largest.resize(8);
   }
-  table.rows = {{"parameters", parameters}, {"optimizer states", states},
-                {"constants", constants},   {"activations and gradients", others},
-                {"scratch", scratch},       {"inputs and outputs", hostBytes}};
+  table.rows = {{"parameters", parameters},       {"optimizer states", states}, {"constants", constants},
+                {"gradients", gradients},         {"activations", others},      {"scratch", scratch},
+                {"inputs and outputs", hostBytes}};
   int64_t known = 0;
   for (const MemoryRow &row : table.rows)
     known += row.bytes;

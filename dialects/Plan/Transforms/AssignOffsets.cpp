@@ -96,8 +96,9 @@ struct AssignOffsetsPass : ftc::plan::impl::PlanAssignOffsetsPassBase<AssignOffs
         continue;
       }
       builder.setInsertionPoint(alloc);
-      Value view = plan::ViewOp::create(builder, alloc.getLoc(), alloc.getType(), slab, place, alloc.getLabelAttr());
-      alloc.getBuffer().replaceAllUsesWith(view);
+      auto view = plan::ViewOp::create(builder, alloc.getLoc(), alloc.getType(), slab, place, alloc.getLabelAttr());
+      view->setDiscardableAttrs(alloc->getDiscardableAttrDictionary());
+      alloc.getBuffer().replaceAllUsesWith(view.getBuffer());
       alloc.erase();
     }
     entry->setAttr("plan.transient_bytes", builder.getI64IntegerAttr(places.peak));

@@ -111,6 +111,31 @@ void EntryConverter::findInPlaceWrites() {
   }
 }
 
+/// A value as the entry knows it: arguments of groups stand for the group's operands.
+static Value outsideOf(Value value) {
+  auto argument = dyn_cast<BlockArgument>(value);
+  auto group = argument ? dyn_cast<train::FusedOp>(argument.getOwner()->getParentOp()) : train::FusedOp();
+  return group ? group.getInputs()[argument.getArgNumber()] : value;
+}
+
+void EntryConverter::findGradients() {
+  auto note = [&](Value parameter, Value gradient) {
+    auto read = outsideOf(parameter).getDefiningOp<train::ReadOp>();
+    // The gradient of an embedding may be added onto that of a product.
+    for (Value value = outsideOf(gradient); read && value;) {
+      gradientOf[value] = read.getVariable().str();
+      auto scattered = value.getDefiningOp<train::EmbeddingGradOp>();
+      value = scattered ? scattered.getBase() : Value();
+    }
+  };
+  source.getBody().walk([&](Operation *op) {
+    if (auto adamw = dyn_cast<train::AdamWOp>(op))
+      note(adamw.getParameter(), adamw.getGradient());
+    else if (auto sgd = dyn_cast<train::SGDOp>(op))
+      note(sgd.getParameter(), sgd.getGradient());
+  });
+}
+
 void EntryConverter::findLastUses() {
   for (auto [index, op] : llvm::enumerate(source.getBody().front()))
     order[&op] = index;
@@ -173,13 +198,23 @@ Value EntryConverter::resultBuffer(OpResult result, ArrayRef<Value> reusable, co
   if (write != writtenInPlace.end())
     return variable(write->second, result.getType());
   MemRefType type = bufferType(result.getType());
+  Value made;
   for (Value operand : reusable) {
     Value buffer = placeOf(operand).buffer;
     if (buffer && buffer.getType() == type && buffer.getDefiningOp<plan::AllocOp>() &&
-        diesAt(operand, result.getOwner()) && taken.insert(buffer).second)
-      return buffer;
+        diesAt(operand, result.getOwner()) && taken.insert(buffer).second) {
+      made = buffer;
+      break;
+    }
   }
-  return alloc(type, label);
+  if (!made)
+    made = alloc(type, label);
+  if (auto gradient = gradientOf.find(result); gradient != gradientOf.end()) {
+    auto buffer = made.getDefiningOp<plan::AllocOp>();
+    buffer.setLabel("gradient of " + gradient->second);
+    buffer->setAttr("plan.gradient", builder.getUnitAttr());
+  }
+  return made;
 }
 
 //===----------------------------------------------------------------------===//
@@ -189,6 +224,7 @@ Value EntryConverter::resultBuffer(OpResult result, ArrayRef<Value> reusable, co
 LogicalResult EntryConverter::convert() {
   findLastUses();
   findInPlaceWrites();
+  findGradients();
   for (auto [name, argument] : llvm::zip(source.getInputNames(), source.getBody().front().getArguments()))
     places[argument].buffer = plan::InputOp::create(builder, source.getLoc(), bufferType(argument.getType()),
                                                     cast<StringAttr>(name), FlatSymbolRefAttr(), IntegerAttr());

@@ -22,6 +22,7 @@ private:
   // Analysis of the train entry, before anything is built.
   void findLastUses();
   void findInPlaceWrites();
+  void findGradients();
   bool mayWriteInPlace(mlir::Value written, llvm::StringRef variable);
   bool isRowOperandOnly(mlir::Operation *op, mlir::Value operand);
   bool isRowResult(mlir::OpResult result);
@@ -60,6 +61,8 @@ private:
   /// Values computed straight into a variable.
   llvm::DenseMap<mlir::Value, llvm::StringRef> writtenInPlace;
   llvm::SmallVector<train::WriteOp> copiedAtEnd;
+  /// Values that become the gradient of a parameter: the parameter's name. For reports only.
+  llvm::DenseMap<mlir::Value, std::string> gradientOf;
   llvm::StringMap<mlir::Value> variables;
   llvm::DenseMap<mlir::Value, Place> places;
   /// Operand buffers that the launch under construction has taken over for a result.

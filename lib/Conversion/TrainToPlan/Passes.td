@@ -22,6 +22,8 @@ def ConvertTrainToPlanPass : Pass<"convert-train-to-plan", "::mlir::ModuleOp"> {
     - a row-wise kernel writes a result over an operand of the same type that nothing reads afterwards;
     - the gradient of an embedding is added onto its base where the base is not needed any more.
 
+    Buffers that hold the gradient of a parameter carry `plan.gradient`, for the memory table.
+
     How many rows a task holds depends on sizes only: so does the order of every sum.
   }];
   let dependentDialects = ["::ftc::plan::PlanDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
