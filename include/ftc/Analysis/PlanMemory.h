@@ -45,8 +45,9 @@ private:
 
 /// One line of the memory table.
 struct MemoryRow {
-  std::string what;  ///< "parameters", "optimizer states", "constants", "inputs and outputs", "scratch", "activations
-                     ///< and gradients", "gaps"
+  /// "parameters", "optimizer states", "constants", "gradients" (of parameters), "activations" (with their gradients),
+  /// "scratch", "inputs and outputs", "gaps"; or the label of a buffer.
+  std::string what;
   int64_t bytes = 0; ///< at the peak of the whole plan
 };
 
