@@ -29,7 +29,7 @@ BELOW = {
     "Plan/Transforms": {"Plan/IR", "Analysis", "Planning", "Support"},
     "Import": {"Train/IR", "Config", "Support"},
     "Conversion/TrainToPlan": IRS | TRANSFORMS | {"Analysis", "Support"},
-    "Conversion/PlanToLLVM": IRS | TRANSFORMS | {"Analysis", "Support"},
+    "Conversion/PlanToLLVM": IRS | TRANSFORMS | {"Analysis", "Support", "ftrt"},
     "Target": {"Plan/IR", "Plan/Transforms", "Conversion/PlanToLLVM", "Schema", "ftrt", "Support"},
     "Reference": IRS | {"Support"},
     "Pipelines": IRS | TRANSFORMS | {"Analysis", "Config", "Conversion/TrainToPlan", "Conversion/PlanToLLVM", "Import",
