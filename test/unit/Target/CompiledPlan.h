@@ -1,0 +1,80 @@
+//===- CompiledPlan.h - A plan compiled to a step and run ---------*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_TEST_UNIT_TARGET_COMPILEDPLAN_H
+#define FTC_TEST_UNIT_TARGET_COMPILEDPLAN_H
+
+#include "dialects/Plan/IR/Plan.h"
+#include "ftc/Reference/PlanInterpreter.h"
+#include "ftrt/step.h"
+
+#include "mlir/IR/OwningOpRef.h"
+#include "gtest/gtest.h"
+
+namespace ftc::test {
+
+/// A context with every dialect of ftc.
+mlir::MLIRContext &context();
+
+/// Parses plan or train IR; train IR is brought to plan. The result has places for all buffers. A failure fails the test.
+mlir::OwningOpRef<mlir::ModuleOp> parsePlan(llvm::StringRef text);
+
+/// A module of plan ops with places, compiled for `cpu`, loaded, with slabs of its own.
+class CompiledPlan {
+public:
+  CompiledPlan(mlir::ModuleOp plan, const std::string &cpu, unsigned threads = 2);
+  ~CompiledPlan();
+  CompiledPlan(const CompiledPlan &) = delete;
+  CompiledPlan &operator=(const CompiledPlan &) = delete;
+
+  bool ok() const { return step != nullptr; }
+  /// The file's bytes.
+  const std::string &bytes() const { return image; }
+
+  void set(llvm::StringRef variable, const reference::Tensor &value);
+  reference::Tensor get(llvm::StringRef variable) const;
+
+  /// Fills the inputs of the entry `name`, runs it on `threads` threads, returns its outputs.
+  reference::NamedTensors run(llvm::StringRef name, const reference::NamedTensors &inputs, unsigned threads);
+
+  /// The entry's code for the services as given.
+  int32_t call(size_t entry, const ftrt_services &services, const ftrt_scalars &scalars);
+
+private:
+  uint8_t *address(mlir::Value buffer) const;
+
+  mlir::OwningOpRef<mlir::ModuleOp> owner;
+  mutable mlir::ModuleOp plan;
+  std::string image, path;
+  void *library = nullptr;
+  const ftrt_step *step = nullptr;
+  std::vector<void *> slabs;
+};
+
+/// Services that run tasks on this many threads, the last task first.
+ftrt_services services(unsigned threads);
+
+/// How far a result may be from the interpreter's, in units of `ulps` of the larger of |expected| and `scale`.
+struct Tolerance {
+  double ulps = 0;
+  double scale = 0;
+};
+
+/// Compiles `text` for x86-64-v3 and for this machine, runs every entry with normal numbers (variables too; `inputs`
+/// replaces those it names), with one thread and with two, and compares outputs and variables with the interpreter's.
+/// One and two threads must agree bit for bit.
+void expectAsInterpreted(llvm::StringRef text, const reference::NamedTensors &inputs = {}, Tolerance tolerance = {});
+
+/// Normal numbers for float types, numbers from 0 to `bound` - 1 for integer types; the same for the same name.
+reference::Tensor numbers(mlir::Type type, llvm::StringRef name, int64_t bound = 4);
+
+/// A tensor of integers.
+reference::Tensor integers(llvm::StringRef type, std::vector<int64_t> values);
+
+} // namespace ftc::test
+
+#endif // FTC_TEST_UNIT_TARGET_COMPILEDPLAN_H

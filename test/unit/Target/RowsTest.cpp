@@ -1,0 +1,270 @@
+//===- RowsTest.cpp - Row kernels, compiled and run --------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "CompiledPlan.h"
+
+using namespace ftc;
+using namespace ftc::test;
+
+namespace {
+
+/// One kernel over x, y and w, launched once; `body` is that of plan.rows, `rows` what follows "plan.rows".
+std::string oneKernel(int rows, int columns, const std::string &order, const std::string &body,
+                      const std::string &element = "f32") {
+  std::string text = R"(
+    plan.kernel @k {
+    ^bb0(%x: memref<RxCxE>, %y: memref<RxCxE>, %w: memref<CxE>, %out: memref<RxCxE>, %stats: memref<Rxf32>):
+      plan.rows R ORDER {
+      ^bb0(%r: index):
+        BODY
+      }
+    }
+    plan.entry @step kind(step) batch 1 sequence R flops 0.0 {
+      %x = plan.input "x" : memref<RxCxE>
+      %y = plan.input "y" : memref<RxCxE>
+      %w = plan.input "w" : memref<CxE>
+      %out = plan.input "out" : memref<RxCxE>
+      %stats = plan.input "stats" : memref<Rxf32>
+      plan.launch @k(%x, %y, %w, %out, %stats) "k" : memref<RxCxE>, memref<RxCxE>, memref<CxE>, memref<RxCxE>, memref<Rxf32>
+      plan.output "out", %out : memref<RxCxE>
+      plan.output "stats", %stats : memref<Rxf32>
+    }
+  )";
+  auto replace = [&](const std::string &from, const std::string &to) {
+    for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+      text.replace(at, from.size(), to);
+  };
+  replace("BODY", body);
+  replace("ORDER", order);
+  replace("RxCxE", std::to_string(rows) + "x" + std::to_string(columns) + "x" + element);
+  replace("CxE", std::to_string(columns) + "x" + element);
+  replace("Rxf32", std::to_string(rows) + "xf32");
+  replace("rows R", "rows " + std::to_string(rows));
+  replace("sequence R", "sequence " + std::to_string(rows));
+  replace("tensor<C", "tensor<" + std::to_string(columns));
+  return text;
+}
+
+/// Widths below, at and above those of vectors, steps and partial sums.
+class Widths : public testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(Rows, Widths, testing::Values(1, 3, 8, 15, 16, 31, 32, 33, 64, 77, 96, 200));
+
+TEST_P(Widths, ElementWise) {
+  expectAsInterpreted(oneKernel(5, GetParam(), "per_task 2 parallel", R"(
+    %0 = plan.load %x[%r] : memref<RxCxE> -> tensor<CxE>
+    %1 = plan.load %y[%r] : memref<RxCxE> -> tensor<CxE>
+    %2 = arith.mulf %0, %1 : tensor<CxE>
+    %3 = plan.column : tensor<Cxi32>
+    %4 = arith.sitofp %3 : tensor<Cxi32> to tensor<CxE>
+    %5 = math.fma %2, %1, %4 : tensor<CxE>
+    plan.store %5, %out[%r] : tensor<CxE>, memref<RxCxE>)"));
+}
+
+TEST_P(Widths, SumInTheStatedOrder) {
+  expectAsInterpreted(oneKernel(5, GetParam(), "per_task 2 parallel", R"(
+    %0 = plan.load %x[%r] : memref<RxCxE> -> tensor<CxE>
+    %1 = plan.reduce add %0 : tensor<CxE> -> f32
+    plan.store %1, %stats[%r] : f32, memref<Rxf32>)"));
+}
+
+TEST_P(Widths, ThreePhases) {
+  // Softmax without exp: a maximum, a sum that depends on it, a row that depends on both.
+  expectAsInterpreted(oneKernel(5, GetParam(), "per_task 2 parallel", R"(
+    %0 = plan.load %x[%r] : memref<RxCxE> -> tensor<CxE>
+    %m = plan.reduce max %0 : tensor<CxE> -> f32
+    %mb = plan.broadcast %m : f32 -> tensor<CxE>
+    %1 = arith.subf %0, %mb : tensor<CxE>
+    %2 = arith.mulf %1, %1 : tensor<CxE>
+    %s = plan.reduce add %2 : tensor<CxE> -> f32
+    %one = arith.constant 1.0 : f32
+    %s1 = arith.addf %s, %one : f32
+    %sb = plan.broadcast %s1 : f32 -> tensor<CxE>
+    %3 = arith.divf %2, %sb : tensor<CxE>
+    plan.store %3, %out[%r] : tensor<CxE>, memref<RxCxE>
+    plan.store %s1, %stats[%r] : f32, memref<Rxf32>)"));
+}
+
+TEST_P(Widths, InPlace) {
+  // Reads what it overwrites in two phases: the store must wait for the second.
+  expectAsInterpreted(oneKernel(5, GetParam(), "per_task 2 parallel", R"(
+    %0 = plan.load %out[%r] : memref<RxCxE> -> tensor<CxE>
+    %1 = plan.load %x[%r] : memref<RxCxE> -> tensor<CxE>
+    %2 = arith.addf %0, %1 : tensor<CxE>
+    plan.store %2, %out[%r] : tensor<CxE>, memref<RxCxE>
+    %3 = arith.mulf %2, %2 : tensor<CxE>
+    %s = plan.reduce add %3 : tensor<CxE> -> f32
+    %b = plan.broadcast %s : f32 -> tensor<CxE>
+    %4 = arith.mulf %2, %b : tensor<CxE>
+    plan.store %4, %x[%r] : tensor<CxE>, memref<RxCxE>)"));
+}
+
+TEST_P(Widths, SequentialRowsReadWhatEarlierOnesStored) {
+  expectAsInterpreted(oneKernel(5, GetParam(), "per_task 1 sequential", R"(
+    %c0 = arith.constant 0 : index
+    %0 = plan.load %x[%r] : memref<RxCxE> -> tensor<CxE>
+    %1 = plan.load %out[%c0] : memref<RxCxE> -> tensor<CxE>
+    %2 = arith.mulf %0, %1 : tensor<CxE>
+    plan.store %2, %out[%c0] : tensor<CxE>, memref<RxCxE>)"));
+}
+
+TEST_P(Widths, SelectAndCompare) {
+  expectAsInterpreted(oneKernel(5, GetParam(), "per_task 4 parallel", R"(
+    %0 = plan.load %x[%r] : memref<RxCxE> -> tensor<CxE>
+    %1 = plan.load %y[%r] : memref<RxCxE> -> tensor<CxE>
+    %2 = arith.cmpf ogt, %0, %1 : tensor<CxE>
+    %3 = arith.select %2, %0, %1 : tensor<Cxi1>, tensor<CxE>
+    %5 = math.sqrt %3 : tensor<CxE>
+    plan.store %5, %out[%r] : tensor<CxE>, memref<RxCxE>)"));
+}
+
+TEST_P(Widths, Bf16RoundsWhereItIsDefined) {
+  expectAsInterpreted(oneKernel(5, GetParam(), "per_task 2 parallel", R"(
+    %0 = plan.load %x[%r] : memref<RxCxE> -> tensor<CxE>
+    %1 = plan.load %w[] : memref<CxE> -> tensor<CxE>
+    %2 = arith.extf %0 : tensor<CxE> to tensor<Cxf32>
+    %3 = arith.extf %1 : tensor<CxE> to tensor<Cxf32>
+    %4 = arith.mulf %2, %3 : tensor<Cxf32>
+    %s = plan.reduce add %4 : tensor<Cxf32> -> f32
+    %5 = arith.truncf %4 : tensor<Cxf32> to tensor<CxE>
+    %6 = arith.addf %5, %1 : tensor<CxE>
+    plan.store %6, %out[%r] : tensor<CxE>, memref<RxCxE>
+    plan.store %s, %stats[%r] : f32, memref<Rxf32>)",
+                                "bf16"));
+}
+
+TEST(Rows, ColumnOffsets) {
+  // Halves of a row trade places and signs, in place.
+  expectAsInterpreted(oneKernel(6, 40, "per_task 4 parallel", R"(
+    %0 = plan.load %out[%r] : memref<RxCxE> -> tensor<20xf32>
+    %1 = plan.load %out[%r] offset 20 : memref<RxCxE> -> tensor<20xf32>
+    %2 = arith.negf %1 : tensor<20xf32>
+    plan.store %2, %out[%r] : tensor<20xf32>, memref<RxCxE>
+    plan.store %0, %out[%r] offset 20 : tensor<20xf32>, memref<RxCxE>)"));
+}
+
+TEST(Rows, AccumulateIntoPartialSums) {
+  expectAsInterpreted(R"(
+    plan.kernel @k {
+    ^bb0(%x: memref<7x40xf32>, %rows: memref<3x40xf32>, %sums: memref<3xf32>, %counts: memref<3xi32>):
+      plan.rows 7 per_task 3 parallel {
+      ^bb0(%r: index):
+        %0 = plan.load %x[%r] : memref<7x40xf32> -> tensor<40xf32>
+        %s = plan.reduce add %0 : tensor<40xf32> -> f32
+        %c = arith.constant 1 : i32
+        plan.accumulate %0, %rows : tensor<40xf32>, memref<3x40xf32>
+        plan.accumulate %s, %sums : f32, memref<3xf32>
+        plan.accumulate %c, %counts : i32, memref<3xi32>
+      }
+    }
+    plan.entry @step kind(step) batch 1 sequence 7 flops 0.0 {
+      %x = plan.input "x" : memref<7x40xf32>
+      %rows = plan.alloc "rows" : memref<3x40xf32>
+      %sums = plan.alloc "sums" : memref<3xf32>
+      %counts = plan.alloc "counts" : memref<3xi32>
+      plan.launch @k(%x, %rows, %sums, %counts) "k" : memref<7x40xf32>, memref<3x40xf32>, memref<3xf32>, memref<3xi32>
+      plan.output "rows", %rows : memref<3x40xf32>
+      plan.output "sums", %sums : memref<3xf32>
+      plan.output "counts", %counts : memref<3xi32>
+    }
+  )");
+}
+
+TEST(Rows, SequentialScatter) {
+  expectAsInterpreted(R"(
+    plan.kernel @k {
+    ^bb0(%ids: memref<9xi32>, %g: memref<9x150xf32>, %table: memref<4x150xf32>):
+      plan.rows 9 per_task 1 sequential {
+      ^bb0(%r: index):
+        %id = plan.load %ids[%r] : memref<9xi32> -> i32
+        %i = arith.index_cast %id : i32 to index
+        %0 = plan.load %g[%r] : memref<9x150xf32> -> tensor<150xf32>
+        %1 = plan.load %table[%i] : memref<4x150xf32> -> tensor<150xf32>
+        %2 = arith.addf %1, %0 : tensor<150xf32>
+        plan.store %2, %table[%i] : tensor<150xf32>, memref<4x150xf32>
+      }
+    }
+    plan.entry @step kind(step) batch 1 sequence 9 flops 0.0 {
+      %ids = plan.input "ids" : memref<9xi32>
+      %g = plan.input "g" : memref<9x150xf32>
+      %table = plan.input "table" : memref<4x150xf32>
+      plan.launch @k(%ids, %g, %table) "k" : memref<9xi32>, memref<9x150xf32>, memref<4x150xf32>
+      plan.output "table", %table : memref<4x150xf32>
+    }
+  )");
+}
+
+TEST(Rows, ScalarsAndPowers) {
+  expectAsInterpreted(R"(
+    plan.kernel @k {
+    ^bb0(%lr: memref<f32>, %step: memref<i64>, %out: memref<3xf64>):
+      %half = arith.constant 0.5 : f64
+      plan.rows 3 per_task 3 parallel {
+      ^bb0(%r: index):
+        %n = plan.load %step[] : memref<i64> -> i64
+        %i = arith.index_cast %r : index to i64
+        %m = arith.addi %n, %i : i64
+        %p = math.fpowi %half, %m : f64, i64
+        %l = plan.load %lr[] : memref<f32> -> f32
+        %w = arith.extf %l : f32 to f64
+        %c1 = arith.constant 1 : i64
+        %first = arith.cmpi eq, %i, %c1 : i64
+        %d = arith.divf %w, %p : f64
+        %t = arith.subf %w, %p : f64
+        %v = arith.select %first, %d, %t : f64
+        plan.store %v, %out[%r] : f64, memref<3xf64>
+      }
+    }
+    plan.entry @step kind(step) batch 1 sequence 3 flops 0.0 {
+      %lr = plan.input "learning_rate" : memref<f32>
+      %n = plan.input "step" : memref<i64>
+      %out = plan.alloc "out" : memref<3xf64>
+      plan.launch @k(%lr, %n, %out) "k" : memref<f32>, memref<i64>, memref<3xf64>
+      plan.output "out", %out : memref<3xf64>
+    }
+  )",
+                      {{"step", integers("tensor<i64>", {11})}});
+}
+
+TEST(Rows, Branches) {
+  auto module = parsePlan(R"(
+    plan.kernel @k {
+    ^bb0(%x: memref<4xf32>, %out: memref<4xf32>):
+      plan.rows 4 per_task 2 parallel {
+      ^bb0(%r: index):
+        %v = plan.load %x[%r] : memref<4xf32> -> f32
+        %zero = arith.constant 0.0 : f32
+        %positive = arith.cmpf ogt, %v, %zero : f32
+        %w = scf.if %positive -> f32 {
+          %root = math.sqrt %v : f32
+          scf.yield %root : f32
+        } else {
+          %n = arith.negf %v : f32
+          scf.yield %n : f32
+        }
+        scf.if %positive {
+          plan.store %w, %out[%r] : f32, memref<4xf32>
+        }
+      }
+    }
+    plan.entry @step kind(step) batch 1 sequence 4 flops 0.0 {
+      %x = plan.input "x" : memref<4xf32>
+      %out = plan.input "out" : memref<4xf32>
+      plan.launch @k(%x, %out) "k" : memref<4xf32>, memref<4xf32>
+      plan.output "out", %out : memref<4xf32>
+    }
+  )");
+  ASSERT_TRUE(module);
+  CompiledPlan compiled(*module, "x86-64-v3");
+  ASSERT_TRUE(compiled.ok());
+  reference::Tensor x = numbers(mlir::MemRefType::get({4}, mlir::Float32Type::get(&context())), "x"), out = x;
+  x.reals = {4, -4, 2.25, 0};
+  out.reals = {7, 7, 7, 7};
+  auto outputs = compiled.run("step", {{"x", x}, {"out", out}}, 2);
+  EXPECT_EQ(outputs["out"].reals, (std::vector<double>{2, 7, 1.5, 7}));
+}
+
+} // namespace
