@@ -71,8 +71,9 @@ static void parallelFor(void *context, ftrt_task_fn body, void *args, uint64_t t
 }
 
 ftrt_services test::services(unsigned threads) {
-  return {FTRT_ABI_VERSION, sizeof(ftrt_services), reinterpret_cast<void *>(static_cast<uintptr_t>(threads)), threads, 0,
-          parallelFor};
+  return {
+      FTRT_ABI_VERSION, sizeof(ftrt_services), reinterpret_cast<void *>(static_cast<uintptr_t>(threads)), threads, 0,
+      parallelFor};
 }
 
 //===----------------------------------------------------------------------===//

@@ -20,7 +20,8 @@ namespace ftc::test {
 /// A context with every dialect of ftc.
 mlir::MLIRContext &context();
 
-/// Parses plan or train IR; train IR is brought to plan. The result has places for all buffers. A failure fails the test.
+/// Parses plan or train IR; train IR is brought to plan. The result has places for all buffers. A failure fails the
+/// test.
 mlir::OwningOpRef<mlir::ModuleOp> parsePlan(llvm::StringRef text);
 
 /// A module of plan ops with places, compiled for `cpu`, loaded, with slabs of its own.

@@ -23,19 +23,25 @@ constexpr int64_t count = 1 << 16;
 std::string unary(const std::string &op, const std::string &result = "f32") {
   return R"(
     plan.kernel @k {
-    ^bb0(%x: memref<16x4096xf32>, %out: memref<16x4096x)" + result + R"(>):
+    ^bb0(%x: memref<16x4096xf32>, %out: memref<16x4096x)" +
+         result + R"(>):
       plan.rows 16 per_task 4 parallel {
       ^bb0(%r: index):
         %0 = plan.load %x[%r] : memref<16x4096xf32> -> tensor<4096xf32>
-        %1 = )" + op + R"(
-        plan.store %1, %out[%r] : tensor<4096x)" + result + R"(>, memref<16x4096x)" + result + R"(>
+        %1 = )" +
+         op + R"(
+        plan.store %1, %out[%r] : tensor<4096x)" +
+         result + R"(>, memref<16x4096x)" + result + R"(>
       }
     }
     plan.entry @step kind(step) batch 1 sequence 16 flops 0.0 {
       %x = plan.input "x" : memref<16x4096xf32>
-      %out = plan.alloc "out" : memref<16x4096x)" + result + R"(>
-      plan.launch @k(%x, %out) "k" : memref<16x4096xf32>, memref<16x4096x)" + result + R"(>
-      plan.output "out", %out : memref<16x4096x)" + result + R"(>
+      %out = plan.alloc "out" : memref<16x4096x)" +
+         result + R"(>
+      plan.launch @k(%x, %out) "k" : memref<16x4096xf32>, memref<16x4096x)" +
+         result + R"(>
+      plan.output "out", %out : memref<16x4096x)" +
+         result + R"(>
     }
   )";
 }
@@ -90,7 +96,8 @@ TEST_P(Math, ExpIsWithinOneUlp) {
 TEST_P(Math, ExpAtTheEnds) {
   Function exp(unary("math.exp %0 : tensor<4096xf32>"), GetParam());
   float inf = INFINITY, nan = NAN;
-  std::vector<float> values{0.0f, -0.0f, inf, -inf, nan, 88.72f, 88.73f, 89.5f, 1e30f, -1e30f, -104.1f, -150.0f, 1e-30f};
+  std::vector<float> values{0.0f,  -0.0f, inf,    -inf,    nan,     88.72f, 88.73f,
+                            89.5f, 1e30f, -1e30f, -104.1f, -150.0f, 1e-30f};
   std::vector<double> results = exp(values);
   EXPECT_EQ(results[0], 1.0);
   EXPECT_EQ(results[1], 1.0);
