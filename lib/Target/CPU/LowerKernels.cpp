@@ -32,11 +32,7 @@ struct CpuLowerKernelsPass : ftc::impl::CpuLowerKernelsPassBase<CpuLowerKernelsP
       Operation *work = kernel.getWork();
       LogicalResult emitted = isa<plan::RowsOp>(work)     ? ftc::cpu::emitRows(kernel, *target)
                               : isa<plan::MatmulOp>(work) ? ftc::cpu::emitMatmul(kernel, *target)
-#ifdef FTC_CPU_ATTENTION
                                                           : ftc::cpu::emitAttention(kernel, *target);
-#else
-                                                          : work->emitError("attention is not compiled for the CPU");
-#endif
       if (failed(emitted))
         return signalPassFailure();
     }
