@@ -165,6 +165,8 @@ LogicalResult EntryWriter::callKernels() {
     if (driver.getNumArguments() != arguments.size())
       return launch.emitOpError("hands ")
              << launch.getBuffers().size() << " buffers to a kernel of " << driver.getNumArguments() - 1;
+    // Launches share the kernel's code; hundreds of copies would take seconds to compile.
+    driver.setNoInline(true);
     LLVM::CallOp::create(builder, loc, driver, arguments);
   }
   return success();

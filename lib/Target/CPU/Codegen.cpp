@@ -11,6 +11,8 @@
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Bitcode/BitcodeReader.h"
+#include "llvm/Bitcode/BitcodeWriter.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
@@ -18,6 +20,10 @@
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
+#include "llvm/Transforms/Utils/Cloning.h"
+
+#include <array>
+#include <thread>
 
 using namespace mlir;
 using namespace ftc;
@@ -85,9 +91,9 @@ static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
   builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(module, modules);
 }
 
-/// The optimized LLVM module; null after an error on `module`.
-static std::unique_ptr<llvm::Module> prepare(ModuleOp module, const cpu::CpuTarget &target, llvm::LLVMContext &context,
-                                             llvm::TargetMachine &machine) {
+/// The LLVM module as translated, its functions described; null after an error on `module`.
+static std::unique_ptr<llvm::Module> translate(ModuleOp module, const cpu::CpuTarget &target,
+                                               llvm::LLVMContext &context, llvm::TargetMachine &machine) {
   DialectRegistry registry;
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
@@ -101,7 +107,6 @@ static std::unique_ptr<llvm::Module> prepare(ModuleOp module, const cpu::CpuTarg
   translated->setDataLayout(machine.createDataLayout());
   translated->setPICLevel(llvm::PICLevel::BigPIC);
   describeFunctions(*translated, target);
-  optimize(*translated, machine);
   return translated;
 }
 
@@ -111,13 +116,89 @@ FailureOr<std::string> cpu::emitLLVMText(ModuleOp module, const CpuTarget &targe
   if (!machine)
     return module.emitError(error), failure();
   llvm::LLVMContext context;
-  std::unique_ptr<llvm::Module> prepared = prepare(module, target, context, *machine);
+  std::unique_ptr<llvm::Module> prepared = translate(module, target, context, *machine);
   if (!prepared)
     return failure();
+  optimize(*prepared, *machine);
   std::string text;
   llvm::raw_string_ostream stream(text);
   prepared->print(stream, nullptr);
   return text;
+}
+
+//===----------------------------------------------------------------------===//
+// Objects
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// A module is compiled in two halves at once, whatever the machine: the bytes must not depend on it.
+constexpr size_t numParts = 2;
+
+/// One half of a module, as bitcode first, then as an object.
+struct Part {
+  llvm::SmallVector<char, 0> bitcode, object;
+  std::string error;
+};
+} // namespace
+
+/// Gives each function to the part that has the least to do so far, the longest functions first.
+static llvm::DenseMap<const llvm::GlobalValue *, size_t> distribute(llvm::Module &module) {
+  std::vector<std::pair<size_t, llvm::Function *>> functions;
+  for (llvm::Function &function : module)
+    if (!function.isDeclaration())
+      functions.emplace_back(function.getInstructionCount(), &function);
+  llvm::sort(functions, [](const auto &a, const auto &b) {
+    return a.first != b.first ? a.first > b.first : a.second->getName() < b.second->getName();
+  });
+  std::array<size_t, numParts> load{};
+  llvm::DenseMap<const llvm::GlobalValue *, size_t> home;
+  for (auto &[size, function] : functions) {
+    size_t part = std::min_element(load.begin(), load.end()) - load.begin();
+    load[part] += size;
+    home[function] = part;
+  }
+  return home;
+}
+
+/// Splits `module`. Symbols that were internal become hidden, so that the parts see each other and nobody else does.
+static void split(llvm::Module &module, std::array<Part, numParts> &parts) {
+  for (llvm::GlobalObject &global : module.global_objects())
+    if (global.hasLocalLinkage()) {
+      global.setLinkage(llvm::GlobalValue::ExternalLinkage);
+      global.setVisibility(llvm::GlobalValue::HiddenVisibility);
+      global.setDSOLocal(true);
+    }
+  llvm::DenseMap<const llvm::GlobalValue *, size_t> home = distribute(module);
+  for (size_t number = 0; number < numParts; ++number) {
+    llvm::ValueToValueMapTy map;
+    // Constants live in the first part.
+    std::unique_ptr<llvm::Module> clone = llvm::CloneModule(
+        module, map, [&](const llvm::GlobalValue *value) { return home.lookup_or(value, 0) == number; });
+    llvm::raw_svector_ostream stream(parts[number].bitcode);
+    llvm::WriteBitcodeToFile(*clone, stream);
+  }
+}
+
+/// Optimizes and compiles one part in a context of its own.
+static void compilePart(const cpu::CpuTarget &target, Part &part) {
+  std::unique_ptr<llvm::TargetMachine> machine = createMachine(target, part.error);
+  if (!machine)
+    return;
+  llvm::LLVMContext context;
+  llvm::MemoryBufferRef buffer(llvm::StringRef(part.bitcode.data(), part.bitcode.size()), "step");
+  llvm::Expected<std::unique_ptr<llvm::Module>> module = llvm::parseBitcodeFile(buffer, context);
+  if (!module) {
+    part.error = llvm::toString(module.takeError());
+    return;
+  }
+  optimize(**module, *machine);
+  llvm::raw_svector_ostream stream(part.object);
+  llvm::legacy::PassManager passes;
+  if (machine->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::ObjectFile)) {
+    part.error = std::string("LLVM cannot write objects for ") + triple;
+    return;
+  }
+  passes.run(**module);
 }
 
 FailureOr<std::string> cpu::emitObject(ModuleOp module, const CpuTarget &target) {
@@ -125,15 +206,22 @@ FailureOr<std::string> cpu::emitObject(ModuleOp module, const CpuTarget &target)
   std::unique_ptr<llvm::TargetMachine> machine = createMachine(target, error);
   if (!machine)
     return module.emitError(error), failure();
-  llvm::LLVMContext context;
-  std::unique_ptr<llvm::Module> prepared = prepare(module, target, context, *machine);
-  if (!prepared)
-    return failure();
-  llvm::SmallVector<char, 0> object;
-  llvm::raw_svector_ostream stream(object);
-  llvm::legacy::PassManager passes;
-  if (machine->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::ObjectFile))
-    return module.emitError("LLVM cannot write objects for ") << triple, failure();
-  passes.run(*prepared);
-  return std::string(object.begin(), object.end());
+  std::array<Part, numParts> parts;
+  {
+    llvm::LLVMContext context;
+    std::unique_ptr<llvm::Module> translated = translate(module, target, context, *machine);
+    if (!translated)
+      return failure();
+    split(*translated, parts);
+  }
+  std::thread second(compilePart, std::cref(target), std::ref(parts[1]));
+  compilePart(target, parts[0]);
+  second.join();
+  llvm::SmallVector<llvm::StringRef> objects;
+  for (Part &part : parts) {
+    if (!part.error.empty())
+      return module.emitError(part.error), failure();
+    objects.emplace_back(part.object.data(), part.object.size());
+  }
+  return mergeObjects(module.getLoc(), objects);
 }

@@ -20,6 +20,9 @@ mlir::FailureOr<std::string> emitLLVMText(mlir::ModuleOp module, const CpuTarget
 /// A relocatable ELF object. Failures are reported on the module.
 mlir::FailureOr<std::string> emitObject(mlir::ModuleOp module, const CpuTarget &target);
 
+/// One relocatable object with the contents of several.
+mlir::FailureOr<std::string> mergeObjects(mlir::Location loc, llvm::ArrayRef<llvm::StringRef> objects);
+
 /// Links an object into a shared object that needs nothing: no library, no symbol. An undefined symbol is an error that
 /// names it. Same object, same bytes.
 mlir::FailureOr<std::string> linkShared(mlir::Location loc, llvm::StringRef object);

@@ -21,7 +21,9 @@ LLD_HAS_DRIVER(elf)
 using namespace mlir;
 using namespace ftc;
 
-FailureOr<std::string> cpu::linkShared(Location loc, llvm::StringRef object) {
+/// Runs the linker on `objects` with `flags`; its output.
+static FailureOr<std::string> runLinker(Location loc, llvm::ArrayRef<llvm::StringRef> objects,
+                                        llvm::ArrayRef<const char *> flags) {
   // lld keeps global state: one link at a time.
   static std::mutex mutex;
   std::lock_guard<std::mutex> guard(mutex);
@@ -38,43 +40,32 @@ FailureOr<std::string> cpu::linkShared(Location loc, llvm::StringRef object) {
   if (std::error_code code = llvm::sys::fs::createUniqueDirectory(prefix, folder))
     return fail("make a temporary folder", code);
   llvm::scope_exit cleanUp([&] { llvm::sys::fs::remove_directories(folder); });
-  llvm::SmallString<128> input = folder, output = folder;
-  llvm::sys::path::append(input, "step.o");
-  llvm::sys::path::append(output, "step.so");
-  {
+
+  llvm::SmallString<128> output = folder;
+  llvm::sys::path::append(output, "out");
+  std::vector<std::string> inputs;
+  for (llvm::StringRef object : objects) {
+    llvm::SmallString<128> input = folder;
+    llvm::sys::path::append(input, "in" + llvm::Twine(inputs.size()) + ".o");
+    inputs.push_back(input.str().str());
     std::error_code code;
-    llvm::raw_fd_ostream stream(input, code);
+    llvm::raw_fd_ostream stream(inputs.back(), code);
     if (code)
-      return fail("write the object", code);
+      return fail("write an object", code);
     stream << object;
     stream.close();
     if (stream.has_error()) {
       code = stream.error();
       stream.clear_error();
-      return fail("write the object", code);
+      return fail("write an object", code);
     }
   }
 
-  const char *arguments[] = {"ld.lld",
-                             "-shared",
-                             "-z",
-                             "defs",
-                             "-z",
-                             "noexecstack",
-                             "-z",
-                             "relro",
-                             "-z",
-                             "now",
-                             "--build-id=none",
-                             "--hash-style=gnu",
-                             "--threads=1",
-                             "--no-undefined",
-                             "--color-diagnostics=never",
-                             "-soname",
-                             "step.so",
-                             "-o",
-                             output.c_str(),
-                             input.c_str()};
+  llvm::SmallVector<const char *> arguments{"ld.lld", "--build-id=none", "--threads=1", "--color-diagnostics=never"};
+  arguments.append(flags.begin(), flags.end());
+  arguments.append({"-o", output.c_str()});
+  for (const std::string &input : inputs)
+    arguments.push_back(input.c_str());
   std::string messages;
   llvm::raw_string_ostream stream(messages);
   lld::Result result = lld::lldMain(arguments, stream, stream, {{lld::Gnu, &lld::elf::link}});
@@ -84,6 +75,16 @@ FailureOr<std::string> cpu::linkShared(Location loc, llvm::StringRef object) {
   }
   auto linked = llvm::MemoryBuffer::getFile(output, /*IsText=*/false, /*RequiresNullTerminator=*/false);
   if (!linked)
-    return fail("read the linked step", linked.getError());
+    return fail("read what was linked", linked.getError());
   return (*linked)->getBuffer().str();
+}
+
+FailureOr<std::string> cpu::mergeObjects(Location loc, llvm::ArrayRef<llvm::StringRef> objects) {
+  return runLinker(loc, objects, {"-r"});
+}
+
+FailureOr<std::string> cpu::linkShared(Location loc, llvm::StringRef object) {
+  return runLinker(loc, object,
+                   {"-shared", "-z", "defs", "-z", "noexecstack", "-z", "relro", "-z", "now", "--hash-style=gnu",
+                    "-soname", "step.so"});
 }

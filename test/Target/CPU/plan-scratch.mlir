@@ -1,0 +1,19 @@
+// RUN: ftc-opt %s -cpu-plan-scratch="cpu=x86-64-v3" | FileCheck %s
+
+// CHECK: plan.kernel @product
+// CHECK: ^bb0(%{{.*}}: memref<64x64xf32>, %{{.*}}: memref<64x64xf32>, %{{.*}}: memref<64x64xf32>, %[[S:.*]]: memref<[[N:[0-9]+]]xi8>):
+// CHECK: scratch(%[[S]] : memref<[[N]]xi8>)
+plan.kernel @product {
+^bb0(%a: memref<64x64xf32>, %b: memref<64x64xf32>, %c: memref<64x64xf32>):
+  plan.matmul %a, %b, %c : memref<64x64xf32>, memref<64x64xf32>, memref<64x64xf32> read_a {} read_b {} store_c {}
+}
+
+// CHECK: plan.entry
+// CHECK: %[[B:.*]] = plan.alloc "scratch of product" : memref<[[N]]xi8>
+// CHECK: plan.launch @product(%{{.*}}, %{{.*}}, %{{.*}}, %[[B]]) "product"
+plan.entry @step kind(step) batch 1 sequence 64 flops 0.0 {
+  %a = plan.alloc "a" : memref<64x64xf32>
+  %b = plan.alloc "b" : memref<64x64xf32>
+  %c = plan.alloc "c" : memref<64x64xf32>
+  plan.launch @product(%a, %b, %c) "product" : memref<64x64xf32>, memref<64x64xf32>, memref<64x64xf32>
+}
