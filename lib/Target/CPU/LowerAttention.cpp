@@ -110,14 +110,13 @@ struct ForwardEmitter {
   AttentionShape shape;
   AttentionBlocks blocks;
   ProductTile tile;
-  ModuleOp module;
   Location loc;
   Type f32, i32;
 
   ForwardEmitter(plan::KernelOp kernel, plan::AttentionOp op, const CpuTarget &target)
       : kernel(kernel), op(op), target(target), shape(attentionShape(op)), blocks(shape, target),
-        tile(productTile(target)), module(kernel->getParentOfType<ModuleOp>()), loc(op.getLoc()),
-        f32(Float32Type::get(op.getContext())), i32(IntegerType::get(op.getContext(), 32)) {}
+        tile(productTile(target)), loc(op.getLoc()), f32(Float32Type::get(op.getContext())),
+        i32(IntegerType::get(op.getContext(), 32)) {}
 
   void emit();
   void emitPackTask(OpBuilder &builder, TaskFunction &task);
@@ -162,11 +161,10 @@ void ForwardEmitter::emitPackTask(OpBuilder &builder, TaskFunction &task) {
   Value to = s.at(task.captures[2], f32, s.mul(task.task, blocks.perPair()));
   Type keyType = elementOf(op.getKey()), valueType = elementOf(op.getValue());
   Value ld = s.constant(shape.keyRow()), sequence = s.constant(shape.sequence), depth = s.constant(shape.headDim);
-  LLVM::CallOp::create(builder, loc, packFunction(module, target, tile.mr, {PanelForm::AlongK, keyType}),
-                       ValueRange{s.at(key, keyType, place), to, ld, sequence, depth});
-  LLVM::CallOp::create(
-      builder, loc, packFunction(module, target, tile.mr, {PanelForm::AcrossK, valueType}),
-      ValueRange{s.at(value, valueType, place), s.at(to, f32, s.constant(blocks.packedKey)), ld, depth, sequence});
+  emitPack(builder, loc, target, tile.mr, {PanelForm::AlongK, keyType}, s.at(key, keyType, place), to, ld, sequence,
+           depth);
+  emitPack(builder, loc, target, tile.mr, {PanelForm::AcrossK, valueType}, s.at(value, valueType, place),
+           s.at(to, f32, s.constant(blocks.packedKey)), ld, depth, sequence);
 }
 
 void ForwardEmitter::emitQueryTask(OpBuilder &builder, TaskFunction &task) {
@@ -202,9 +200,8 @@ void ForwardEmitter::emitQueryTask(OpBuilder &builder, TaskFunction &task) {
   Value queryPlace = s.add(s.mul(row, shape.queryRow()), s.mul(queryHead, shape.headDim));
   Type queryType = elementOf(op.getQuery()), outType = elementOf(op.getOutput());
   Value depth = s.constant(shape.headDim);
-  LLVM::CallOp::create(
-      builder, loc, packFunction(module, target, tile.nr, {PanelForm::AlongK, queryType}),
-      ValueRange{s.at(query, queryType, queryPlace), queries, s.constant(shape.queryRow()), count, depth});
+  emitPack(builder, loc, target, tile.nr, {PanelForm::AlongK, queryType}, s.at(query, queryType, queryPlace), queries,
+           s.constant(shape.queryRow()), count, depth);
 
   // What each lane sees; lanes past the last query repeat it.
   Value last = s.sub(count, one);
@@ -257,8 +254,8 @@ void ForwardEmitter::emitQueryTask(OpBuilder &builder, TaskFunction &task) {
   });
 
   // Back to one row a query, divided by the sum of its weights.
-  LLVM::CallOp::create(builder, loc, packFunction(module, target, shape.headDim, {PanelForm::AlongK, f32}),
-                       ValueRange{output, rows, s.constant(tile.nr), depth, count});
+  emitPack(builder, loc, target, shape.headDim, {PanelForm::AlongK, f32}, output, rows, s.constant(tile.nr), depth,
+           count);
   emitFor(builder, loc, zero, count, 1, {}, [&](OpBuilder &inner, Value i, ValueRange) {
     SizeMath t{inner, loc};
     Value weight = emitLoad(inner, loc, f32, t.at(weights, f32, i));

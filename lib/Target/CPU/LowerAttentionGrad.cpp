@@ -48,7 +48,6 @@ struct GradEmitter {
   AttentionShape shape;
   AttentionGradBlocks blocks;
   ProductTile tile;
-  ModuleOp module;
   Location loc;
   Type f32, i32;
 
@@ -60,8 +59,8 @@ struct GradEmitter {
 
   GradEmitter(plan::KernelOp kernel, plan::AttentionGradOp op, const CpuTarget &target)
       : kernel(kernel), op(op), target(target), shape(attentionShape(op)), blocks(shape, target),
-        tile(productTile(target)), module(kernel->getParentOfType<ModuleOp>()), loc(op.getLoc()),
-        f32(Float32Type::get(op.getContext())), i32(IntegerType::get(op.getContext(), 32)) {}
+        tile(productTile(target)), loc(op.getLoc()), f32(Float32Type::get(op.getContext())),
+        i32(IntegerType::get(op.getContext(), 32)) {}
 
   void emit();
   void emitTask(OpBuilder &builder, TaskFunction &task);
@@ -74,8 +73,7 @@ struct GradEmitter {
   Value emitDot(OpBuilder &builder, Value place);
   void emitPack(OpBuilder &builder, int64_t width, PanelForm form, Type element, Value from, Value to, Value ld,
                 Value valid, Value k) {
-    LLVM::CallOp::create(builder, loc, packFunction(module, target, width, {form, element}),
-                         ValueRange{from, to, ld, valid, k});
+    cpu::emitPack(builder, loc, target, width, {form, element}, from, to, ld, valid, k);
   }
 };
 

@@ -9,7 +9,7 @@
 //     fork-join: pack op(B), kSuper x nc, shared by all threads
 //     fork-join over blocks of rows (and columns):
 //       for k (kc): pack op(A) into the thread's scratch; multiply into the block's fp32 tiles
-//       after the last k: pass the tiles through the store seam
+//       with the last k: pass each finished tile through the store seam
 //
 // Sums over one kc are made in registers and added in ascending order, so results depend on sizes and kc alone.
 //
@@ -31,7 +31,7 @@ static int64_t evenPart(int64_t whole, int64_t most, int64_t unit) {
   return llvm::alignTo(llvm::divideCeil(whole, parts), unit);
 }
 
-ProductBlocks cpu::productBlocks(int64_t m, int64_t n, int64_t k, const CpuTarget &target) {
+ProductBlocks cpu::productBlocks(int64_t m, int64_t n, int64_t k, bool transposeB, const CpuTarget &target) {
   ProductTile tile = productTile(target);
   ProductBlocks blocks{};
   blocks.m = m;
@@ -58,7 +58,9 @@ ProductBlocks cpu::productBlocks(int64_t m, int64_t n, int64_t k, const CpuTarge
   blocks.columnBlocks = rowBlocks >= 8 ? 1 : std::clamp<int64_t>(8 / rowBlocks, 1, std::max<int64_t>(panelsN / 4, 1));
   blocks.rowPanels = llvm::divideCeil(panelsM, blocks.rowBlocks);
   blocks.columnPanels = llvm::divideCeil(panelsN, blocks.columnBlocks);
-  blocks.packGroup = std::max<int64_t>(1, 16384 / (blocks.kSuper * tile.nr));
+  // About 32768 elements a packing task, but 8 tasks at least where there are so many.
+  int64_t unit = transposeB ? blocks.kSuper * tile.nr : blocks.nc, units = transposeB ? panelsN : blocks.kSuper;
+  blocks.packGroup = std::clamp<int64_t>(32768 / unit, 1, std::max<int64_t>(units / 8, 1));
   // Multiples of 16 floats, so that every part starts on a cache line; op(A) with the slack that packing asks for.
   blocks.packedB = llvm::alignTo(blocks.nc * blocks.kSuper, 16);
   blocks.packedA = llvm::alignTo(blocks.rowPanels * tile.mr * blocks.kc + 16, 16);
@@ -88,14 +90,16 @@ struct MatmulEmitter {
 
   MatmulEmitter(plan::KernelOp kernel, plan::MatmulOp op, const CpuTarget &target)
       : kernel(kernel), op(op), target(target), tile(productTile(target)),
-        blocks(productBlocks(op.getM(), op.getN(), op.getK(), target)), loc(op.getLoc()),
+        blocks(productBlocks(op.getM(), op.getN(), op.getK(), op.getTransposeB(), target)), loc(op.getLoc()),
         f32(Float32Type::get(op.getContext())) {}
 
   void emit();
   void emitPackTask(OpBuilder &builder, TaskFunction &task);
   void emitProductTask(OpBuilder &builder, TaskFunction &task);
-  void emitStoreSeam(OpBuilder &builder, ArrayRef<Value> buffers, Value tiles, Value rowPanels, Value row, Value rows,
+  void emitLastTiles(OpBuilder &builder, const MacroOperands &all, ArrayRef<Value> buffers, Value row, Value rows,
                      Value column, Value columns);
+  void emitStoreSeam(OpBuilder &builder, ArrayRef<Value> buffers, Value sums, Value row, Value rows, Value column,
+                     Value columns);
 };
 
 } // namespace
@@ -119,7 +123,8 @@ void MatmulEmitter::emit() {
     std::string name = kernel.getSymName().str();
     SizeMath t{inner, loc};
     Value columns = t.min(t.constant(blocks.nc), t.sub(t.constant(blocks.n), column));
-    Value packs = t.divCeil(t.divCeil(columns, tile.nr), blocks.packGroup);
+    Value depth = t.min(t.constant(blocks.kSuper), t.sub(t.constant(blocks.k), k));
+    Value packs = t.divCeil(op.getTransposeB() ? t.divCeil(columns, tile.nr) : depth, blocks.packGroup);
     emitParallelFor(inner, loc, driver.services, name + ".task0", packs, {b, packedB, column, k},
                     [&](OpBuilder &body, TaskFunction &task) { emitPackTask(body, task); });
     SmallVector<Value> captures{a, packedB, packedA, tiles, column, row, k};
@@ -143,20 +148,24 @@ void MatmulEmitter::emit() {
 void MatmulEmitter::emitPackTask(OpBuilder &builder, TaskFunction &task) {
   SizeMath s{builder, loc};
   Value b = task.captures[0], packedB = task.captures[1], column = task.captures[2], k = task.captures[3];
-  bool alongK = op.getTransposeB();
-  PanelSource source{alongK ? PanelForm::AlongK : PanelForm::AcrossK, elementOf(op.getB()), &op.getReadB(),
-                     kernel.getSymName()};
-  LLVM::LLVMFuncOp pack = packFunction(kernel->getParentOfType<ModuleOp>(), target, tile.nr, source);
   Value depth = s.min(s.constant(blocks.kSuper), s.sub(s.constant(blocks.k), k));
   Value columns = s.min(s.constant(blocks.nc), s.sub(s.constant(blocks.n), column));
-  Value first = s.mul(task.task, blocks.packGroup * tile.nr);
-  Value count = s.min(s.constant(blocks.packGroup * tile.nr), s.sub(columns, first));
-  Value from = s.add(column, first);
-  int64_t ld = alongK ? blocks.k : blocks.n;
-  Value place = alongK ? s.add(s.mul(from, ld), k) : s.add(s.mul(k, ld), from);
-  LLVM::CallOp::create(builder, loc, pack,
-                       ValueRange{s.at(b, source.element, place), s.at(packedB, f32, s.mul(first, depth)),
-                                  s.constant(ld), count, depth});
+  // Memory is read in the order in which it lies: a group of panels where k is contiguous, a group of k otherwise.
+  Type element = elementOf(op.getB());
+  PanelSource source{op.getTransposeB() ? PanelForm::AlongK : PanelForm::AcrossK, element, &op.getReadB(),
+                     kernel.getSymName()};
+  Value panelStride = s.mul(depth, tile.nr);
+  Value first = s.mul(task.task, blocks.packGroup);
+  if (op.getTransposeB()) {
+    Value firstColumn = s.mul(first, tile.nr), from = s.add(column, firstColumn);
+    Value count = s.min(s.constant(blocks.packGroup * tile.nr), s.sub(columns, firstColumn));
+    emitPack(builder, loc, target, tile.nr, source, s.at(b, element, s.add(s.mul(from, blocks.k), k)),
+             s.at(packedB, f32, s.mul(firstColumn, depth)), s.constant(blocks.k), count, depth, panelStride);
+  } else {
+    Value from = s.add(k, first), count = s.min(s.constant(blocks.packGroup), s.sub(depth, first));
+    emitPack(builder, loc, target, tile.nr, source, s.at(b, element, s.add(s.mul(from, blocks.n), column)),
+             s.at(packedB, f32, s.mul(first, tile.nr)), s.constant(blocks.n), columns, count, panelStride);
+  }
 }
 
 void MatmulEmitter::emitProductTask(OpBuilder &builder, TaskFunction &task) {
@@ -187,16 +196,15 @@ void MatmulEmitter::emitProductTask(OpBuilder &builder, TaskFunction &task) {
   bool alongK = !op.getTransposeA();
   PanelSource source{alongK ? PanelForm::AlongK : PanelForm::AcrossK, elementOf(op.getA()), &op.getReadA(),
                      kernel.getSymName()};
-  LLVM::LLVMFuncOp pack = packFunction(kernel->getParentOfType<ModuleOp>(), target, tile.mr, source);
   int64_t ld = alongK ? blocks.k : blocks.m;
-  Value aRow = s.add(row, firstRow);
+  Value aRow = s.add(row, firstRow), cColumn = s.add(column, firstColumn);
 
   emitFor(builder, loc, zero, depth, blocks.kc, {}, [&](OpBuilder &inner, Value step, ValueRange) {
     SizeMath t{inner, loc};
     Value kc = t.min(t.constant(blocks.kc), t.sub(depth, step));
     Value kHere = t.add(k, step);
     Value place = alongK ? t.add(t.mul(aRow, ld), kHere) : t.add(t.mul(kHere, ld), aRow);
-    LLVM::CallOp::create(inner, loc, pack, ValueRange{t.at(a, source.element, place), myA, t.constant(ld), myRows, kc});
+    emitPack(inner, loc, target, tile.mr, source, t.at(a, source.element, place), myA, t.constant(ld), myRows, kc);
     MacroOperands operands;
     operands.a = myA;
     operands.b = t.at(myB, f32, t.mul(step, tile.nr));
@@ -210,66 +218,83 @@ void MatmulEmitter::emitProductTask(OpBuilder &builder, TaskFunction &task) {
     operands.cStrideJ = t.mul(myPanelsA, tile.mr * tile.nr);
     operands.cRow = t.constant(tile.nr);
     operands.accumulate = t.greater(kHere, zero);
-    emitMacro(inner, loc, target, operands);
+    // Tiles whose sums are complete leave at once: their stores to c run beside the next tile's arithmetic.
+    Value last = t.equal(t.add(kHere, kc), t.constant(blocks.k));
+    auto choice = scf::IfOp::create(inner, loc, last, /*withElseRegion=*/true);
+    OpBuilder finish = OpBuilder::atBlockBegin(&choice.getThenRegion().front());
+    emitLastTiles(finish, operands, ArrayRef<Value>(task.captures).drop_front(7), aRow, myRows, cColumn, myColumns);
+    OpBuilder goOn = OpBuilder::atBlockBegin(&choice.getElseRegion().front());
+    emitMacro(goOn, loc, target, operands);
     return SmallVector<Value>{};
-  });
-
-  auto store = [&](OpBuilder &inner) {
-    emitStoreSeam(inner, ArrayRef<Value>(task.captures).drop_front(7), myTiles, myPanelsA, aRow, myRows,
-                  SizeMath{inner, loc}.add(column, firstColumn), myColumns);
-  };
-  if (!blocks.keepsTiles())
-    return store(builder);
-  Value last = s.equal(s.add(k, depth), s.constant(blocks.k));
-  scf::IfOp::create(builder, loc, last, [&](OpBuilder &inner, Location) {
-    store(inner);
-    scf::YieldOp::create(inner, loc);
   });
 }
 
-/// Reads finished sums from their tiles, row by row of c, and stores what the seam makes of them. `buffers`: c, then
-/// the extras.
-void MatmulEmitter::emitStoreSeam(OpBuilder &builder, ArrayRef<Value> buffers, Value tiles, Value rowPanels, Value row,
+/// The macro-kernel for the last part of a sum, tile by tile, each passed through the store seam.
+void MatmulEmitter::emitLastTiles(OpBuilder &builder, const MacroOperands &all, ArrayRef<Value> buffers, Value row,
                                   Value rows, Value column, Value columns) {
+  Value zero = constantI64(builder, loc, 0), one = constantI64(builder, loc, 1);
+  emitFor(builder, loc, zero, all.panelsB, 1, {}, [&](OpBuilder &outer, Value j, ValueRange) {
+    emitFor(outer, loc, zero, all.panelsA, 1, {}, [&](OpBuilder &inner, Value i, ValueRange) {
+      SizeMath t{inner, loc};
+      MacroOperands operands = all;
+      operands.panelsA = operands.panelsB = one;
+      operands.a = t.at(all.a, f32, t.mul(i, all.aStride));
+      operands.b = t.at(all.b, f32, t.mul(j, all.bStride));
+      // A sum in one part needs no place to wait in: one tile serves all, and stays in the first-level cache.
+      Value place = t.add(t.mul(i, all.cStrideI), t.mul(j, all.cStrideJ));
+      operands.c = t.at(all.c, f32, arith::SelectOp::create(inner, loc, all.accumulate, place, zero));
+      emitMacro(inner, loc, target, operands);
+      Value firstRow = t.mul(i, tile.mr), firstColumn = t.mul(j, tile.nr);
+      emitStoreSeam(inner, buffers, operands.c, t.add(row, firstRow), t.min(t.constant(tile.mr), t.sub(rows, firstRow)),
+                    t.add(column, firstColumn), t.min(t.constant(tile.nr), t.sub(columns, firstColumn)));
+      return SmallVector<Value>{};
+    });
+    return SmallVector<Value>{};
+  });
+}
+
+/// Stores what the seam makes of the first `rows` x `columns` sums of a tile. `buffers`: c, then the extras.
+void MatmulEmitter::emitStoreSeam(OpBuilder &builder, ArrayRef<Value> buffers, Value sums, Value row, Value rows,
+                                  Value column, Value columns) {
   SmallVector<Type> elements{elementOf(op.getC())};
   for (Value extra : op.getExtras())
     elements.push_back(elementOf(extra));
   Region &seam = op.getStoreC();
   SizeMath s{builder, loc};
-  Value zero = s.constant(0);
-  Value tileColumn = s.mul(rowPanels, tile.mr * tile.nr);
+  Value corner = s.add(s.mul(row, blocks.n), column);
 
-  /// `lanes` elements of the row at tile element `from` and matrix element `at`.
+  /// `lanes` elements of the tile from element `from` on, to element `at` of c.
   auto storeSome = [&](OpBuilder &inner, int64_t lanes, Value from, Value at) {
     auto typed = [&](Type element) -> Type { return lanes == 1 ? element : VectorType::get({lanes}, element); };
-    SmallVector<Value> inputs{emitLoad(inner, loc, typed(f32), elementPointer(inner, loc, tiles, f32, from))};
+    SmallVector<Value> inputs{emitLoad(inner, loc, typed(f32), elementPointer(inner, loc, sums, f32, from))};
     for (size_t i = 1; i < buffers.size(); ++i)
       inputs.push_back(
           emitLoad(inner, loc, typed(elements[i]), elementPointer(inner, loc, buffers[i], elements[i], at)));
     Value result = seam.empty() ? inputs.front() : emitSeam(inner, loc, seam, inputs);
     emitStore(inner, loc, result, elementPointer(inner, loc, buffers[0], elements[0], at));
   };
-  emitFor(builder, loc, zero, rows, 1, {}, [&](OpBuilder &l0, Value r, ValueRange) {
-    SizeMath t{l0, loc};
-    Value panel = t.div(r, tile.mr);
-    Value inTile = t.add(t.mul(panel, tile.mr * tile.nr), t.mul(t.sub(r, t.mul(panel, tile.mr)), tile.nr));
-    Value rowStart = t.add(t.mul(t.add(row, r), blocks.n), column);
-    emitFor(l0, loc, zero, columns, tile.nr, {}, [&](OpBuilder &l1, Value first, ValueRange) {
-      SizeMath u{l1, loc};
-      Value from = u.add(inTile, u.mul(u.div(first, tile.nr), tileColumn));
-      Value at = u.add(rowStart, first);
-      Value count = u.min(u.constant(tile.nr), u.sub(columns, first));
-      Value whole = u.mul(u.div(count, tile.lanes), tile.lanes);
-      emitFor(l1, loc, zero, whole, tile.lanes, {}, [&](OpBuilder &l2, Value i, ValueRange) {
-        SizeMath v{l2, loc};
-        storeSome(l2, tile.lanes, v.add(from, i), v.add(at, i));
-        return SmallVector<Value>{};
-      });
-      emitFor(l1, loc, whole, count, 1, {}, [&](OpBuilder &l2, Value i, ValueRange) {
-        SizeMath v{l2, loc};
-        storeSome(l2, 1, v.add(from, i), v.add(at, i));
-        return SmallVector<Value>{};
-      });
+  Value whole =
+      arith::AndIOp::create(builder, loc, s.equal(rows, s.constant(tile.mr)), s.equal(columns, s.constant(tile.nr)));
+  auto choice = scf::IfOp::create(builder, loc, whole, /*withElseRegion=*/true);
+  // A whole tile: vectors only, a row a turn.
+  OpBuilder inside = OpBuilder::atBlockBegin(&choice.getThenRegion().front());
+  Value zero = constantI64(inside, loc, 0);
+  emitFor(inside, loc, zero, constantI64(inside, loc, tile.mr), 1, {}, [&](OpBuilder &inner, Value r, ValueRange) {
+    SizeMath t{inner, loc};
+    Value from = t.mul(r, tile.nr), at = t.add(corner, t.mul(r, blocks.n));
+    for (int64_t i = 0; i < tile.nr; i += tile.lanes)
+      storeSome(inner, tile.lanes, t.add(from, t.constant(i)), t.add(at, t.constant(i)));
+    return SmallVector<Value>{};
+  });
+  // At an edge: element by element.
+  OpBuilder edge = OpBuilder::atBlockBegin(&choice.getElseRegion().front());
+  zero = constantI64(edge, loc, 0);
+  emitFor(edge, loc, zero, rows, 1, {}, [&](OpBuilder &outer, Value r, ValueRange) {
+    SizeMath t{outer, loc};
+    Value from = t.mul(r, tile.nr), at = t.add(corner, t.mul(r, blocks.n));
+    emitFor(outer, loc, zero, columns, 1, {}, [&](OpBuilder &inner, Value i, ValueRange) {
+      SizeMath u{inner, loc};
+      storeSome(inner, 1, u.add(from, i), u.add(at, i));
       return SmallVector<Value>{};
     });
     return SmallVector<Value>{};

@@ -43,11 +43,17 @@ struct PanelSource {
   llvm::StringRef owner = {};
 };
 
-/// A function (source ptr, destination ptr, ld i64, valid i64, k i64) that packs all of `valid` rows or columns, in
-/// ceil(valid / width) panels of k * width f32. `source` points at element (0, 0). Places of a last, partial panel past
-/// `valid` get unspecified numbers. May write up to one vector (64 bytes) past the last panel.
+/// A function (source ptr, destination ptr, ld i64, valid i64, k i64, panel stride i64) that packs all of `valid` rows
+/// or columns, in ceil(valid / width) panels of k * width f32, one every `panel stride` elements. `source` points at
+/// element (0, 0). Places of a last, partial panel past `valid` get unspecified numbers. With AlongK, may write up to
+/// one vector (64 bytes) past a panel, before it writes the next.
 mlir::LLVM::LLVMFuncOp packFunction(mlir::ModuleOp module, const CpuTarget &target, int64_t width,
                                     const PanelSource &source);
+
+/// Calls it. Panels are dense, k * width elements, unless `panelStride` says otherwise.
+void emitPack(mlir::OpBuilder &builder, mlir::Location loc, const CpuTarget &target, int64_t width,
+              const PanelSource &source, mlir::Value from, mlir::Value to, mlir::Value ld, mlir::Value valid,
+              mlir::Value k, mlir::Value panelStride = {});
 
 /// Operands of @ftc.macro: for every pair of panels (i, j), the tile c(i, j) = a(i) * b(j), or is added to if
 /// `accumulate`. Strides are in f32 elements: panel i of a is at i * aStride, panel j of b at j * bStride; element (r,
@@ -117,13 +123,13 @@ struct ProductBlocks {
   int64_t columnBlocks;   ///< tasks along the columns of nc
   int64_t rowPanels;      ///< most panels of op(A) of a task
   int64_t columnPanels;   ///< most panels of op(B) of a task
-  int64_t packGroup;      ///< panels of op(B) a packing task
+  int64_t packGroup;      ///< of op(B), for a packing task: panels, or steps of k where it lies across k
   int64_t packedB;        ///< scratch for op(B)
   int64_t packedA, tileC; ///< scratch of a thread (of a task, for tileC, when kSuper < k)
   bool keepsTiles() const { return kSuper < k; }
   int64_t scratchFloats(const CpuTarget &target) const;
 };
-ProductBlocks productBlocks(int64_t m, int64_t n, int64_t k, const CpuTarget &target);
+ProductBlocks productBlocks(int64_t m, int64_t n, int64_t k, bool transposeB, const CpuTarget &target);
 
 } // namespace ftc::cpu
 

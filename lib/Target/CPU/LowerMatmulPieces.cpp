@@ -16,6 +16,9 @@ using namespace ftc::cpu;
 /// k steps a turn of the register loop.
 static constexpr int64_t kUnroll = 4;
 
+/// How many rows ahead packing across k fetches.
+static constexpr int64_t prefetchRows = 16;
+
 ProductTile cpu::productTile(const CpuTarget &target) { return {target.mr, target.nr, target.lanes()}; }
 
 //===----------------------------------------------------------------------===//
@@ -171,12 +174,11 @@ static void emitPackAlongK(OpBuilder &builder, Location loc, LLVM::LLVMFuncOp fu
                            const PanelSource &source) {
   Block &entry = function.getBody().front();
   Value src = entry.getArgument(0), dst = entry.getArgument(1), ld = entry.getArgument(2), valid = entry.getArgument(3),
-        k = entry.getArgument(4);
+        k = entry.getArgument(4), panelSize = entry.getArgument(5);
   Type f32 = builder.getF32Type();
   auto row = VectorType::get({lanes}, f32), stored = VectorType::get({lanes}, source.element);
   Value zero = constantI64(builder, loc, 0), one = constantI64(builder, loc, 1);
   Value kWhole = arith::AndIOp::create(builder, loc, k, constantI64(builder, loc, -lanes));
-  Value panelSize = arith::MulIOp::create(builder, loc, k, constantI64(builder, loc, width));
 
   emitFor(builder, loc, zero, valid, width, dst, [&](OpBuilder &panel, Value first, ValueRange state) {
     Value out = state.front();
@@ -232,11 +234,11 @@ static void emitPackAcrossK(OpBuilder &builder, Location loc, LLVM::LLVMFuncOp f
                             const PanelSource &source) {
   Block &entry = function.getBody().front();
   Value src = entry.getArgument(0), dst = entry.getArgument(1), ld = entry.getArgument(2), valid = entry.getArgument(3),
-        k = entry.getArgument(4);
+        k = entry.getArgument(4), panelSize = entry.getArgument(5);
   Type f32 = builder.getF32Type();
   Value zero = constantI64(builder, loc, 0), widthValue = constantI64(builder, loc, width);
-  Value panelSize = arith::MulIOp::create(builder, loc, k, widthValue);
   Value whole = arith::SubIOp::create(builder, loc, valid, arith::RemSIOp::create(builder, loc, valid, widthValue));
+  Value ahead = arith::MulIOp::create(builder, loc, ld, constantI64(builder, loc, prefetchRows));
   SmallVector<int64_t> pieces; // a panel's width as vectors: full ones, then halves
   for (int64_t left = width, piece = lanes; left > 0; left -= piece) {
     while (piece > left)
@@ -249,6 +251,9 @@ static void emitPackAcrossK(OpBuilder &builder, Location loc, LLVM::LLVMFuncOp f
     SmallVector<Value> end =
         emitFor(step, loc, zero, whole, width, to, [&](OpBuilder &panel, Value first, ValueRange state) {
           Value out = state.front(), in = elementPointer(panel, loc, from, source.element, first);
+          // Runs are short and far apart: too irregular for the hardware to fetch ahead. Past the end is harmless.
+          LLVM::Prefetch::create(panel, loc, elementPointer(panel, loc, in, source.element, ahead), /*rw=*/0,
+                                 /*hint=*/3, /*cache=*/1);
           int64_t at = 0;
           for (int64_t piece : pieces) {
             Value place = offsetPointer(panel, loc, in, source.element, at);
@@ -284,7 +289,7 @@ LLVM::LLVMFuncOp cpu::packFunction(ModuleOp module, const CpuTarget &target, int
   Location loc = module.getLoc();
   auto pointer = LLVM::LLVMPointerType::get(context);
   Type i64 = builder.getI64Type();
-  auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer, pointer, i64, i64, i64});
+  auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer, pointer, i64, i64, i64, i64});
   auto function = LLVM::LLVMFuncOp::create(builder, loc, name, type, LLVM::Linkage::Internal);
   for (unsigned argument : {0, 1})
     function.setArgAttr(argument, LLVM::LLVMDialect::getNoAliasAttrName(), builder.getUnitAttr());
@@ -295,6 +300,15 @@ LLVM::LLVMFuncOp cpu::packFunction(ModuleOp module, const CpuTarget &target, int
     emitPackAcrossK(builder, loc, function, width, target.lanes(), source);
   LLVM::ReturnOp::create(builder, loc, ValueRange{});
   return function;
+}
+
+void cpu::emitPack(OpBuilder &builder, Location loc, const CpuTarget &target, int64_t width, const PanelSource &source,
+                   Value from, Value to, Value ld, Value valid, Value k, Value panelStride) {
+  auto module = builder.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>();
+  if (!panelStride)
+    panelStride = SizeMath{builder, loc}.mul(k, width);
+  LLVM::CallOp::create(builder, loc, packFunction(module, target, width, source),
+                       ValueRange{from, to, ld, valid, k, panelStride});
 }
 
 //===----------------------------------------------------------------------===//
