@@ -66,8 +66,9 @@ Value cpu::emitExp(OpBuilder &builder, Location loc, Value x) {
   Value bounded = on.select(on.compare(arith::CmpFPredicate::OLT, high, x), high, x);
   bounded = on.select(on.compare(arith::CmpFPredicate::OGT, low, bounded), low, bounded);
 
-  // Adding 1.5 * 2^23 leaves the rounded quotient in the low bits; unlike a conversion it is defined for NaN.
-  Value magic = on.constant(f32, 12582912.0);
+  // Adding 1.5 * 2^23 leaves the rounded quotient in the low bits; unlike a conversion it is defined for NaN. The 254
+  // more are the biases of the two powers of two below.
+  Value magic = on.constant(f32, 12582912.0 + 254.0);
   Value shifted = on.fma(bounded, on.constant(f32, 1.44269504088896341), magic);
   Value n = on.make<arith::SubFOp>(shifted, magic);
   // ln 2 in two parts, the first of so few digits that its product and the difference are exact.
@@ -80,13 +81,13 @@ Value cpu::emitExp(OpBuilder &builder, Location loc, Value x) {
   Value p = on.fma(on.make<arith::MulFOp>(r, r), q, r);
   p = on.make<arith::AddFOp>(p, on.constant(f32, 1.0));
 
-  // 2^n as a product of two powers: one alone has no exponent for results below 2^-126 or above 2^127.
-  Value whole = on.make<arith::SubIOp>(on.cast<arith::BitcastOp>(i32, shifted), on.cast<arith::BitcastOp>(i32, magic));
-  Value half = on.make<arith::ShRSIOp>(whole, on.constantInt(i32, 1));
+  // 2^n as a product of two powers: one alone has no exponent for results below 2^-126 or above 2^127. Half of n + 254
+  // and the other half are their biased exponents; what stands above them is shifted out.
+  Value whole = on.cast<arith::BitcastOp>(i32, shifted);
+  Value half = on.make<arith::ShRUIOp>(whole, on.constantInt(i32, 1));
   Value rest = on.make<arith::SubIOp>(whole, half);
   auto power = [&](Value exponent) {
-    Value biased = on.make<arith::AddIOp>(exponent, on.constantInt(i32, 127));
-    return on.cast<arith::BitcastOp>(f32, on.make<arith::ShLIOp>(biased, on.constantInt(i32, 23)));
+    return on.cast<arith::BitcastOp>(f32, on.make<arith::ShLIOp>(exponent, on.constantInt(i32, 23)));
   };
   return on.make<arith::MulFOp>(on.make<arith::MulFOp>(p, power(half)), power(rest));
 }
