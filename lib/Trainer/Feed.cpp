@@ -54,7 +54,7 @@ int32_t *EntryFeed::input(const char *name, bool required) {
   return reinterpret_cast<int32_t *>(session->data(*tensor));
 }
 
-const void *EntryFeed::output(const std::string &name) const {
+const void *EntryFeed::output(std::string_view name) const {
   const Tensor *tensor = session->findOutput(entry, name);
   return tensor ? session->data(*tensor) : nullptr;
 }

@@ -240,11 +240,10 @@ bool Run::trainOne(uint64_t step, EntryFeed &feed, Progress &progress) {
   feed.run(scalars);
   const double stepSeconds = secondsSince(called);
 
-  static const std::string lossName = "loss", normName = "grad_norm";
   last.step = step;
-  last.loss = *static_cast<const float *>(feed.output(lossName));
+  last.loss = *static_cast<const float *>(feed.output("loss"));
   last.learningRate = scalars.learning_rate;
-  if (const auto *norm = static_cast<const float *>(feed.output(normName)))
+  if (const auto *norm = static_cast<const float *>(feed.output("grad_norm")))
     last.gradNorm = *norm;
   last.tokens = valid;
   last.tokensPerSecond = static_cast<double>(valid) / secondsSince(start);

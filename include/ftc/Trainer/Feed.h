@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ftc {
@@ -32,7 +33,7 @@ public:
   const BatchView &view() const { return inputs; }
   void run(const ftrt_scalars &scalars) { session->run(entry, scalars); }
   /// Memory of output `name`; null when the entry has none of that name.
-  const void *output(const std::string &name) const;
+  const void *output(std::string_view name) const;
 
 private:
   int32_t *input(const char *name, bool required);
