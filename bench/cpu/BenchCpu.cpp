@@ -12,6 +12,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "KernelModule.h"
+#include "RowsBench.h"
 
 #include "ftc/Runtime/CPU/FmaPeak.h"
 
@@ -183,8 +184,10 @@ int main(int argc, char **argv) {
   CLI11_PARSE(app, argc, argv);
   nlohmann::json report;
   benchProducts(options, report);
-  if (options.product.empty())
+  if (options.product.empty()) {
     benchAttention(options, report);
+    benchRows(options.cpu, options.only, options.seconds, options.threads, report);
+  }
   if (!options.json.empty())
     std::ofstream(options.json) << report.dump(2) << "\n";
 }
