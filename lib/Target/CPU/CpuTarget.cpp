@@ -28,7 +28,7 @@ static constexpr const char *usefulFeatures[] = {"sse3",  "ssse3",   "sse4.1",  
 static void chooseBlocks(cpu::CpuTarget &target) {
   if (target.vectorBits == 512) {
     target.mr = 12, target.nr = 32;
-    target.mc = 168, target.kc = 384, target.nc = 2048;
+    target.mc = 240, target.kc = 384, target.nc = 2048;
   } else {
     target.mr = 6, target.nr = 16;
     target.mc = 168, target.kc = 256, target.nc = 2048;

@@ -238,6 +238,7 @@ void MatmulEmitter::emitLastTiles(OpBuilder &builder, const MacroOperands &all, 
       SizeMath t{inner, loc};
       MacroOperands operands = all;
       operands.panelsA = operands.panelsB = one;
+      operands.row = i;
       operands.a = t.at(all.a, f32, t.mul(i, all.aStride));
       operands.b = t.at(all.b, f32, t.mul(j, all.bStride));
       // A sum in one part needs no place to wait in: one tile serves all, and stays in the first-level cache.

@@ -63,6 +63,7 @@ struct MacroOperands {
   mlir::Value a, b, c;
   mlir::Value panelsA, panelsB, k, aStride, bStride, cStrideI, cStrideJ, cRow;
   mlir::Value accumulate; ///< i1
+  mlir::Value row; ///< which row of tiles this is, where a caller goes through them one by one (for fetching ahead)
 };
 void emitMacro(mlir::OpBuilder &builder, mlir::Location loc, const CpuTarget &target, const MacroOperands &operands);
 

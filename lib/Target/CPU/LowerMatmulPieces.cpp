@@ -317,7 +317,7 @@ void cpu::emitPack(OpBuilder &builder, Location loc, const CpuTarget &target, in
 
 /// One tile: sums over k in registers, then stored or added to c.
 static void emitTile(OpBuilder &builder, Location loc, const ProductTile &tile, Value a, Value b, Value c, Value k,
-                     Value cRow, Value accumulate) {
+                     Value cRow, Value accumulate, Value fetch) {
   Type f32 = builder.getF32Type();
   auto vector = VectorType::get({tile.lanes}, f32);
   int64_t columns = tile.nr / tile.lanes;
@@ -357,6 +357,9 @@ static void emitTile(OpBuilder &builder, Location loc, const ProductTile &tile, 
   SmallVector<Value> sums(tile.mr * columns, none);
   Value whole = arith::AndIOp::create(builder, loc, k, constantI64(builder, loc, -kUnroll));
   sums = emitFor(builder, loc, zero, whole, kUnroll, sums, [&](OpBuilder &inner, Value first, ValueRange state) {
+    // One line of what comes next for every turn; a column of tiles together fetches a panel of b.
+    Value line = arith::MulIOp::create(inner, loc, first, constantI64(inner, loc, 16 / kUnroll));
+    LLVM::Prefetch::create(inner, loc, elementPointer(inner, loc, fetch, f32, line), /*rw=*/0, /*hint=*/2, /*cache=*/1);
     return multiply(inner, first, kUnroll, state);
   });
   sums = emitFor(builder, loc, whole, k, 1, sums,
@@ -396,6 +399,7 @@ static LLVM::LLVMFuncOp macroFunction(ModuleOp module, const CpuTarget &target) 
   SmallVector<Type> inputs{pointer, pointer, pointer};
   inputs.append(8, builder.getI64Type());
   inputs.push_back(builder.getI1Type());
+  inputs.push_back(pointer);
   auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), inputs);
   auto function = LLVM::LLVMFuncOp::create(builder, loc, name, type, LLVM::Linkage::Internal);
   for (unsigned argument : {0, 1, 2})
@@ -409,11 +413,14 @@ static LLVM::LLVMFuncOp macroFunction(ModuleOp module, const CpuTarget &target) 
   Value zero = constantI64(builder, loc, 0);
   emitFor(builder, loc, zero, panelsB, 1, {}, [&](OpBuilder &outer, Value j, ValueRange) {
     Value b = elementPointer(outer, loc, entry->getArgument(1), f32, arith::MulIOp::create(outer, loc, j, bStride));
+    Value fetchJ =
+        elementPointer(outer, loc, entry->getArgument(12), f32, arith::MulIOp::create(outer, loc, j, bStride));
     Value cj = elementPointer(outer, loc, entry->getArgument(2), f32, arith::MulIOp::create(outer, loc, j, cStrideJ));
     emitFor(outer, loc, zero, panelsA, 1, {}, [&](OpBuilder &inner, Value i, ValueRange) {
       Value a = elementPointer(inner, loc, entry->getArgument(0), f32, arith::MulIOp::create(inner, loc, i, aStride));
       Value c = elementPointer(inner, loc, cj, f32, arith::MulIOp::create(inner, loc, i, cStrideI));
-      emitTile(inner, loc, tile, a, b, c, k, cRow, accumulate);
+      Value lines = SizeMath{inner, loc}.mul(arith::MulIOp::create(inner, loc, i, k), 16 / kUnroll);
+      emitTile(inner, loc, tile, a, b, c, k, cRow, accumulate, elementPointer(inner, loc, fetchJ, f32, lines));
       return SmallVector<Value>{};
     });
     return SmallVector<Value>{};
@@ -424,7 +431,11 @@ static LLVM::LLVMFuncOp macroFunction(ModuleOp module, const CpuTarget &target) 
 
 void cpu::emitMacro(OpBuilder &builder, Location loc, const CpuTarget &target, const MacroOperands &o) {
   auto module = builder.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>();
+  SizeMath s{builder, loc};
+  Value fetch = s.at(o.b, builder.getF32Type(), o.bStride);
+  if (o.row)
+    fetch = s.at(fetch, builder.getF32Type(), s.mul(s.mul(o.row, o.k), 16 / kUnroll));
   LLVM::CallOp::create(builder, loc, macroFunction(module, target),
                        ValueRange{o.a, o.b, o.c, o.panelsA, o.panelsB, o.k, o.aStride, o.bStride, o.cStrideI,
-                                  o.cStrideJ, o.cRow, o.accumulate});
+                                  o.cStrideJ, o.cRow, o.accumulate, fetch});
 }
