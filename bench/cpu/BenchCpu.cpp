@@ -12,7 +12,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "KernelModule.h"
-#include "RowKernels.h"
 #include "RowsBench.h"
 
 #include "ftc/Runtime/CPU/FmaPeak.h"
@@ -167,37 +166,6 @@ void benchAttention(const Options &options, nlohmann::json &report) {
         fflush(stdout);
         report["attention"].push_back({{"name", name}, {"threads", threads}, {"flops", rate}, {"peak", peak}});
       }
-    }
-  }
-}
-
-void benchRows(const Options &options, nlohmann::json &report) {
-  printf("\n%-32s %8s %12s %12s %8s\n", "row kernel", "threads", "GB/s", "plain loop", "share");
-  for (const RowKernel &row : rowKernels()) {
-    if (row.name.find(options.only) == std::string::npos)
-      continue;
-    KernelModule module({row.kernel}, options.cpu, options.threads.back());
-    std::vector<float *> reads, writes;
-    for (size_t buffer : row.reads)
-      reads.push_back(static_cast<float *>(module.buffer(0, buffer)));
-    for (size_t buffer : row.writes)
-      writes.push_back(static_cast<float *>(module.buffer(0, buffer)));
-    double bytes = 4.0 * static_cast<double>(row.elements) * static_cast<double>(reads.size() + writes.size());
-    for (unsigned threads : options.threads) {
-      ThreadPool pool(threads);
-      double best = 1e30, plain = 1e30, spent = 0;
-      for (int round = 0; round < 4 || spent < options.seconds; ++round) {
-        double first = secondsOf([&] { module.run(0, pool); });
-        double second = secondsOf([&] { runTraffic(pool, reads, writes, row.elements); });
-        best = std::min(best, first);
-        plain = std::min(plain, second);
-        spent += first + second;
-      }
-      printf("%-32s %8u %12.1f %12.1f %7.1f%%\n", row.name.c_str(), threads, bytes / best / 1e9, bytes / plain / 1e9,
-             100 * plain / best);
-      fflush(stdout);
-      report["rows"].push_back(
-          {{"name", row.name}, {"threads", threads}, {"bytes_per_second", bytes / best}, {"plain", bytes / plain}});
     }
   }
 }
