@@ -87,14 +87,15 @@ static bool isScratch(const SymbolTable &symbols, Value buffer) {
 MemoryTable ftc::memoryTable(ModuleOp module) {
   MemoryTable table;
   SymbolTable symbols(module);
-  int64_t parameters = 0, states = 0, constants = 0;
+  int64_t parameters = 0, states = 0, accumulators = 0, constants = 0;
   for (auto slab : module.getOps<plan::SlabOp>())
     table.total += slab.getBytes();
   for (auto variable : module.getOps<plan::VariableOp>()) {
     int64_t bytes = plan::bytesOf(variable.getType());
-    (variable.getRole() == plan::Role::Parameter ? parameters
-     : variable.getRole() == plan::Role::State   ? states
-                                                 : constants) += bytes;
+    (variable.getRole() == plan::Role::Parameter     ? parameters
+     : variable.getRole() == plan::Role::State       ? states
+     : variable.getRole() == plan::Role::Accumulator ? accumulators
+                                                     : constants) += bytes;
   }
   int64_t hostBytes = 0, scratch = 0, gradients = 0, others = 0, most = -1;
   for (auto entry : module.getOps<plan::EntryOp>()) {
@@ -126,6 +127,8 @@ MemoryTable ftc::memoryTable(ModuleOp module) {
   table.rows = {{"parameters", parameters},       {"optimizer states", states}, {"constants", constants},
                 {"gradients", gradients},         {"activations", others},      {"scratch", scratch},
                 {"inputs and outputs", hostBytes}};
+  if (accumulators)
+    table.rows.insert(table.rows.begin() + 2, {"gradient accumulators", accumulators});
   int64_t known = 0;
   for (const MemoryRow &row : table.rows)
     known += row.bytes;

@@ -88,7 +88,7 @@ static const std::vector<KeyInfo> table = {
 
   {"epochs", R, Int, "1", "", nullptr, "passes over the data"},
   {"max_steps_per_epoch", R, Int, "null", "", nullptr, "updates an epoch, at most; null: as many as the data gives"},
-  {"gradient_accumulation_steps", C, Int, "1", "", "accumulation is not built yet; set it to 1 and raise batch_size instead", "micro-batches an update"},
+  {"gradient_accumulation_steps", C, Int, "1", "", nullptr, "micro-batches an update"},
 
   {"optimizer._component_", C, Text, "torch.optim.AdamW", "", nullptr, "`torch.optim.AdamW` or `torch.optim.SGD`"},
   {"optimizer.lr", R, Float, "0.001", "", nullptr, "peak learning rate"},
@@ -104,7 +104,7 @@ static const std::vector<KeyInfo> table = {
   {"optimizer.foreach", N, Bool, "False", "", nullptr, "the compiled update is always one kernel"},
   {"optimizer.capturable", N, Bool, "False", "", nullptr, "the compiled update is always one kernel"},
   {"optimizer.differentiable", N, Bool, "False", "", nullptr, "nothing differentiates the update"},
-  {"optimizer_in_bwd", N, Bool, "False", "", nullptr, "updates inside backward are not built yet; results are the same, the gradients take memory"},
+  {"optimizer_in_bwd", N, Bool, "False", "", nullptr, "without `clip_grad_norm` and accumulation an update always follows its gradient at once, and the gradient's memory is free again"},
 
   {"lr_scheduler._component_", R, Text, "torchtune.training.lr_schedulers.get_cosine_schedule_with_warmup", "", nullptr, "cosine with warm-up; without this node the rate is constant"},
   {"lr_scheduler.num_warmup_steps", R, Int, "", "", nullptr, "steps of linear warm-up, the first at rate 0 (required)"},

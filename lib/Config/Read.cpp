@@ -118,6 +118,7 @@ private:
     seed();
     boolean("shuffle", recipe.shuffle);
     integer("batch_size", recipe.batchSize, 1, maxTokens);
+    integer("gradient_accumulation_steps", recipe.gradientAccumulationSteps, 1, 1 << 20);
     boolean("resume_from_checkpoint", recipe.resumeFromCheckpoint);
     integer("epochs", recipe.epochs, 1, maxCount);
     int64_t steps = 0;

@@ -37,7 +37,7 @@ struct EntryBuilder {
       Type type = ids;
       if (input == "learning_rate" || input == "inv_tokens")
         type = RankedTensorType::get({}, builder.getF32Type());
-      else if (input == "step" || input == "position" || input == "row")
+      else if (llvm::is_contained({"step", "micro", "position"}, input))
         type = RankedTensorType::get({}, builder.getI64Type());
       body.addArgument(type, NameLoc::get(builder.getStringAttr(input)));
     }
@@ -84,16 +84,24 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
   LlamaBuilder model(*module, recipe);
   model.declareVariables();
   int64_t batch = recipe.batchSize, sequence = recipe.seqLen;
-  {
-    EntryBuilder step(*module, "step", train::EntryKind::Step, batch, sequence,
-                      {"tokens", "labels", "positions", "segment_starts", "learning_rate", "inv_tokens", "step"},
-                      {"loss"});
-    Value hidden = model.buildHidden(step.builder, step.modelInputs(), batch);
-    Value logits = model.buildHead(step.builder, hidden);
-    Value loss = buildLoss(step.builder, recipe, logits, step.input("labels"), step.input("inv_tokens")).first;
-    train::LossOp::create(step.builder, loss.getLoc(), loss);
-    step.finish(loss);
-  }
+  // A step of several micro-batches: all but the last run `micro`, the last runs `step`. Both have the same graph up to
+  // the gradients; train-accumulate-gradients makes the difference.
+  bool accumulates = recipe.gradientAccumulationSteps > 1;
+  SmallVector<StringRef> inputs = {"tokens", "labels", "positions", "segment_starts", "inv_tokens"};
+  if (accumulates)
+    inputs.push_back("micro");
+  auto training = [&](StringRef name, train::EntryKind kind) {
+    EntryBuilder entry(*module, name, kind, batch, sequence, inputs, {"loss"});
+    Value hidden = model.buildHidden(entry.builder, entry.modelInputs(), batch);
+    Value logits = model.buildHead(entry.builder, hidden);
+    Value loss = buildLoss(entry.builder, recipe, logits, entry.input("labels"), entry.input("inv_tokens")).first;
+    train::LossOp::create(entry.builder, loss.getLoc(), loss);
+    entry.finish(loss);
+  };
+  if (accumulates)
+    training("micro", train::EntryKind::Micro);
+  inputs.append({"learning_rate", "step"});
+  training("step", train::EntryKind::Step);
   if (options.evaluate) {
     EntryBuilder evaluate(*module, "evaluate", train::EntryKind::Evaluate, batch, sequence,
                           {"tokens", "labels", "positions", "segment_starts"}, {"loss_sum", "valid_tokens"});

@@ -136,8 +136,9 @@ LogicalResult ManifestBuilder::addVariables(manifest::ManifestT &out) {
     if (!variable.getSlab() || !variable.getOffset())
       return variable.emitOpError("has no place in a slab; run plan-assign-offsets first");
     manifest::Role role = variable.getRole() == plan::Role::Parameter ? manifest::Role::Parameter
-                          : variable.getRole() == plan::Role::State   ? manifest::Role::State
-                                                                      : manifest::Role::Constant;
+                          : variable.getRole() == plan::Role::State       ? manifest::Role::State
+                          : variable.getRole() == plan::Role::Accumulator ? manifest::Role::Accumulator
+                                                                          : manifest::Role::Constant;
     auto tensor = describe(variable, variable.getSymName(), variable.getBufferType(), role, *variable.getSlab(),
                            *variable.getOffset());
     if (failed(tensor) || failed(describeInit(variable, **tensor)))

@@ -198,6 +198,8 @@ bool Compiler::runTrainStages() {
     return true;
   }
   return pass("train-differentiate", [](auto &passes) { passes.addPass(train::createDifferentiatePass()); }) &&
+         pass("train-accumulate-gradients",
+              [](auto &passes) { passes.addPass(train::createAccumulateGradientsPass()); }) &&
          pass("train-clip-gradients", [](auto &passes) { passes.addPass(train::createClipGradientsPass()); }) &&
          pass("train-lower-optimizer", [](auto &passes) { passes.addPass(train::createLowerOptimizerPass()); }) &&
          pass("train-clean",

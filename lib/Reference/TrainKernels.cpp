@@ -79,6 +79,13 @@ static llvm::Error scale(ScaleOp, Operands x, Results results) {
   return llvm::Error::success();
 }
 
+static llvm::Error accumulate(AccumulateOp, Operands x, Results results) {
+  bool first = x[2]->integers[0] == 0;
+  for (int64_t i = 0; i < results[0].size(); ++i)
+    results[0].set(i, first ? x[0]->reals[i] : x[1]->reals[i] + x[0]->reals[i]);
+  return llvm::Error::success();
+}
+
 static double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
 static llvm::Error swiglu(SwiGLUOp, Operands x, Results results) {
@@ -302,6 +309,7 @@ llvm::Error evaluate(Operation *op, Operands operands, Results results) {
       .Case<AddOp>(call(add))
       .Case<CastOp>(call(cast))
       .Case<ScaleOp>(call(scale))
+      .Case<AccumulateOp>(call(accumulate))
       .Case<SwiGLUOp>(call(swiglu))
       .Case<SwiGLUGradOp>(call(swigluGrad))
       .Case<MatmulOp>(call(matmul))

@@ -32,6 +32,8 @@ const char *roleName(manifest::Role role) {
     return "input";
   case manifest::Role::Output:
     return "output";
+  case manifest::Role::Accumulator:
+    return "accumulator";
   }
   return "unknown";
 }

@@ -71,7 +71,8 @@ private:
   void takeMemory(std::unique_ptr<LoadedStep> step);
   void restore();
   void train();
-  bool trainOne(uint64_t step, EntryFeed &feed, Progress &progress);
+  bool trainOne(uint64_t step, EntryFeed *micro, EntryFeed &feed, Progress &progress);
+  int64_t batchesInEpoch() const;
   void save(uint64_t step);
   std::optional<double> heldOutLoss();
   void printSample();
@@ -144,8 +145,18 @@ void Run::countSteps() {
                    fmt::format("{}: the data make {} rows of {} tokens, and one batch needs {}; add text, or recompile "
                                "with a smaller batch_size or tokenizer.max_seq_len",
                                recipe.dataset.dataFiles, data->train.rows(), data->train.seqLen(), recipe.batchSize));
-  const int64_t inEpoch = recipe.maxSteps ? std::min(perEpoch, *recipe.maxSteps) : perEpoch;
+  const int64_t accumulated = recipe.gradientAccumulationSteps, batches = batchesInEpoch();
+  const int64_t inEpoch = (batches + accumulated - 1) / accumulated;
+  if (batches % accumulated)
+    say("an epoch has {} batches: its last step takes {} of them instead of {}", batches, batches % accumulated,
+        accumulated);
   totalSteps = options.steps.value_or(static_cast<uint64_t>(std::max<int64_t>(0, inEpoch * recipe.epochs)));
+}
+
+/// Batches that one epoch trains on.
+int64_t Run::batchesInEpoch() const {
+  const int64_t perEpoch = stream->batchesPerEpoch();
+  return recipe.maxSteps ? std::min(perEpoch, *recipe.maxSteps * recipe.gradientAccumulationSteps) : perEpoch;
 }
 
 void Run::takeMemory(std::unique_ptr<LoadedStep> step) {
@@ -212,21 +223,33 @@ void Run::save(uint64_t step) {
   savedStep = step;
 }
 
-/// One batch. Returns false when nothing of it is trained: then nothing changed but the place in the data.
-bool Run::trainOne(uint64_t step, EntryFeed &feed, Progress &progress) {
+/// One step: all its batches but the last through `micro` (null where a step has one batch), the last through `feed`.
+/// Returns false when nothing of them is trained: then nothing changed but the place in the data.
+bool Run::trainOne(uint64_t step, EntryFeed *micro, EntryFeed &feed, Progress &progress) {
   const auto start = Clock::now();
-  if (recipe.maxSteps && stream->position().batch >= *recipe.maxSteps)
+  const int64_t perEpoch = batchesInEpoch();
+  if (stream->position().batch >= perEpoch)
     stream->seek({stream->position().epoch + 1, 0});
-  const int64_t valid = stream->next(feed.view());
-  if (valid < 0)
-    throw RunError(ExitCode::BadData,
-                   fmt::format("{}: could not be read again; did it change while training?", recipe.dataset.dataFiles));
+  // The last step of an epoch takes what is left.
+  const int64_t batches = std::min(recipe.gradientAccumulationSteps, perEpoch - stream->position().batch);
+  auto read = [&](const BatchView &view) {
+    const int64_t labels = stream->next(view);
+    if (labels < 0)
+      throw RunError(
+          ExitCode::BadData,
+          fmt::format("{}: could not be read again; did it change while training?", recipe.dataset.dataFiles));
+    return labels;
+  };
+  // Gradients are scaled by the labels of the whole step, so with several batches these are counted ahead.
+  const int64_t valid = batches == 1 ? read(feed.view()) : stream->countValid(batches);
   if (valid == 0) {
+    if (batches > 1)
+      stream->seek({stream->position().epoch, stream->position().batch + batches});
     ++last.skipped;
     if (++barrenBatches > 2 * stream->batchesPerEpoch())
       throw RunError(ExitCode::EmptyData,
                      fmt::format("{}: no batch has a label to train on", recipe.dataset.dataFiles));
-    progress.tell("every label of a batch is masked: no update");
+    progress.tell("every label of a step is masked: no update");
     return false;
   }
   barrenBatches = 0;
@@ -236,18 +259,27 @@ bool Run::trainOne(uint64_t step, EntryFeed &feed, Progress &progress) {
   scalars.inv_tokens = static_cast<float>(1.0 / static_cast<double>(valid));
   scalars.step = step;
   scalars.seed = recipe.seed;
-  const auto called = Clock::now();
-  feed.run(scalars);
-  const double stepSeconds = secondsSince(called);
-
+  double stepSeconds = 0, flops = 0;
+  last.loss = 0;
+  for (int64_t batch = 0; batch < batches; ++batch) {
+    EntryFeed &entry = batch + 1 < batches ? *micro : feed;
+    if (batches > 1)
+      read(entry.view());
+    scalars.micro = static_cast<uint64_t>(batch);
+    const auto called = Clock::now();
+    entry.run(scalars);
+    stepSeconds += secondsSince(called);
+    flops += entry.flops();
+    // Each is a part of the step's mean loss already.
+    last.loss += *static_cast<const float *>(entry.output("loss"));
+  }
   last.step = step;
-  last.loss = *static_cast<const float *>(feed.output("loss"));
   last.learningRate = scalars.learning_rate;
   if (const auto *norm = static_cast<const float *>(feed.output("grad_norm")))
     last.gradNorm = *norm;
   last.tokens = valid;
   last.tokensPerSecond = static_cast<double>(valid) / secondsSince(start);
-  last.shareOfPeak = peakFlops > 0 ? feed.flops() / stepSeconds / peakFlops : 0;
+  last.shareOfPeak = peakFlops > 0 ? flops / stepSeconds / peakFlops : 0;
   last.residentBytes = peakResident();
   metrics->add(last);
   return true;
@@ -256,6 +288,15 @@ bool Run::trainOne(uint64_t step, EntryFeed &feed, Progress &progress) {
 void Run::train() {
   const int entry = session->step().findEntry(EntryKind::Step);
   EntryFeed feed(*session, entry, {"loss"});
+  std::optional<EntryFeed> micro;
+  if (recipe.gradientAccumulationSteps > 1) {
+    const int microEntry = session->step().findEntry(EntryKind::Micro);
+    if (microEntry < 0)
+      throw RunError(ExitCode::BadStep, fmt::format("{}: gradient_accumulation_steps is {}, but the step has no entry "
+                                                    "'micro'; recompile it",
+                                                    session->step().path(), recipe.gradientAccumulationSteps));
+    micro.emplace(*session, microEntry, std::vector<std::string>{"loss"});
+  }
   Progress progress(totalSteps);
   const uint64_t logEvery = static_cast<uint64_t>(std::max<int64_t>(1, recipe.logEveryNSteps));
   const uint64_t saveEvery = static_cast<uint64_t>(std::max<int64_t>(0, recipe.saveEveryNSteps));
@@ -264,7 +305,7 @@ void Run::train() {
   {
     AllocationGate gate;
     while (doneSteps < totalSteps && !stopSignal) {
-      if (!trainOne(doneSteps + 1, feed, progress))
+      if (!trainOne(doneSteps + 1, micro ? &*micro : nullptr, feed, progress))
         continue;
       ++doneSteps;
       if (doneSteps % logEvery == 0 || doneSteps == firstStep || doneSteps == totalSteps)
@@ -279,7 +320,7 @@ void Run::train() {
   }
   progress.finish();
   if (last.skipped)
-    say("{} batches had no label to train on and changed nothing", last.skipped);
+    say("{} steps had no label to train on and changed nothing", last.skipped);
   if (doneSteps != savedStep)
     save(doneSteps);
 }
@@ -338,7 +379,8 @@ ExitCode Run::go() {
   stream.emplace(data->train, BatchStreamOptions{.batchSize = recipe.batchSize, .dropLast = true});
   countSteps();
   say("{}: {} rows of {} tokens, {} labels; {} steps of {} rows", recipe.dataset.dataFiles, data->train.rows(),
-      data->train.seqLen(), data->train.validLabels(), totalSteps, recipe.batchSize);
+      data->train.seqLen(), data->train.validLabels(), totalSteps,
+      recipe.batchSize * recipe.gradientAccumulationSteps);
 
   installSignals();
   takeMemory(std::move(step));

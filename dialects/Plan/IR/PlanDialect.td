@@ -47,7 +47,8 @@ def Plan_EntryKindAttr : EnumAttr<Plan_Dialect, Plan_EntryKind, "entry_kind">;
 def Plan_Role : I32EnumAttr<"Role", "what a persistent buffer holds", [
     I32EnumAttrCase<"Parameter", 0, "parameter">,
     I32EnumAttrCase<"State", 1, "state">,
-    I32EnumAttrCase<"Constant", 2, "constant">]> {
+    I32EnumAttrCase<"Constant", 2, "constant">,
+    I32EnumAttrCase<"Accumulator", 3, "accumulator">]> {
   let cppNamespace = "::ftc::plan";
   let genSpecializedAttr = 0;
 }

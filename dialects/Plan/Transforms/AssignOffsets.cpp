@@ -51,7 +51,7 @@ struct AssignOffsetsPass : ftc::plan::impl::PlanAssignOffsetsPassBase<AssignOffs
   int64_t placeVariables(ArrayRef<plan::VariableOp> variables, FlatSymbolRefAttr slab) {
     Builder builder(&getContext());
     int64_t next = 0;
-    for (plan::Role role : {plan::Role::Parameter, plan::Role::State, plan::Role::Constant})
+    for (plan::Role role : {plan::Role::Parameter, plan::Role::State, plan::Role::Accumulator, plan::Role::Constant})
       for (plan::VariableOp variable : variables) {
         if (variable.getRole() != role)
           continue;

@@ -48,7 +48,8 @@ def Train_EntryKindAttr : EnumAttr<Train_Dialect, Train_EntryKind, "entry_kind">
 def Train_VariableRole : I32EnumAttr<"VariableRole", "what a variable holds", [
     I32EnumAttrCase<"Parameter", 0, "parameter">,
     I32EnumAttrCase<"State", 1, "state">,
-    I32EnumAttrCase<"Constant", 2, "constant">]> {
+    I32EnumAttrCase<"Constant", 2, "constant">,
+    I32EnumAttrCase<"Accumulator", 3, "accumulator">]> {
   let cppNamespace = "::ftc::train";
   let genSpecializedAttr = 0;
 }

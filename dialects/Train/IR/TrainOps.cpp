@@ -432,6 +432,7 @@ void AddOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext
 FTC_ELEMENTWISE(AddOp)
 FTC_ELEMENTWISE(CastOp)
 FTC_ELEMENTWISE(ScaleOp)
+FTC_ELEMENTWISE(AccumulateOp)
 FTC_ELEMENTWISE(SwiGLUOp)
 FTC_ELEMENTWISE(SwiGLUGradOp)
 FTC_ELEMENTWISE(SGDOp)

@@ -44,7 +44,8 @@ defvar Differentiable = DeclareOpInterfaceMethods<Train_Differentiable>;
 def VariableOp : Train_Op<"variable", [Symbol]> {
   let summary = "declares a named tensor that outlives a call of the step";
   let description = [{
-    Parameters carry their Hugging Face name, states `<parameter>.<state>`. `trainable` parameters get gradients.
+    Parameters carry their Hugging Face name, states `<parameter>.<state>`. `trainable` parameters get gradients. An
+    accumulator holds a sum of gradients between the micro-batches of one step; no checkpoint keeps it.
 
     ```mlir
     train.variable @"model.norm.weight" : tensor<64xf32> parameter init #train.ones trainable
@@ -501,6 +502,25 @@ def CrossEntropyGradOp : Train_PureOp<"cross_entropy_grad", [AllTypesMatch<["log
     `,` type($lse) `,` type($inv_tokens) `,` type($gradient) attr-dict
   }];
   let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Gradient accumulation
+//===----------------------------------------------------------------------===//
+
+def AccumulateOp : Train_PureOp<"accumulate", [AllTypesMatch<["gradient", "sum", "result"]>, RowWise]> {
+  let summary = "adds a micro-batch's gradient to the sum of those before it";
+  let description = [{
+    `gradient` where `micro` is 0 (whatever `sum` holds), else `sum + gradient`, in fp32, rounded once. So the first
+    micro-batch of a step overwrites what the step before left, and no pass over memory clears it.
+
+    ```mlir
+    %s1 = train.accumulate %g onto %s at %micro : tensor<64xf32>, tensor<i64>
+    ```
+  }];
+  let arguments = (ins Train_Tensor:$gradient, Train_Tensor:$sum, Train_StepNumber:$micro);
+  let results = (outs Train_Tensor:$result);
+  let assemblyFormat = "$gradient `onto` $sum `at` $micro `:` type($gradient) `,` type($micro) attr-dict";
 }
 
 //===----------------------------------------------------------------------===//

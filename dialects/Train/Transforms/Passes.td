@@ -42,6 +42,44 @@ def DifferentiatePass : Pass<"train-differentiate", "::mlir::ModuleOp"> {
   let dependentDialects = ["::ftc::train::TrainDialect"];
 }
 
+def AccumulateGradientsPass : Pass<"train-accumulate-gradients", "::mlir::ModuleOp"> {
+  let summary = "sums gradients over the micro-batches of a step";
+  let description = [{
+    Where the module has a `micro` entry: every parameter that is updated gets an accumulator `<parameter>.grad` of its type.
+    The `micro` entry writes the sum of its gradient and those before it; the `step` entry, which runs the last
+    micro-batch, adds its own gradient and updates with the total. The first micro-batch overwrites. Runs before
+    clipping, which then sees whole gradients. Without a `micro` entry the pass does nothing.
+
+    Before:
+
+    ```mlir
+    train.entry @micro kind(micro) ... {
+      train.update @w, %dw : tensor<64xf32>
+    }
+    train.entry @step kind(step) ... {
+      train.update @w, %dw : tensor<64xf32>
+    }
+    ```
+
+    After:
+
+    ```mlir
+    train.variable @w.grad : tensor<64xf32> accumulator init #train.zeros
+    train.entry @micro kind(micro) ... {
+      %s = train.read @w.grad : tensor<64xf32>
+      %s1 = train.accumulate %dw onto %s at %micro : tensor<64xf32>, tensor<i64>
+      train.write @w.grad, %s1 : tensor<64xf32>
+    }
+    train.entry @step kind(step) ... {
+      %s = train.read @w.grad : tensor<64xf32>
+      %total = train.accumulate %dw onto %s at %micro : tensor<64xf32>, tensor<i64>
+      train.update @w, %total : tensor<64xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::ftc::train::TrainDialect"];
+}
+
 def ClipGradientsPass : Pass<"train-clip-gradients", "::mlir::ModuleOp"> {
   let summary = "scales all updates by the clipping factor of the global norm";
   let description = [{

@@ -95,7 +95,7 @@ struct Recipe {
   DType dtype = DType::F32;
   int64_t batchSize = 1;
   int64_t seqLen = 0;                    ///< tokenizer.max_seq_len
-  int64_t gradientAccumulationSteps = 1; ///< only 1 is compiled today
+  int64_t gradientAccumulationSteps = 1; ///< micro-batches of an update
   OptimizerConfig optimizer;
   SchedulerConfig scheduler;
   std::optional<double> clipGradNorm; ///< absent: no clipping; inf: norm only

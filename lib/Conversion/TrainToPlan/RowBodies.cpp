@@ -117,6 +117,14 @@ LogicalResult RowEmitter::emit(Operation *op) {
             math.mul(input, math.convert(scalar(op.getFactor()), getElementTypeOrSelf(input.getType()))));
         return success();
       })
+      .Case([&](train::AccumulateOp op) {
+        Value gradient = row(op.getGradient()), micro = scalar(op.getMicro());
+        Value zero = arith::ConstantOp::create(launch.body(), launch.loc(), launch.body().getI64IntegerAttr(0));
+        Value first =
+            arith::CmpIOp::create(launch.body(), launch.loc(), arith::CmpIPredicate::eq, micro, zero);
+        set(op.getResult(), math.select(first, gradient, math.add(row(op.getSum()), gradient)));
+        return success();
+      })
       .Case([&](train::SwiGLUOp op) {
         Value gate = row(op.getGate()), one = math.constant(1.0, gate.getType());
         Value silu = math.div(gate, math.add(one, math.exp(math.neg(gate))));

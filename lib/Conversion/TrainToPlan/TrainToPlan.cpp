@@ -64,6 +64,8 @@ struct ConvertTrainToPlanPass : ftc::impl::ConvertTrainToPlanPassBase<ConvertTra
       return plan::Role::State;
     case train::VariableRole::Constant:
       return plan::Role::Constant;
+    case train::VariableRole::Accumulator:
+      return plan::Role::Accumulator;
     }
     llvm_unreachable("a role of train.variable");
   }

@@ -34,15 +34,17 @@ train.entry @structure kind(step) batch 2 sequence 8 inputs ["tokens", "labels",
 }
 
 // CHECK: train.entry @element_wise kind({{ ?}}evaluate)
-train.entry @element_wise kind(evaluate) batch 1 sequence 1 inputs ["a", "b", "x", "y", "w", "gate", "up", "d", "s"] outputs ["n"] {
+train.entry @element_wise kind(evaluate) batch 1 sequence 1 inputs ["a", "b", "x", "y", "w", "gate", "up", "d", "s", "micro"] outputs ["n"] {
 ^bb0(%a: tensor<16x64xf32>, %b: tensor<16x64xf32>, %x: tensor<16x64xf32>, %y: tensor<16x64xf32>, %w: tensor<64xf32>,
-     %gate: tensor<16x128xf32>, %up: tensor<16x128xf32>, %d: tensor<16x128xf32>, %s: tensor<f32>):
+     %gate: tensor<16x128xf32>, %up: tensor<16x128xf32>, %d: tensor<16x128xf32>, %s: tensor<f32>, %micro: tensor<i64>):
   // CHECK: train.add %{{.*}}, %{{.*}} : tensor<16x64xf32>
   %c = train.add %a, %b : tensor<16x64xf32>
   // CHECK: train.cast %{{.*}} : tensor<16x64xf32> to tensor<16x64xbf16>
   %bf = train.cast %a : tensor<16x64xf32> to tensor<16x64xbf16>
   // CHECK: train.scale %{{.*}} by %{{.*}} : tensor<16x64xf32>, tensor<f32>
   %sb = train.scale %a by %s : tensor<16x64xf32>, tensor<f32>
+  // CHECK: train.accumulate %{{.*}} onto %{{.*}} at %{{.*}} : tensor<16x64xf32>, tensor<i64>
+  %sum = train.accumulate %a onto %sb at %micro : tensor<16x64xf32>, tensor<i64>
   // CHECK: train.swiglu %{{.*}}, %{{.*}} : tensor<16x128xf32>
   %sw = train.swiglu %gate, %up : tensor<16x128xf32>
   // CHECK: train.swiglu_grad %{{.*}}, %{{.*}}, %{{.*}} : tensor<16x128xf32>

@@ -149,17 +149,14 @@ TEST(Errors, NotBuiltYet) {
                        "override checkpointer=torchtune.training.FullModelHFCheckpointer"));
   EXPECT_TRUE(contains(errors(minimal, {"checkpointer.checkpoint_dir=/m", "checkpointer.checkpoint_files=[a.bin]"}),
                        "only safetensors are read"));
-  EXPECT_EQ(
-      below("gradient_accumulation_steps: 8\n"),
-      "r.yaml:11:30: error: 'gradient_accumulation_steps' is '8', and only 1 works: accumulation is not built yet; set "
-      "it to 1 and raise batch_size instead");
   EXPECT_TRUE(contains(errors(minimal, {"model.attn_dropout=0.1"}), "dropout is not built yet"));
   EXPECT_TRUE(contains(errors(minimal, {"optimizer.amsgrad=True"}), "only False works"));
   EXPECT_TRUE(contains(errors(minimal, {"optimizer=torch.optim.SGD", "optimizer.momentum=0.9"}), "only 0 works"));
   EXPECT_TRUE(contains(errors(minimal, {"dataset=torchtune.datasets.chat_dataset", "dataset.train_on_input=True"}),
                        "only False works"));
-  EXPECT_EQ(
-      good(minimal, {"optimizer.amsgrad=False", "model.attn_dropout=0", "gradient_accumulation_steps=1"}).batchSize, 1);
+  EXPECT_EQ(good(minimal, {"optimizer.amsgrad=False", "model.attn_dropout=0", "gradient_accumulation_steps=8"})
+                .gradientAccumulationSteps,
+            8);
 }
 
 TEST(Errors, Combinations) {

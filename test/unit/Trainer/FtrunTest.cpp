@@ -155,7 +155,7 @@ TEST_F(FtrunTest, ABatchWithoutLabelsChangesNothing) {
                  "shuffle=False", "dataset.packed=False"}),
             0)
       << said;
-  EXPECT_NE(said.find("every label of a batch is masked: no update"), std::string::npos) << said;
+  EXPECT_NE(said.find("every label of a step is masked: no update"), std::string::npos) << said;
   auto lines = metrics(at("out"));
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_EQ(lines[0]["skipped_batches"], 1);
