@@ -26,8 +26,9 @@ for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "HOME", "CI"):
     if name in os.environ:
         config.environment[name] = os.environ[name]
 if config.ftc_sanitize:
-    # LLVM and MLIR keep global state until the end of the process.
-    config.environment.setdefault("ASAN_OPTIONS", "detect_leaks=0")
+    # LLVM and MLIR keep global state until the end of the process. Their libraries are not instrumented: memory of a
+    # bump allocator that our code poisoned is not unpoisoned when they hand it out.
+    config.environment.setdefault("ASAN_OPTIONS", "detect_leaks=0:allow_user_poisoning=0")
     config.environment.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")
     config.available_features.add("asan")
 
