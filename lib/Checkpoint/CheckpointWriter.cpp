@@ -16,6 +16,8 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
+#include <iterator>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <sys/stat.h>
@@ -103,13 +105,17 @@ std::vector<PlannedFile> modelFiles(const std::vector<const TensorView *> &tenso
 struct CheckpointWriter::Impl {
   std::string outputDir;
   fileio::Descriptor directory; ///< of outputDir
-  std::vector<TensorView> parameters, states;
+  std::vector<TensorView> parameters, states, adapters;
+  std::map<const TensorView *, MergedWeight> merged; ///< weights that are written with their adapters
+  std::vector<char> rows;                            ///< some merged rows on their way to a file
   std::vector<PlannedFile> files;
   uint64_t bytes = 0;
 
   /// The file that could not be written, for the message.
   const char *failedAt = "";
 
+  void planAdapters(const AdapterOptions &options);
+  bool writeMerged(int file, MergedWeight &weight);
   bool writeFile(int folder, const PlannedFile &planned);
   bool writeState(int folder, const TrainingState &state);
   bool install(const char *temporary, const char *name);
@@ -148,8 +154,10 @@ std::unique_ptr<CheckpointWriter> CheckpointWriter::create(const CheckpointOptio
   // Tied embeddings are stored once.
   if (options.model.tiedEmbeddings)
     std::erase_if(impl->parameters, [](const TensorView &tensor) { return tensor.spec.name == "lm_head.weight"; });
+  if (options.adapter)
+    impl->planAdapters(*options.adapter);
   auto parameters = inFileOrder(impl->parameters), states = inFileOrder(impl->states);
-  impl->bytes = bytesOf(parameters) + bytesOf(states);
+  impl->bytes = bytesOf(parameters) + bytesOf(states) + bytesOf(inFileOrder(impl->adapters));
 
   std::string base, noConfig;
   if (!options.sourceDir.empty()) {
@@ -161,10 +169,57 @@ std::unique_ptr<CheckpointWriter> CheckpointWriter::create(const CheckpointOptio
     }
   }
   impl->files.push_back({"config.json", configJson(options.model, options.dtype, options.ids, base), {}, ""});
-  for (PlannedFile &file : modelFiles(parameters, options.shardBytes))
-    impl->files.push_back(std::move(file));
+  if (options.adapter)
+    impl->files.push_back(tensorFile("adapter_model.safetensors", inFileOrder(impl->adapters)));
+  if (options.adapter)
+    impl->files.push_back(
+        {"adapter_config.json", adapterConfigJson(options.adapter->lora, options.adapter->baseModel), {}, ""});
+  if (!options.adapter || !options.adapter->adapterOnly)
+    for (PlannedFile &file : modelFiles(parameters, options.shardBytes))
+      impl->files.push_back(std::move(file));
   impl->files.push_back(tensorFile("state.safetensors", states));
   return std::unique_ptr<CheckpointWriter>(new CheckpointWriter(std::move(impl)));
+}
+
+/// Takes the adapters out of the parameters, and pairs them with their weights.
+void CheckpointWriter::Impl::planAdapters(const AdapterOptions &options) {
+  auto isAdapter = [](const TensorView &tensor) { return isAdapterName(tensor.spec.name); };
+  std::copy_if(parameters.begin(), parameters.end(), std::back_inserter(adapters), isAdapter);
+  std::erase_if(parameters, isAdapter);
+  std::map<std::string, const TensorView *> byName;
+  for (const TensorView &adapter : adapters)
+    byName[adapter.spec.name] = &adapter;
+  if (options.adapterOnly)
+    parameters.clear();
+  for (const TensorView &weight : parameters) {
+    std::string_view module = weight.spec.name;
+    module.remove_suffix(module.ends_with(".weight") ? 7 : 0);
+    auto a = byName.find(fmt::format("{}.lora_A.weight", module)),
+         b = byName.find(fmt::format("{}.lora_B.weight", module));
+    if (a != byName.end() && b != byName.end())
+      merged.try_emplace(&weight, weight, *a->second, *b->second, options.lora.scale());
+  }
+  uint64_t longest = 1 << 20;
+  for (const auto &[weight, merge] : merged)
+    longest = std::max(longest, static_cast<uint64_t>(merge.rowBytes()));
+  rows.resize(merged.empty() ? 0 : longest);
+  for (TensorView &adapter : adapters)
+    adapter.spec.name = peftName(adapter.spec.name);
+}
+
+bool CheckpointWriter::Impl::writeMerged(int file, MergedWeight &weight) {
+  const uint64_t rowBytes = static_cast<uint64_t>(weight.rowBytes());
+  uint64_t used = 0;
+  for (int64_t row = 0; row < weight.rows(); ++row) {
+    weight.row(row, rows.data() + used);
+    used += rowBytes;
+    if (used + rowBytes <= rows.size() && row + 1 < weight.rows())
+      continue;
+    if (!fileio::writeAll(file, rows.data(), used))
+      return false;
+    used = 0;
+  }
+  return true;
 }
 
 bool CheckpointWriter::Impl::writeFile(int folder, const PlannedFile &planned) {
@@ -172,9 +227,14 @@ bool CheckpointWriter::Impl::writeFile(int folder, const PlannedFile &planned) {
   fileio::Descriptor file(openat(folder, planned.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
   if (!file || !fileio::writeAll(file.get(), planned.text.data(), planned.text.size()))
     return false;
-  for (const TensorView *tensor : planned.tensors)
-    if (!fileio::writeAll(file.get(), tensor->data, static_cast<uint64_t>(tensor->spec.bytes())))
+  for (const TensorView *tensor : planned.tensors) {
+    auto merge = merged.find(tensor);
+    bool good = merge != merged.end()
+                    ? writeMerged(file.get(), merge->second)
+                    : fileio::writeAll(file.get(), tensor->data, static_cast<uint64_t>(tensor->spec.bytes()));
+    if (!good)
       return false;
+  }
   if (!planned.copyFrom.empty()) {
     fileio::Descriptor from(::open(planned.copyFrom.c_str(), O_RDONLY | O_CLOEXEC));
     if (!from)

@@ -83,7 +83,12 @@ std::optional<FoundCheckpoint> ftc::findNewestCheckpoint(const std::string &outp
                           fmt::format("the directory is named for step {}, its state says {}", step, state->step)});
     if (!fs::is_regular_file(fs::path(directory) / "config.json", error))
       problems.push_back({Severity::Error, directory, 0, 0, "has no config.json"});
-    if (problems.empty() && CheckpointReader::open(directory, {}, problems) && openOptimizerState(directory, problems))
+    std::string adapter = fs::path(directory) / "adapter_model.safetensors";
+    auto opens = [&] {
+      return fs::exists(adapter, error) ? SafetensorsFile::open(adapter, problems) != nullptr
+                                        : CheckpointReader::open(directory, {}, problems) != nullptr;
+    };
+    if (problems.empty() && opens() && openOptimizerState(directory, problems))
       return FoundCheckpoint{directory, *state};
     for (Diagnostic &problem : problems) {
       problem.severity = Severity::Warning;

@@ -21,6 +21,17 @@ bool holds(const std::string &list, const std::string &word) {
   return (" " + list + " ").find(" " + word + " ") != std::string::npos;
 }
 
+/// Whether the key is an argument of the component.
+bool takes(const KeyInfo &key, const std::string &component) {
+  std::string word = lastWord(component), list = key.components;
+  if (list.empty())
+    return true;
+  if (!isLoraBuilder(component))
+    return holds(list, word);
+  // A builder with adapters has the arguments of its twin without, and its own.
+  return holds(list, "lora_*") || holds(list, word.substr(word.find('_') + 1));
+}
+
 const KeyInfo *keyAt(const std::string &path) {
   for (const KeyInfo &key : keyTable())
     if (path == key.path)
@@ -111,14 +122,19 @@ private:
 
   void checkValue(const Entry &e, const KeyInfo &key, const std::string &path, const std::string &prefix) {
     std::string node = prefix.empty() ? "" : prefix.substr(0, prefix.size() - 1);
-    if (*key.components && !holds(key.components, lastWord(checked.components[node]))) {
-      const std::string &component = checked.components[node];
-      bool sized = node == "model" && holds(key.components, "llama2");
-      bool explicitSizes = holds("llama2 llama3 llama3_1 llama3_2", lastWord(component));
-      messages.error(e.place, "'" + path + "' is not an argument of " + component +
-                                  (sized && !explicitSizes ? ", whose sizes are fixed; for sizes of your own use "
-                                                             "torchtune.models.llama3_2.llama3_2"
-                                                           : "; remove it (~" + path + ")"));
+    const std::string &component = checked.components[node];
+    if (!takes(key, component)) {
+      KeyInfo sizeKey{};
+      sizeKey.components = "llama2 llama3 llama3_1 llama3_2";
+      std::string hint = "; remove it (~" + path + ")";
+      if (holds(key.components, "lora_*"))
+        hint = "; it belongs to LoRA builders, such as torchtune.models.llama3_2.lora_llama3_2_1b: name one, or remove "
+               "it (~" +
+               path + ")";
+      else if (node == "model" && holds(key.components, "llama2") && !takes(sizeKey, component))
+        hint = std::string(", whose sizes are fixed; for sizes of your own use torchtune.models.llama3_2.") +
+               (isLoraBuilder(component) ? "lora_" : "") + "llama3_2";
+      messages.error(e.place, "'" + path + "' is not an argument of " + component + hint);
       return;
     }
     bool isFileList = path == "checkpointer.checkpoint_files" && e.value.isMap();
@@ -139,12 +155,6 @@ private:
 
   void unknown(const Entry &e, const std::string &prefix) {
     std::string path = prefix + e.key;
-    if (prefix == "model." &&
-        (e.key.find("lora") != std::string::npos || e.key == "use_dora" || e.key == "quantize_base")) {
-      messages.error(e.place,
-                     "'" + path + "' belongs to LoRA builders, which are not built yet; remove it (~" + path + ")");
-      return;
-    }
     // Near keys of the same node first, then the same word elsewhere.
     std::string node = prefix.empty() ? "" : prefix.substr(0, prefix.size() - 1);
     std::vector<std::string> here, paths;
@@ -154,8 +164,7 @@ private:
       if (other.rfind(prefix, 0) == 0) {
         std::string rest = other.substr(prefix.size());
         rest = rest.substr(0, rest.find('.'));
-        bool taken = !*key.components || holds(key.components, lastWord(checked.components[node]));
-        if (taken && std::find(here.begin(), here.end(), rest) == here.end())
+        if (takes(key, checked.components[node]) && std::find(here.begin(), here.end(), rest) == here.end())
           here.push_back(rest);
       }
       if (lastWord(other) == e.key && elsewhere.empty())

@@ -44,6 +44,7 @@ const ModelSize sizes[] = {
 
 const char *const explicitBuilders[] = {"llama2.llama2", "llama3.llama3", "llama3_1.llama3_1", "llama3_2.llama3_2"};
 constexpr const char *modelPrefix = "torchtune.models.";
+constexpr const char *loraPrefix = "lora_";
 
 bool startsWith(const std::string &text, const std::string &prefix) { return text.rfind(prefix, 0) == 0; }
 
@@ -61,6 +62,9 @@ const std::vector<NodeComponents> &nodes() {
         models.push_back(modelPrefix + std::string(builder));
     for (const ModelSize &size : sizes)
       models.push_back(modelPrefix + std::string(size.component));
+    // Each has a twin with adapters.
+    for (size_t i = 0, count = models.size(); i < count; ++i)
+      models.push_back(std::string(models[i]).insert(models[i].rfind('.') + 1, loraPrefix));
     return std::vector<NodeComponents>{
         {"model", models},
         {"tokenizer", {"ftc.tokenizers.byte"}},
@@ -91,18 +95,21 @@ std::string refusal(const std::string &path, const std::string &name, const Node
   const std::vector<std::string> &works = nodeOf(path)->works;
   std::string word = lastWord(name);
   if (path == "model") {
-    for (const char *prefix : {"qlora_", "lora_", "dora_", "qdora_"}) {
+    for (std::string prefix : {"qlora_", "qdora_", "dora_"}) {
       if (!startsWith(word, prefix))
         continue;
-      std::string full = name.substr(0, name.size() - word.size()) + word.substr(std::string(prefix).size());
+      std::string full = name.substr(0, name.size() - word.size()) + loraPrefix + word.substr(prefix.size());
+      bool built = std::find(works.begin(), works.end(), full) != works.end();
       std::string remove;
       for (const Entry &e : node.entries)
-        if (e.key.find("lora") != std::string::npos || e.key == "use_dora" || e.key == "quantize_base")
+        if (e.key == "use_dora" || e.key == "quantize_base")
           remove += " ~model." + e.key;
-      bool built = std::find(works.begin(), works.end(), full) != works.end();
-      return "'" + name + "': LoRA is not built yet; full fine-tuning is: " +
-             (built ? "override model=" + full + remove : "use a Llama builder, such as " + works[0]);
+      return "'" + name + "': QLoRA and DoRA are not built yet; LoRA is: " +
+             (built ? "override model=" + full + remove
+                    : "use a Llama builder, such as torchtune.models.llama3_2.lora_llama3_2_1b");
     }
+    if (startsWith(word, loraPrefix))
+      word = word.substr(std::string(loraPrefix).size());
     bool llama = startsWith(word, "llama") || startsWith(word, "code_llama");
     for (const char *other : {"vision", "reward", "classifier"})
       llama &= word.find(other) == std::string::npos;
@@ -133,6 +140,8 @@ std::string refusal(const std::string &path, const std::string &name, const Node
 
 std::string lastWord(const std::string &dotted) { return dotted.substr(dotted.rfind('.') + 1); }
 
+bool isLoraBuilder(const std::string &component) { return startsWith(lastWord(component), loraPrefix); }
+
 bool hasComponent(const std::string &path) { return nodeOf(path) != nullptr; }
 
 std::optional<std::string> componentOf(const std::string &path, const Node *node, Messages &messages) {
@@ -159,6 +168,8 @@ std::optional<std::string> componentOf(const std::string &path, const Node *node
 bool startModel(const std::string &component, ModelConfig &model) {
   model.component = component;
   std::string name = component.substr(std::string(modelPrefix).size());
+  if (isLoraBuilder(component))
+    name.erase(name.rfind('.') + 1, std::string(loraPrefix).size());
   for (const ModelSize &size : sizes) {
     if (name != size.component)
       continue;
@@ -177,7 +188,7 @@ bool startModel(const std::string &component, ModelConfig &model) {
     model.tiedEmbeddings = size.tied;
     return false;
   }
-  model.family = lastWord(component);
+  model.family = lastWord(name);
   model.ropeBase = model.family == "llama2" ? 1e4 : 5e5;
   model.ropeScaling.factor = model.family == "llama3_1" ? 8 : model.family == "llama3_2" ? 32 : 1;
   model.tiedEmbeddings = model.family == "llama3_2";

@@ -14,6 +14,7 @@ static constexpr KeyClass R = KeyClass::Run;
 static constexpr KeyClass N = KeyClass::NoEffect;
 
 static constexpr const char *explicitBuilders = "llama2 llama3 llama3_1 llama3_2";
+static constexpr const char *lora = "lora_*";
 static constexpr const char *textCompletion = "text_completion_dataset";
 static constexpr const char *chat = "chat_dataset";
 
@@ -39,6 +40,15 @@ static const std::vector<KeyInfo> table = {
   {"model.scale_factor", C, Float, "", "llama3_1 llama3_2", nullptr, "Llama 3's rotary scaling; absent: 8 (llama3_1), 32 (llama3_2); 1 is no scaling"},
   {"model.tie_word_embeddings", C, Bool, "True", "llama3_2 llama3_2_1b llama3_2_3b", nullptr, "one table for embedding and head"},
   {"model.attn_dropout", C, Float, "0.0", explicitBuilders, "dropout is not built yet; set it to 0", "dropout of attention weights"},
+
+  {"model.lora_attn_modules", C, TextList, "", lora, nullptr, "projections of attention that get an adapter, some of `q_proj`, `k_proj`, `v_proj`, `output_proj` (required)"},
+  {"model.apply_lora_to_mlp", C, Bool, "False", lora, nullptr, "adapters for the three projections of the feed-forward block"},
+  {"model.apply_lora_to_output", C, Bool, "False", lora, nullptr, "an adapter for the head; not with tied embeddings"},
+  {"model.lora_rank", C, Int, "8", lora, nullptr, "rank of the adapters, at least 1"},
+  {"model.lora_alpha", C, Float, "16", lora, nullptr, "adapters are scaled by `lora_alpha / lora_rank`"},
+  {"model.lora_dropout", C, Float, "0.0", lora, "dropout is not built yet; set it to 0", "dropout in front of the adapters"},
+  {"model.use_dora", C, Bool, "False", lora, "DoRA is not built yet; LoRA is: set it to False", "magnitude and direction apart"},
+  {"model.quantize_base", C, Bool, "False", lora, "QLoRA is not built yet; LoRA is: set it to False", "frozen weights in NF4"},
 
   {"tokenizer._component_", C, Text, "ftc.tokenizers.byte", "", nullptr, "the byte-level tokenizer: ids 0–255 are bytes, 256 begin of text, 257 end of text, 258 padding; `vocab_size` is 259 or more"},
   {"tokenizer.max_seq_len", C, Int, "", "", nullptr, "tokens a row (required): the step is compiled for it"},
@@ -77,14 +87,14 @@ static const std::vector<KeyInfo> table = {
   {"checkpointer.checkpoint_files", R, TextList, "", "", nullptr, "files in it, or {filename_format, max_filename}; absent: `model.safetensors`, or its index's"},
   {"checkpointer.output_dir", R, Text, "", "", nullptr, "absent: `output_dir`"},
   {"checkpointer.safe_serialization", R, Bool, "True", "", "only safetensors are written; remove the key", "write safetensors"},
-  {"checkpointer.adapter_checkpoint", R, Text, "null", "", "adapters (LoRA) are not built yet; set it to null", "adapter to go on with"},
+  {"checkpointer.adapter_checkpoint", R, Text, "null", "", nullptr, "adapter to start from: a `.safetensors` file in PEFT's format or its folder; absent: a new one; for LoRA builders"},
   {"checkpointer.resume_from_checkpoint", R, Bool, "False", "", "use the top-level key resume_from_checkpoint", "old place of `resume_from_checkpoint`"},
   {"checkpointer.should_load_recipe_state", R, Bool, "False", "", "use the top-level key resume_from_checkpoint", "old name of `resume_from_checkpoint`"},
   {"checkpointer.model_type", N, Text, "", "", nullptr, "the model's builder says it"},
   {"checkpointer.recipe_checkpoint", N, Text, "null", "", nullptr, "`resume_from_checkpoint` finds the newest whole one"},
   {"checkpointer.keep_last_n_checkpoints", N, Int, "null", "", nullptr, "all checkpoints are kept"},
   {"resume_from_checkpoint", R, Bool, "False", "", nullptr, "go on from the newest whole checkpoint of the output folder"},
-  {"save_adapter_weights_only", N, Bool, "False", "", nullptr, "there is no adapter in full fine-tuning"},
+  {"save_adapter_weights_only", R, Bool, "False", "", nullptr, "checkpoints without the merged weights; for LoRA builders"},
 
   {"epochs", R, Int, "1", "", nullptr, "passes over the data"},
   {"max_steps_per_epoch", R, Int, "null", "", nullptr, "updates an epoch, at most; null: as many as the data gives"},

@@ -10,6 +10,7 @@
 #include "Values.h"
 #include "ftc/Config/Keys.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace ftc::config {
@@ -65,6 +66,23 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
       v["model.scale_factor"] = floatText(m.ropeScaling.factor);
   }
   std::string builder = lastWord(m.component);
+  if (r.lora) {
+    auto has = [&](const char *target) {
+      return std::find(r.lora->targets.begin(), r.lora->targets.end(), target) != r.lora->targets.end();
+    };
+    std::string modules;
+    for (const char *name : {"q_proj", "k_proj", "v_proj"})
+      if (has(name))
+        modules += (modules.empty() ? "" : ", ") + std::string(name);
+    if (has("o_proj"))
+      modules += (modules.empty() ? "" : ", ") + std::string("output_proj");
+    v["model.lora_attn_modules"] = "[" + modules + "]";
+    v["model.apply_lora_to_mlp"] = word(has("gate_proj"));
+    v["model.apply_lora_to_output"] = word(has("lm_head"));
+    v["model.lora_rank"] = std::to_string(r.lora->rank);
+    v["model.lora_alpha"] = floatText(r.lora->alpha);
+    builder = builder.substr(builder.find('_') + 1);
+  }
   if (builder == "llama3_2" || builder == "llama3_2_1b" || builder == "llama3_2_3b")
     v["model.tie_word_embeddings"] = word(m.tiedEmbeddings);
 
@@ -101,6 +119,10 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   }
   // Follows an override of output_dir.
   v["checkpointer.output_dir"] = c.outputDir == r.outputDir ? "${output_dir}" : quoted(c.outputDir);
+  if (!c.adapterCheckpoint.empty())
+    v["checkpointer.adapter_checkpoint"] = quoted(c.adapterCheckpoint);
+  if (r.lora)
+    v["save_adapter_weights_only"] = word(r.saveAdapterWeightsOnly);
   v["resume_from_checkpoint"] = word(r.resumeFromCheckpoint);
 
   v["epochs"] = std::to_string(r.epochs);

@@ -9,6 +9,7 @@
 #include "Components.h"
 #include "Values.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
@@ -220,6 +221,60 @@ private:
                                                           named("model.num_heads") + ", " + std::to_string(m.numHeads));
     }
     boolean("model.tie_word_embeddings", m.tiedEmbeddings);
+    if (isLoraBuilder(m.component))
+      lora();
+  }
+
+  /// The arguments of builders with adapters.
+  void lora() {
+    LoraConfig l;
+    integer("model.lora_rank", l.rank, 1, maxWidth);
+    number("model.lora_alpha", l.alpha, "above 0 and finite", [](double x) { return x > 0 && std::isfinite(x); });
+    // torchtune's names and Hugging Face's, in the order of a layer.
+    static const std::pair<const char *, const char *> modules[] = {
+        {"q_proj", "q_proj"}, {"k_proj", "k_proj"}, {"v_proj", "v_proj"}, {"output_proj", "o_proj"}};
+    const std::string path = "model.lora_attn_modules";
+    std::vector<std::string> names;
+    if (const Node *node = value(path)) {
+      names = asTexts(*node).value_or(names);
+      for (const std::string &name : names) {
+        std::vector<std::string> known;
+        for (const auto &[theirs, ours] : modules)
+          known.push_back(theirs);
+        if (std::find(known.begin(), known.end(), name) != known.end())
+          continue;
+        std::string near = name == "o_proj" ? "; did you mean 'output_proj'?" : didYouMean(name, known);
+        for (const char *mlp : {"gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"})
+          if (name == mlp)
+            near = "; the feed-forward block's are chosen with model.apply_lora_to_mlp=True";
+        messages.error(node->place, "'" + path + "' names '" + name + "', which is none of q_proj, k_proj, v_proj, " +
+                                        "output_proj" + near);
+      }
+      if (node->isList() && node->items.empty())
+        messages.error(node->place,
+                       "'" + path +
+                           "' is empty; name some of q_proj, k_proj, v_proj, output_proj (attention needs an " +
+                           "adapter, as in torchtune, whatever apply_lora_to_mlp says)");
+    } else if (!given(path)) {
+      messages.error(placeOf(path), "'model' (" + recipe.model.component + ") lacks lora_attn_modules; set " + path +
+                                        "=[q_proj,v_proj], or name other projections of attention");
+    }
+    for (const auto &[theirs, ours] : modules)
+      if (std::find(names.begin(), names.end(), theirs) != names.end())
+        l.targets.push_back(ours);
+    bool mlp = false, output = false;
+    boolean("model.apply_lora_to_mlp", mlp);
+    boolean("model.apply_lora_to_output", output);
+    if (mlp)
+      l.targets.insert(l.targets.end(), {"gate_proj", "up_proj", "down_proj"});
+    if (output && recipe.model.tiedEmbeddings)
+      messages.error(placeOf("model.apply_lora_to_output"),
+                     named("model.apply_lora_to_output") + " is True, but the head of " + recipe.model.component +
+                         " is the embedding table itself (tied embeddings); set it to False, or " +
+                         "model.tie_word_embeddings=False");
+    else if (output)
+      l.targets.push_back("lm_head");
+    recipe.lora = std::move(l);
   }
 
   void tokenizer() {
@@ -285,6 +340,24 @@ private:
     text("checkpointer.checkpoint_dir", c.checkpointDir);
     c.outputDir = recipe.outputDir;
     text("checkpointer.output_dir", c.outputDir);
+    text("checkpointer.adapter_checkpoint", c.adapterCheckpoint);
+    if (!c.adapterCheckpoint.empty()) {
+      const Place place = value("checkpointer.adapter_checkpoint")->place;
+      std::string ending = std::filesystem::path(c.adapterCheckpoint).extension().string();
+      if (!recipe.lora)
+        messages.error(place, named("checkpointer.adapter_checkpoint") + " needs a LoRA builder, such as " +
+                                  "torchtune.models.llama3_2.lora_llama3_2_1b, for " + named("model") +
+                                  "; name one, or set it to null");
+      else if (ending == ".pt" || ending == ".bin" || ending == ".pth")
+        messages.error(place, "'checkpointer.adapter_checkpoint' names '" + c.adapterCheckpoint +
+                                  "', and only safetensors are read; name adapter_model.safetensors");
+    }
+    boolean("save_adapter_weights_only", recipe.saveAdapterWeightsOnly);
+    if (recipe.saveAdapterWeightsOnly && !recipe.lora) {
+      messages.remark(placeOf("save_adapter_weights_only"),
+                      "'save_adapter_weights_only' is without effect: there is no adapter in full fine-tuning");
+      recipe.saveAdapterWeightsOnly = false;
+    }
     if (const Node *node = value("checkpointer.checkpoint_files")) {
       if (node->isMap())
         formattedFiles(*node, c.checkpointFiles);

@@ -5,7 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// The entries of a step around a family's forward graph. What differs between families is in one builder each (Llama.cpp).
+// The entries of a step around a family's forward graph. What differs between families is in one builder each
+// (Llama.cpp).
 //
 //===----------------------------------------------------------------------===//
 
@@ -54,11 +55,11 @@ std::pair<Value, Value> buildLoss(OpBuilder &builder, const Recipe &recipe, Valu
                                   Value invTokens) {
   auto f32 = builder.getF32Type();
   int64_t rows = cast<RankedTensorType>(logits.getType()).getDimSize(0);
-  auto loss = train::CrossEntropyOp::create(
-      builder, NameLoc::get(builder.getStringAttr("loss")),
-      TypeRange{RankedTensorType::get({}, f32), RankedTensorType::get({}, builder.getI32Type()),
-                RankedTensorType::get({rows}, f32)},
-      logits, labels, invTokens, builder.getI64IntegerAttr(recipe.ignoreIndex));
+  auto loss = train::CrossEntropyOp::create(builder, NameLoc::get(builder.getStringAttr("loss")),
+                                            TypeRange{RankedTensorType::get({}, f32),
+                                                      RankedTensorType::get({}, builder.getI32Type()),
+                                                      RankedTensorType::get({rows}, f32)},
+                                            logits, labels, invTokens, builder.getI64IntegerAttr(recipe.ignoreIndex));
   return {loss.getLoss(), loss.getCount()};
 }
 
@@ -80,6 +81,13 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
   (*module)->setAttr("train.optimizer", optimizerAttr(builder, recipe.optimizer));
   if (recipe.clipGradNorm)
     (*module)->setAttr("train.clip_grad_norm", builder.getF64FloatAttr(*recipe.clipGradNorm));
+
+  if (recipe.lora) {
+    SmallVector<StringRef> targets(recipe.lora->targets.begin(), recipe.lora->targets.end());
+    (*module)->setAttr("train.adapters",
+                       train::LoraAttr::get(&context, recipe.lora->rank, builder.getF64FloatAttr(recipe.lora->scale()),
+                                            builder.getStrArrayAttr(targets)));
+  }
 
   LlamaBuilder model(*module, recipe);
   model.declareVariables();

@@ -125,6 +125,11 @@ LogicalResult ManifestBuilder::describeInit(plan::VariableOp variable, manifest:
         tensor.value = normal.getStddev().getValueAsDouble();
         return success();
       })
+      .Case([&](train::UniformInitAttr uniform) {
+        tensor.init = manifest::InitKind::Uniform;
+        tensor.value = uniform.getBound().getValueAsDouble();
+        return success();
+      })
       .Case([&](train::RotaryInitAttr rotary) { return fillRotary(variable, rotary, tensor); })
       .Default([&](Attribute init) {
         return variable.emitOpError("has the initialization ") << init << ", which the manifest cannot describe";

@@ -27,7 +27,7 @@ static void writeTensor(llvm::json::OStream &json, const manifest::TensorT &tens
     json.attribute("bytes", tensor.bytes);
     if (tensor.init != manifest::InitKind::None)
       json.attribute("init", manifest::EnumNameInitKind(tensor.init));
-    if (tensor.init == manifest::InitKind::Normal)
+    if (tensor.init == manifest::InitKind::Normal || tensor.init == manifest::InitKind::Uniform)
       json.attribute("value", tensor.value);
     if (tensor.trainable)
       json.attribute("trainable", true);

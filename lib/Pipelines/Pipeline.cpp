@@ -197,7 +197,8 @@ bool Compiler::runTrainStages() {
     result.output = print();
     return true;
   }
-  return pass("train-differentiate", [](auto &passes) { passes.addPass(train::createDifferentiatePass()); }) &&
+  return pass("train-attach-adapters", [](auto &passes) { passes.addPass(train::createAttachAdaptersPass()); }) &&
+         pass("train-differentiate", [](auto &passes) { passes.addPass(train::createDifferentiatePass()); }) &&
          pass("train-accumulate-gradients",
               [](auto &passes) { passes.addPass(train::createAccumulateGradientsPass()); }) &&
          pass("train-clip-gradients", [](auto &passes) { passes.addPass(train::createClipGradientsPass()); }) &&

@@ -52,6 +52,11 @@ void TrainInterpreter::initialize(uint64_t seed) {
           for (int64_t i = 0; i < value.size(); ++i)
             value.set(i, random.normal(i, init.getStddev().getValueAsDouble()));
         })
+        .Case([&](UniformInitAttr init) {
+          CounterRandom random(seed, variable.getSymName());
+          for (int64_t i = 0; i < value.size(); ++i)
+            value.set(i, random.symmetric(i, init.getBound().getValueAsDouble()));
+        })
         .Case([&](RotaryInitAttr init) {
           RotaryTables tables =
               rotaryTables(value.dim(0), init.getHeadDim(), init.getBase().getValueAsDouble(), scalingOf(init));

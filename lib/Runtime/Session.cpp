@@ -105,11 +105,11 @@ const Tensor *Session::findOutput(int index, std::string_view name) const {
 
 std::byte *Session::data(const Tensor &tensor) const { return slabs.slabs()[tensor.slab()].base + tensor.offset(); }
 
-void Session::initialize(uint64_t seed, bool parameters) {
+void Session::initialize(uint64_t seed, const std::function<bool(std::string_view)> &parameters) {
   // Blocks of a fixed size: which thread fills a block changes nothing, since every element is a function of its index.
   constexpr uint64_t block = 1024;
   for (const Tensor *tensor : *manifest().tensors()) {
-    if (!parameters && tensor->role() == ftc::manifest::Role::Parameter)
+    if (parameters && tensor->role() == ftc::manifest::Role::Parameter && !parameters(tensor->name()->string_view()))
       continue;
     std::byte *base = data(*tensor);
     if (tensor->data() && tensor->data()->size() == tensor->bytes() && tensor->init() == InitKind::None) {
@@ -132,6 +132,9 @@ void Session::initialize(uint64_t seed, bool parameters) {
       const uint64_t first = index * block, count = std::min(block, elements - first);
       if (tensor->init() == InitKind::Ones)
         std::fill_n(values.data(), count, 1.0f);
+      else if (tensor->init() == InitKind::Uniform)
+        for (uint64_t k = 0; k < count; ++k)
+          values[k] = random.symmetric(first + k, tensor->value());
       else
         random.fillNormal(values.data(), first, count, tensor->value());
       storeFloats(base, tensor->type(), first, values.data(), count);

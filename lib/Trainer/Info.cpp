@@ -46,6 +46,8 @@ std::string initText(const manifest::Tensor &tensor) {
     return "ones";
   case manifest::InitKind::Normal:
     return fmt::format("normal({:g})", tensor.value());
+  case manifest::InitKind::Uniform:
+    return fmt::format("uniform(-{0:g}, {0:g})", tensor.value());
   case manifest::InitKind::None:
     return tensor.data() ? "data" : "-";
   }

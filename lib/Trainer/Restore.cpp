@@ -92,10 +92,33 @@ void loadParameters(Session &session, const std::string &directory, const std::v
   if (!reader)
     throwErrors(ExitCode::BadCheckpoint, diags);
   std::vector<TensorView> views = viewsOf(session, manifest::Role::Parameter);
+  std::erase_if(views, [](const TensorView &view) { return isAdapterName(view.spec.name); });
   std::vector<TensorSpec> wanted;
   for (const TensorView &view : views)
     wanted.push_back(view.spec);
   bool good = reader->check(wanted, diags);
+  tellRemarks(diags);
+  if (!good)
+    throwErrors(ExitCode::BadCheckpoint, diags);
+  for (const TensorView &view : views)
+    if (!reader->read(view.spec, const_cast<void *>(view.data), diags))
+      throwErrors(ExitCode::BadCheckpoint, diags);
+}
+
+void loadAdapters(Session &session, const std::string &path, const LoraConfig &lora) {
+  std::vector<TensorView> views = viewsOf(session, manifest::Role::Parameter);
+  std::erase_if(views, [](const TensorView &view) { return !isAdapterName(view.spec.name); });
+  std::vector<TensorSpec> wanted;
+  for (const TensorView &view : views)
+    wanted.push_back(view.spec);
+  std::error_code error;
+  if (!fs::exists(path, error))
+    throw RunError(ExitCode::NoFile, fmt::format("{}: no such file or folder; checkpointer.adapter_checkpoint names an "
+                                                 "adapter in PEFT's format",
+                                                 path));
+  std::vector<Diagnostic> diags;
+  std::unique_ptr<AdapterReader> reader = AdapterReader::open(path, lora, diags);
+  bool good = reader && reader->check(wanted, diags);
   tellRemarks(diags);
   if (!good)
     throwErrors(ExitCode::BadCheckpoint, diags);
@@ -140,6 +163,12 @@ std::unique_ptr<CheckpointWriter> makeWriter(Session &session, const Recipe &rec
   options.parameters = viewsOf(session, manifest::Role::Parameter);
   options.states = viewsOf(session, manifest::Role::State);
   options.sourceDir = recipe.checkpointer.checkpointDir;
+  if (recipe.lora) {
+    // PEFT finds the frozen weights from wherever it is started.
+    std::error_code ignored;
+    std::string base = options.sourceDir.empty() ? "" : fs::absolute(options.sourceDir, ignored).lexically_normal();
+    options.adapter = AdapterOptions{*recipe.lora, std::move(base), recipe.saveAdapterWeightsOnly};
+  }
   std::vector<Diagnostic> diags;
   std::unique_ptr<CheckpointWriter> writer = CheckpointWriter::create(options, diags);
   tellRemarks(diags);

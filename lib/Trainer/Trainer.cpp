@@ -59,6 +59,18 @@ template <typename... Args> void warn(fmt::format_string<Args...> pattern, Args 
 
 double secondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
+/// The folder of the adapter of a checkpoint to resume.
+std::string adapterOf(const FoundCheckpoint &found) {
+  std::error_code error;
+  if (!std::filesystem::exists(std::filesystem::path(found.directory) / "adapter_model.safetensors", error))
+    throw RunError(ExitCode::BadCheckpoint,
+                   fmt::format("{}: it holds no adapter (adapter_model.safetensors) to go on with: it was left by full "
+                               "fine-tuning; start from its weights with checkpointer.checkpoint_dir={} and "
+                               "resume_from_checkpoint=False",
+                               found.directory, found.directory));
+  return found.directory;
+}
+
 class Run {
 public:
   explicit Run(const RunOptions &options) : options(options) {}
@@ -185,16 +197,27 @@ void Run::restore() {
     warn("the checkpoint's seed {} replaces {}", found->state.seed, recipe.seed);
     recipe.seed = found->state.seed;
   }
-  const bool fromFiles = found || !recipe.checkpointer.checkpointDir.empty();
-  session->initialize(recipe.seed, !fromFiles);
+  // Of a run with adapters a checkpoint gives only these back; the frozen weights are where they were.
+  const bool weightsFromDir = !recipe.checkpointer.checkpointDir.empty() && (recipe.lora || !found);
+  const bool weightsFromFiles = weightsFromDir || (found && !recipe.lora);
+  session->initialize(recipe.seed, [&](std::string_view name) { return !weightsFromFiles || isAdapterName(name); });
+  if (weightsFromDir)
+    loadParameters(*session, recipe.checkpointer.checkpointDir, recipe.checkpointer.checkpointFiles);
   if (found) {
-    loadParameters(*session, found->directory, {});
+    if (recipe.lora)
+      loadAdapters(*session, adapterOf(*found), *recipe.lora);
+    else
+      loadParameters(*session, found->directory, {});
     loadStates(*session, found->directory);
     doneSteps = savedStep = found->state.step;
     say("resumed from {} after step {}", found->directory, doneSteps);
-  } else if (fromFiles) {
-    loadParameters(*session, recipe.checkpointer.checkpointDir, recipe.checkpointer.checkpointFiles);
-    say("weights from {}", recipe.checkpointer.checkpointDir);
+  } else {
+    if (weightsFromDir)
+      say("weights from {}", recipe.checkpointer.checkpointDir);
+    if (const std::string &adapter = recipe.checkpointer.adapterCheckpoint; !adapter.empty()) {
+      loadAdapters(*session, adapter, *recipe.lora);
+      say("adapter from {}", adapter);
+    }
   }
   stream.emplace(data->train,
                  BatchStreamOptions{

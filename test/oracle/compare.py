@@ -4,7 +4,8 @@
 """Compares a run of ftrun with a golden of PyTorch. Standard library only.
 
 The bars, over the 20 steps of a case:
-  fp32  each loss within 1e-5 relative; each parameter after the last step within 1e-4 relative norm
+  fp32  each loss within 1e-5 relative; each parameter after the last step within 1e-4 relative norm, each
+        tensor of an adapter too
   bf16  each loss within 2e-3 relative; for each tensor that PyTorch changed |dOurs - dRef| <= 0.25 |dRef|, d being the
         change since the start
   both  each learning rate within 1e-6 relative; each gradient norm within 1e-3 (fp32) or 5e-2 (bf16), where both give one
@@ -71,15 +72,15 @@ def compare_metrics(report, golden, metrics, bars):
             report.bar(key, figures, bars[key])
 
 
-def compare_parameters(report, dtype, start, reference, ours, limit):
+def compare_parameters(report, dtype, start, reference, ours, limit, bar="parameters"):
     """All three: name -> (shape, values)."""
     if set(ours) != set(reference):
-        report.wrong("parameters", f"missing {sorted(set(reference) - set(ours))}, too many {sorted(set(ours) - set(reference))}")
+        report.wrong(bar, f"missing {sorted(set(reference) - set(ours))}, too many {sorted(set(ours) - set(reference))}")
         return
     figures = []
     for name, (shape, values) in sorted(reference.items()):
         if list(ours[name][0]) != list(shape):
-            report.wrong("parameters", f"{name} has shape {ours[name][0]}, not {shape}")
+            report.wrong(bar, f"{name} has shape {ours[name][0]}, not {shape}")
             return
         apart = distance(ours[name][1], values)
         if dtype == "fp32":
@@ -88,7 +89,7 @@ def compare_parameters(report, dtype, start, reference, ours, limit):
         changed = distance(start[name][1], values)
         if changed > 0:  # what rounding keeps in place there has no change to compare with
             figures.append((apart / changed, name))
-    report.bar("parameters", figures, limit)
+    report.bar(bar, figures, limit)
 
 
 def compare(name, case, goldens, run, log=print):
@@ -103,6 +104,10 @@ def compare(name, case, goldens, run, log=print):
         start = plain.read_model(os.path.join(plain.ROOT, golden["checkpoint"]))
         ours = plain.read_model(os.path.join(run, f"step_{len(golden['steps'])}"))
         compare_parameters(report, golden["dtype"], start, reference, ours, bars["parameters"])
+    if case.get("adapter"):
+        reference = plain.read_safetensors(os.path.join(goldens, name + ".adapter.safetensors"))
+        ours = plain.read_safetensors(os.path.join(run, f"step_{len(golden['steps'])}", "adapter_model.safetensors"))
+        compare_parameters(report, golden["dtype"], {}, reference, ours, bars["parameters"], "adapter")
     return report.failed
 
 

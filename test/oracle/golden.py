@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Trains the cases with PyTorch and transformers' LlamaForCausalLM and writes what ftc is compared with.
 
-  golden.py inputs          makes checkpoints/ and data/ anew (the same files each time)
+  golden.py inputs          makes checkpoints/, adapters/ and data/ anew (the same files each time)
   golden.py run DIR [CASE]  trains the cases that are not torchtune's; writes DIR/CASE.json and, where the case
-                            wants parameters, DIR/CASE.safetensors
+                            wants parameters, DIR/CASE.safetensors; of LoRA also DIR/CASE.adapter.safetensors
   golden.py packed          prints the rows that data/packed.jsonl becomes
 
 Settings come from the recipe and its overrides, so nothing is said twice. Needs requirements-torch.txt.
@@ -17,6 +17,7 @@ import sys
 
 import torch
 import yaml
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -49,7 +50,7 @@ def recipe_of(case):
 def model_config(recipe):
     """transformers' configuration of torchtune's builder with explicit arguments."""
     model = recipe["model"]
-    family = model["_component_"].rsplit(".", 1)[1]
+    family = model["_component_"].rsplit(".", 1)[1].removeprefix("lora_")
     rope = {"rope_type": "default", "rope_theta": 10000.0 if family == "llama2" else 500000.0}
     if family in ("llama3_1", "llama3_2"):
         rope.update(rope_type="llama3", factor=8.0 if family == "llama3_1" else 32.0, low_freq_factor=1.0,
@@ -60,6 +61,25 @@ def model_config(recipe):
         num_key_value_heads=model["num_kv_heads"], max_position_embeddings=model["max_seq_len"],
         rms_norm_eps=float(model["norm_eps"]), tie_word_embeddings=family == "llama3_2", rope_parameters=rope,
         bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD)
+
+
+def lora_config(recipe):
+    """PEFT's configuration of torchtune's arguments."""
+    model = recipe["model"]
+    names = {"q_proj": "q_proj", "k_proj": "k_proj", "v_proj": "v_proj", "output_proj": "o_proj"}
+    targets = [names[name] for name in model["lora_attn_modules"]]
+    if model.get("apply_lora_to_mlp"):
+        targets += ["gate_proj", "up_proj", "down_proj"]
+    if model.get("apply_lora_to_output"):
+        targets.append("lm_head")
+    return LoraConfig(r=model["lora_rank"], lora_alpha=model["lora_alpha"], target_modules=targets, lora_dropout=0.0,
+                      bias="none", task_type="CAUSAL_LM",
+                      base_model_name_or_path=recipe["checkpointer"]["checkpoint_dir"])
+
+
+def adapter_folder(recipe):
+    path = os.path.join(plain.ROOT, recipe["checkpointer"]["adapter_checkpoint"])
+    return os.path.dirname(path) if path.endswith(".safetensors") else path
 
 
 def learning_rates(recipe):
@@ -119,7 +139,8 @@ def batches_of(case, recipe):
 
 
 def train(case, recipe, update=True):
-    """Returns (steps, parameters): 20 steps, or the losses of an untouched model if not `update`."""
+    """Returns (steps, parameters, adapter): 20 steps, or the losses of an untouched model if not `update`. With LoRA only
+    the adapter is trained, and the parameters are those with it merged in; else the adapter is empty."""
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[recipe["dtype"]]
     checkpoint = os.path.join(plain.ROOT, recipe["checkpointer"]["checkpoint_dir"])
     config = model_config(recipe)
@@ -128,7 +149,12 @@ def train(case, recipe, update=True):
     missing, unexpected = model.load_state_dict(load_file(os.path.join(checkpoint, "model.safetensors")), strict=False)
     assert not unexpected and set(missing) <= {"lm_head.weight"}, (missing, unexpected)
     model.to(dtype).train()
-    optimizer = optimizer_of(recipe, model.parameters())
+    if case.get("adapter"):
+        model = PeftModel.from_pretrained(model, adapter_folder(recipe), is_trainable=True)
+        wanted, found = lora_config(recipe), model.peft_config["default"]
+        assert (wanted.r, wanted.lora_alpha, set(wanted.target_modules)) == (found.r, found.lora_alpha, set(found.target_modules))
+    trained = [tensor for tensor in model.parameters() if tensor.requires_grad]
+    optimizer = optimizer_of(recipe, trained)
     clip, steps = recipe.get("clip_grad_norm"), []
     for rate, batch in zip(learning_rates(recipe), batches_of(case, recipe)):
         for group in optimizer.param_groups:
@@ -137,18 +163,23 @@ def train(case, recipe, update=True):
         row = {"loss": loss.item(), "lr": rate}
         if update:
             loss.backward()
-            row["grad_norm"] = torch.nn.utils.clip_grad_norm_(model.parameters(), math.inf if clip is None else clip).item()
+            row["grad_norm"] = torch.nn.utils.clip_grad_norm_(trained, math.inf if clip is None else clip).item()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         steps.append(row)
-    return steps, {name: tensor.detach().contiguous() for name, tensor in model.named_parameters()}
+    adapter = {}
+    if case.get("adapter"):
+        adapter = {name: tensor.detach().clone() for name, tensor in get_peft_model_state_dict(model, save_embedding_layers=False).items()}
+        model = model.merge_and_unload()
+    return steps, {name: tensor.detach().contiguous() for name, tensor in model.named_parameters()}, adapter
 
 
 def write_golden(name, case, folder):
     recipe = recipe_of(case)
-    steps, parameters = train(case, recipe)
+    steps, parameters, adapter = train(case, recipe)
     still = [row["loss"] for row in train(case, recipe, update=False)[0]]
-    golden = {"case": name, "by": f"PyTorch {torch.__version__.split('+')[0]}, transformers' LlamaForCausalLM",
+    library = " and PEFT" if adapter else ""
+    golden = {"case": name, "by": f"PyTorch {torch.__version__.split('+')[0]}, transformers' LlamaForCausalLM{library}",
               "dtype": recipe["dtype"], "checkpoint": recipe["checkpointer"]["checkpoint_dir"],
               "steps": steps, "losses_without_updates": still}
     os.makedirs(folder, exist_ok=True)
@@ -157,7 +188,33 @@ def write_golden(name, case, folder):
         file.write("\n")
     if case.get("parameters"):
         save_file(parameters, os.path.join(folder, name + ".safetensors"))
+    if adapter:
+        save_file(adapter, os.path.join(folder, name + ".adapter.safetensors"))
     print(f"{name}: loss {steps[0]['loss']:.4f} to {steps[-1]['loss']:.4f}, gradient norm {steps[0]['grad_norm']:.3f}")
+
+
+def make_adapters():
+    """Adapters to start from, so that both sides start equal; neither factor is zero."""
+    for case in plain.cases().values():
+        if not case.get("adapter"):
+            continue
+        recipe = recipe_of(case)
+        model = get_peft_model(LlamaForCausalLM(model_config(recipe)), lora_config(recipe))
+        generator = torch.Generator().manual_seed(13)
+        with torch.no_grad():
+            for key, tensor in sorted(model.named_parameters()):
+                if "lora_" in key:
+                    tensor.copy_((0.1 * torch.randn(tensor.shape, generator=generator)).to(torch.bfloat16))
+        model.peft_config["default"].base_model_name_or_path = recipe["checkpointer"]["checkpoint_dir"]
+        model.save_pretrained(adapter_folder(recipe), save_embedding_layers=False)
+        os.remove(os.path.join(adapter_folder(recipe), "README.md"))
+        path = os.path.join(adapter_folder(recipe), "adapter_config.json")
+        with open(path, encoding="utf-8") as file:
+            config = json.load(file)
+        config["target_modules"].sort()  # PEFT keeps a set
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(config, file, indent=2)
+            file.write("\n")
 
 
 def make_inputs():
@@ -200,6 +257,7 @@ def main():
     torch.set_num_threads(1)
     if sys.argv[1:2] == ["inputs"]:
         make_inputs()
+        make_adapters()
     elif sys.argv[1:2] == ["packed"]:
         for row in zip(*pack(os.path.join(plain.HERE, "data", "packed.jsonl"), 64)):
             print(json.dumps(row))

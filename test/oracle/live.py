@@ -33,6 +33,9 @@ def as_run(goldens, name, folder):
     model = os.path.join(goldens, name + ".safetensors")
     if os.path.exists(model):
         shutil.copy(model, os.path.join(folder, f"step_{plain.STEPS}", "model.safetensors"))
+    adapter = os.path.join(goldens, name + ".adapter.safetensors")
+    if os.path.exists(adapter):
+        shutil.copy(adapter, os.path.join(folder, f"step_{plain.STEPS}", "adapter_model.safetensors"))
 
 
 def main():
@@ -83,6 +86,9 @@ def main():
                 results.append(script(args.torch_python, "load_checkpoint.py", "--libftrt",
                                       os.path.join(os.path.abspath(args.build), "lib", "libftrt.so"), step,
                                       os.path.join(run, f"step_{plain.STEPS}"), case["data"]))
+            if case.get("adapter"):
+                results.append(script(args.torch_python, "load_adapter.py", os.path.join(run, f"step_{plain.STEPS}"),
+                                      case["data"]))
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     return 0 if results and all(results) else 1
 

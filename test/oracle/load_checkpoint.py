@@ -6,13 +6,15 @@
   load_checkpoint.py --libftrt BUILD/lib/libftrt.so STEP.so CHECKPOINT TOKENS.bin
 
 The step's `logits` entry is called through the C ABI (include/ftrt/host.h) with the checkpoint's parameters, for each row
-of a batch at some positions. Bar: |ours - theirs| <= 1e-4 max |theirs| in fp32, 2e-2 in bf16. Needs
+of a batch at some positions. Merged weights of LoRA are opened as such: the step's adapters start at zero. Bar: |ours - theirs| <= 1e-4 max |theirs| in fp32, 2e-2 in bf16. Needs
 requirements-torch.txt.
 """
 import argparse
 import ctypes
 import os
+import shutil
 import sys
+import tempfile
 
 import torch
 from transformers import AutoModelForCausalLM
@@ -73,7 +75,11 @@ def main():
     parser.add_argument("tokens")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    model, info = AutoModelForCausalLM.from_pretrained(args.checkpoint, output_loading_info=True)
+    # With an adapter beside the weights, transformers would open the frozen ones instead. Here the merged ones count.
+    with tempfile.TemporaryDirectory() as folder:
+        plain_copy = os.path.join(folder, "checkpoint")
+        shutil.copytree(args.checkpoint, plain_copy, ignore=shutil.ignore_patterns("adapter_*"))
+        model, info = AutoModelForCausalLM.from_pretrained(plain_copy, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"], info
     assert type(model).__name__ == "LlamaForCausalLM"
     host = Host(args.libftrt, args.step)

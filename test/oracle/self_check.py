@@ -21,13 +21,8 @@ import compare  # noqa: E402
 import plain  # noqa: E402
 
 
-def write_run(folder, steps, tensors):
-    """metrics.jsonl and step_20/model.safetensors in fp32."""
-    shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(os.path.join(folder, f"step_{plain.STEPS}"))
-    with open(os.path.join(folder, "metrics.jsonl"), "w", encoding="utf-8") as file:
-        for number, row in enumerate(steps, 1):
-            file.write(json.dumps(dict(row, step=number)) + "\n")
+def write_tensors(path, tensors):
+    """A safetensors file in fp32."""
     header, at, body = {}, 0, []
     for name, (shape, values) in tensors.items():
         raw = values.tobytes()
@@ -35,49 +30,75 @@ def write_run(folder, steps, tensors):
         at += len(raw)
         body.append(raw)
     text = json.dumps(header).encode()
-    with open(os.path.join(folder, f"step_{plain.STEPS}", "model.safetensors"), "wb") as file:
+    with open(path, "wb") as file:
         file.write(struct.pack("<Q", len(text)) + text + b"".join(body))
+
+
+def moved(tensors, victim, share, origin):
+    """The tensors, one of them moved by a share of its change since `origin`."""
+    shape, values = tensors[victim]
+    return dict(tensors, **{victim: (shape, array.array("f", (v + share * (v - o) for v, o in zip(values, origin))))})
+
+
+def write_run(folder, steps, tensors, adapter):
+    """metrics.jsonl, step_20/model.safetensors and, if there is one, the adapter."""
+    shutil.rmtree(folder, ignore_errors=True)
+    last = os.path.join(folder, f"step_{plain.STEPS}")
+    os.makedirs(last)
+    with open(os.path.join(folder, "metrics.jsonl"), "w", encoding="utf-8") as file:
+        for number, row in enumerate(steps, 1):
+            file.write(json.dumps(dict(row, step=number)) + "\n")
+    write_tensors(os.path.join(last, "model.safetensors"), tensors)
+    if adapter:
+        write_tensors(os.path.join(last, "adapter_model.safetensors"), adapter)
 
 
 def main():
     folder, wrong = sys.argv[1], []
 
-    def expect(name, case, what, steps, tensors, failures):
-        run = os.path.join(folder, name)
-        write_run(run, steps, tensors)
-        got = compare.compare(name, case, plain.GOLDENS, run)
-        if set(got) != set(failures):
-            wrong.append(f"{name}, {what}: {got} failed, not {failures}")
-
     for name, case in plain.cases().items():
         with open(os.path.join(plain.GOLDENS, name + ".json"), encoding="utf-8") as file:
             golden = json.load(file)
         steps, bars = golden["steps"], compare.BARS[golden["dtype"]]
-        end, start = {}, {}
+        end, start, adapter, first = {}, {}, {}, {}
         if case.get("parameters"):
             end = plain.read_safetensors(os.path.join(plain.GOLDENS, name + ".safetensors"))
             start = plain.read_model(os.path.join(plain.ROOT, golden["checkpoint"]))
-        expect(name, case, "as it is", steps, end, [])
+        if case.get("adapter"):
+            adapter = plain.read_safetensors(os.path.join(plain.GOLDENS, name + ".adapter.safetensors"))
+            first = {key: (shape, array.array("f", [0.0]) * len(values)) for key, (shape, values) in adapter.items()}
+
+        def expect(what, steps, failures, tensors=end, adapter=adapter):
+            run = os.path.join(folder, name)
+            write_run(run, steps, tensors, adapter)
+            got = compare.compare(name, case, plain.GOLDENS, run)
+            if set(got) != set(failures):
+                wrong.append(f"{name}, {what}: {got} failed, not {failures}")
+
+        expect("as it is", steps, [])
         if "losses_without_updates" in golden:
             still = [dict(row, loss=loss) for row, loss in zip(steps, golden["losses_without_updates"])]
-            expect(name, case, "without updates", still, start, ["loss"] + (["parameters"] if start else []))
-        moved = [dict(row) for row in steps]
-        moved[-1]["loss"] *= 1 + 2 * bars["loss"]
-        expect(name, case, "a moved loss", moved, end, ["loss"])
-        expect(name, case, "a missing step", steps[:-1], end, ["steps"])
+            failures = ["loss"] + (["parameters"] if start else []) + (["adapter"] if first else [])
+            expect("without updates", still, failures, start, first)
+        worse = [dict(row) for row in steps]
+        worse[-1]["loss"] *= 1 + 2 * bars["loss"]
+        expect("a moved loss", worse, ["loss"])
+        expect("a missing step", steps[:-1], ["steps"])
         broken = [dict(row) for row in steps]
         broken[3]["loss"] = None
-        expect(name, case, "a loss that is no number", broken, end, ["loss"])
+        expect("a loss that is no number", broken, ["loss"])
+        share = 2 * bars["parameters"]
         if end:
-            other = dict(end)
             victim = "model.layers.1.self_attn.k_proj.weight"
-            shape, values = end[victim]
+            values = end[victim][1]
             origin = start[victim][1] if golden["dtype"] == "bf16" else [0.0] * len(values)
-            share = 2 * bars["parameters"]
-            other[victim] = (shape, array.array("f", (v + share * (v - o) for v, o in zip(values, origin))))
-            expect(name, case, "a moved tensor", steps, other, ["parameters"])
+            expect("a moved tensor", steps, ["parameters"], moved(end, victim, share, origin))
             less = {key: value for key, value in end.items() if key != victim}
-            expect(name, case, "a missing tensor", steps, less, ["parameters"])
+            expect("a missing tensor", steps, ["parameters"], less)
+        if adapter:
+            victim = next(iter(adapter))
+            other = moved(adapter, victim, share, [0.0] * len(adapter[victim][1]))
+            expect("a moved adapter", steps, ["adapter"], adapter=other)
     print("\n".join(wrong) or "the bars hold and can fail")
     return 1 if wrong else 0
 

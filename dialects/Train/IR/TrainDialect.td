@@ -70,6 +70,14 @@ def Train_NormalInitAttr : Train_Attr<"NormalInit", "normal"> {
   let parameters = (ins "::mlir::FloatAttr":$stddev);
   let assemblyFormat = "`<` $stddev `>`";
 }
+def Train_UniformInitAttr : Train_Attr<"UniformInit", "uniform"> {
+  let summary = "uniform in (-bound, bound), counter-based on (seed, variable name, element)";
+  let description = [{
+    With `bound = 1 / sqrt(inputs)` this is PyTorch's initialization of a linear layer (kaiming_uniform with a = sqrt(5)).
+  }];
+  let parameters = (ins "::mlir::FloatAttr":$bound);
+  let assemblyFormat = "`<` $bound `>`";
+}
 def Train_RotaryInitAttr : Train_Attr<"RotaryInit", "rotary"> {
   let summary = "a table of cosines or sines of rotary angles, [positions, head_dim / 2]";
   let description = [{
@@ -78,6 +86,19 @@ def Train_RotaryInitAttr : Train_Attr<"RotaryInit", "rotary"> {
   }];
   let parameters = (ins "bool":$sine, "int64_t":$headDim, "::mlir::FloatAttr":$base, "::mlir::FloatAttr":$factor, "::mlir::FloatAttr":$lowFactor,
                         "::mlir::FloatAttr":$highFactor, "int64_t":$oldContext);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Train_LoraAttr : Train_Attr<"Lora", "lora"> {
+  let summary = "which projections get low-rank adapters (LoRA, Hu et al. 2021)";
+  let description = [{
+    `targets` are last words of modules ("q_proj"); `scale` multiplies what an adapter adds (alpha / rank).
+
+    ```mlir
+    #train.lora<rank = 8, scale = 2.0, targets = ["q_proj", "v_proj"]>
+    ```
+  }];
+  let parameters = (ins "int64_t":$rank, "::mlir::FloatAttr":$scale, "::mlir::ArrayAttr":$targets);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 

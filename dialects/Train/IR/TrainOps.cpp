@@ -45,13 +45,18 @@ LogicalResult VariableOp::verify() {
       return emitOpError("#train.normal fills floats, and its deviation is not negative");
     return success();
   }
+  if (auto uniform = dyn_cast<UniformInitAttr>(getInit())) {
+    if (!isReal || !(uniform.getBound().getValueAsDouble() >= 0))
+      return emitOpError("#train.uniform fills floats, and its bound is not negative");
+    return success();
+  }
   if (auto rotary = dyn_cast<RotaryInitAttr>(getInit())) {
     if (!isReal)
       return emitOpError("a rotary table holds floats");
     return verifyRotaryInit(*this, rotary);
   }
   if (!isa<ZerosInitAttr, OnesInitAttr>(getInit()))
-    return emitOpError("init must be #train.zeros, #train.ones, #train.normal or #train.rotary");
+    return emitOpError("init must be #train.zeros, #train.ones, #train.normal, #train.uniform or #train.rotary");
   return success();
 }
 

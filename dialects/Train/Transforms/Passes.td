@@ -10,6 +10,48 @@
 
 include "mlir/Pass/PassBase.td"
 
+def AttachAdaptersPass : Pass<"train-attach-adapters", "::mlir::ModuleOp"> {
+  let summary = "puts low-rank adapters beside the chosen projections and freezes the rest";
+  let description = [{
+    Reads the module's `train.adapters` (`#train.lora`); without that attribute the pass does nothing. Every parameter
+    becomes frozen. A linear layer `y = x W^T` whose weight `<module>.weight` is a target (the module's last word is in
+    `targets`) becomes `y = x W^T + (scale * x A^T) B^T`, in every entry, with the new trainable parameters
+    `<module>.lora_A.weight`, `[rank, inputs]`, uniform in ±1/sqrt(inputs), and `<module>.lora_B.weight`,
+    `[outputs, rank]`, zero (Hu et al. 2021; names and initialization as in PEFT). The scale multiplies the narrow factor,
+    so it costs no pass over memory as wide as y. Runs before `train-differentiate`, which then gives frozen weights
+    neither gradients nor states, and keeps no activation that only they would need.
+
+    Before:
+
+    ```mlir
+    module attributes {train.adapters = #train.lora<rank = 8, scale = 2.0, targets = ["q_proj"]>} {
+    train.variable @q_proj.weight : tensor<128x64xf32> parameter init #train.normal<0.02> trainable
+    ...
+    %w = train.read @q_proj.weight : tensor<128x64xf32>
+    %y = train.matmul %x, %w transpose_b : tensor<16x64xf32>, tensor<128x64xf32> -> tensor<16x128xf32>
+    ```
+
+    After:
+
+    ```mlir
+    train.variable @q_proj.weight : tensor<128x64xf32> parameter init #train.normal<0.02>
+    train.variable @q_proj.lora_A.weight : tensor<8x64xf32> parameter init #train.uniform<0.125> trainable
+    train.variable @q_proj.lora_B.weight : tensor<128x8xf32> parameter init #train.zeros trainable
+    ...
+    %w = train.read @q_proj.weight : tensor<128x64xf32>
+    %y0 = train.matmul %x, %w transpose_b : tensor<16x64xf32>, tensor<128x64xf32> -> tensor<16x128xf32>
+    %a = train.read @q_proj.lora_A.weight : tensor<8x64xf32>
+    %b = train.read @q_proj.lora_B.weight : tensor<128x8xf32>
+    %xa = train.matmul %x, %a transpose_b : tensor<16x64xf32>, tensor<8x64xf32> -> tensor<16x8xf32>
+    %two = train.constant dense<2.0> : tensor<f32>
+    %sxa = train.scale %xa by %two : tensor<16x8xf32>, tensor<f32>
+    %d = train.matmul %sxa, %b transpose_b : tensor<16x8xf32>, tensor<128x8xf32> -> tensor<16x128xf32>
+    %y = train.add %y0, %d : tensor<16x128xf32>
+    ```
+  }];
+  let dependentDialects = ["::ftc::train::TrainDialect"];
+}
+
 def DifferentiatePass : Pass<"train-differentiate", "::mlir::ModuleOp"> {
   let summary = "builds the backward graph of each train.loss";
   let description = [{

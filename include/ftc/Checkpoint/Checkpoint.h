@@ -8,6 +8,7 @@
 #ifndef FTC_CHECKPOINT_CHECKPOINT_H
 #define FTC_CHECKPOINT_CHECKPOINT_H
 
+#include "ftc/Checkpoint/Adapter.h"
 #include "ftc/Checkpoint/Safetensors.h"
 #include "ftc/Config/Recipe.h"
 
@@ -75,6 +76,13 @@ struct TrainingState {
   uint64_t dataFingerprint = 0; ///< DataSet::fingerprint()
 };
 
+/// What a checkpoint of adapters needs to know.
+struct AdapterOptions {
+  LoraConfig lora;
+  std::string baseModel;    ///< folder of the frozen weights, for adapter_config.json; empty: unknown
+  bool adapterOnly = false; ///< leave the merged weights out
+};
+
 struct CheckpointOptions {
   std::string outputDir;
   ModelConfig model;
@@ -82,6 +90,8 @@ struct CheckpointOptions {
   TokenIds ids;
   std::vector<TensorView> parameters; ///< by Hugging Face name; the memory is read at each write
   std::vector<TensorView> states;     ///< of the optimizer
+  /// Present: `parameters` holds frozen weights and adapters (isAdapterName).
+  std::optional<AdapterOptions> adapter;
   /// Directory of the weights that training started from, or empty: its tokenizer files are copied, and its config.json
   /// is the base of ours.
   std::string sourceDir;
@@ -89,7 +99,9 @@ struct CheckpointOptions {
 };
 
 /// Writes OUT/step_N: config.json, model.safetensors (or shards with an index), state.safetensors, training_state.json,
-/// tokenizer files. Everything is prepared when it is made, so that `write` allocates nothing as long as all goes well.
+/// tokenizer files. With adapters also adapter_model.safetensors and adapter_config.json, and the weights have the
+/// adapters merged in. Everything is prepared when it is made, so that `write` allocates nothing as long as all goes
+/// well.
 class CheckpointWriter {
 public:
   /// Creates the output directory and removes what killed runs left there under temporary names.
@@ -115,7 +127,8 @@ struct FoundCheckpoint {
   TrainingState state;
 };
 
-/// The newest whole checkpoint of `outputDir`, nullopt if there is none. Broken ones are passed over with a warning.
+/// The newest whole checkpoint of `outputDir`, nullopt if there is none. One with an adapter is whole without weights.
+/// Broken ones are passed over with a warning.
 std::optional<FoundCheckpoint> findNewestCheckpoint(const std::string &outputDir, std::vector<Diagnostic> &diags);
 
 /// Reads DIR/training_state.json.

@@ -46,6 +46,18 @@ struct ModelConfig {
   friend bool operator==(const ModelConfig &, const ModelConfig &) = default;
 };
 
+/// Low-rank adapters beside frozen projections (LoRA, Hu et al. 2021): y = x W^T + alpha / rank * (x A^T) B^T.
+struct LoraConfig {
+  /// Projections that get an adapter, Hugging Face's names, each once, in the order of a layer: some of "q_proj",
+  /// "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head".
+  std::vector<std::string> targets;
+  int64_t rank = 8;
+  double alpha = 16;
+
+  double scale() const { return alpha / static_cast<double>(rank); }
+  friend bool operator==(const LoraConfig &, const LoraConfig &) = default;
+};
+
 struct OptimizerConfig {
   enum class Kind { SGD, AdamW };
   Kind kind = Kind::AdamW;
@@ -69,6 +81,8 @@ struct CheckpointerConfig {
   std::string checkpointDir;                ///< empty: random initialization
   std::vector<std::string> checkpointFiles; ///< empty: model.safetensors, or the index's shards
   std::string outputDir;
+  /// Adapter to start from: a .safetensors file in PEFT's format, or the folder of one; empty: a new one.
+  std::string adapterCheckpoint;
 
   friend bool operator==(const CheckpointerConfig &, const CheckpointerConfig &) = default;
 };
@@ -92,6 +106,7 @@ enum class KeyClass { Compiled, Run, NoEffect };
 /// A checked recipe. Every field has the value that counts (defaults filled in).
 struct Recipe {
   ModelConfig model;
+  std::optional<LoraConfig> lora; ///< present: only the adapters are trained
   DType dtype = DType::F32;
   int64_t batchSize = 1;
   int64_t seqLen = 0;                    ///< tokenizer.max_seq_len
@@ -104,6 +119,7 @@ struct Recipe {
   DatasetConfig dataset;
   CheckpointerConfig checkpointer;
   bool resumeFromCheckpoint = false;
+  bool saveAdapterWeightsOnly = false; ///< checkpoints hold no merged weights; only with `lora`
   uint64_t seed = 0;
   bool shuffle = true;
   int64_t epochs = 1;

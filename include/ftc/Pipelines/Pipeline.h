@@ -7,7 +7,7 @@
 //
 // The one place that orders passes:
 //
-//   recipe -> import -> differentiate, clip, optimizer, clean up, form kernels          train
+//   recipe -> import -> adapters, differentiate, clip, optimizer, clean up, form kernels          train
 //          -> convert-train-to-plan, the target's plan passes, offsets, verification    plan
 //          -> the target's lowering -> object -> link                                   step.so
 //

@@ -12,6 +12,7 @@
 #include "ftc/Runtime/LoadedStep.h"
 #include "ftc/Runtime/Memory.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -37,9 +38,9 @@ public:
   ThreadPool &pool() { return *threads; }
 
   /// Fills parameters, states and constants as the manifest's `init` says; random ones are a function of (seed, name,
-  /// element) only. Tensors without init and without data become zeros. Without `parameters` these are left alone, for
-  /// a checkpoint to fill.
-  void initialize(uint64_t seed, bool parameters = true);
+  /// element) only. Tensors without init and without data become zeros. Of parameters
+  /// only those whose names `parameters` holds true for; empty: all. The others are left for a checkpoint to fill.
+  void initialize(uint64_t seed, const std::function<bool(std::string_view)> &parameters = {});
 
   /// A parameter, state or constant by name; null when there is none.
   const manifest::Tensor *findTensor(std::string_view name) const;

@@ -44,6 +44,10 @@ public:
   uint32_t bits(uint64_t element) const { return block(element / 4)[element % 4]; }
   /// In (0, 1); never 0 or 1.
   double uniform(uint64_t element) const { return (bits(element) + 0.5) * 0x1p-32; }
+  /// In (-bound, bound): (2 uniform - 1) bound in double, rounded once.
+  float symmetric(uint64_t element, double bound) const {
+    return static_cast<float>((2.0 * uniform(element) - 1.0) * bound);
+  }
   /// A whole number in [0, bound), bound > 0, with a bias below bound / 2^32.
   uint32_t below(uint64_t element, uint32_t bound) const {
     return static_cast<uint32_t>((static_cast<uint64_t>(bits(element)) * bound) >> 32);

@@ -25,9 +25,11 @@ void tellRemarks(std::vector<Diagnostic> &diags);
 /// Throws RunError(code) with all errors of `diags`, a line each.
 [[noreturn]] void throwErrors(ExitCode code, const std::vector<Diagnostic> &diags);
 
-/// Fills the step's parameters from a directory of safetensors (`files` as in CheckpointReader::open). Throws
-/// RunError(NoFile or BadCheckpoint); then some parameters may have been filled.
+/// Fills the step's parameters, adapters aside, from a directory of safetensors (`files` as in CheckpointReader::open).
+/// Throws RunError(NoFile or BadCheckpoint); then some parameters may have been filled.
 void loadParameters(Session &session, const std::string &directory, const std::vector<std::string> &files);
+/// Fills the step's adapters from a file or folder in PEFT's format. Throws RunError(NoFile or BadCheckpoint).
+void loadAdapters(Session &session, const std::string &path, const LoraConfig &lora);
 /// Fills the optimizer's states from DIRECTORY/state.safetensors. Throws RunError(BadCheckpoint).
 void loadStates(Session &session, const std::string &directory);
 

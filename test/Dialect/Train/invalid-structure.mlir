@@ -31,7 +31,17 @@ train.variable @v : tensor<4xf32> state init #train.normal<-1.0 : f64>
 
 // -----
 
-// expected-error@+1 {{init must be #train.zeros, #train.ones, #train.normal or #train.rotary}}
+// expected-error@+1 {{#train.uniform fills floats, and its bound is not negative}}
+train.variable @v : tensor<4xf32> state init #train.uniform<-1.0 : f64>
+
+// -----
+
+// expected-error@+1 {{#train.uniform fills floats, and its bound is not negative}}
+train.variable @v : tensor<4xi32> state init #train.uniform<1.0 : f64>
+
+// -----
+
+// expected-error@+1 {{init must be #train.zeros, #train.ones, #train.normal, #train.uniform or #train.rotary}}
 train.variable @v : tensor<4xf32> state init "noise"
 
 // -----

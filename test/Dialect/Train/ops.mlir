@@ -11,6 +11,8 @@ train.variable @"rotary.cos" : tensor<128x8xf32> constant init #train.rotary<sin
   base = 5.0e+05 : f64, factor = 3.2e+01 : f64, lowFactor = 1.0 : f64, highFactor = 4.0 : f64, oldContext = 8192>
 // CHECK: train.variable @w : tensor<64xf32> parameter init #train.normal<2.000000e-02 : f64>
 train.variable @w : tensor<64xf32> parameter init #train.normal<2.0e-02 : f64> trainable
+// CHECK: train.variable @w.lora_A.weight : tensor<8x64xf32> parameter init #train.uniform<1.250000e-01 : f64> trainable
+train.variable @"w.lora_A.weight" : tensor<8x64xf32> parameter init #train.uniform<1.25e-01 : f64> trainable
 // CHECK: train.variable @w.exp_avg : tensor<64xf32> state init #train.zeros
 train.variable @"w.exp_avg" : tensor<64xf32> state init #train.zeros
 

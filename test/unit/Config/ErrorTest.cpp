@@ -124,12 +124,10 @@ TEST(Errors, SizesThatDoNotFit) {
 }
 
 TEST(Errors, NotBuiltYet) {
-  EXPECT_EQ(
-      errors("model:\n  _component_: torchtune.models.llama3_2.lora_llama3_2_1b\n  lora_rank: 8\n"
-             "  lora_attn_modules: [q_proj]\ntokenizer: {max_seq_len: 8}\n"),
-      "r.yaml:2:16: error: 'torchtune.models.llama3_2.lora_llama3_2_1b': LoRA is not built yet; full fine-tuning is: "
-      "override model=torchtune.models.llama3_2.llama3_2_1b ~model.lora_rank ~model.lora_attn_modules");
-  EXPECT_TRUE(contains(errors(minimal, {"model.lora_rank=8"}), "belongs to LoRA builders, which are not built yet"));
+  EXPECT_EQ(errors("model:\n  _component_: torchtune.models.llama3_2.qlora_llama3_2_1b\n  quantize_base: True\n"
+                   "  lora_attn_modules: [q_proj]\ntokenizer: {max_seq_len: 8}\n"),
+            "r.yaml:2:16: error: 'torchtune.models.llama3_2.qlora_llama3_2_1b': QLoRA and DoRA are not built yet; LoRA "
+            "is: override model=torchtune.models.llama3_2.lora_llama3_2_1b ~model.quantize_base");
   EXPECT_TRUE(
       contains(errors(minimal, {"model=torchtune.models.qwen2_5.qwen2_5_0_5b"}), "is not built yet; the Llama family"));
   EXPECT_TRUE(
@@ -157,6 +155,32 @@ TEST(Errors, NotBuiltYet) {
   EXPECT_EQ(good(minimal, {"optimizer.amsgrad=False", "model.attn_dropout=0", "gradient_accumulation_steps=8"})
                 .gradientAccumulationSteps,
             8);
+}
+
+TEST(Errors, Lora) {
+  const std::string lora = "model:\n  _component_: torchtune.models.llama3_2.lora_llama3_2_1b\n"
+                           "  lora_attn_modules: [q_proj, v_proj]\ntokenizer: {max_seq_len: 8}\n";
+  EXPECT_EQ(errors(lora, {"model.lora_rank=0"}),
+            "<command line>:1:17: error: 'model.lora_rank' is 0; it must be at least 1");
+  EXPECT_TRUE(contains(errors(lora, {"model.lora_alpha=0"}), "'model.lora_alpha' is 0; it must be above 0 and finite"));
+  EXPECT_EQ(errors(lora, {"model.lora_attn_modules=[q_proj,o_proj]"}),
+            "<command line>:1:25: error: 'model.lora_attn_modules' names 'o_proj', which is none of q_proj, k_proj, "
+            "v_proj, output_proj; did you mean 'output_proj'?");
+  EXPECT_TRUE(contains(errors(lora, {"model.lora_attn_modules=[v_porj]"}), "did you mean 'v_proj'?"));
+  EXPECT_TRUE(contains(errors(lora, {"model.lora_attn_modules=[up_proj]"}), "model.apply_lora_to_mlp=True"));
+  EXPECT_TRUE(contains(errors(lora, {"model.lora_attn_modules=[]", "model.apply_lora_to_mlp=True"}),
+                       "<command line>:1:25: error: 'model.lora_attn_modules' is empty"));
+  EXPECT_TRUE(contains(errors(lora, {"~model.lora_attn_modules"}), "r.yaml:1:1: error: 'model' "
+                                                                   "(torchtune.models.llama3_2.lora_llama3_2_1b) lacks "
+                                                                   "lora_attn_modules"));
+  EXPECT_TRUE(contains(errors(lora, {"model.apply_lora_to_output=True"}), "is the embedding table itself"));
+  EXPECT_TRUE(contains(errors(lora, {"model.lora_dropout=0.1"}), "dropout is not built yet"));
+  EXPECT_TRUE(contains(errors(lora, {"model.use_dora=True"}), "DoRA is not built yet"));
+  EXPECT_TRUE(contains(errors(lora, {"model.quantize_base=True"}), "QLoRA is not built yet"));
+  EXPECT_TRUE(contains(errors(lora, {"model.num_layers=2"}), "torchtune.models.llama3_2.lora_llama3_2"));
+  EXPECT_TRUE(contains(errors(lora, {"checkpointer.adapter_checkpoint=adapter_0.pt"}), "only safetensors are read"));
+  EXPECT_TRUE(contains(errors(minimal, {"model.lora_rank=8"}), "it belongs to LoRA builders"));
+  EXPECT_TRUE(contains(errors(minimal, {"checkpointer.adapter_checkpoint=/a"}), "needs a LoRA builder"));
 }
 
 TEST(Errors, Combinations) {

@@ -192,6 +192,34 @@ TEST(Recipe, ChatData) {
   EXPECT_EQ(good(minimal, {"dataset=torchtune.datasets.chat_dataset"}).dataset.column, "messages");
 }
 
+TEST(Recipe, LoraBuilders) {
+  Recipe r = good(minimal, {"model=torchtune.models.llama3_1.lora_llama3_1", "model.apply_lora_to_mlp=True",
+                            "model.lora_attn_modules=[output_proj,q_proj,q_proj]", "model.lora_rank=4",
+                            "model.apply_lora_to_output=True", "model.lora_dropout=0", "save_adapter_weights_only=True",
+                            "checkpointer.adapter_checkpoint=first"});
+  ASSERT_TRUE(r.lora.has_value());
+  EXPECT_EQ(r.lora->targets,
+            (std::vector<std::string>{"q_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head"}));
+  EXPECT_EQ(r.lora->rank, 4);
+  EXPECT_EQ(r.lora->scale(), 4.0);
+  EXPECT_TRUE(r.saveAdapterWeightsOnly);
+  EXPECT_EQ(r.checkpointer.adapterCheckpoint, "first");
+  EXPECT_EQ(r.model.family, "llama3_1");
+  EXPECT_EQ(r.model.numLayers, 2);
+  EXPECT_EQ(r.model.ropeScaling.factor, 8);
+
+  r = good("model: {_component_: torchtune.models.llama3_2.lora_llama3_2_1b, lora_attn_modules: [v_proj], "
+           "tie_word_embeddings: False, apply_lora_to_output: True}\ntokenizer: {max_seq_len: 8}\n");
+  EXPECT_EQ(r.lora->targets, (std::vector<std::string>{"v_proj", "lm_head"}));
+  EXPECT_EQ(r.lora->scale(), 2.0);
+  EXPECT_EQ(r.model.embedDim, 2048);
+  EXPECT_FALSE(r.model.tiedEmbeddings);
+  EXPECT_FALSE(good(minimal).lora.has_value());
+  EXPECT_EQ(remarks(good(minimal, {"save_adapter_weights_only=True"})),
+            "<command line>:1:1: remark: 'save_adapter_weights_only' is without effect: there is no adapter in full "
+            "fine-tuning");
+}
+
 TEST(Recipe, KeysWithoutEffectGiveOneRemarkEach) {
   Recipe r = good(std::string(minimal) +
                   "compile: True\n"
@@ -227,11 +255,15 @@ TEST(Recipe, NormalFormReadsBackEqual) {
       {"output_dir='quo\"te \\ \\${seed} \u00fc: #'", "resume_from_checkpoint=True", "loss.ignore_index=-1"},
       {"checkpointer.checkpoint_dir=/m", "checkpointer.checkpoint_files=['a, b.safetensors']",
        "checkpointer.output_dir=/o"},
+      {"model=torchtune.models.llama3_2.lora_llama3_2", "model.lora_attn_modules=[k_proj,output_proj]",
+       "model.lora_rank=3", "model.lora_alpha=7.5", "save_adapter_weights_only=True",
+       "checkpointer.adapter_checkpoint=/a b/adapter_model.safetensors"},
       {"optimizer.betas=[0.1,0.2]", "optimizer.eps=1e-7", "dataset.packed=True", "dataset.add_eos=False"},
   };
   for (const std::vector<std::string> &overrides : cases) {
     Recipe a = good(minimal, overrides), b = good(a.normalizedYaml);
     EXPECT_EQ(a.normalizedYaml, b.normalizedYaml);
+    EXPECT_TRUE(a.lora == b.lora && a.saveAdapterWeightsOnly == b.saveAdapterWeightsOnly) << a.normalizedYaml;
     EXPECT_TRUE(a.model == b.model && a.optimizer == b.optimizer && a.scheduler == b.scheduler &&
                 a.checkpointer == b.checkpointer && a.dataset == b.dataset)
         << a.normalizedYaml;

@@ -1,0 +1,179 @@
+//===- AttachAdapters.cpp - Low-rank adapters beside projections -------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// LoRA (Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021), with PEFT's names.
+//
+// Assumes: forward graphs only; a linear layer is a train.matmul whose b is a read of the weight, `[outputs, inputs]`,
+// transposed.
+//
+// Promises: every entry gets the same adapters; frozen products keep their operands and their order. Adapters are
+// declared right behind their weight, A before B.
+//
+// Refuses: a graph that is differentiated already; a target that no parameter has, or that is read by anything but
+// a linear layer.
+//
+//===----------------------------------------------------------------------===//
+
+#include "dialects/Train/Transforms/Passes.h"
+
+#include "mlir/IR/Remarks.h"
+#include "llvm/ADT/StringSet.h"
+
+#include <cmath>
+
+using namespace mlir;
+
+namespace ftc::train {
+#define GEN_PASS_DEF_ATTACHADAPTERSPASS
+#include "dialects/Train/Transforms/Passes.h.inc"
+
+namespace {
+
+constexpr remark::RemarkOpts remarkOpts = remark::RemarkOpts::name("adapter").category("train-attach-adapters");
+
+/// The two factors beside one weight.
+struct Adapter {
+  VariableOp a, b;
+};
+
+class AdapterAttachment {
+public:
+  AdapterAttachment(ModuleOp module, LoraAttr lora) : module(module), lora(lora), builder(module.getContext()) {}
+
+  LogicalResult run() {
+    for (auto entry : module.getOps<EntryOp>())
+      for (Operation &op : entry.getBody().front())
+        if (isa<UpdateOp, WriteOp>(op))
+          return op.emitOpError("stands before adapters are attached; attach them to the forward graph");
+    if (lora.getRank() < 1)
+      return module.emitError("train.adapters has rank ") << lora.getRank() << "; it must be at least 1";
+    if (failed(declare()))
+      return failure();
+    for (auto entry : module.getOps<EntryOp>())
+      for (auto read : llvm::make_early_inc_range(entry.getBody().front().getOps<ReadOp>()))
+        if (auto found = adapters.find(read.getVariableAttr()); found != adapters.end())
+          if (failed(attach(read, found->second)))
+            return failure();
+    return success();
+  }
+
+private:
+  /// The module of a parameter `<module>.weight`; empty for other names.
+  static StringRef moduleOf(VariableOp variable) {
+    StringRef name = variable.getSymName();
+    return name.consume_back(".weight") ? name : StringRef();
+  }
+
+  /// Freezes every parameter and declares the adapters of those that are targets.
+  LogicalResult declare() {
+    llvm::StringSet<> wanted, met;
+    for (Attribute target : lora.getTargets()) {
+      auto word = dyn_cast<StringAttr>(target);
+      if (!word)
+        return module.emitError("train.adapters has a target that is no string: ") << target;
+      wanted.insert(word.getValue());
+    }
+    int64_t frozen = 0, trained = 0;
+    for (auto variable : llvm::make_early_inc_range(module.getOps<VariableOp>())) {
+      if (variable.getRole() != VariableRole::Parameter)
+        continue;
+      variable.setTrainable(false);
+      frozen += variable.getTensorType().getNumElements();
+      StringRef name = moduleOf(variable), word = name.rsplit('.').second;
+      if (word.empty())
+        word = name;
+      if (!wanted.contains(word))
+        continue;
+      met.insert(word);
+      RankedTensorType type = variable.getTensorType();
+      if (type.getRank() != 2)
+        return variable.emitOpError("is a target of adapters but no matrix: ") << type;
+      Adapter adapter;
+      builder.setInsertionPointAfter(variable);
+      int64_t inputs = type.getDimSize(1);
+      auto bound = builder.getF64FloatAttr(1.0 / std::sqrt(static_cast<double>(inputs)));
+      adapter.a = declareFactor(variable, (name + ".lora_A.weight").str(), type.clone({lora.getRank(), inputs}),
+                                UniformInitAttr::get(builder.getContext(), bound));
+      adapter.b =
+          declareFactor(variable, (name + ".lora_B.weight").str(), type.clone({type.getDimSize(0), lora.getRank()}),
+                        ZerosInitAttr::get(builder.getContext()));
+      trained += adapter.a.getTensorType().getNumElements() + adapter.b.getTensorType().getNumElements();
+      adapters[FlatSymbolRefAttr::get(variable.getSymNameAttr())] = adapter;
+    }
+    for (Attribute target : lora.getTargets())
+      if (!met.contains(cast<StringAttr>(target).getValue()))
+        return module.emitError("no parameter '<...>.")
+               << cast<StringAttr>(target).getValue() << ".weight' for the target of train.adapters";
+    remark::passed(module.getLoc(), remarkOpts)
+        << remark::add("adapters of rank {0} beside {1} weights: {2} parameters are trained, {3} are frozen",
+                       lora.getRank(), adapters.size(), trained, frozen);
+    return success();
+  }
+
+  VariableOp declareFactor(VariableOp weight, StringRef name, Type type, Attribute init) {
+    return VariableOp::create(builder, weight.getLoc(), builder.getStringAttr(name), TypeAttr::get(type),
+                              weight.getRoleAttr(), init, builder.getUnitAttr());
+  }
+
+  LogicalResult attach(ReadOp read, Adapter adapter) {
+    for (OpOperand &use : llvm::make_early_inc_range(read->getUses())) {
+      auto product = dyn_cast<MatmulOp>(use.getOwner());
+      if (!product || use.getOperandNumber() != 1 || !product.getTransposeB() || product.getTransposeA())
+        return use.getOwner()->emitOpError("reads ")
+               << read.getVariableAttr() << ", a target of adapters, but is no linear layer";
+      attach(product, adapter);
+    }
+    return success();
+  }
+
+  Value linear(Value input, VariableOp factor) {
+    Location loc = NameLoc::get(factor.getSymNameAttr());
+    Value weight = ReadOp::create(builder, loc, factor.getTensorType(), factor.getSymName());
+    auto type =
+        cast<RankedTensorType>(input.getType())
+            .clone({cast<RankedTensorType>(input.getType()).getDimSize(0), factor.getTensorType().getDimSize(0)});
+    return MatmulOp::create(builder, loc, type, input, weight, /*transpose_a=*/false, /*transpose_b=*/true);
+  }
+
+  /// y becomes y + (scale * x A^T) B^T.
+  void attach(MatmulOp product, Adapter adapter) {
+    builder.setInsertionPointAfter(product);
+    Value narrow = linear(product.getA(), adapter.a);
+    Location loc = NameLoc::get(adapter.b.getSymNameAttr());
+    if (double scale = lora.getScale().getValueAsDouble(); scale != 1) {
+      auto scalar = RankedTensorType::get({}, builder.getF32Type());
+      Value factor = ConstantOp::create(builder, loc, DenseElementsAttr::get(scalar, static_cast<float>(scale)));
+      narrow = ScaleOp::create(builder, loc, narrow.getType(), narrow, factor);
+    }
+    Value wide = linear(narrow, adapter.b);
+    auto sum = AddOp::create(builder, loc, product.getResult(), wide);
+    product.getResult().replaceAllUsesExcept(sum, sum);
+  }
+
+  ModuleOp module;
+  LoraAttr lora;
+  OpBuilder builder;
+  DenseMap<Attribute, Adapter> adapters;
+};
+
+struct AttachAdaptersPass : impl::AttachAdaptersPassBase<AttachAdaptersPass> {
+  void runOnOperation() override {
+    Attribute adapters = getOperation()->getAttr("train.adapters");
+    if (!adapters)
+      return;
+    auto lora = dyn_cast<LoraAttr>(adapters);
+    if (!lora) {
+      getOperation().emitError("train.adapters is not #train.lora: ") << adapters;
+      return signalPassFailure();
+    }
+    if (failed(AdapterAttachment(getOperation(), lora).run()))
+      signalPassFailure();
+  }
+};
+
+} // namespace
+} // namespace ftc::train

@@ -1,0 +1,169 @@
+//===- Adapter.cpp - LoRA adapters in PEFT's format ----------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Checkpoint/Adapter.h"
+
+#include "Convert.h"
+#include "ftc/Support/Files.h"
+#include "ftc/Support/Suggest.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <set>
+
+using namespace ftc;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+static constexpr std::string_view peftPrefix = "base_model.model.";
+static constexpr size_t maxListed = 10;
+
+bool ftc::isAdapterName(std::string_view name) {
+  return name.ends_with(".lora_A.weight") || name.ends_with(".lora_B.weight");
+}
+
+std::string ftc::peftName(std::string_view name) { return std::string(peftPrefix) + std::string(name); }
+
+std::string ftc::adapterConfigJson(const LoraConfig &lora, const std::string &baseModel) {
+  json config;
+  config["peft_type"] = "LORA";
+  config["task_type"] = "CAUSAL_LM";
+  config["base_model_name_or_path"] = baseModel.empty() ? json() : json(baseModel);
+  config["r"] = lora.rank;
+  if (lora.alpha == std::floor(lora.alpha) && lora.alpha < 1e15)
+    config["lora_alpha"] = static_cast<int64_t>(lora.alpha);
+  else
+    config["lora_alpha"] = lora.alpha;
+  config["lora_dropout"] = 0.0;
+  config["target_modules"] = lora.targets;
+  config["bias"] = "none";
+  config["fan_in_fan_out"] = false;
+  config["inference_mode"] = true;
+  config["init_lora_weights"] = true;
+  config["modules_to_save"] = nullptr;
+  config["use_dora"] = false;
+  config["use_rslora"] = false;
+  return config.dump(2) + "\n";
+}
+
+/// What an adapter_config.json says must be what the step computes.
+static bool checkAdapterConfig(const std::string &path, const LoraConfig &lora, std::vector<Diagnostic> &diags) {
+  auto fail = [&](const std::string &message) {
+    diags.push_back({Severity::Error, path, 0, 0, message});
+    return false;
+  };
+  std::string text, error;
+  if (!readFile(path, text, error))
+    return fail(error);
+  json config = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!config.is_object())
+    return fail("not a JSON object");
+  auto at = [&](const char *key) { return config.contains(key) ? config[key] : json(); };
+  if (json kind = at("peft_type"); kind != "LORA")
+    return fail(fmt::format("'peft_type' is {}, and only \"LORA\" is built", kind.dump()));
+  for (const char *key : {"use_dora", "use_rslora", "fan_in_fan_out"})
+    if (at(key) == true)
+      return fail(fmt::format("'{}' is true, which is not built", key));
+  for (const char *key : {"rank_pattern", "alpha_pattern"})
+    if (json pattern = at(key); !pattern.empty())
+      return fail(
+          fmt::format("'{}' is {}, and all adapters of a step have one rank and one scale", key, pattern.dump()));
+  json rank = at("r"), alpha = at("lora_alpha");
+  if (!rank.is_number_integer() || !alpha.is_number())
+    return fail("'r' or 'lora_alpha' is missing or no number");
+  if (rank.get<int64_t>() != lora.rank)
+    return fail(fmt::format("'r' is {}, the step was compiled for {}; recompile with model.lora_rank={}", rank.dump(),
+                            lora.rank, rank.dump()));
+  if (alpha.get<double>() != lora.alpha)
+    return fail(fmt::format("'lora_alpha' is {}, the step was compiled for {}; recompile with model.lora_alpha={}",
+                            alpha.dump(), lora.alpha, alpha.dump()));
+  return true;
+}
+
+std::unique_ptr<AdapterReader> AdapterReader::open(const std::string &path, const LoraConfig &lora,
+                                                   std::vector<Diagnostic> &diags) {
+  std::error_code ignored;
+  fs::path file = path;
+  if (fs::is_directory(file, ignored))
+    file /= "adapter_model.safetensors";
+  fs::path config = file.parent_path() / "adapter_config.json";
+  if (fs::exists(config, ignored) && !checkAdapterConfig(config, lora, diags))
+    return nullptr;
+  std::unique_ptr<AdapterReader> reader(new AdapterReader);
+  reader->file = SafetensorsFile::open(file, diags);
+  return reader->file ? std::move(reader) : nullptr;
+}
+
+bool AdapterReader::check(std::span<const TensorSpec> wanted, std::vector<Diagnostic> &diags) const {
+  std::set<std::string> wantedNames;
+  for (const TensorSpec &tensor : wanted)
+    wantedNames.insert(peftName(tensor.name));
+  std::vector<std::string> unexpected, messages;
+  for (const auto &[name, entry] : file->entries())
+    if (!wantedNames.contains(name))
+      unexpected.push_back(name);
+  for (const TensorSpec &tensor : wanted) {
+    std::string name = peftName(tensor.name);
+    const SafetensorsFile::Entry *found = file->find(name);
+    if (!found) {
+      std::optional<std::string> near = messages.size() < maxListed ? nearest(name, unexpected) : std::nullopt;
+      messages.push_back(fmt::format("adapter tensor '{}' of shape {} is missing{}", name, shapeText(tensor.shape),
+                                     near ? fmt::format("; is it '{}'?", *near) : ""));
+    } else if (found->spec.shape != tensor.shape) {
+      messages.push_back(fmt::format("adapter tensor '{}' has shape {}, the step wants {}", name,
+                                     shapeText(found->spec.shape), shapeText(tensor.shape)));
+    }
+  }
+  for (const std::string &name : unexpected)
+    messages.push_back(fmt::format("adapter tensor '{}' has no place in the step; recompile with adapters for the same "
+                                   "projections (model.lora_attn_modules, apply_lora_to_mlp, apply_lora_to_output)",
+                                   name));
+  for (size_t i = 0; i < messages.size() && i < maxListed; ++i)
+    diags.push_back({Severity::Error, file->path(), 0, 0, messages[i]});
+  if (messages.size() > maxListed)
+    diags.push_back({Severity::Error, file->path(), 0, 0,
+                     fmt::format("and {} more differences from the step's adapters", messages.size() - maxListed)});
+  return messages.empty();
+}
+
+bool AdapterReader::read(const TensorSpec &wanted, void *out, std::vector<Diagnostic> &diags) const {
+  const SafetensorsFile::Entry *entry = file->find(peftName(wanted.name));
+  if (entry && entry->spec.shape == wanted.shape)
+    return file->read(*entry, wanted.type, out, diags);
+  diags.push_back(
+      {Severity::Error, file->path(), 0, 0,
+       fmt::format("there is no adapter tensor '{}' of shape {}", peftName(wanted.name), shapeText(wanted.shape))});
+  return false;
+}
+
+MergedWeight::MergedWeight(const TensorView &weight, const TensorView &a, const TensorView &b, double scale)
+    : weight(weight), a(a), b(b), scale(static_cast<float>(scale)), factorA(static_cast<size_t>(a.spec.elements())),
+      rowB(static_cast<size_t>(a.spec.shape[0])), sum(static_cast<size_t>(weight.spec.shape[1])),
+      base(static_cast<size_t>(weight.spec.shape[1])) {}
+
+void MergedWeight::row(int64_t row, void *out) {
+  const int64_t inputs = weight.spec.shape[1], rank = a.spec.shape[0];
+  if (row == 0)
+    convertElements(a.data, a.spec.type, factorA.data(), TensorType::F32, a.spec.elements());
+  const auto rowOf = [&](const TensorView &view, int64_t columns) {
+    return static_cast<const char *>(view.data) + row * columns * typeBytes(view.spec.type);
+  };
+  convertElements(rowOf(b, rank), b.spec.type, rowB.data(), TensorType::F32, rank);
+  convertElements(rowOf(weight, inputs), weight.spec.type, base.data(), TensorType::F32, inputs);
+  std::fill(sum.begin(), sum.end(), 0.0f);
+  for (int64_t r = 0; r < rank; ++r) {
+    const float factor = rowB[r], *from = factorA.data() + r * inputs;
+    for (int64_t i = 0; i < inputs; ++i)
+      sum[i] += factor * from[i];
+  }
+  for (int64_t i = 0; i < inputs; ++i)
+    base[i] += scale * sum[i];
+  convertElements(base.data(), TensorType::F32, out, weight.spec.type, inputs);
+}

@@ -1,0 +1,56 @@
+// RUN: ftc-opt %s -split-input-file -train-attach-adapters -verify-diagnostics
+
+// expected-error@+1 {{no parameter '<...>.v_proj.weight' for the target of train.adapters}}
+module attributes {train.adapters = #train.lora<rank = 8, scale = 2.0, targets = ["v_proj"]>} {
+  train.variable @q_proj.weight : tensor<128x64xf32> parameter init #train.ones trainable
+}
+
+// -----
+
+// expected-error@+1 {{train.adapters has rank 0; it must be at least 1}}
+module attributes {train.adapters = #train.lora<rank = 0, scale = 2.0, targets = ["q_proj"]>} {
+}
+
+// -----
+
+// expected-error@+1 {{train.adapters is not #train.lora: 8}}
+module attributes {train.adapters = 8} {
+}
+
+// -----
+
+// expected-error@+1 {{train.adapters has a target that is no string: 1}}
+module attributes {train.adapters = #train.lora<rank = 8, scale = 2.0, targets = [1]>} {
+}
+
+// -----
+
+module attributes {train.adapters = #train.lora<rank = 8, scale = 2.0, targets = ["norm"]>} {
+  // expected-error@+1 {{is a target of adapters but no matrix: 'tensor<64xf32>'}}
+  train.variable @norm.weight : tensor<64xf32> parameter init #train.ones trainable
+}
+
+// -----
+
+module attributes {train.adapters = #train.lora<rank = 8, scale = 2.0, targets = ["embed"]>} {
+  train.variable @embed.weight : tensor<128x64xf32> parameter init #train.ones trainable
+  train.entry @step kind(step) batch 2 sequence 8 inputs ["tokens"] outputs ["y"] {
+  ^bb0(%ids: tensor<16xi32>):
+    %w = train.read @embed.weight : tensor<128x64xf32>
+    // expected-error@+1 {{reads @embed.weight, a target of adapters, but is no linear layer}}
+    %y = train.embedding %w, %ids : tensor<128x64xf32>, tensor<16xi32> -> tensor<16x64xf32>
+    train.return %y : tensor<16x64xf32>
+  }
+}
+
+// -----
+
+module attributes {train.adapters = #train.lora<rank = 8, scale = 2.0, targets = ["q_proj"]>} {
+  train.variable @q_proj.weight : tensor<64xf32> parameter init #train.ones trainable
+  train.entry @step kind(step) batch 2 sequence 8 inputs [] outputs [] {
+    %w = train.read @q_proj.weight : tensor<64xf32>
+    // expected-error@+1 {{stands before adapters are attached; attach them to the forward graph}}
+    train.update @q_proj.weight, %w : tensor<64xf32>
+    train.return
+  }
+}
