@@ -21,17 +21,29 @@ template <typename Op> static double attentionFlops(Op op, double products) {
   return products * 2 * pairs * static_cast<double>(query.getDimSize(1) * op.getBatch());
 }
 
+double ftc::flopsOf(Operation *op) {
+  auto elementWise = [](Operation *op, double each) {
+    return each * static_cast<double>(cast<RankedTensorType>(op->getResult(0).getType()).getNumElements());
+  };
+  return TypeSwitch<Operation *, double>(op)
+      .Case([](train::MatmulOp op) {
+        return 2.0 * static_cast<double>(op.getM()) * static_cast<double>(op.getN()) * static_cast<double>(op.getK());
+      })
+      .Case([](train::AttentionOp op) { return attentionFlops(op, 2); })
+      .Case([](train::AttentionGradOp op) { return attentionFlops(op, 4); })
+      .Case<train::AddOp, train::ScaleOp>([&](Operation *op) { return elementWise(op, 1); })
+      .Case([&](train::RotaryOp op) { return elementWise(op, 3); })
+      .Case([&](train::RmsNormOp op) { return elementWise(op, 4); })
+      .Case([&](train::SwiGLUOp op) { return elementWise(op, 5); })
+      .Default(0.0);
+}
+
 double ftc::necessaryFlops(train::EntryOp entry) {
   double flops = 0;
   entry.getBody().walk([&](Operation *op) {
-    flops += TypeSwitch<Operation *, double>(op)
-                 .Case([](train::MatmulOp op) {
-                   return 2.0 * static_cast<double>(op.getM()) * static_cast<double>(op.getN()) *
-                          static_cast<double>(op.getK());
-                 })
-                 .Case([](train::AttentionOp op) { return attentionFlops(op, 2); })
-                 .Case([](train::AttentionGradOp op) { return attentionFlops(op, 4); })
-                 .Default(0.0);
+    if (isa<train::MatmulOp, train::AttentionOp, train::AttentionGradOp>(op) &&
+        !op->hasAttr(train::TrainDialect::recomputeAttrName))
+      flops += flopsOf(op);
   });
   return flops;
 }

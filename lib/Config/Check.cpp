@@ -98,7 +98,7 @@ private:
   void checkNode(const Entry &e, const std::string &path) {
     const Node &value = e.value;
     if (value.isMap()) {
-      if (checked.components.count(path))
+      if (!hasComponent(path) || checked.components.count(path))
         for (const Entry &inner : value.entries)
           check(inner, path + ".");
     } else if (value.isList() && path == "dataset") {
@@ -107,8 +107,9 @@ private:
                      "with all files as dataset.data_files or ftrun --data");
     } else if (!value.isNull()) {
       messages.error(value.place, "'" + path + "' needs keys of its own, not " + shown(value) +
-                                      (value.isScalar() ? "; write '" + path + ": {_component_: " + value.text + "}'"
-                                                        : "; see docs/recipes.md"));
+                                      (value.isScalar() && hasComponent(path)
+                                           ? "; write '" + path + ": {_component_: " + value.text + "}'"
+                                           : "; see docs/recipes.md"));
     }
   }
 

@@ -147,6 +147,12 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   v["loss.ignore_index"] = std::to_string(r.ignoreIndex);
   v["clip_grad_norm"] = r.clipGradNorm ? floatText(*r.clipGradNorm) : "null";
   v["dtype"] = r.dtype == DType::BF16 ? "bf16" : "fp32";
+  bool remat = r.checkpointing.mode != CheckpointingConfig::Mode::None;
+  v["enable_activation_checkpointing"] = word(remat);
+  if (remat) {
+    v["activation_checkpointing.mode"] = r.checkpointing.mode == CheckpointingConfig::Mode::Full ? "full" : "selective";
+    v["activation_checkpointing.every"] = std::to_string(r.checkpointing.every);
+  }
   v["log_every_n_steps"] = std::to_string(r.logEveryNSteps);
   v["save_every_n_steps"] = r.saveEveryNSteps ? std::to_string(r.saveEveryNSteps) : "null";
   return v;

@@ -41,6 +41,7 @@ public:
       optimizer();
     if (components.count("lr_scheduler"))
       scheduler();
+    checkpointing();
     combinations();
   }
 
@@ -442,11 +443,33 @@ private:
            [](double x) { return x >= 0 && x <= 1e6; });
   }
 
+  void checkpointing() {
+    using Mode = CheckpointingConfig::Mode;
+    CheckpointingConfig &c = recipe.checkpointing;
+    std::string key = given("activation_checkpointing.mode")    ? "activation_checkpointing.mode"
+                      : given("activation_checkpointing.every") ? "activation_checkpointing.every"
+                                                                : "";
+    bool enabled = !key.empty();
+    boolean("enable_activation_checkpointing", enabled);
+    if (!enabled && !key.empty())
+      messages.error(placeOf(key), named(key) + " needs " + named("enable_activation_checkpointing") +
+                                       " to be True or absent; set enable_activation_checkpointing=True");
+    c.mode = enabled ? Mode::Full : Mode::None;
+    if (const Node *node = value("activation_checkpointing.mode")) {
+      if (node->text == "selective" && enabled)
+        c.mode = Mode::Selective;
+      else if (node->text != "full" && node->text != "selective")
+        messages.error(node->place, "'activation_checkpointing.mode' is '" + node->text +
+                                        "'; it must be full or selective" +
+                                        didYouMean(node->text, {"full", "selective"}));
+    }
+    integer("activation_checkpointing.every", c.every, 1, std::max<int64_t>(recipe.model.numLayers, 1));
+  }
+
   void combinations() {
-    bool inBackward = false, offload = false, checkpointing = false;
+    bool inBackward = false, offload = false;
     boolean("optimizer_in_bwd", inBackward);
     boolean("enable_activation_offloading", offload);
-    boolean("enable_activation_checkpointing", checkpointing);
     if (inBackward && recipe.clipGradNorm)
       messages.error(placeOf("optimizer_in_bwd"),
                      named("optimizer_in_bwd") + " does not go with " + named("clip_grad_norm") +
@@ -456,7 +479,7 @@ private:
       messages.error(placeOf("optimizer_in_bwd"), named("optimizer_in_bwd") + " does not go with " +
                                                       named("gradient_accumulation_steps") +
                                                       " above 1; set gradient_accumulation_steps=1");
-    if (offload && !checkpointing)
+    if (offload && recipe.checkpointing.mode == CheckpointingConfig::Mode::None)
       messages.error(placeOf("enable_activation_offloading"), named("enable_activation_offloading") + " needs " +
                                                                   named("enable_activation_checkpointing") +
                                                                   " to be True; set one of them");

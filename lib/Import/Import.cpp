@@ -81,6 +81,12 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
   (*module)->setAttr("train.optimizer", optimizerAttr(builder, recipe.optimizer));
   if (recipe.clipGradNorm)
     (*module)->setAttr("train.clip_grad_norm", builder.getF64FloatAttr(*recipe.clipGradNorm));
+  if (recipe.checkpointing.mode != CheckpointingConfig::Mode::None) {
+    bool full = recipe.checkpointing.mode == CheckpointingConfig::Mode::Full;
+    (*module)->setAttr(train::TrainDialect::rematAttrName,
+                       train::RematAttr::get(&context, full ? train::RematMode::Full : train::RematMode::Selective,
+                                             recipe.checkpointing.every));
+  }
 
   if (recipe.lora) {
     SmallVector<StringRef> targets(recipe.lora->targets.begin(), recipe.lora->targets.end());

@@ -131,8 +131,13 @@ Value LlamaBuilder::buildHidden(OpBuilder &builder, const LlamaInputs &inputs, i
   Value x = train::EmbeddingOp::create(builder, at("model.embed_tokens"),
                                        RankedTensorType::get({rows, model.embedDim}, elementType), table, inputs.tokens);
   for (int64_t layer = 0; layer < model.numLayers; ++layer) {
+    Operation *last = x.getDefiningOp();
     x = attentionBlock(builder, x, layer, inputs, batch);
     x = feedForwardBlock(builder, x, layer);
+    // Variables belong to no layer: where they are read says nothing about when.
+    for (Operation *op = last->getNextNode(); op; op = op->getNextNode())
+      if (!isa<train::ReadOp>(op))
+        op->setAttr(train::TrainDialect::layerAttrName, builder.getI64IntegerAttr(layer));
   }
   return norm(builder, x, "model.norm.weight");
 }

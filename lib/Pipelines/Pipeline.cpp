@@ -143,7 +143,8 @@ bool Compiler::setUp() {
     return success();
   });
   remark::RemarkCategories everything;
-  everything.all = ".*";
+  // MLIR joins `all` to the kinds that are asked for, and asks for none by itself.
+  everything.passed = everything.missed = everything.analysis = everything.failed = ".*";
   if (failed(remark::enableOptimizationRemarks(context, std::make_unique<RemarkCollector>(remarks),
                                                std::make_unique<remark::RemarkEmittingPolicyAll>(), everything)))
     return fail("cannot collect remarks");
@@ -208,6 +209,8 @@ bool Compiler::runTrainStages() {
                 passes.addPass(createCanonicalizerPass());
                 passes.addPass(createCSEPass());
               }) &&
+         (recipe.checkpointing.mode == CheckpointingConfig::Mode::None ||
+          pass("train-insert-remat", [](auto &passes) { passes.addPass(train::createInsertRematPass()); })) &&
          pass("train-form-kernels", [](auto &passes) { passes.addPass(train::createFormKernelsPass()); });
 }
 

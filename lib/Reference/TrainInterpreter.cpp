@@ -124,6 +124,10 @@ private:
       writes.emplace_back(write.getVariable().str(), get(write.getValue()));
       return llvm::Error::success();
     }
+    if (auto delay = dyn_cast<DelayOp>(op)) {
+      bind(delay.getResult(), get(delay.getValue()));
+      return llvm::Error::success();
+    }
     if (isa<LossOp>(op)) // only a mark for differentiation
       return llvm::Error::success();
     if (isa<UpdateOp>(op))

@@ -31,6 +31,28 @@ void TrainDialect::initialize() {
       >();
 }
 
+LogicalResult TrainDialect::verifyOperationAttribute(Operation *op, NamedAttribute attribute) {
+  StringRef name = attribute.getName();
+  if (name == layerAttrName) {
+    auto layer = dyn_cast<IntegerAttr>(attribute.getValue());
+    if (!layer || !layer.getType().isInteger(64) || layer.getInt() < 0)
+      return op->emitOpError("has the attribute ") << layerAttrName << ", which must be an i64 of at least 0";
+  } else if (name == backwardAttrName || name == recomputeAttrName) {
+    if (!isa<UnitAttr>(attribute.getValue()))
+      return op->emitOpError("has the attribute ") << name << ", which takes no value";
+  } else if (name == rematAttrName) {
+    if (!isa<ModuleOp>(op) || !isa<RematAttr>(attribute.getValue()))
+      return op->emitOpError("has the attribute ") << name << ", which must be a #train.remat of a module";
+  }
+  return success();
+}
+
+LogicalResult RematAttr::verify(function_ref<InFlightDiagnostic()> emitError, RematMode, int64_t every) {
+  if (every < 1)
+    return emitError() << "every must be at least 1";
+  return success();
+}
+
 int64_t train::rowsOf(Type type) {
   auto tensor = cast<RankedTensorType>(type);
   int64_t rows = 1;

@@ -24,11 +24,22 @@ def Train_Dialect : Dialect {
     A tensor's element type is its precision: a `bf16` value is rounded where it is defined. Arithmetic inside an op is
     fp32 (fp64 if the op's tensors are fp64, which only the reference interpreter uses).
 
-    The forward graph of each entry is built by Import; differentiation, clipping, the optimizer and kernel forming are
-    passes over it. TrainToPlan leaves this level.
+    The forward graph of each entry is built by Import; differentiation, clipping, the optimizer, rematerialization and
+    kernel forming are passes over it. TrainToPlan leaves this level.
+
+    Three discardable attributes say where an op comes from. `train.layer = N : i64`: the forward graph of transformer layer
+    N, set by Import. `train.backward`: built by `train-differentiate`. `train.recompute`: the copy of a forward op that
+    `train-insert-remat` put into the backward graph; its work is not counted as necessary.
   }];
   let useDefaultAttributePrinterParser = 1;
   let dependentDialects = ["::mlir::arith::ArithDialect"];
+  let hasOperationAttrVerify = 1;
+  let extraClassDeclaration = [{
+    static constexpr ::llvm::StringLiteral layerAttrName = "train.layer";
+    static constexpr ::llvm::StringLiteral backwardAttrName = "train.backward";
+    static constexpr ::llvm::StringLiteral recomputeAttrName = "train.recompute";
+    static constexpr ::llvm::StringLiteral rematAttrName = "train.remat";
+  }];
 }
 
 //===----------------------------------------------------------------------===//
@@ -111,6 +122,27 @@ def Train_AdamWAttr : Train_Attr<"AdamW", "adamw"> {
   let summary = "AdamW with decoupled weight decay (Loshchilov and Hutter 2019), as torch.optim.AdamW";
   let parameters = (ins "::mlir::FloatAttr":$weightDecay, "::mlir::FloatAttr":$beta1, "::mlir::FloatAttr":$beta2, "::mlir::FloatAttr":$eps);
   let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Train_RematMode : I32EnumAttr<"RematMode", "which activations are computed again in the backward graph", [
+    I32EnumAttrCase<"Full", 0, "full">,
+    I32EnumAttrCase<"Selective", 1, "selective">]> {
+  let cppNamespace = "::ftc::train";
+  let genSpecializedAttr = 0;
+}
+def Train_RematAttr : Train_Attr<"Remat", "remat"> {
+  let summary = "which layers compute activations again, and which";
+  let description = [{
+    The module's `train.remat`, read by `train-insert-remat`. `full`: all but the layer's input, as torchtune does;
+    `selective`: what is cheap. `every = k`: of each k layers the last.
+
+    ```mlir
+    module attributes {train.remat = #train.remat<full, every = 1>}
+    ```
+  }];
+  let parameters = (ins EnumParameter<Train_RematMode>:$mode, "int64_t":$every);
+  let assemblyFormat = "`<` $mode `,` `every` `=` $every `>`";
+  let genVerifyDecl = 1;
 }
 
 #endif // FTC_TRAIN_DIALECT_TD

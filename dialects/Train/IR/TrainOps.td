@@ -198,6 +198,23 @@ def YieldOp : Train_Op<"yield", [Pure, Terminator, HasParent<"FusedOp">]> {
   let assemblyFormat = "($values^ `:` type($values))? attr-dict";
 }
 
+def DelayOp : Train_PureOp<"delay", [AllTypesMatch<["value", "result"]>]> {
+  let summary = "a value, not to be used before another one exists";
+  let description = [{
+    The result is `value`. Because it depends on `until` as well, what is computed from it can neither be merged with the
+    same computation elsewhere nor move in front of the op that makes `until`: `train-insert-remat` puts one between a kept
+    activation and the ops that are computed again. It is no kernel and takes no memory; TrainToPlan drops it.
+
+    ```mlir
+    %x1 = train.delay %x until %dy : tensor<16x64xf32>, tensor<16x64xf32>
+    %n1 = train.rms_norm %x1, %w eps 1.0e-5 : tensor<16x64xf32>, tensor<64xf32>
+    ```
+  }];
+  let arguments = (ins Train_Any:$value, Train_Any:$until);
+  let results = (outs Train_Any:$result);
+  let assemblyFormat = "$value `until` $until `:` type($value) `,` type($until) attr-dict";
+}
+
 //===----------------------------------------------------------------------===//
 // Element-wise ops
 //===----------------------------------------------------------------------===//

@@ -11,7 +11,7 @@
 // meets every use of a value before the value itself.
 //
 // Promises: the forward ops are untouched (but for reads of one variable, which become one), and the backward ops follow them in the order of the sweep: gradients of the
-// last layer first. A gradient is built only if a trainable variable needs it: `needsGradient` marks, forwards, what depends
+// last layer first, each marked `train.backward`. A gradient is built only if a trainable variable needs it: `needsGradient` marks, forwards, what depends
 // on one. Sums of gradients are formed last use first, so their order is a function of the graph alone.
 //
 // Refuses: an op on the way from a trainable variable to the loss that states no vector-Jacobian product.
@@ -41,8 +41,8 @@ public:
     builder.setInsertionPoint(loss);
     auto type = cast<RankedTensorType>(loss.getLoss().getType());
     Attribute one = builder.getFloatAttr(type.getElementType(), 1.0);
-    addGradient(loss.getLoss(),
-                ConstantOp::create(builder, loss.getLoc(), DenseElementsAttr::get(type, one)).getResult());
+    auto seed = ConstantOp::create(builder, loss.getLoc(), DenseElementsAttr::get(type, one));
+    addGradient(loss.getLoss(), seed.getResult());
 
     SmallVector<Operation *> forward;
     for (Operation &op : entry.getBody().front()) {
@@ -54,6 +54,9 @@ public:
     for (Operation *op : llvm::reverse(forward))
       if (failed(propagate(op)))
         return failure();
+    // Everything from the seed to the loss is new. A constant is a constant on either side.
+    for (Operation *op = seed->getNextNode(); op != loss; op = op->getNextNode())
+      op->setAttr(TrainDialect::backwardAttrName, builder.getUnitAttr());
     loss.erase();
     return success();
   }

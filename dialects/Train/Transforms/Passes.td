@@ -56,7 +56,7 @@ def DifferentiatePass : Pass<"train-differentiate", "::mlir::ModuleOp"> {
   let summary = "builds the backward graph of each train.loss";
   let description = [{
     Replaces each `train.loss` by the gradients of all trainable variables, in reverse order of the forward ops, and a
-    `train.update` for each. Ops state their own vector-Jacobian products (`DifferentiableOpInterface`). Only what leads
+    `train.update` for each. What it builds is marked `train.backward`. Ops state their own vector-Jacobian products (`DifferentiableOpInterface`). Only what leads
     from a trainable variable to the loss is differentiated: frozen variables get no gradient, and no value is kept that
     only they would need. A value used more than once gets the sum of its uses' gradients, last use first.
 
@@ -172,6 +172,52 @@ def LowerOptimizerPass : Pass<"train-lower-optimizer", "::mlir::ModuleOp"> {
     train.write @w, %p : tensor<128x64xf32>
     train.write @w.exp_avg, %m1 : tensor<128x64xf32>
     train.write @w.exp_avg_sq, %v1 : tensor<128x64xf32>
+    ```
+  }];
+  let dependentDialects = ["::ftc::train::TrainDialect"];
+}
+
+def InsertRematPass : Pass<"train-insert-remat", "::mlir::ModuleOp"> {
+  let summary = "computes activations again in the backward graph instead of keeping them";
+  let description = [{
+    Activation checkpointing. A value of a layer's forward graph (`train.layer`) that a backward op reads would be kept from
+    one pass to the other. Of the layers that the module's `train.remat` chooses, the pass copies the ops that make such
+    values to right before the first backward op that reads them:
+
+    - `full`: all ops of the layer that lead to one. What ops outside the layer read too (its output, the next layer's input)
+      is kept, so that one value a layer remains.
+    - `selective`: row-wise ops and rotary, which cost no more than the memory traffic of their operands, where these are
+      kept anyway or are themselves computed again. Products and attention are kept.
+    - `every = k`: of each k layers the last; what the other layers keep stays kept.
+
+    Without the attribute the pass does nothing. What no backward op needs is not copied: frozen parameters have no gradient
+    that would ask for it.
+
+    A copy reads kept values through `train.delay`, which makes it depend on the gradient that is there when it is needed. So
+    CSE does not find the original again, and `train-form-kernels` cannot group the copy with forward ops, whatever runs
+    afterwards. No result changes in any bit. Copies are marked `train.recompute`. Each is told as a remark with the bytes
+    that need not be kept and the operations that it costs, each value that is kept with the reason.
+
+    Before (`selective`):
+
+    ```mlir
+    %n = train.rms_norm %x, %w eps 1.0e-5 {train.layer = 0 : i64} : tensor<16x64xf32>, tensor<64xf32>
+    %y = train.matmul %n, %v transpose_b {train.layer = 0 : i64} : ...
+    ...
+    %dv = train.matmul %dy, %n transpose_a {train.backward} : ...
+    %dx, %dw = train.rms_norm_grad %x, %w, %dn eps 1.0e-5 {train.backward} : ...
+    ```
+
+    After:
+
+    ```mlir
+    %n = train.rms_norm %x, %w eps 1.0e-5 {train.layer = 0 : i64} : tensor<16x64xf32>, tensor<64xf32>
+    %y = train.matmul %n, %v transpose_b {train.layer = 0 : i64} : ...
+    ...
+    %x1 = train.delay %x until %dy : tensor<16x64xf32>, tensor<16x128xf32>
+    %n1 = train.rms_norm %x1, %w eps 1.0e-5 {train.recompute} : tensor<16x64xf32>, tensor<64xf32>
+    %dv = train.matmul %dy, %n1 transpose_a {train.backward} : ...
+    %dx, %dw = train.rms_norm_grad %x, %w, %dn eps 1.0e-5 {train.backward} : ...
     ```
   }];
   let dependentDialects = ["::ftc::train::TrainDialect"];

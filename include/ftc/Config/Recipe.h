@@ -99,6 +99,19 @@ struct DatasetConfig {
   friend bool operator==(const DatasetConfig &, const DatasetConfig &) = default;
 };
 
+/// Which activations are computed again in the backward pass instead of being kept.
+struct CheckpointingConfig {
+  enum class Mode {
+    None,
+    Full,     ///< all of a layer but its input, as torchtune does
+    Selective ///< what is cheap to compute; products and attention are kept
+  };
+  Mode mode = Mode::None;
+  int64_t every = 1; ///< of each so many layers the last one; 1: all layers
+
+  friend bool operator==(const CheckpointingConfig &, const CheckpointingConfig &) = default;
+};
+
 /// Class of a key: see docs/recipes.md. `Compiled` keys are part of step.so; `Run` keys may be overridden on ftrun's
 /// command line; `NoEffect` keys are accepted with a remark.
 enum class KeyClass { Compiled, Run, NoEffect };
@@ -114,6 +127,7 @@ struct Recipe {
   OptimizerConfig optimizer;
   SchedulerConfig scheduler;
   std::optional<double> clipGradNorm; ///< absent: no clipping; inf: norm only
+  CheckpointingConfig checkpointing;
   int64_t ignoreIndex = -100;
   std::string tokenizer = "byte"; ///< "byte": 256 bytes + specials
   DatasetConfig dataset;

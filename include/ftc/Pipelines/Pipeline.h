@@ -7,7 +7,8 @@
 //
 // The one place that orders passes:
 //
-//   recipe -> import -> adapters, differentiate, clip, optimizer, clean up, form kernels          train
+//   recipe -> import -> adapters, differentiate, accumulate, clip, optimizer, clean up, remat,
+//             form kernels                                                         train
 //          -> convert-train-to-plan, the target's plan passes, offsets, verification    plan
 //          -> the target's lowering -> object -> link                                   step.so
 //

@@ -28,6 +28,13 @@ struct ConvertTrainToPlanPass : ftc::impl::ConvertTrainToPlanPassBase<ConvertTra
     if (sources.empty())
       return markAllAnalysesPreserved();
 
+    // From here on the order of the ops is the order of the launches.
+    for (auto entry : module.getOps<train::EntryOp>())
+      for (auto delay : llvm::make_early_inc_range(entry.getBody().front().getOps<train::DelayOp>())) {
+        delay.replaceAllUsesWith(delay.getValue());
+        delay.erase();
+      }
+
     // Variables first, then kernels, then entries. The old symbols go at the end, so the new ones are built unattached
     // to the symbol table.
     OpBuilder builder(&getContext());

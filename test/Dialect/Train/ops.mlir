@@ -39,6 +39,8 @@ train.entry @structure kind(step) batch 2 sequence 8 inputs ["tokens", "labels",
 train.entry @element_wise kind(evaluate) batch 1 sequence 1 inputs ["a", "b", "x", "y", "w", "gate", "up", "d", "s", "micro"] outputs ["n"] {
 ^bb0(%a: tensor<16x64xf32>, %b: tensor<16x64xf32>, %x: tensor<16x64xf32>, %y: tensor<16x64xf32>, %w: tensor<64xf32>,
      %gate: tensor<16x128xf32>, %up: tensor<16x128xf32>, %d: tensor<16x128xf32>, %s: tensor<f32>, %micro: tensor<i64>):
+  // CHECK: train.delay %{{.*}} until %{{.*}} : tensor<16x64xf32>, tensor<16x128xf32>
+  %later = train.delay %x until %d : tensor<16x64xf32>, tensor<16x128xf32>
   // CHECK: train.add %{{.*}}, %{{.*}} : tensor<16x64xf32>
   %c = train.add %a, %b : tensor<16x64xf32>
   // CHECK: train.cast %{{.*}} : tensor<16x64xf32> to tensor<16x64xbf16>

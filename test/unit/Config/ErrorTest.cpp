@@ -202,6 +202,22 @@ TEST(Errors, Combinations) {
   EXPECT_EQ(good(minimal, {"output_dir=/models", "checkpointer.checkpoint_dir=/m"}).outputDir, "/models");
 }
 
+TEST(Errors, ActivationCheckpointing) {
+  EXPECT_EQ(below("activation_checkpointing:\n  mode: selectve\n"),
+            "r.yaml:12:9: error: 'activation_checkpointing.mode' is 'selectve'; it must be full or selective; did you "
+            "mean 'selective'?");
+  EXPECT_EQ(below("activation_checkpointing: {every: 0}\n"),
+            "r.yaml:11:35: error: 'activation_checkpointing.every' is 0; it must be at least 1");
+  EXPECT_EQ(below("activation_checkpointing: {every: 3}\n"),
+            "r.yaml:11:35: error: 'activation_checkpointing.every' is 3; it must be at least 1 and at most 2");
+  EXPECT_EQ(below("enable_activation_checkpointing: False\nactivation_checkpointing: {mode: selective}\n"),
+            "r.yaml:12:28: error: 'activation_checkpointing.mode' (line 12) needs 'enable_activation_checkpointing' "
+            "(line 11) to be True or absent; set enable_activation_checkpointing=True");
+  EXPECT_EQ(below("activation_checkpointing: full\n"),
+            "r.yaml:11:27: error: 'activation_checkpointing' needs keys of its own, not 'full'; see docs/recipes.md");
+  EXPECT_TRUE(contains(below("activation_checkpointing: {mod: full}\n"), "did you mean 'activation_checkpointing.mode'?"));
+}
+
 TEST(Errors, Scheduler) {
   EXPECT_TRUE(
       contains(below("lr_scheduler: {num_cycles: 1}\n"), "r.yaml:11:1: error: 'lr_scheduler' lacks num_warmup_steps"));

@@ -225,7 +225,7 @@ TEST(Recipe, KeysWithoutEffectGiveOneRemarkEach) {
                   "compile: True\n"
                   "profiler:\n  enabled: True\n  schedule: {wait: 1}\n"
                   "metric_logger:\n  _component_: torchtune.training.metric_logging.WandBLogger\n"
-                  "enable_activation_checkpointing: True\n"
+                  "ac_mode: full\n"
                   "optimizer_in_bwd: False\n"
                   "optimizer: {fused: True}\n"
                   "loss: {_component_: torchtune.modules.loss.CEWithChunkedOutputLoss, num_output_chunks: 8}\n");
@@ -235,12 +235,30 @@ TEST(Recipe, KeysWithoutEffectGiveOneRemarkEach) {
       "r.yaml:12:1: remark: 'profiler' is without effect: not built yet\n"
       "r.yaml:15:1: remark: 'metric_logger' is without effect: metrics go to metrics.jsonl in the output folder; other "
       "loggers are not built yet\n"
-      "r.yaml:17:1: remark: 'enable_activation_checkpointing' is without effect: not built yet; results are the same, "
-      "activations take memory\n"
+      "r.yaml:17:1: remark: 'ac_mode' is without effect: belongs to recipes for several devices; use "
+      "`activation_checkpointing: {mode: full|selective, every: k}`\n"
       "r.yaml:19:13: remark: 'optimizer.fused' is without effect: the compiled update is always one kernel\n"
       "r.yaml:20:69: remark: 'loss.num_output_chunks' is without effect: chunking the loss is not built yet; results "
       "are "
       "the same, the logits take memory");
+}
+
+TEST(Recipe, ActivationCheckpointing) {
+  using Mode = CheckpointingConfig::Mode;
+  auto read = [](const std::vector<std::string> &overrides) { return good(minimal, overrides).checkpointing; };
+  auto expected = [](Mode mode, int64_t every) { return CheckpointingConfig{mode, every}; };
+  EXPECT_EQ(read({}), expected(Mode::None, 1));
+  EXPECT_EQ(read({"enable_activation_checkpointing=False"}), expected(Mode::None, 1));
+  EXPECT_EQ(read({"enable_activation_checkpointing=True"}), expected(Mode::Full, 1));
+  EXPECT_EQ(read({"activation_checkpointing.mode=full"}), expected(Mode::Full, 1));
+  EXPECT_EQ(read({"activation_checkpointing.mode=selective"}), expected(Mode::Selective, 1));
+  EXPECT_EQ(read({"activation_checkpointing.every=2"}), expected(Mode::Full, 2));
+  EXPECT_EQ(read({"enable_activation_checkpointing=True", "activation_checkpointing={mode: selective, every: 2}"}),
+            expected(Mode::Selective, 2));
+  // torchtune's rule about offloading holds for either key.
+  EXPECT_EQ(read({"enable_activation_offloading=True", "activation_checkpointing.mode=selective"}),
+            expected(Mode::Selective, 1));
+  EXPECT_EQ(remarks(good(minimal, {"activation_checkpointing.mode=full"})), "");
 }
 
 TEST(Recipe, NormalFormReadsBackEqual) {
@@ -258,6 +276,8 @@ TEST(Recipe, NormalFormReadsBackEqual) {
       {"model=torchtune.models.llama3_2.lora_llama3_2", "model.lora_attn_modules=[k_proj,output_proj]",
        "model.lora_rank=3", "model.lora_alpha=7.5", "save_adapter_weights_only=True",
        "checkpointer.adapter_checkpoint=/a b/adapter_model.safetensors"},
+      {"enable_activation_checkpointing=True"},
+      {"activation_checkpointing={mode: selective, every: 2}"},
       {"optimizer.betas=[0.1,0.2]", "optimizer.eps=1e-7", "dataset.packed=True", "dataset.add_eos=False"},
   };
   for (const std::vector<std::string> &overrides : cases) {
@@ -265,7 +285,7 @@ TEST(Recipe, NormalFormReadsBackEqual) {
     EXPECT_EQ(a.normalizedYaml, b.normalizedYaml);
     EXPECT_TRUE(a.lora == b.lora && a.saveAdapterWeightsOnly == b.saveAdapterWeightsOnly) << a.normalizedYaml;
     EXPECT_TRUE(a.model == b.model && a.optimizer == b.optimizer && a.scheduler == b.scheduler &&
-                a.checkpointer == b.checkpointer && a.dataset == b.dataset)
+                a.checkpointer == b.checkpointer && a.dataset == b.dataset && a.checkpointing == b.checkpointing)
         << a.normalizedYaml;
     EXPECT_TRUE(a.dtype == b.dtype && a.batchSize == b.batchSize && a.seqLen == b.seqLen &&
                 a.clipGradNorm == b.clipGradNorm && a.ignoreIndex == b.ignoreIndex && a.seed == b.seed &&

@@ -378,6 +378,49 @@ TEST_P(TinyModel, EveryEntryComputesWhatTheGraphSays) {
           << variable.getSymName().str();
 }
 
+void addTrainPasses(PassManager &passes) {
+  passes.addPass(train::createDifferentiatePass());
+  passes.addPass(train::createClipGradientsPass());
+  passes.addPass(train::createLowerOptimizerPass());
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createCSEPass());
+  passes.addPass(train::createInsertRematPass());
+}
+
+TEST_P(TinyModel, ActivationCheckpointingChangesNoBit) {
+  auto [dtype, tied] = GetParam();
+  Recipe recipe = tinyRecipe(dtype, tied);
+  recipe.model.numLayers = 3;
+  using Mode = CheckpointingConfig::Mode;
+  Outcome plainGraph, plainPlan;
+  for (auto [mode, every] : {std::pair(Mode::None, 1), {Mode::Full, 1}, {Mode::Full, 2}, {Mode::Selective, 1}}) {
+    SCOPED_TRACE("mode " + std::to_string(static_cast<int>(mode)) + " every " + std::to_string(every));
+    recipe.checkpointing = {mode, every};
+    auto module = importRecipe(context(), recipe);
+    ASSERT_TRUE(runPasses(*module, [](PassManager &passes) { addTrainPasses(passes); }));
+    int copies = 0;
+    module->walk([&](Operation *op) { copies += op->hasAttr(train::TrainDialect::recomputeAttrName); });
+    EXPECT_EQ(copies > 0, mode != Mode::None);
+    NamedTensors start, inputs = inputsOf(module->lookupSymbol<train::EntryOp>("step"));
+    Outcome graph = runTrain(*module, "step", inputs, start);
+    ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
+      passes.addPass(train::createFormKernelsPass());
+      passes.addPass(createConvertTrainToPlanPass());
+      passes.addPass(plan::createPlanAssignOffsetsPass());
+    }));
+    Outcome plan = runPlan(*module, "step", inputs, start);
+    if (mode == Mode::None) {
+      plainGraph = std::move(graph);
+      plainPlan = std::move(plan);
+      continue;
+    }
+    expectIdentical(plainGraph.outputs, graph.outputs);
+    expectIdentical(plainGraph.variables, graph.variables);
+    expectIdentical(plainPlan.outputs, plan.outputs);
+    expectIdentical(plainPlan.variables, plan.variables);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(DTypes, TinyModel,
                          testing::Combine(testing::Values(DType::F32, DType::BF16), testing::Bool()));
 

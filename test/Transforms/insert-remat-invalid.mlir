@@ -1,0 +1,29 @@
+// RUN: ftc-opt %s --train-insert-remat --split-input-file --verify-diagnostics
+
+// expected-error@+1 {{every must be at least 1}}
+module attributes {train.remat = #train.remat<full, every = 0>} {
+}
+
+// -----
+
+// expected-error@+1 {{which must be a #train.remat of a module}}
+module attributes {train.remat = 1 : i64} {
+}
+
+// -----
+
+train.entry @layer kind(evaluate) batch 2 sequence 8 inputs ["x"] outputs ["s"] {
+^bb0(%x: tensor<64x64xf32>):
+  // expected-error@+1 {{which must be an i64 of at least 0}}
+  %s = train.swiglu %x, %x : tensor<64x64xf32> {train.layer = -1 : i64}
+  train.return %s : tensor<64x64xf32>
+}
+
+// -----
+
+train.entry @backward kind(evaluate) batch 2 sequence 8 inputs ["x"] outputs ["s"] {
+^bb0(%x: tensor<64x64xf32>):
+  // expected-error@+1 {{has the attribute train.backward, which takes no value}}
+  %s = train.swiglu %x, %x : tensor<64x64xf32> {train.backward = true}
+  train.return %s : tensor<64x64xf32>
+}
