@@ -33,7 +33,14 @@ PlanLiveness::PlanLiveness(plan::EntryOp entry) {
     if (!label)
       continue;
     LiveBuffer buffer{op.getResult(0), label->str(), plan::bytesOf(op.getResult(0).getType()), end, -1};
-    for (Operation *user : op.getUsers()) {
+    // Uses of slices are uses of the whole.
+    SmallVector<Operation *> users(op.getUsers());
+    for (size_t i = 0; i < users.size(); ++i)
+      if (auto slice = dyn_cast<plan::SliceOp>(users[i]))
+        llvm::append_range(users, slice->getUsers());
+    for (Operation *user : users) {
+      if (isa<plan::SliceOp>(user))
+        continue;
       auto found = number.find(user);
       int64_t when = found == number.end() ? end : found->second;
       buffer.first = std::min(buffer.first, when);

@@ -120,12 +120,12 @@ static const std::vector<KeyInfo> table = {
   {"lr_scheduler.num_warmup_steps", R, Int, "", "", nullptr, "steps of linear warm-up, the first at rate 0 (required)"},
   {"lr_scheduler.num_cycles", R, Float, "0.5", "", nullptr, "waves of the cosine"},
 
-  {"loss._component_", C, Text, "torch.nn.CrossEntropyLoss", "", nullptr, "cross-entropy: `torch.nn.CrossEntropyLoss`, `torchtune.modules.loss.CEWithChunkedOutputLoss`, `torchtune.modules.loss.LinearCrossEntropyLoss`"},
+  {"loss._component_", C, Text, "torch.nn.CrossEntropyLoss", "", nullptr, "cross-entropy: `torch.nn.CrossEntropyLoss`; or with head and loss computed by chunks of rows, so that the logits are never whole: `torchtune.modules.loss.LinearCrossEntropyLoss`, `torchtune.modules.loss.CEWithChunkedOutputLoss`"},
   {"loss.ignore_index", C, Int, "-100", "", nullptr, "label that does not count"},
   {"loss.reduction", C, Text, "mean", "CrossEntropyLoss", "only the mean over valid tokens is built", "how losses are joined"},
   {"loss.label_smoothing", C, Float, "0.0", "CrossEntropyLoss", "not built yet; set it to 0", "label smoothing"},
   {"loss.weight", C, Any, "null", "CrossEntropyLoss", "class weights are not built; remove the key", "weights of classes"},
-  {"loss.num_output_chunks", N, Int, "", "CEWithChunkedOutputLoss LinearCrossEntropyLoss", nullptr, "chunking the loss is not built yet; results are the same, the logits take memory"},
+  {"loss.num_output_chunks", C, Int, "", "CEWithChunkedOutputLoss LinearCrossEntropyLoss", nullptr, "chunks of head and loss; absent: the compiler's choice, at least 256 rows each"},
   {"clip_grad_norm", C, Float, "null", "", nullptr, "largest global norm of the gradients; `inf`: the norm is reported, nothing is clipped; null: neither"},
   {"dtype", C, Text, "fp32", "", nullptr, "storage of parameters and activations: `fp32` or `bf16`"},
 

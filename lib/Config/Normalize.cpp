@@ -143,7 +143,9 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
     v["lr_scheduler.num_warmup_steps"] = std::to_string(r.scheduler.numWarmupSteps);
     v["lr_scheduler.num_cycles"] = floatText(r.scheduler.numCycles);
   }
-  v["loss._component_"] = "torch.nn.CrossEntropyLoss";
+  v["loss._component_"] = r.lossComponent;
+  if (r.lossChunks)
+    v["loss.num_output_chunks"] = std::to_string(r.lossChunks);
   v["loss.ignore_index"] = std::to_string(r.ignoreIndex);
   v["clip_grad_norm"] = r.clipGradNorm ? floatText(*r.clipGradNorm) : "null";
   v["dtype"] = r.dtype == DType::BF16 ? "bf16" : "fp32";

@@ -128,6 +128,9 @@ private:
       recipe.maxSteps = steps;
     integer("log_every_n_steps", recipe.logEveryNSteps, 1, maxCount);
     integer("save_every_n_steps", recipe.saveEveryNSteps, 1, maxCount);
+    if (auto loss = components.find("loss"); loss != components.end())
+      recipe.lossComponent = loss->second;
+    integer("loss.num_output_chunks", recipe.lossChunks, 1, maxTokens);
     integer("loss.ignore_index", recipe.ignoreIndex, INT32_MIN, INT32_MAX);
 
     if (const Node *node = value("clip_grad_norm")) {

@@ -87,6 +87,8 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
                        train::RematAttr::get(&context, full ? train::RematMode::Full : train::RematMode::Selective,
                                              recipe.checkpointing.every));
   }
+  if (recipe.chunksLoss())
+    (*module)->setAttr("train.loss_chunks", builder.getI64IntegerAttr(recipe.lossChunks));
 
   if (recipe.lora) {
     SmallVector<StringRef> targets(recipe.lora->targets.begin(), recipe.lora->targets.end());

@@ -200,6 +200,7 @@ bool Compiler::runTrainStages() {
   }
   return pass("train-attach-adapters", [](auto &passes) { passes.addPass(train::createAttachAdaptersPass()); }) &&
          pass("train-differentiate", [](auto &passes) { passes.addPass(train::createDifferentiatePass()); }) &&
+         pass("train-chunk-loss", [](auto &passes) { passes.addPass(train::createChunkLossPass()); }) &&
          pass("train-accumulate-gradients",
               [](auto &passes) { passes.addPass(train::createAccumulateGradientsPass()); }) &&
          pass("train-clip-gradients", [](auto &passes) { passes.addPass(train::createClipGradientsPass()); }) &&

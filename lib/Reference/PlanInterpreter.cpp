@@ -230,6 +230,11 @@ llvm::Expected<NamedTensors> PlanInterpreter::run(StringRef name, const NamedTen
       if (!buffer)
         return buffer.takeError();
       buffers[op.getResult(0)] = *buffer;
+    } else if (auto slice = dyn_cast<plan::SliceOp>(op)) {
+      BufferRef part = buffers[slice.getSource()];
+      part.offset += slice.getByteOffset();
+      part.type = cast<MemRefType>(slice.getBuffer().getType());
+      buffers[slice.getBuffer()] = part;
     } else if (auto launch = dyn_cast<plan::LaunchOp>(op)) {
       auto kernel = symbols.lookup<plan::KernelOp>(launch.getKernel());
       if (!kernel || kernel.getBuffers().size() != launch.getBuffers().size())

@@ -62,6 +62,10 @@ static llvm::Error constant(ConstantOp op, Operands, Results results) {
 }
 
 static llvm::Error add(AddOp, Operands x, Results results) {
+  for (size_t i = 0; i < results[0].integers.size(); ++i)
+    results[0].integers[i] = x[0]->integers[i] + x[1]->integers[i];
+  if (!results[0].isReal())
+    return llvm::Error::success();
   for (int64_t i = 0; i < results[0].size(); ++i)
     results[0].set(i, x[0]->reals[i] + x[1]->reals[i]);
   return llvm::Error::success();
@@ -111,11 +115,31 @@ static llvm::Error matmul(MatmulOp op, Operands x, Results results) {
   const Tensor &a = *x[0], &b = *x[1];
   for (int64_t i = 0; i < op.getM(); ++i)
     for (int64_t j = 0; j < op.getN(); ++j) {
-      double sum = 0;
+      double sum = op.getOnto() ? x[2]->at(i, j) : 0;
       for (int64_t k = 0; k < op.getK(); ++k)
         sum += (op.getTransposeA() ? a.at(k, i) : a.at(i, k)) * (op.getTransposeB() ? b.at(j, k) : b.at(k, j));
       results[0].set(i, j, sum);
     }
+  return llvm::Error::success();
+}
+
+/// Rows lie one after the other: a slice and a whole are consecutive elements.
+static llvm::Error sliceRows(SliceRowsOp op, Operands x, Results results) {
+  int64_t size = results[0].size(), first = op.getFirst() * (size / results[0].dim(0));
+  if (results[0].isReal())
+    std::copy_n(x[0]->reals.begin() + first, size, results[0].reals.begin());
+  else
+    std::copy_n(x[0]->integers.begin() + first, size, results[0].integers.begin());
+  return llvm::Error::success();
+}
+
+static llvm::Error concatRows(ConcatRowsOp, Operands x, Results results) {
+  int64_t first = 0;
+  for (const Tensor *part : x) {
+    std::copy(part->reals.begin(), part->reals.end(), results[0].reals.begin() + (part->isReal() ? first : 0));
+    std::copy(part->integers.begin(), part->integers.end(), results[0].integers.begin() + (part->isReal() ? 0 : first));
+    first += part->size();
+  }
   return llvm::Error::success();
 }
 
@@ -313,6 +337,8 @@ llvm::Error evaluate(Operation *op, Operands operands, Results results) {
       .Case<SwiGLUOp>(call(swiglu))
       .Case<SwiGLUGradOp>(call(swigluGrad))
       .Case<MatmulOp>(call(matmul))
+      .Case<SliceRowsOp>(call(sliceRows))
+      .Case<ConcatRowsOp>(call(concatRows))
       .Case<EmbeddingOp>(call(embedding))
       .Case<EmbeddingGradOp>(call(embeddingGrad))
       .Case<GatherRowOp>(call(gatherRow))

@@ -30,6 +30,15 @@ void PlanDialect::initialize() {
       >();
 }
 
+BufferPart plan::partOf(Value buffer) {
+  int64_t offset = 0;
+  while (auto slice = buffer.getDefiningOp<SliceOp>()) {
+    offset += slice.getByteOffset();
+    buffer = slice.getSource();
+  }
+  return {buffer, offset};
+}
+
 int64_t plan::bytesOf(Type bufferType) {
   auto type = cast<MemRefType>(bufferType);
   return type.getNumElements() * llvm::divideCeil(type.getElementTypeBitWidth(), 8);

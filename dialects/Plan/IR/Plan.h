@@ -32,6 +32,15 @@ namespace ftc::plan {
 /// Bytes of a buffer of this type (identity layout, static shape).
 int64_t bytesOf(mlir::Type bufferType);
 
+/// A buffer that is not a slice, and bytes from its start.
+struct BufferPart {
+  mlir::Value whole;
+  int64_t offset = 0;
+};
+
+/// What `buffer` is a part of: itself, or what it is a plan.slice of.
+BufferPart partOf(mlir::Value buffer);
+
 } // namespace ftc::plan
 
 #endif // FTC_PLAN_IR_PLAN_H

@@ -72,6 +72,22 @@ bool InputOp::isScalarName(StringRef name) {
       .Default(false);
 }
 
+int64_t SliceOp::getByteOffset() {
+  return getFirst() * (bytesOf(getSource().getType()) / cast<MemRefType>(getSource().getType()).getDimSize(0));
+}
+
+LogicalResult SliceOp::verify() {
+  auto source = cast<MemRefType>(getSource().getType()), part = cast<MemRefType>(getBuffer().getType());
+  if (part.getRank() < 1 || part.getRank() != source.getRank() || part.getElementType() != source.getElementType() ||
+      part.getShape().drop_front() != source.getShape().drop_front() || !part.getLayout().isIdentity() ||
+      !source.getLayout().isIdentity())
+    return emitOpError("gives ") << part << ", which is not made of rows of " << source;
+  int64_t first = getFirst(), rows = part.getDimSize(0);
+  if (first < 0 || rows < 1 || first > source.getDimSize(0) - rows)
+    return emitOpError("takes rows ") << first << " to " << first + rows << " of " << source;
+  return success();
+}
+
 //===----------------------------------------------------------------------===//
 // Row bodies
 //===----------------------------------------------------------------------===//

@@ -175,6 +175,27 @@ def ViewOp : Plan_Op<"view", [Pure]> {
   let assemblyFormat = "$slab `[` $offset `]` $label `:` type($buffer) attr-dict";
 }
 
+def SliceOp : Plan_Op<"slice", [Pure]> {
+  let summary = "consecutive rows of a buffer";
+  let description = [{
+    The memory of `source` from row `first` of its leading dimension on, as many rows as the result has: rows lie one
+    after the other, so it is a buffer of identity layout at an offset. It lives as long as its source, which may be a slice
+    too.
+
+    ```mlir
+    %c = plan.slice %x[4] : memref<16x64xf32> to memref<4x64xf32>
+    ```
+  }];
+  let arguments = (ins Plan_Buffer:$source, I64Attr:$first);
+  let results = (outs Plan_Buffer:$buffer);
+  let assemblyFormat = "$source `[` $first `]` `:` type($source) `to` type($buffer) attr-dict";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// Bytes from the start of the source.
+    int64_t getByteOffset();
+  }];
+}
+
 def LaunchOp : Plan_Op<"launch", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "runs a kernel over buffers";
   let description = [{

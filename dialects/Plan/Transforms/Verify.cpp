@@ -83,6 +83,41 @@ struct Placed {
   int64_t first, last;
 };
 
+/// Bytes from `begin` to before `end`.
+struct Bytes {
+  int64_t begin, end;
+};
+
+/// Which bytes of which buffers hold something.
+class WrittenBytes {
+public:
+  void add(Value buffer) {
+    auto [whole, offset] = plan::partOf(buffer);
+    Bytes added{offset, offset + plan::bytesOf(buffer.getType())};
+    SmallVector<Bytes, 1> &known = parts[whole];
+    // Parts that touch become one.
+    llvm::erase_if(known, [&](const Bytes &part) {
+      if (part.end < added.begin || added.end < part.begin)
+        return false;
+      added = {std::min(part.begin, added.begin), std::max(part.end, added.end)};
+      return true;
+    });
+    known.push_back(added);
+  }
+
+  /// Whether all of `buffer` is written.
+  bool holds(Value buffer) const {
+    auto [whole, offset] = plan::partOf(buffer);
+    int64_t begin = offset, end = offset + plan::bytesOf(buffer.getType());
+    auto found = parts.find(whole);
+    return found != parts.end() &&
+           llvm::any_of(found->second, [&](const Bytes &part) { return part.begin <= begin && end <= part.end; });
+  }
+
+private:
+  llvm::DenseMap<Value, SmallVector<Bytes, 1>> parts;
+};
+
 struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
@@ -126,11 +161,18 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
   // Launches
   //===--------------------------------------------------------------------===//
 
-  /// What a buffer is: two plan.get of one variable are the same memory.
+  /// What a buffer is: two plan.get of one variable are the same memory, and a slice is bytes of its source.
   static const void *memoryOf(SymbolTable &symbols, Value buffer) {
+    buffer = plan::partOf(buffer).whole;
     if (auto get = buffer.getDefiningOp<plan::ReadVariableOp>())
       return symbols.lookup(get.getVariable());
     return buffer.getAsOpaquePointer();
+  }
+
+  /// The bytes that `buffer` takes of its memory.
+  static Bytes bytesOf(Value buffer) {
+    int64_t begin = plan::partOf(buffer).offset;
+    return {begin, begin + plan::bytesOf(buffer.getType())};
   }
 
   bool verifyLaunch(SymbolTable &symbols, plan::LaunchOp launch, plan::KernelOp kernel) {
@@ -147,15 +189,19 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
                                     << ", which takes " << taken;
         return false;
       }
-      auto get = buffer.getDefiningOp<plan::ReadVariableOp>();
+      auto get = plan::partOf(buffer).whole.getDefiningOp<plan::ReadVariableOp>();
       auto variable = get ? symbols.lookup<plan::VariableOp>(get.getVariable()) : plan::VariableOp();
       if (variable && variable.getRole() == plan::Role::Constant && kernel.writes(index)) {
         launch.emitError("writes constant ") << variable.getSymNameAttr();
         return false;
       }
       for (unsigned other = 0; other < index; ++other) {
-        bool same = memoryOf(symbols, launch.getBuffers()[other]) == memoryOf(symbols, buffer);
-        if (same && (kernel.writes(index) || kernel.writes(other)) && !mayBeOneBuffer(kernel, other, index)) {
+        Value earlier = launch.getBuffers()[other];
+        Bytes a = bytesOf(earlier), b = bytesOf(buffer);
+        bool shared = memoryOf(symbols, earlier) == memoryOf(symbols, buffer) && a.begin < b.end && b.begin < a.end;
+        bool equal = a.begin == b.begin && a.end == b.end;
+        if (shared && (kernel.writes(index) || kernel.writes(other)) &&
+            !(equal && mayBeOneBuffer(kernel, other, index))) {
           launch.emitError("passes one buffer as ") << other << " and " << index << " of @" << kernel.getSymName()
                                                     << ", which writes it while other rows may still read it";
           return false;
@@ -167,7 +213,7 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
 
   bool verifyLaunches(SymbolTable &symbols, plan::EntryOp entry) {
     bool good = true;
-    llvm::DenseSet<Value> written;
+    WrittenBytes written;
     for (Operation &op : entry.getBody().front()) {
       if (auto launch = dyn_cast<plan::LaunchOp>(op)) {
         auto kernel = symbols.lookup<plan::KernelOp>(launch.getKernel());
@@ -181,15 +227,15 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
           continue;
         }
         for (auto [index, buffer] : llvm::enumerate(launch.getBuffers()))
-          if (readsOldContent(kernel, index) && !written.contains(buffer)) {
+          if (readsOldContent(kernel, index) && !written.holds(buffer)) {
             launch.emitError("(") << launch.getLabel() << ") reads buffer " << index << ", which nothing has written";
             good = false;
           }
         for (auto [index, buffer] : llvm::enumerate(launch.getBuffers()))
           if (kernel.writes(index))
-            written.insert(buffer);
+            written.add(buffer);
       } else if (auto output = dyn_cast<plan::OutputOp>(op)) {
-        if (!written.contains(output.getBuffer())) {
+        if (!written.holds(output.getBuffer())) {
           output.emitError("\"") << output.getName() << "\" is a buffer that nothing has written";
           good = false;
         }
@@ -199,10 +245,10 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
           get.emitError("names no variable of type ") << get.getBuffer().getType() << ": " << get.getVariableAttr();
           good = false;
         }
-        written.insert(get.getBuffer());
+        written.add(get.getBuffer());
       } else if (auto input = dyn_cast<plan::InputOp>(op)) {
-        written.insert(input.getBuffer());
-      } else if (!isa<plan::AllocOp, plan::ViewOp>(op)) {
+        written.add(input.getBuffer());
+      } else if (!isa<plan::AllocOp, plan::ViewOp, plan::SliceOp>(op)) {
         op.emitError("is no buffer, launch or output; entries hold nothing else");
         good = false;
       }

@@ -248,6 +248,8 @@ LogicalResult MatmulOp::verify() {
   if (b.getElementType() != element ||
       (c.getElementType() != element && !(element.isBF16() && c.getElementType().isF32())))
     return emitOpError("multiplies ") << element << " and " << b.getElementType() << " into " << c.getElementType();
+  if (getOnto() && getOnto().getType() != c)
+    return emitOpError("adds onto ") << getOnto().getType() << ", which is not of the result's type " << c;
   return success();
 }
 

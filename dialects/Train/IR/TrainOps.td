@@ -24,6 +24,7 @@ def Train_Matrix : Train_StaticTensor<[F32, BF16, F64], [2], "matrix">;
 def Train_Vector : Train_StaticTensor<[F32, BF16, F64], [1], "vector">;
 def Train_Tensor : StaticShapeTensorOf<[F32, BF16, F64]>;
 def Train_Any : StaticShapeTensorOf<[F32, BF16, F64, I32, I64]>;
+def Train_Summable : StaticShapeTensorOf<[F32, BF16, F64, I32]>;
 def Train_Ids : Train_StaticTensor<[I32], [1], "vector of ids">;
 def Train_Scalar : 0DTensorOf<[F32, F64]>;
 def Train_StepNumber : 0DTensorOf<[I64]>;
@@ -220,14 +221,14 @@ def DelayOp : Train_PureOp<"delay", [AllTypesMatch<["value", "result"]>]> {
 //===----------------------------------------------------------------------===//
 
 def AddOp : Train_PureOp<"add", [SameOperandsAndResultType, Commutative, RowWise, Differentiable]> {
-  let summary = "element-wise sum";
+  let summary = "element-wise sum of floats or of counts (i32)";
   let description = [{
     ```mlir
     %c = train.add %a, %b : tensor<16x64xf32>
     ```
   }];
-  let arguments = (ins Train_Tensor:$lhs, Train_Tensor:$rhs);
-  let results = (outs Train_Tensor:$result);
+  let arguments = (ins Train_Summable:$lhs, Train_Summable:$rhs);
+  let results = (outs Train_Summable:$result);
   let assemblyFormat = "$lhs `,` $rhs `:` type($result) attr-dict";
   let hasCanonicalizer = 1;
 }
@@ -287,33 +288,7 @@ def SwiGLUGradOp : Train_PureOp<"swiglu_grad", [
   let assemblyFormat = "$gate `,` $up `,` $gradient `:` type($gate) attr-dict";
 }
 
-//===----------------------------------------------------------------------===//
-// Products
-//===----------------------------------------------------------------------===//
-
-def MatmulOp : Train_PureOp<"matmul", [Differentiable]> {
-  let summary = "matrix product, either side transposed";
-  let description = [{
-    `op(a) * op(b)` with accumulation in fp32 and one rounding to the result's type. A linear layer with weight
-    `[out, in]` is `train.matmul %x, %w transpose_b`. Element types agree, but f32 may be the result's type of bf16 operands.
-
-    ```mlir
-    %y = train.matmul %x, %w transpose_b : tensor<16x64xf32>, tensor<128x64xf32> -> tensor<16x128xf32>
-    ```
-  }];
-  let arguments = (ins Train_Matrix:$a, Train_Matrix:$b, UnitAttr:$transpose_a, UnitAttr:$transpose_b);
-  let results = (outs Train_Matrix:$result);
-  let assemblyFormat = [{
-    $a `,` $b (`transpose_a` $transpose_a^)? (`transpose_b` $transpose_b^)? `:` type($a) `,` type($b) `->` type($result)
-    attr-dict
-  }];
-  let hasVerifier = 1;
-  let extraClassDeclaration = [{
-    int64_t getM() { return getResult().getType().getDimSize(0); }
-    int64_t getN() { return getResult().getType().getDimSize(1); }
-    int64_t getK() { return getA().getType().getDimSize(getTransposeA() ? 0 : 1); }
-  }];
-}
+include "dialects/Train/IR/TrainMatrices.td"
 
 //===----------------------------------------------------------------------===//
 // Embedding, norm, rotary

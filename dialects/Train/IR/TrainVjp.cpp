@@ -40,7 +40,9 @@ Gradients MatmulOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<
   if (Type element = getA().getType().getElementType(); getResult().getType().getElementType() != element)
     d = CastOp::create(builder, getLoc(), getResult().getType().clone(element), d);
   bool ta = getTransposeA(), tb = getTransposeB();
-  Gradients result(2);
+  Gradients result(getNumOperands());
+  if (getOnto())
+    result[2] = d;
   // C = A' B' with A' = op(A), B' = op(B): dA' = dC B'^T and dB' = A'^T dC; transposed once more where op transposes.
   if (needed[0])
     result[0] = ta ? MatmulOp::create(builder, getLoc(), getA().getType(), getB(), d, tb, true).getResult()

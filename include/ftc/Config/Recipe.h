@@ -128,6 +128,8 @@ struct Recipe {
   SchedulerConfig scheduler;
   std::optional<double> clipGradNorm; ///< absent: no clipping; inf: norm only
   CheckpointingConfig checkpointing;
+  std::string lossComponent = "torch.nn.CrossEntropyLoss";
+  int64_t lossChunks = 0; ///< chunks of head and loss; 0: the compiler's choice. Only where chunksLoss().
   int64_t ignoreIndex = -100;
   std::string tokenizer = "byte"; ///< "byte": 256 bytes + specials
   DatasetConfig dataset;
@@ -141,6 +143,9 @@ struct Recipe {
   std::string outputDir = "out";
   int64_t logEveryNSteps = 1;
   int64_t saveEveryNSteps = 0; ///< 0: only at the end
+
+  /// Whether the logits are made and used by chunks of rows, so that they are never whole.
+  bool chunksLoss() const { return lossComponent != "torch.nn.CrossEntropyLoss"; }
 
   /// The whole recipe as YAML text with defaults filled in, keys sorted as in docs/recipes.md. Parsing it again gives
   /// an equal recipe. This is what the manifest keeps.

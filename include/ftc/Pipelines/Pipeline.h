@@ -7,8 +7,8 @@
 //
 // The one place that orders passes:
 //
-//   recipe -> import -> adapters, differentiate, accumulate, clip, optimizer, clean up, remat,
-//             form kernels                                                         train
+//   recipe -> import -> adapters, differentiate, chunk the loss, accumulate, clip, optimizer, clean up,
+//             remat, form kernels                                                  train
 //          -> convert-train-to-plan, the target's plan passes, offsets, verification    plan
 //          -> the target's lowering -> object -> link                                   step.so
 //

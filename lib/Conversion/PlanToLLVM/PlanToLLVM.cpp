@@ -94,6 +94,12 @@ void EntryWriter::checkServices(LLVM::LLVMFuncOp function) {
 }
 
 FailureOr<Place> EntryWriter::placeOf(Operation *buffer) {
+  if (auto slice = dyn_cast<plan::SliceOp>(buffer)) {
+    FailureOr<Place> place = placeOf(slice.getSource().getDefiningOp());
+    if (succeeded(place))
+      place->offset += slice.getByteOffset();
+    return place;
+  }
   if (auto view = dyn_cast<plan::ViewOp>(buffer))
     return Place{view.getSlab(), static_cast<int64_t>(view.getOffset())};
   if (auto input = dyn_cast<plan::InputOp>(buffer))

@@ -86,13 +86,22 @@ bool EntryConverter::isRowResult(OpResult result) {
 /// reads it stands before, or is the producer itself, reading it in the very row that it writes.
 bool EntryConverter::mayWriteInPlace(Value written, StringRef variable) {
   auto result = dyn_cast<OpResult>(written);
-  if (!result || isa<train::ReadOp, train::ConstantOp>(result.getOwner()) || writtenInPlace.contains(written))
+  if (!result || writtenInPlace.contains(written) ||
+      isa<train::ReadOp, train::ConstantOp, train::SliceRowsOp, train::ConcatRowsOp>(result.getOwner()))
     return false;
   Operation *producer = result.getOwner();
   for (auto read : source.getBody().front().getOps<train::ReadOp>()) {
     if (read.getVariable() != variable)
       continue;
-    for (Operation *user : read->getUsers()) {
+    // A slice of the variable is the variable's memory.
+    SmallVector<Operation *> users(read->getUsers());
+    for (size_t i = 0; i < users.size(); ++i)
+      if (isa<train::SliceRowsOp>(users[i])) {
+        llvm::append_range(users, users[i]->getUsers());
+        if (llvm::is_contained(users[i]->getUsers(), producer))
+          return false;
+      }
+    for (Operation *user : users) {
       if (order[user] > order[producer])
         return false;
       if (user == producer && (!isRowResult(result) || !isRowOperandOnly(producer, read.getValue())))
@@ -142,9 +151,26 @@ void EntryConverter::findLastUses() {
   for (Operation &op : source.getBody().front())
     for (OpOperand &operand : op.getOpOperands()) {
       bool end = isa<train::ReturnOp, train::WriteOp>(op);
-      int64_t &last = lastUse.try_emplace(operand.get(), -1).first->second;
-      last = std::max(last, end ? atEnd : order[&op]);
+      // Whoever reads a slice reads what it is a slice of.
+      for (Value value = operand.get(); value;) {
+        int64_t &last = lastUse.try_emplace(value, -1).first->second;
+        last = std::max(last, end ? atEnd : order[&op]);
+        auto slice = value.getDefiningOp<train::SliceRowsOp>();
+        value = slice ? slice.getInput() : Value();
+      }
     }
+}
+
+void EntryConverter::findPartsOfConcats() {
+  for (auto concat : source.getBody().front().getOps<train::ConcatRowsOp>()) {
+    int64_t first = 0;
+    for (Value part : concat.getParts()) {
+      auto result = dyn_cast<OpResult>(part);
+      if (result && part.hasOneUse() && !isa<train::ReadOp, train::ConstantOp, train::SliceRowsOp>(result.getOwner()))
+        partsOfConcats[part] = {concat, first};
+      first += cast<RankedTensorType>(part.getType()).getDimSize(0);
+    }
+  }
 }
 
 bool EntryConverter::diesAt(Value value, Operation *op) {
@@ -198,6 +224,16 @@ Value EntryConverter::resultBuffer(OpResult result, ArrayRef<Value> reusable, co
   if (write != writtenInPlace.end())
     return variable(write->second, result.getType());
   MemRefType type = bufferType(result.getType());
+  auto part = partsOfConcats.find(result);
+  if (part != partsOfConcats.end()) {
+    auto [concat, first] = part->second;
+    Value whole = places.lookup(concat.getResult()).buffer;
+    if (!whole) {
+      whole = resultBuffer(cast<OpResult>(concat.getResult()), {}, labelOf(concat));
+      places[concat.getResult()].buffer = whole;
+    }
+    return plan::SliceOp::create(builder, source.getLoc(), type, whole, first);
+  }
   Value made;
   for (Value operand : reusable) {
     Value buffer = placeOf(operand).buffer;
@@ -224,6 +260,7 @@ Value EntryConverter::resultBuffer(OpResult result, ArrayRef<Value> reusable, co
 LogicalResult EntryConverter::convert() {
   findLastUses();
   findInPlaceWrites();
+  findPartsOfConcats();
   findGradients();
   for (auto [name, argument] : llvm::zip(source.getInputNames(), source.getBody().front().getArguments()))
     places[argument].buffer = plan::InputOp::create(builder, source.getLoc(), bufferType(argument.getType()),
@@ -243,6 +280,8 @@ LogicalResult EntryConverter::convertOp(Operation *op) {
       .Case([&](train::RotaryOp op) { return convertRotary(op), success(); })
       .Case([&](train::EmbeddingGradOp op) { return convertEmbeddingGrad(op), success(); })
       .Case([&](train::GatherRowOp op) { return convertGatherRow(op), success(); })
+      .Case([&](train::SliceRowsOp op) { return convertSliceRows(op), success(); })
+      .Case([&](train::ConcatRowsOp op) { return convertConcatRows(op), success(); })
       .Case([&](train::AttentionOp op) { return convertAttention(op), success(); })
       .Case([&](train::AttentionGradOp op) { return convertAttentionGrad(op), success(); })
       .Case([&](train::ReturnOp op) { return convertEnd(op), success(); })
@@ -473,7 +512,7 @@ void EntryConverter::convertEnd(train::ReturnOp op) {
   SmallVector<Value> sources;
   for (train::WriteOp write : copiedAtEnd) {
     Value buffer = bufferOf(write.getValue());
-    if (buffer.getDefiningOp<plan::ReadVariableOp>()) {
+    if (plan::partOf(buffer).whole.getDefiningOp<plan::ReadVariableOp>()) {
       Value copy = alloc(buffer.getType(), "new " + write.getVariable());
       emitCopy(write.getLoc(), buffer, copy, ("new " + write.getVariable()).str());
       buffer = copy;

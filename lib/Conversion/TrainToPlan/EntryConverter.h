@@ -26,6 +26,7 @@ private:
   bool mayWriteInPlace(mlir::Value written, llvm::StringRef variable);
   bool isRowOperandOnly(mlir::Operation *op, mlir::Value operand);
   bool isRowResult(mlir::OpResult result);
+  void findPartsOfConcats();
 
   // Where values are.
   static constexpr int64_t atEnd = std::numeric_limits<int64_t>::max();
@@ -46,6 +47,8 @@ private:
   void convertRotary(train::RotaryOp op);
   void convertEmbeddingGrad(train::EmbeddingGradOp op);
   void convertGatherRow(train::GatherRowOp op);
+  void convertSliceRows(train::SliceRowsOp op);
+  void convertConcatRows(train::ConcatRowsOp op);
   void convertAttention(train::AttentionOp op);
   void convertAttentionGrad(train::AttentionGradOp op);
   void convertEnd(train::ReturnOp op);
@@ -63,6 +66,8 @@ private:
   llvm::SmallVector<train::WriteOp> copiedAtEnd;
   /// Values that become the gradient of a parameter: the parameter's name. For reports only.
   llvm::DenseMap<mlir::Value, std::string> gradientOf;
+  /// Values that only a train.concat_rows reads, and the row where they begin there: they are made in place.
+  llvm::DenseMap<mlir::Value, std::pair<train::ConcatRowsOp, int64_t>> partsOfConcats;
   llvm::StringMap<mlir::Value> variables;
   llvm::DenseMap<mlir::Value, Place> places;
   /// Operand buffers that the launch under construction has taken over for a result.

@@ -19,6 +19,16 @@ static void fillSeam(Region &seam, Location loc, Type from, Type to) {
   plan::YieldOp::create(b, loc, RowMath(b, loc).convert(element, to));
 }
 
+/// The seam of a product that is added to a stored element: rounded once.
+static void fillSumSeam(Region &seam, Location loc, Type stored) {
+  OpBuilder b = OpBuilder::atBlockEnd(&seam.emplaceBlock());
+  Value sum = b.getInsertionBlock()->addArgument(b.getF32Type(), loc);
+  Value element = b.getInsertionBlock()->addArgument(stored, loc);
+  RowMath math(b, loc);
+  Value all = math.add(math.convert(element, b.getF32Type()), sum);
+  plan::YieldOp::create(b, loc, math.convert(all, stored));
+}
+
 static std::string suffixOf(std::initializer_list<Type> elements) {
   std::string suffix;
   if (llvm::all_of(elements, [](Type type) { return type.isF32(); }))
@@ -38,19 +48,29 @@ LogicalResult EntryConverter::convertMatmul(train::MatmulOp op) {
     return op.emitError("is a product in f64, which only the reference interpreter of the train dialect computes");
   std::string label = labelOf(op);
   Value a = bufferOf(op.getA()), b = bufferOf(op.getB());
-  Value c = resultBuffer(cast<OpResult>(op.getResult()), {}, label);
+  // A sum of products grows in one buffer.
+  SmallVector<Value> reusable, extras;
+  if (op.getOnto() && op.getOnto() != op.getA() && op.getOnto() != op.getB())
+    reusable.push_back(op.getOnto());
+  Value onto = op.getOnto() ? bufferOf(op.getOnto()) : Value();
+  Value c = resultBuffer(cast<OpResult>(op.getResult()), reusable, label);
   places[op.getResult()].buffer = c;
   LaunchBuilder launch(kernels, builder, op.getLoc());
   Value aArgument = launch.argument(a), bArgument = launch.argument(b), cArgument = launch.argument(c);
-  auto product = plan::MatmulOp::create(launch.body(), op.getLoc(), aArgument, bArgument, cArgument, ValueRange(),
-                                        Value(), op.getTransposeA(), op.getTransposeB());
+  if (onto)
+    extras.push_back(launch.argument(onto));
+  auto product = plan::MatmulOp::create(launch.body(), op.getLoc(), aArgument, bArgument, cArgument, extras, Value(),
+                                        op.getTransposeA(), op.getTransposeB());
   Type f32 = builder.getF32Type();
   fillSeam(product.getReadA(), op.getLoc(), types[0], f32);
   fillSeam(product.getReadB(), op.getLoc(), types[1], f32);
-  fillSeam(product.getStoreC(), op.getLoc(), f32, types[2]);
+  if (onto)
+    fillSumSeam(product.getStoreC(), op.getLoc(), types[2]);
+  else
+    fillSeam(product.getStoreC(), op.getLoc(), f32, types[2]);
   std::string name = std::string("matmul_") + (op.getTransposeA() ? "t" : "n") + (op.getTransposeB() ? "t_" : "n_") +
                      std::to_string(op.getM()) + "x" + std::to_string(op.getN()) + "x" + std::to_string(op.getK()) +
-                     suffixOf({types[0], types[1], types[2]});
+                     suffixOf({types[0], types[1], types[2]}) + (onto ? "_onto" : "");
   launch.finish(name, label);
   return success();
 }

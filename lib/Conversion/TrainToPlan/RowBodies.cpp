@@ -103,7 +103,11 @@ Value RowEmitter::partial(Type element, int64_t columns, StringRef what) {
 LogicalResult RowEmitter::emit(Operation *op) {
   return TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](train::AddOp op) {
-        set(op.getResult(), math.add(row(op.getLhs()), row(op.getRhs())));
+        if (elementOf(op.getResult()).isInteger())
+          values[op.getResult()] =
+              arith::AddIOp::create(launch.body(), launch.loc(), stored(op.getLhs()), stored(op.getRhs()));
+        else
+          set(op.getResult(), math.add(row(op.getLhs()), row(op.getRhs())));
         return success();
       })
       .Case([&](train::CastOp op) {

@@ -369,3 +369,27 @@ plan.kernel @attention_grad_of_key {
     : memref<8x8xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8xi32>, memref<8x8xf32>, memref<8x2xf32>,
       memref<8x8xf32>, memref<8x8xf32>, memref<8x8xf32>, memref<8x4xf32>
 }
+
+// -----
+
+plan.entry @columns kind(step) batch 2 sequence 8 flops 0.0 {
+  %a = plan.alloc "a" : memref<16x8xf32>
+  // expected-error @below {{gives 'memref<8x4xf32>', which is not made of rows of 'memref<16x8xf32>'}}
+  %b = plan.slice %a[0] : memref<16x8xf32> to memref<8x4xf32>
+}
+
+// -----
+
+plan.entry @rows kind(step) batch 2 sequence 8 flops 0.0 {
+  %a = plan.alloc "a" : memref<16x8xf32>
+  // expected-error @below {{takes rows 12 to 20 of 'memref<16x8xf32>'}}
+  %b = plan.slice %a[12] : memref<16x8xf32> to memref<8x8xf32>
+}
+
+// -----
+
+plan.entry @scalar kind(step) batch 2 sequence 8 flops 0.0 {
+  %a = plan.alloc "a" : memref<f32>
+  // expected-error @below {{gives 'memref<f32>', which is not made of rows of 'memref<f32>'}}
+  %b = plan.slice %a[0] : memref<f32> to memref<f32>
+}

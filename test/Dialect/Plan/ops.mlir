@@ -67,6 +67,10 @@ plan.entry @step kind(step) batch 2 sequence 8 flops 1.0e3 {
   %a = plan.alloc "an activation" : memref<16x8xf32>
   // CHECK: plan.view @near[256] "partial sums" : memref<4xf32>
   %p = plan.view @near[256] "partial sums" : memref<4xf32>
+  // CHECK: %[[PART:.*]] = plan.slice %{{.*}}[4] : memref<16x8xf32> to memref<8x8xf32>
+  %c = plan.slice %a[4] : memref<16x8xf32> to memref<8x8xf32>
+  // CHECK: plan.slice %[[PART]][7] : memref<8x8xf32> to memref<1x8xf32>
+  %cc = plan.slice %c[7] : memref<8x8xf32> to memref<1x8xf32>
   %s = plan.alloc "a sum" : memref<f32>
   // CHECK: plan.launch @rows(%{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}) "sums" : memref<16x8xf32>, memref<16xi32>, memref<4xf32>, memref<f32>
   plan.launch @rows(%a, %t, %p, %s) "sums" : memref<16x8xf32>, memref<16xi32>, memref<4xf32>, memref<f32>

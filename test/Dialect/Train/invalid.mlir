@@ -11,9 +11,9 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
 // -----
 
 train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
-^bb0(%a: tensor<4xi32>):
-  // expected-error@+1 {{must be statically shaped tensor of 32-bit float or bfloat16 type or 64-bit float values}}
-  %c = train.add %a, %a : tensor<4xi32>
+^bb0(%a: tensor<4xi64>):
+  // expected-error@+1 {{must be statically shaped tensor of 32-bit float or bfloat16 type or 64-bit float or 32-bit signless integer values}}
+  %c = train.add %a, %a : tensor<4xi64>
   train.return
 }
 
@@ -392,5 +392,68 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "t", "s"] outputs
 ^bb0(%p: tensor<4xf32>, %m: tensor<4xf32>, %t: tensor<i64>, %s: tensor<f32>):
   // expected-error@+1 {{weightDecay and eps must not be negative}}
   %q:3 = train.adamw %p, %p, %m, %m, %s, %t, %s with <weightDecay = 0.0 : f64, beta1 = 0.9 : f64, beta2 = 0.999 : f64, eps = -1.0 : f64> : tensor<4xf32>, tensor<4xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b", "c"] outputs [] {
+^bb0(%a: tensor<4x5xf32>, %b: tensor<5x6xf32>, %c: tensor<4x5xf32>):
+  // expected-error@+1 {{adds onto 'tensor<4x5xf32>', which is not of the result's type 'tensor<4x6xf32>'}}
+  %d = train.matmul %a, %b onto %c : tensor<4x5xf32>, tensor<4x5xf32>, tensor<5x6xf32> -> tensor<4x6xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<4x5xf32>):
+  // expected-error@+1 {{result 'tensor<2x4xf32>' is not made of rows of 'tensor<4x5xf32>'}}
+  %b = train.slice_rows %a from 0 : tensor<4x5xf32> -> tensor<2x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<4x5xf32>):
+  // expected-error@+1 {{takes rows 3 to 5 of 'tensor<4x5xf32>'}}
+  %b = train.slice_rows %a from 3 : tensor<4x5xf32> -> tensor<2x5xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<4x5xf32>):
+  // expected-error@+1 {{takes rows -1 to 1 of 'tensor<4x5xf32>'}}
+  %b = train.slice_rows %a from -1 : tensor<4x5xf32> -> tensor<2x5xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<f32>):
+  // expected-error@+1 {{result 'tensor<f32>' is not made of rows of 'tensor<f32>'}}
+  %b = train.slice_rows %a from 0 : tensor<f32> -> tensor<f32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
+^bb0(%a: tensor<4x5xf32>, %b: tensor<2x6xf32>):
+  // expected-error@+1 {{part 'tensor<2x6xf32>' is not made of rows of 'tensor<6x5xf32>'}}
+  %c = train.concat_rows %a, %b : tensor<4x5xf32>, tensor<2x6xf32> -> tensor<6x5xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
+^bb0(%a: tensor<4x5xf32>, %b: tensor<2x5xf32>):
+  // expected-error@+1 {{parts have 6 rows but the result is 'tensor<7x5xf32>'}}
+  %c = train.concat_rows %a, %b : tensor<4x5xf32>, tensor<2x5xf32> -> tensor<7x5xf32>
   train.return
 }

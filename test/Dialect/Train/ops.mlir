@@ -79,6 +79,15 @@ train.entry @products kind(logits) batch 2 sequence 8 inputs ["x", "w", "d", "ta
   // CHECK: train.matmul %{{.*}}, %{{.*}} transpose_a transpose_b : tensor<16x64xf32>, tensor<128x16xf32> -> tensor<64x128xf32>
   %z = train.constant dense<0.0> : tensor<128x16xf32>
   %tt = train.matmul %x, %z transpose_a transpose_b : tensor<16x64xf32>, tensor<128x16xf32> -> tensor<64x128xf32>
+  // CHECK: train.matmul %{{.*}}, %{{.*}} transpose_a onto %{{.*}} : tensor<128x64xf32>, tensor<16x128xf32>, tensor<16x64xf32> -> tensor<128x64xf32>
+  %sum = train.matmul %y, %x transpose_a onto %dw
+    : tensor<128x64xf32>, tensor<16x128xf32>, tensor<16x64xf32> -> tensor<128x64xf32>
+  // CHECK: %[[TOP:.*]] = train.slice_rows %{{.*}} from 4 : tensor<16x64xf32> -> tensor<4x64xf32>
+  %top = train.slice_rows %x from 4 : tensor<16x64xf32> -> tensor<4x64xf32>
+  // CHECK: train.slice_rows %{{.*}} from 15 : tensor<16xi32> -> tensor<1xi32>
+  %last = train.slice_rows %ids from 15 : tensor<16xi32> -> tensor<1xi32>
+  // CHECK: train.concat_rows %[[TOP]], %{{.*}} : tensor<4x64xf32>, tensor<16x64xf32> -> tensor<20x64xf32>
+  %both = train.concat_rows %top, %x : tensor<4x64xf32>, tensor<16x64xf32> -> tensor<20x64xf32>
   // CHECK: train.matmul %{{.*}} : tensor<16x64xbf16>, tensor<16x64xbf16> -> tensor<16x16xf32>
   %xb = train.cast %x : tensor<16x64xf32> to tensor<16x64xbf16>
   %wide = train.matmul %xb, %xb transpose_b : tensor<16x64xbf16>, tensor<16x64xbf16> -> tensor<16x16xf32>

@@ -66,6 +66,11 @@ TEST(Errors, Types) {
 
 TEST(Errors, Ranges) {
   EXPECT_EQ(below("batch_size: 0\n"), "r.yaml:11:13: error: 'batch_size' is 0; it must be at least 1");
+  EXPECT_EQ(below("loss: {_component_: torchtune.modules.loss.LinearCrossEntropyLoss, num_output_chunks: 0}\n"),
+            "r.yaml:11:87: error: 'loss.num_output_chunks' is 0; it must be at least 1");
+  EXPECT_EQ(below("loss: {num_output_chunks: 8}\n"),
+            "r.yaml:11:8: error: 'loss.num_output_chunks' is not an argument of torch.nn.CrossEntropyLoss; remove it "
+            "(~loss.num_output_chunks)");
   EXPECT_EQ(below("seed: -1\n"), "r.yaml:11:7: error: 'seed' is -1; it must be at least 0");
   EXPECT_EQ(below("optimizer: {lr: -1}\n"),
             "r.yaml:11:17: error: 'optimizer.lr' is -1; it must be at least 0 and finite");

@@ -227,8 +227,7 @@ TEST(Recipe, KeysWithoutEffectGiveOneRemarkEach) {
                   "metric_logger:\n  _component_: torchtune.training.metric_logging.WandBLogger\n"
                   "ac_mode: full\n"
                   "optimizer_in_bwd: False\n"
-                  "optimizer: {fused: True}\n"
-                  "loss: {_component_: torchtune.modules.loss.CEWithChunkedOutputLoss, num_output_chunks: 8}\n");
+                  "optimizer: {fused: True}\n");
   EXPECT_EQ(
       remarks(r),
       "r.yaml:11:1: remark: 'compile' is without effect: ftc always compiles\n"
@@ -237,10 +236,21 @@ TEST(Recipe, KeysWithoutEffectGiveOneRemarkEach) {
       "loggers are not built yet\n"
       "r.yaml:17:1: remark: 'ac_mode' is without effect: belongs to recipes for several devices; use "
       "`activation_checkpointing: {mode: full|selective, every: k}`\n"
-      "r.yaml:19:13: remark: 'optimizer.fused' is without effect: the compiled update is always one kernel\n"
-      "r.yaml:20:69: remark: 'loss.num_output_chunks' is without effect: chunking the loss is not built yet; results "
-      "are "
-      "the same, the logits take memory");
+      "r.yaml:19:13: remark: 'optimizer.fused' is without effect: the compiled update is always one kernel");
+}
+
+TEST(Recipe, ChunkedLosses) {
+  EXPECT_FALSE(good(minimal).chunksLoss());
+  for (const char *name : {"CEWithChunkedOutputLoss", "LinearCrossEntropyLoss"}) {
+    std::string component = std::string("torchtune.modules.loss.") + name;
+    Recipe r = good(minimal, {"loss=" + component});
+    EXPECT_TRUE(r.chunksLoss());
+    EXPECT_EQ(r.lossComponent, component);
+    EXPECT_EQ(r.lossChunks, 0);
+    r = good(minimal, {"loss=" + component, "loss.num_output_chunks=8"});
+    EXPECT_EQ(r.lossChunks, 8);
+    EXPECT_EQ(remarks(r), "");
+  }
 }
 
 TEST(Recipe, ActivationCheckpointing) {
@@ -278,6 +288,8 @@ TEST(Recipe, NormalFormReadsBackEqual) {
        "checkpointer.adapter_checkpoint=/a b/adapter_model.safetensors"},
       {"enable_activation_checkpointing=True"},
       {"activation_checkpointing={mode: selective, every: 2}"},
+      {"loss=torchtune.modules.loss.LinearCrossEntropyLoss"},
+      {"loss=torchtune.modules.loss.CEWithChunkedOutputLoss", "loss.num_output_chunks=3", "loss.ignore_index=7"},
       {"optimizer.betas=[0.1,0.2]", "optimizer.eps=1e-7", "dataset.packed=True", "dataset.add_eos=False"},
   };
   for (const std::vector<std::string> &overrides : cases) {
@@ -288,7 +300,8 @@ TEST(Recipe, NormalFormReadsBackEqual) {
                 a.checkpointer == b.checkpointer && a.dataset == b.dataset && a.checkpointing == b.checkpointing)
         << a.normalizedYaml;
     EXPECT_TRUE(a.dtype == b.dtype && a.batchSize == b.batchSize && a.seqLen == b.seqLen &&
-                a.clipGradNorm == b.clipGradNorm && a.ignoreIndex == b.ignoreIndex && a.seed == b.seed &&
+                a.clipGradNorm == b.clipGradNorm && a.ignoreIndex == b.ignoreIndex &&
+                a.lossComponent == b.lossComponent && a.lossChunks == b.lossChunks && a.seed == b.seed &&
                 a.shuffle == b.shuffle && a.epochs == b.epochs && a.maxSteps == b.maxSteps &&
                 a.outputDir == b.outputDir && a.saveEveryNSteps == b.saveEveryNSteps &&
                 a.logEveryNSteps == b.logEveryNSteps && a.resumeFromCheckpoint == b.resumeFromCheckpoint)

@@ -338,18 +338,28 @@ NamedTensors inputsOf(train::EntryOp entry) {
   return inputs;
 }
 
-class TinyModel : public testing::TestWithParam<std::tuple<DType, bool>> {};
+/// Precision, tied embeddings, chunks of the loss (0: whole).
+class TinyModel : public testing::TestWithParam<std::tuple<DType, bool, int64_t>> {};
 
 TEST_P(TinyModel, EveryEntryComputesWhatTheGraphSays) {
-  auto [dtype, tied] = GetParam();
-  auto module = importRecipe(context(), tinyRecipe(dtype, tied));
+  auto [dtype, tied, chunks] = GetParam();
+  Recipe recipe = tinyRecipe(dtype, tied);
+  if (chunks) {
+    recipe.lossComponent = "torchtune.modules.loss.LinearCrossEntropyLoss";
+    recipe.lossChunks = chunks;
+  }
+  auto module = importRecipe(context(), recipe);
   ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
     passes.addPass(train::createDifferentiatePass());
+    passes.addPass(train::createChunkLossPass());
     passes.addPass(train::createClipGradientsPass());
     passes.addPass(train::createLowerOptimizerPass());
     passes.addPass(createCanonicalizerPass());
     passes.addPass(createCSEPass());
   }));
+  int64_t losses = 0;
+  module->walk([&](train::CrossEntropyOp) { ++losses; });
+  EXPECT_EQ(losses, 2 * std::max<int64_t>(1, chunks)); // step and evaluate
   std::map<std::string, std::pair<NamedTensors, Outcome>> expected;
   NamedTensors start;
   for (auto entry : module->getOps<train::EntryOp>()) {
@@ -422,6 +432,7 @@ TEST_P(TinyModel, ActivationCheckpointingChangesNoBit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(DTypes, TinyModel,
-                         testing::Combine(testing::Values(DType::F32, DType::BF16), testing::Bool()));
+                         testing::Combine(testing::Values(DType::F32, DType::BF16), testing::Bool(),
+                                          testing::Values(0, 2, 3)));
 
 } // namespace

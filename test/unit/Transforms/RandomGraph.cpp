@@ -86,7 +86,7 @@ private:
     Value x = pick();
     RankedTensorType type = typeOf(x);
     FloatAttr eps = builder.getF64FloatAttr(0.125);
-    switch (below(13)) {
+    switch (below(16)) {
     case 0:
     case 1:
       values.push_back(AddOp::create(builder, loc, x, pick(type)));
@@ -142,7 +142,37 @@ private:
     case 12:
       addUpdate(x, type);
       break;
+    case 13: {
+      Value p =
+          MatmulOp::create(builder, loc, matrix(type.getDimSize(0), type.getDimSize(0)), x, pick(type), false, true);
+      values.push_back(MatmulOp::create(builder, loc, type, p, pick(type), false, false, pick(type)));
+      break;
     }
+    case 14:
+      addParts(x, type);
+      break;
+    case 15: // a row of [4, 6] is a matrix that others take
+      if (type == matrix(4, 6))
+        values.push_back(SliceRowsOp::create(builder, loc, matrix(1, 6), x, below(4)));
+      break;
+    }
+  }
+
+  /// Cuts a matrix in two, works on one part or both, and puts them together, sometimes in another order.
+  void addParts(Value x, RankedTensorType type) {
+    int64_t rows = type.getDimSize(0);
+    if (rows == 1)
+      return;
+    int64_t cut = 1 + below(rows - 1);
+    Value top = SliceRowsOp::create(builder, loc, matrix(cut, type.getDimSize(1)), x, 0);
+    Value bottom = SliceRowsOp::create(builder, loc, matrix(rows - cut, type.getDimSize(1)), x, cut);
+    if (below(3))
+      top = ScaleOp::create(builder, loc, top.getType(), top, pickScalar());
+    if (below(2))
+      bottom = AddOp::create(builder, loc, bottom, bottom);
+    if (below(3) == 0)
+      std::swap(top, bottom);
+    values.push_back(ConcatRowsOp::create(builder, loc, type, ValueRange{top, bottom}));
   }
 
   void addLoss(Value logits) {

@@ -1,0 +1,81 @@
+//===- TrainMatrices.td - Products, and parts of tensors ------*- tablegen -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Part of TrainOps.td, which includes it.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_TRAIN_MATRICES_TD
+#define FTC_TRAIN_MATRICES_TD
+
+def MatmulOp : Train_PureOp<"matmul", [Differentiable]> {
+  let summary = "matrix product, either side transposed";
+  let description = [{
+    `op(a) * op(b)` with accumulation in fp32 and one rounding to the result's type. A linear layer with weight
+    `[out, in]` is `train.matmul %x, %w transpose_b`. Element types agree, but f32 may be the result's type of bf16 operands.
+    With `onto`, a matrix of the result's type, the product is added to it before it is rounded: a sum of products takes
+    one buffer.
+
+    ```mlir
+    %y = train.matmul %x, %w transpose_b : tensor<16x64xf32>, tensor<128x64xf32> -> tensor<16x128xf32>
+    %z = train.matmul %d, %x transpose_a onto %y
+      : tensor<16x128xf32>, tensor<8x16xf32>, tensor<8x128xf32> -> tensor<16x128xf32>
+    ```
+  }];
+  let arguments = (ins Train_Matrix:$a, Train_Matrix:$b, UnitAttr:$transpose_a, UnitAttr:$transpose_b,
+                       Optional<Train_Matrix>:$onto);
+  let results = (outs Train_Matrix:$result);
+  let builders = [OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$a, "::mlir::Value":$b,
+                                 CArg<"bool", "false">:$transposeA, CArg<"bool", "false">:$transposeB), [{
+    build($_builder, $_state, result, a, b, transposeA, transposeB, ::mlir::Value());
+  }]>];
+  let assemblyFormat = [{
+    $a `,` $b (`transpose_a` $transpose_a^)? (`transpose_b` $transpose_b^)? (`onto` $onto^ `:` type($onto) `,`):(`:`)?
+    type($a) `,` type($b) `->` type($result) attr-dict
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    int64_t getM() { return getResult().getType().getDimSize(0); }
+    int64_t getN() { return getResult().getType().getDimSize(1); }
+    int64_t getK() { return getA().getType().getDimSize(getTransposeA() ? 0 : 1); }
+  }];
+}
+
+def SliceRowsOp : Train_PureOp<"slice_rows"> {
+  let summary = "consecutive rows of a tensor";
+  let description = [{
+    Rows `first` to `first + n - 1` of the leading dimension, n that of the result. Nothing moves: in the plan it is the
+    same memory, seen from an offset.
+
+    ```mlir
+    %c = train.slice_rows %x from 4 : tensor<16x64xf32> -> tensor<4x64xf32>
+    ```
+  }];
+  let arguments = (ins Train_Any:$input, I64Attr:$first);
+  let results = (outs Train_Any:$result);
+  let assemblyFormat = "$input `from` $first `:` type($input) `->` type($result) attr-dict";
+  let hasVerifier = 1;
+  let hasFolder = 1;
+}
+
+def ConcatRowsOp : Train_PureOp<"concat_rows"> {
+  let summary = "tensors below each other";
+  let description = [{
+    The rows of all parts in order. In the plan a part that nothing else reads is made in its place of the whole.
+
+    ```mlir
+    %x = train.concat_rows %a, %b : tensor<4x64xf32>, tensor<12x64xf32> -> tensor<16x64xf32>
+    ```
+  }];
+  let arguments = (ins Variadic<Train_Any>:$parts);
+  let results = (outs Train_Any:$result);
+  let assemblyFormat = "$parts `:` type($parts) `->` type($result) attr-dict";
+  let hasVerifier = 1;
+  let hasFolder = 1;
+}
+
+#endif // FTC_TRAIN_MATRICES_TD

@@ -1,0 +1,309 @@
+//===- ChunkLoss.cpp - Head and loss by chunks of rows -----------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A value as large as the logits may exist only inside a chunk. So the chunked group is found from the logits: every op
+// that makes or reads them, and, through row-wise ops, every op that makes or reads a value of their shape.
+//
+// Assumes: entries are differentiated, so that readers of the logits' gradient are in sight.
+//
+// Promises: each op of the group is computed once for each row, from the same operands; only sums over rows (loss,
+// count, gradients of weights) are added in another order. What lies outside stays as it is, and in order as far as
+// dependences allow.
+//
+// Leaves whole: logits that something reads other than row by row (an output of the entry, a product that sums over
+// columns of rows), and groups that a path leaves and enters again.
+//
+//===----------------------------------------------------------------------===//
+
+#include "dialects/Train/Transforms/Passes.h"
+
+#include "mlir/IR/IRMapping.h"
+#include "mlir/IR/Remarks.h"
+#include "llvm/ADT/SetVector.h"
+
+using namespace mlir;
+
+namespace ftc::train {
+#define GEN_PASS_DEF_CHUNKLOSSPASS
+#include "dialects/Train/Transforms/Passes.h.inc"
+
+namespace {
+
+constexpr remark::RemarkOpts remarkOpts = remark::RemarkOpts::name("chunk").category("train-chunk-loss");
+constexpr int64_t minRows = 256;
+
+RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
+
+int64_t bytesOf(RankedTensorType type) {
+  return type.getNumElements() * static_cast<int64_t>(llvm::divideCeil(type.getElementTypeBitWidth(), 8));
+}
+
+RankedTensorType withRows(RankedTensorType type, int64_t rows) {
+  SmallVector<int64_t> shape(type.getShape());
+  shape.front() = rows;
+  return type.clone(shape);
+}
+
+/// What touches the logits of one loss.
+class LossGroup {
+public:
+  explicit LossGroup(CrossEntropyOp loss) : logits(loss.getLogits()), rows(typeOf(logits).getDimSize(0)) {
+    collect();
+    whyWhole = findObstacle();
+  }
+
+  /// Why the logits have to be whole; empty where they need not.
+  StringRef obstacle() const { return whyWhole; }
+
+  /// Rows of a chunk where the recipe names no number of chunks; see Passes.td.
+  int64_t chooseRows() const {
+    int64_t entering = 0;
+    if (auto product = logits.getDefiningOp<MatmulOp>())
+      entering = bytesOf(product.getA().getType());
+    int64_t rowBytes = bytesOf(typeOf(logits)) / rows;
+    return std::max(minRows, entering / rowBytes);
+  }
+
+  void chunk(int64_t chunkRows);
+
+  bool contains(Operation *op) const { return inside.contains(op); }
+  int64_t getRows() const { return rows; }
+  int64_t logitsBytes(int64_t ofRows) const { return bytesOf(withRows(typeOf(logits), ofRows)); }
+
+private:
+  bool isBig(Value value) const { return big.contains(value); }
+  void collect();
+  std::string findObstacle();
+  std::string findPathBack();
+
+  // How an op of the group is cut.
+  bool isCutOperand(OpOperand &operand) const;
+  bool isCutResult(OpResult result) const;
+  /// Whether `op` sums over rows, so that its chunks add up.
+  bool isSumOverRows(MatmulOp op) const { return !isBig(op.getResult()) && (op.getTransposeA() || !isBig(op.getA())); }
+
+  void cloneChunk(OpBuilder &builder, int64_t first, int64_t chunkRows);
+
+  Value logits;
+  int64_t rows;
+  llvm::SetVector<Value> big;   ///< values of the logits' shape
+  SmallVector<Operation *> ops; ///< the group, in the order of the block
+  llvm::DenseSet<Operation *> inside;
+  SmallVector<Operation *> behind; ///< between the group's ops, but depending on them
+  std::string whyWhole;
+  llvm::DenseMap<Value, SmallVector<Value>> pieces; ///< of each result of the group, one a chunk; of a product that
+                                                    ///< sums over rows, the sum so far
+};
+
+void LossGroup::collect() {
+  big.insert(logits);
+  for (size_t i = 0; i < big.size(); ++i) {
+    Value value = big[i];
+    SmallVector<Operation *> touching(value.getUsers());
+    if (Operation *producer = value.getDefiningOp())
+      touching.push_back(producer);
+    for (Operation *op : touching) {
+      if (!inside.insert(op).second)
+        continue;
+      ops.push_back(op);
+      // Row-wise ops hand the shape on; products do not, but for what they add to.
+      if (auto product = dyn_cast<MatmulOp>(op)) {
+        if (product.getOnto() && (value == product.getOnto() || value == product.getResult())) {
+          big.insert(product.getOnto());
+          big.insert(product.getResult());
+        }
+        continue;
+      }
+      if (!isa<RowWiseOpInterface>(op))
+        continue;
+      SmallVector<Value> others(op->getOperands());
+      llvm::append_range(others, op->getResults());
+      for (Value other : others)
+        if (typeOf(other).getShape() == typeOf(logits).getShape())
+          big.insert(other);
+    }
+  }
+  llvm::sort(ops, [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
+}
+
+bool LossGroup::isCutOperand(OpOperand &operand) const {
+  unsigned index = operand.getOperandNumber();
+  if (auto product = dyn_cast<MatmulOp>(operand.getOwner()))
+    return isSumOverRows(product) ? index < 2 : index != 1;
+  return cast<RowWiseOpInterface>(operand.getOwner()).isRowOperand(index);
+}
+
+bool LossGroup::isCutResult(OpResult result) const {
+  if (auto product = dyn_cast<MatmulOp>(result.getOwner()))
+    return !isSumOverRows(product);
+  return cast<RowWiseOpInterface>(result.getOwner()).isRowResult(result.getResultNumber());
+}
+
+std::string LossGroup::findObstacle() {
+  if (!logits.getDefiningOp())
+    return "the logits are an input";
+  for (Operation *op : ops) {
+    std::string name = op->getName().getStringRef().str();
+    if (auto product = dyn_cast<MatmulOp>(op)) {
+      bool a = isBig(product.getA()), b = isBig(product.getB()), result = isBig(product.getResult());
+      // Along the rows of the logits: rows of the result, or summed over.
+      bool byRows = (result || a) && !b && !product.getTransposeA();
+      bool summed = !result && (a || b) && product.getTransposeA() && !product.getTransposeB();
+      if (!byRows && !summed)
+        return name + " does not take the logits row by row";
+    } else if (auto rowWise = dyn_cast<RowWiseOpInterface>(op)) {
+      if (rowWise.getRows() != rows)
+        return name + " does not take the logits row by row";
+      for (OpResult result : op->getResults())
+        if (!result.use_empty() && !isCutResult(result) && !isa<CrossEntropyOp>(op))
+          return name + " sums over the rows";
+    } else {
+      return name + " needs the logits whole";
+    }
+  }
+  for (Operation *op : ops)
+    for (Value operand : op->getOperands())
+      if (auto result = dyn_cast<OpResult>(operand); result && inside.contains(result.getOwner()))
+        if (!isCutResult(result))
+          return op->getName().getStringRef().str() + " reads a sum over all rows";
+  return findPathBack();
+}
+
+/// Ops between those of the group that depend on it go behind it. None may feed it.
+std::string LossGroup::findPathBack() {
+  llvm::DenseSet<Operation *> dependent;
+  for (Operation *op = ops.front(); op != ops.back()->getNextNode(); op = op->getNextNode()) {
+    auto from = [&](const llvm::DenseSet<Operation *> &set) {
+      return llvm::any_of(op->getOperands(), [&](Value operand) {
+        Operation *producer = operand.getDefiningOp();
+        return producer && set.contains(producer);
+      });
+    };
+    if (inside.contains(op)) {
+      if (from(dependent))
+        return op->getName().getStringRef().str() + " reads something made of the whole loss";
+    } else if (from(inside) || from(dependent)) {
+      dependent.insert(op);
+      behind.push_back(op);
+    }
+  }
+  return {};
+}
+
+void LossGroup::cloneChunk(OpBuilder &builder, int64_t first, int64_t chunkRows) {
+  IRMapping chunk;
+  llvm::DenseMap<Value, Value> slices;
+  for (Operation *op : ops) {
+    for (OpOperand &operand : op->getOpOperands()) {
+      Value value = operand.get();
+      if (chunk.contains(value) || !isCutOperand(operand))
+        continue;
+      Value &slice = slices[value];
+      if (!slice)
+        slice = SliceRowsOp::create(builder, op->getLoc(), withRows(typeOf(value), chunkRows), value, first);
+    }
+    Operation *clone = op->clone(chunk);
+    for (auto [operand, cloned] : llvm::zip(op->getOpOperands(), clone->getOpOperands()))
+      if (!chunk.contains(operand.get()) && isCutOperand(operand))
+        cloned.set(slices.lookup(operand.get()));
+    for (auto [result, cloned] : llvm::zip(op->getResults(), clone->getResults()))
+      if (isCutResult(result))
+        cloned.setType(withRows(typeOf(result), chunkRows));
+    builder.insert(clone);
+    if (auto product = dyn_cast<MatmulOp>(clone); product && isSumOverRows(cast<MatmulOp>(op))) {
+      Value result = cast<MatmulOp>(op).getResult();
+      SmallVector<Value> &sum = pieces[result];
+      if (!sum.empty())
+        product.getOntoMutable().assign(sum.front());
+      sum = {product.getResult()};
+      continue;
+    }
+    for (auto [result, cloned] : llvm::zip(op->getResults(), clone->getResults())) {
+      pieces[result].push_back(cloned);
+      if (isCutResult(result))
+        chunk.map(result, cloned);
+    }
+  }
+}
+
+void LossGroup::chunk(int64_t chunkRows) {
+  Operation *end = ops.back();
+  for (Operation *op : behind) {
+    op->moveAfter(end);
+    end = op;
+  }
+  OpBuilder builder(ops.back()->getContext());
+  builder.setInsertionPointAfter(ops.back());
+  for (int64_t first = 0; first < rows; first += chunkRows)
+    cloneChunk(builder, first, std::min(chunkRows, rows - first));
+
+  for (Operation *op : ops)
+    for (OpResult result : op->getResults()) {
+      bool isRead = llvm::any_of(result.getUsers(), [&](Operation *user) { return !inside.contains(user); });
+      if (!isRead)
+        continue;
+      SmallVector<Value> &parts = pieces[result];
+      Value whole;
+      if (isCutResult(result))
+        whole = ConcatRowsOp::create(builder, op->getLoc(), result.getType(), parts);
+      else
+        for (Value part : parts)
+          whole = whole ? AddOp::create(builder, op->getLoc(), whole, part).getResult() : part;
+      result.replaceAllUsesWith(whole);
+    }
+  for (Operation *op : llvm::reverse(ops)) {
+    op->dropAllUses();
+    op->erase();
+  }
+}
+
+struct ChunkLossPass : impl::ChunkLossPassBase<ChunkLossPass> {
+  void runOnOperation() override {
+    auto wanted = getOperation()->getAttrOfType<IntegerAttr>("train.loss_chunks");
+    if (!wanted)
+      return markAllAnalysesPreserved();
+    if (wanted.getInt() < 0) {
+      getOperation().emitError("has train.loss_chunks = ") << wanted.getInt() << "; it is a number of chunks, or 0";
+      return signalPassFailure();
+    }
+    for (auto entry : getOperation().getOps<EntryOp>()) {
+      // Two losses of one matrix of logits are one group.
+      SmallVector<CrossEntropyOp> losses(entry.getBody().front().getOps<CrossEntropyOp>());
+      while (!losses.empty()) {
+        LossGroup group(losses.front());
+        CrossEntropyOp loss = losses.front();
+        llvm::erase_if(losses, [&](CrossEntropyOp other) { return group.contains(other); });
+        chunk(loss, group, wanted.getInt());
+      }
+    }
+  }
+
+  static void chunk(CrossEntropyOp loss, LossGroup &group, int64_t chunks) {
+    Location loc = loss.getLoc();
+    int64_t rows = group.getRows();
+    if (!group.obstacle().empty()) {
+      remark::missed(loc, remarkOpts) << remark::add("the logits stay whole: {0}", group.obstacle().str());
+      return;
+    }
+    // At least as many rows as the rule asks for, spread evenly.
+    if (chunks == 0)
+      chunks = std::max<int64_t>(1, rows / group.chooseRows());
+    int64_t chunkRows = llvm::divideCeil(rows, chunks);
+    if (chunkRows >= rows) {
+      remark::missed(loc, remarkOpts) << remark::add("the logits stay whole: {0} rows are one chunk", rows);
+      return;
+    }
+    int64_t saved = group.logitsBytes(rows) - group.logitsBytes(chunkRows);
+    group.chunk(chunkRows);
+    remark::passed(loc, remarkOpts) << remark::add("head and loss in {0} chunks of {1} rows",
+                                                   llvm::divideCeil(rows, chunkRows), chunkRows)
+                                    << remark::metric("bytes_saved", saved);
+  }
+};
+
+} // namespace
+} // namespace ftc::train
