@@ -3,13 +3,14 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """A whole training step of a 135M Llama, compiled by ftc and in PyTorch, on the same cores in the same run.
 
-usage: step.py --build BUILD --torch-python PYTHON [--json FILE] [--quick] [--skip-compiled]
+usage: step.py --build BUILD --torch-python PYTHON [--json FILE] [--quick] [--skip-compiled] [--avx2]
 
 Prints seconds a step (the fastest and the median of the timed ones), the share of the machine's FMA peak that the necessary products take
 (SOL), tokens/s, resident memory (VmHWM), and the ratios to PyTorch eager and compiled. SOL = FLOPs / peak / seconds;
 FLOPs are those of the linear layers and the head, forward and backward, plus causal attention's products, without
 recomputation. The peak is ftrun's own measurement (an FMA loop on the same threads, at the start of the run).
-ftrun and PyTorch take turns, so that a change of the machine's speed meets both. Standard library only.
+--avx2 adds the bf16 step as a CPU with AVX2 alone would run it: ftc with --mcpu x86-64-v3, PyTorch and oneDNN held to
+AVX2. ftrun and PyTorch take turns, so that a change of the machine's speed meets both. Standard library only.
 """
 import argparse
 import json
@@ -48,10 +49,10 @@ def run(command, environment=None):
         return text, usage.ru_maxrss * 1024
 
 
-def compile_step(build, folder, recipe, name, overrides):
+def compile_step(build, folder, recipe, name, overrides, options=()):
     path = os.path.join(folder, name + ".so")
     start = time.perf_counter()
-    run([os.path.join(build, "bin", "ftc"), "compile", recipe, "-o", path, *overrides])
+    run([os.path.join(build, "bin", "ftc"), "compile", recipe, "-o", path, *options, *overrides])
     return path, time.perf_counter() - start
 
 
@@ -77,10 +78,10 @@ def ftrun(build, folder, step, tokens, steps, batch, length):
             "measured": rows[-1]["peak_bytes"], "share": max(peaks) if peaks else None, "loss": rows[-1]["loss"]}
 
 
-def torch_peer(python, batch, length, dtype, compiled, steps):
+def torch_peer(python, batch, length, dtype, compiled, steps, environment=None):
     command = [python, os.path.join(ROOT, "bench", "torch_peer.py"), "--dtype", dtype, "--batch", str(batch), "--length",
                str(length), "--steps", str(steps)] + (["--compile"] if compiled else [])
-    text, _ = run(command)
+    text, _ = run(command, environment)
     return json.loads(text.strip().splitlines()[-1])
 
 
@@ -95,6 +96,7 @@ def main():
     parser.add_argument("--json", help="write every figure to this file")
     parser.add_argument("--quick", action="store_true", help="one timed step of each, PyTorch eager fp32 only")
     parser.add_argument("--skip-compiled", action="store_true", help="without torch.compile")
+    parser.add_argument("--avx2", action="store_true", help="also bf16 on AVX2 alone (PyTorch takes a minute a step)")
     args = parser.parse_args()
     steps = 1 if args.quick else 3
     figures = {"flops": {}, "compile_seconds": {}, "ftc": {}, "torch": {}}
@@ -143,6 +145,16 @@ def main():
             ours("135m-bf16-short", 1, 256)
             peer("135m-fp32-short", 1, 256, "fp32", "eager")
             peer("135m-bf16-short", 1, 256, "bf16", "eager")
+        if args.avx2:
+            print("batch 1 x 256, AVX2 alone")
+            compiled["135m-bf16-avx2"], _ = compile_step(
+                args.build, folder, RECIPE, "135m-bf16-avx2",
+                ["dtype=bf16", "batch_size=1", "tokenizer.max_seq_len=256"], ["--mcpu", "x86-64-v3"])
+            ours("135m-bf16-avx2", 1, 256)
+            held = dict(os.environ, ATEN_CPU_CAPABILITY="avx2", ONEDNN_MAX_CPU_ISA="AVX2")
+            result = torch_peer(args.torch_python, 1, 256, "bf16", False, 1, held)
+            figures["torch"]["135m-bf16-avx2-eager"] = result
+            print(f"  torch  {'135m-bf16-avx2':18} {result['min_seconds']:7.3f} s", flush=True)
 
     def fastest(name):
         return min(figures["ftc"][name]["seconds"])
@@ -162,6 +174,9 @@ def main():
     if "135m-bf16-short-eager" in figures["torch"]:
         rows.append(("PyTorch bf16 / ftc bf16 at 1 x 256, seconds",
                      figures["torch"]["135m-bf16-short-eager"]["min_seconds"] / fastest("135m-bf16-short"), ">= 10"))
+    if "135m-bf16-avx2-eager" in figures["torch"]:
+        rows.append(("the same, both on AVX2 alone",
+                     figures["torch"]["135m-bf16-avx2-eager"]["min_seconds"] / fastest("135m-bf16-avx2"), ">= 10"))
     rows.append(("ftc compile of the 135M recipe, seconds", figures["compile_seconds"]["135m-fp32"], "< 3"))
     rows.append(("ftc compile of the 8B recipe, seconds", figures["compile_seconds"]["8b"], "< 6"))
     for what, value, bar in rows:
