@@ -13,8 +13,8 @@
 namespace ftc {
 
 /// Floating-point operations a second (an fma counts 2) that the pool's threads reach together in fp32, from registers:
-/// the widest of AVX-512, AVX2 and SSE that this CPU has. Measured for about `seconds`; the best of several rounds, so
-/// that a busy machine shows its peak all the same.
+/// the widest of AVX-512, AVX2 and SSE that this CPU has. Measured for about `seconds`, up to ten times as
+/// long while the threads share a core; the best of several rounds, so that a busy machine shows its peak all the same.
 double measureFmaPeak(ThreadPool &pool, double seconds = 0.05);
 
 } // namespace ftc
