@@ -140,7 +140,7 @@ LogicalResult ManifestBuilder::addVariables(manifest::ManifestT &out) {
   for (auto variable : module.getOps<plan::VariableOp>()) {
     if (!variable.getSlab() || !variable.getOffset())
       return variable.emitOpError("has no place in a slab; run plan-assign-offsets first");
-    manifest::Role role = variable.getRole() == plan::Role::Parameter ? manifest::Role::Parameter
+    manifest::Role role = variable.getRole() == plan::Role::Parameter     ? manifest::Role::Parameter
                           : variable.getRole() == plan::Role::State       ? manifest::Role::State
                           : variable.getRole() == plan::Role::Accumulator ? manifest::Role::Accumulator
                                                                           : manifest::Role::Constant;
@@ -262,11 +262,14 @@ FailureOr<std::string> ftc::buildManifest(ModuleOp module, const TargetDescripti
   }
   out.peak_at = memory.peakEntry + ": " + memory.peakLaunch;
   for (const RemarkRecord &remark : remarks) {
+    // Places are in the tensors; those of the buffers between would be most of the manifest.
+    if (isPlacement(remark))
+      continue;
     auto table = std::make_unique<manifest::RemarkT>();
     table->pass = remark.pass;
     table->where = remark.where;
-    table->message = remark.message;
-    table->bytes = remark.bytes;
+    table->message = remark.message();
+    table->bytes = remark.bytes();
     out.remarks.push_back(std::move(table));
   }
   flatbuffers::FlatBufferBuilder fbb(1 << 16);

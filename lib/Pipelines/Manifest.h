@@ -10,14 +10,11 @@
 
 #include "ftc/Analysis/PlanMemory.h"
 #include "ftc/Target/TargetBackend.h"
+#include "lib/Pipelines/Remarks.h"
 
 namespace ftc {
 
 /// A decision that a pass told.
-struct RemarkRecord {
-  std::string pass, where, message;
-  int64_t bytes = 0;
-};
 
 /// The manifest (lib/Schema/manifest.fbs) of a module of plan ops whose buffers have their places. Fails, with an error
 /// on the op, where something has no place or no known initialization.

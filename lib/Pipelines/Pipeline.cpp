@@ -36,30 +36,8 @@ std::optional<Stage> ftc::stageFromName(const std::string &name) {
 }
 
 namespace {
-/// Collects remarks in the order in which passes tell them.
-class RemarkCollector final : public remark::detail::MLIRRemarkStreamerBase {
-public:
-  explicit RemarkCollector(std::vector<RemarkRecord> &records) : records(records) {}
-
-  void streamOptimizationRemark(const remark::detail::Remark &remark) override {
-    RemarkRecord record;
-    record.pass = remark.getCategoryName().str();
-    llvm::raw_string_ostream where(record.where);
-    if (auto named = dyn_cast<NameLoc>(remark.getLocation()))
-      where << named.getName().getValue();
-    for (const remark::detail::Remark::Arg &argument : remark.getArgs()) {
-      if (argument.key == "bytes" || argument.key == "bytes_saved")
-        llvm::StringRef(argument.val).getAsInteger(10, record.bytes);
-      if (!record.message.empty())
-        record.message += argument.key == "Remark" ? " " : ", ";
-      record.message += argument.key == "Remark" ? argument.val : argument.key + " " + argument.val;
-    }
-    records.push_back(std::move(record));
-  }
-
-private:
-  std::vector<RemarkRecord> &records;
-};
+/// Lines of the summary for each pass.
+constexpr size_t decisionsShown = 5;
 
 /// One run of the pipeline.
 class Compiler {
@@ -275,6 +253,8 @@ bool Compiler::finish() {
   MemoryTable memory = memoryTable(*module);
   result.memoryReport = formatMemoryTable(memory);
   result.totalBytes = static_cast<uint64_t>(memory.total);
+  result.decisions = summarizeRemarks(remarks, decisionsShown);
+  result.allDecisions = listRemarks(remarks);
   if (stopsAt(Stage::Plan)) {
     result.output = print();
     return true;

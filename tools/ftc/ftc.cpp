@@ -18,7 +18,7 @@ using namespace ftc;
 namespace {
 /// The command line.
 struct Arguments {
-  std::string config, output, emit = "step";
+  std::string config, output, report, emit = "step";
   std::vector<std::string> overrides;
   CompileOptions options;
   bool timing = false;
@@ -41,6 +41,11 @@ void addCommonOptions(CLI::App &command, Arguments &arguments) {
       ->capture_default_str();
   command.add_option("--dump-ir", arguments.options.dumpFolder, "Write one numbered file a stage into this folder")
       ->type_name("DIR");
+  command
+      .add_option(
+          "--report", arguments.report,
+          "Write the memory table and every decision of the passes, with place, bytes and reason, into this file")
+      ->type_name("FILE");
   command.add_flag("--timing", arguments.timing, "Tell how long each stage took");
 }
 
@@ -76,6 +81,10 @@ int run(Arguments &arguments) {
   bool hasOutput = arguments.options.stopAfter != Stage::Plan || arguments.emit == "plan";
   FILE *report = toStdout && hasOutput ? stderr : stdout;
   std::fputs(result->memoryReport.c_str(), report);
+  std::fputs(result->decisions.c_str(), report);
+  if (!arguments.report.empty() &&
+      !writeFileAtomically(arguments.report, result->memoryReport + result->decisions + result->allDecisions, error))
+    return complain(error);
   if (arguments.timing)
     for (const auto &[stage, seconds] : result->seconds)
       std::fprintf(report, "  %-28s %s\n", stage.c_str(), formatSeconds(seconds).c_str());

@@ -56,6 +56,9 @@ struct CompileResult {
   /// The memory table as people read it; empty when compilation stopped before the plan.
   std::string memoryReport;
   uint64_t totalBytes = 0;
+  /// What the passes decided: a summary, and every decision with its place, bytes and reason, a line each. Empty as
+  /// above.
+  std::string decisions, allDecisions;
   std::string cpu; ///< resolved name
   /// Seconds of each stage, in order.
   std::vector<std::pair<std::string, double>> seconds;

@@ -183,6 +183,10 @@ LogicalResult EntryWriter::write() {
   auto type = LLVM::LLVMFunctionType::get(builder.getI32Type(), {pointer, pointer, pointer});
   auto function =
       LLVM::LLVMFuncOp::create(builder, loc, (entry.getSymName() + ".entry").str(), type, LLVM::Linkage::Internal);
+  // Thousands of calls in a line, each with its own addresses. Optimized, equal addresses would be kept from call to
+  // call, all at once, and spilled: most of the time that a step takes to compile, for nothing.
+  function.setNoInline(true);
+  function.setOptimizeNone(true);
   body = function.addEntryBlock(builder);
   builder.setInsertionPointToStart(body);
   checkServices(function);
