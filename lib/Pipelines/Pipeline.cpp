@@ -188,6 +188,7 @@ bool Compiler::runTrainStages() {
                 passes.addPass(createCanonicalizerPass());
                 passes.addPass(createCSEPass());
               }) &&
+         pass("train-fuse-sums", [](auto &passes) { passes.addPass(train::createFuseSumsPass()); }) &&
          (recipe.checkpointing.mode == CheckpointingConfig::Mode::None ||
           pass("train-insert-remat", [](auto &passes) { passes.addPass(train::createInsertRematPass()); })) &&
          pass("train-form-kernels", [](auto &passes) { passes.addPass(train::createFormKernelsPass()); });

@@ -45,8 +45,8 @@ struct TaskFunction {
 };
 
 /// Runs `body` for each task in [0, tasks) through services->parallel_for. Creates a task function called `name`, packs
-/// `captures` (pointers, i64, f32 ...) into a struct on the driver's stack, emits the call at `builder`, and calls `body` with
-/// a builder inside the task function; `body` must not emit the return. `tasks` is an i64 value.
+/// `captures` (pointers, i64, f32 ...) into a struct on the driver's stack, emits the call at `builder`, and calls
+/// `body` with a builder inside the task function; `body` must not emit the return. `tasks` is an i64 value.
 void emitParallelFor(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value services, llvm::StringRef name,
                      mlir::Value tasks, mlir::ValueRange captures,
                      llvm::function_ref<void(mlir::OpBuilder &, TaskFunction &)> body);
@@ -58,16 +58,19 @@ mlir::Value constantI64(mlir::OpBuilder &builder, mlir::Location loc, int64_t va
 mlir::Value elementPointer(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value pointer, mlir::Type elementType,
                            mlir::Value index);
 
-/// scf.for over i64 with step; `body` gets (builder, induction variable, iteration arguments) and returns what it yields.
+/// scf.for over i64 with step; `body` gets (builder, induction variable, iteration arguments) and returns what it
+/// yields.
 llvm::SmallVector<mlir::Value>
 emitFor(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value lower, mlir::Value upper, int64_t step,
         mlir::ValueRange initial,
         llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::OpBuilder &, mlir::Value, mlir::ValueRange)> body);
 
-/// exp(x) for an f32 scalar or vector: 2^n times a polynomial, under 1 ulp of error, exact at 0; 0 below -104, inf above 88.8, NaN kept.
+/// exp(x) for an f32 scalar or vector: 2^n times a polynomial, under 1 ulp of error, exact at 0; 0 below -104, inf
+/// above 88.8, NaN kept.
 mlir::Value emitExp(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value x);
 
-// One emitter for each kind of work; each creates the driver of `kernel` and its task functions, and leaves the kernel in place.
+// One emitter for each kind of work; each creates the driver of `kernel` and its task functions, and leaves the kernel
+// in place.
 mlir::LogicalResult emitRows(plan::KernelOp kernel, const CpuTarget &target);
 mlir::LogicalResult emitMatmul(plan::KernelOp kernel, const CpuTarget &target);
 mlir::LogicalResult emitAttention(plan::KernelOp kernel, const CpuTarget &target);

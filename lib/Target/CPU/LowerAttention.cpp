@@ -233,7 +233,7 @@ void ForwardEmitter::emitQueryTask(OpBuilder &builder, TaskFunction &task) {
   product.cStrideI = s.constant(tile.mr * tile.nr);
   product.cRow = s.constant(tile.nr);
   product.accumulate = isFalse;
-  emitMacro(builder, loc, target, product);
+  emitMacro(builder, loc, tile, product);
 
   emitSoftmax(builder, scores, firstKey, keys, starts, positions, weights, logs);
 
@@ -249,7 +249,7 @@ void ForwardEmitter::emitQueryTask(OpBuilder &builder, TaskFunction &task) {
     sum.k = t.min(t.constant(target.kc), t.sub(keys, step));
     sum.aStride = t.constant(shape.sequence * tile.mr);
     sum.accumulate = t.greater(step, zero);
-    emitMacro(inner, loc, target, sum);
+    emitMacro(inner, loc, tile, sum);
     return SmallVector<Value>{};
   });
 

@@ -205,11 +205,11 @@ void GradEmitter::emitKeyBlock(OpBuilder &builder, Value row, Value queryHead, V
     product.a = t.at(queriesA, f32, skipped);
     product.b = t.at(keysAlong, f32, keyPlace);
     product.c = t.at(scores, f32, place);
-    emitMacro(inner, loc, target, product);
+    emitMacro(inner, loc, tile, product);
     product.a = t.at(gradientsA, f32, skipped);
     product.b = t.at(valuesAlong, f32, keyPlace);
     product.c = t.at(slopes, f32, place);
-    emitMacro(inner, loc, target, product);
+    emitMacro(inner, loc, tile, product);
     return SmallVector<Value>{};
   });
 
@@ -234,7 +234,7 @@ void GradEmitter::emitKeyBlock(OpBuilder &builder, Value row, Value queryHead, V
       product.cStrideJ = t.constant(tile.nr);
       product.cRow = t.constant(blocks.width);
       product.accumulate = isTrue;
-      emitMacro(inner, loc, target, product);
+      emitMacro(inner, loc, tile, product);
       return SmallVector<Value>{};
     });
   };
@@ -257,7 +257,7 @@ void GradEmitter::emitKeyBlock(OpBuilder &builder, Value row, Value queryHead, V
     product.cStrideJ = t.constant(tile.nr);
     product.cRow = t.constant(blocks.width);
     product.accumulate = accumulate;
-    emitMacro(inner, loc, target, product);
+    emitMacro(inner, loc, tile, product);
     return SmallVector<Value>{};
   });
 }

@@ -32,8 +32,9 @@ static int64_t evenPart(int64_t whole, int64_t most, int64_t unit) {
 }
 
 ProductBlocks cpu::productBlocks(int64_t m, int64_t n, int64_t k, bool transposeB, const CpuTarget &target) {
-  ProductTile tile = productTile(target);
+  ProductTile tile = productTile(target, n);
   ProductBlocks blocks{};
+  blocks.tile = tile;
   blocks.m = m;
   blocks.n = n;
   blocks.k = k;
@@ -83,21 +84,22 @@ struct MatmulEmitter {
   plan::KernelOp kernel;
   plan::MatmulOp op;
   const CpuTarget &target;
-  ProductTile tile;
   ProductBlocks blocks;
+  ProductTile tile;
   Location loc;
   Type f32;
 
   MatmulEmitter(plan::KernelOp kernel, plan::MatmulOp op, const CpuTarget &target)
-      : kernel(kernel), op(op), target(target), tile(productTile(target)),
-        blocks(productBlocks(op.getM(), op.getN(), op.getK(), op.getTransposeB(), target)), loc(op.getLoc()),
-        f32(Float32Type::get(op.getContext())) {}
+      : kernel(kernel), op(op), target(target),
+        blocks(productBlocks(op.getM(), op.getN(), op.getK(), op.getTransposeB(), target)), tile(blocks.tile),
+        loc(op.getLoc()), f32(Float32Type::get(op.getContext())) {}
 
   void emit();
   void emitPackTask(OpBuilder &builder, TaskFunction &task);
   void emitProductTask(OpBuilder &builder, TaskFunction &task);
   void emitLastTiles(OpBuilder &builder, const MacroOperands &all, ArrayRef<Value> buffers, Value row, Value rows,
                      Value column, Value columns);
+  void fetchExtras(OpBuilder &builder, ArrayRef<Value> buffers, Value row, Value column);
   void emitStoreSeam(OpBuilder &builder, ArrayRef<Value> buffers, Value sums, Value row, Value rows, Value column,
                      Value columns);
 };
@@ -224,7 +226,7 @@ void MatmulEmitter::emitProductTask(OpBuilder &builder, TaskFunction &task) {
     OpBuilder finish = OpBuilder::atBlockBegin(&choice.getThenRegion().front());
     emitLastTiles(finish, operands, ArrayRef<Value>(task.captures).drop_front(7), aRow, myRows, cColumn, myColumns);
     OpBuilder goOn = OpBuilder::atBlockBegin(&choice.getElseRegion().front());
-    emitMacro(goOn, loc, target, operands);
+    emitMacro(goOn, loc, tile, operands);
     return SmallVector<Value>{};
   });
 }
@@ -244,14 +246,25 @@ void MatmulEmitter::emitLastTiles(OpBuilder &builder, const MacroOperands &all, 
       // A sum in one part needs no place to wait in: one tile serves all, and stays in the first-level cache.
       Value place = t.add(t.mul(i, all.cStrideI), t.mul(j, all.cStrideJ));
       operands.c = t.at(all.c, f32, arith::SelectOp::create(inner, loc, all.accumulate, place, zero));
-      emitMacro(inner, loc, target, operands);
       Value firstRow = t.mul(i, tile.mr), firstColumn = t.mul(j, tile.nr);
+      fetchExtras(inner, buffers, t.add(row, firstRow), t.add(column, firstColumn));
+      emitMacro(inner, loc, tile, operands);
       emitStoreSeam(inner, buffers, operands.c, t.add(row, firstRow), t.min(t.constant(tile.mr), t.sub(rows, firstRow)),
                     t.add(column, firstColumn), t.min(t.constant(tile.nr), t.sub(columns, firstColumn)));
       return SmallVector<Value>{};
     });
     return SmallVector<Value>{};
   });
+}
+
+/// What the store seam will read of the extras comes from memory while the tile is computed. Past the end is harmless.
+void MatmulEmitter::fetchExtras(OpBuilder &builder, ArrayRef<Value> buffers, Value row, Value column) {
+  SizeMath s{builder, loc};
+  for (auto [extra, buffer] : llvm::zip(op.getExtras(), buffers.drop_front()))
+    for (int64_t r = 0; r < tile.mr; ++r) {
+      Value place = s.add(s.mul(s.add(row, s.constant(r)), blocks.n), column);
+      LLVM::Prefetch::create(builder, loc, s.at(buffer, elementOf(extra), place), /*rw=*/0, /*hint=*/3, /*cache=*/1);
+    }
 }
 
 /// Stores what the seam makes of the first `rows` x `columns` sums of a tile. `buffers`: c, then the extras.
@@ -287,17 +300,22 @@ void MatmulEmitter::emitStoreSeam(OpBuilder &builder, ArrayRef<Value> buffers, V
       storeSome(inner, tile.lanes, t.add(from, t.constant(i)), t.add(at, t.constant(i)));
     return SmallVector<Value>{};
   });
-  // At an edge: element by element.
+  // At an edge: whole vectors as far as they go, then element by element.
   OpBuilder edge = OpBuilder::atBlockBegin(&choice.getElseRegion().front());
   zero = constantI64(edge, loc, 0);
+  Value inVectors = arith::AndIOp::create(edge, loc, columns, constantI64(edge, loc, -tile.lanes));
   emitFor(edge, loc, zero, rows, 1, {}, [&](OpBuilder &outer, Value r, ValueRange) {
     SizeMath t{outer, loc};
     Value from = t.mul(r, tile.nr), at = t.add(corner, t.mul(r, blocks.n));
-    emitFor(outer, loc, zero, columns, 1, {}, [&](OpBuilder &inner, Value i, ValueRange) {
-      SizeMath u{inner, loc};
-      storeSome(inner, 1, u.add(from, i), u.add(at, i));
-      return SmallVector<Value>{};
-    });
+    auto storeRange = [&](Value begin, Value end, int64_t lanes) {
+      emitFor(outer, loc, begin, end, lanes, {}, [&](OpBuilder &inner, Value i, ValueRange) {
+        SizeMath u{inner, loc};
+        storeSome(inner, lanes, u.add(from, i), u.add(at, i));
+        return SmallVector<Value>{};
+      });
+    };
+    storeRange(zero, inVectors, tile.lanes);
+    storeRange(inVectors, columns, 1);
     return SmallVector<Value>{};
   });
 }

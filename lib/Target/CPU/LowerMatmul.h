@@ -29,6 +29,9 @@ struct ProductTile {
   int64_t mr, nr, lanes;
 };
 ProductTile productTile(const CpuTarget &target);
+/// The tile for a product of `columns` columns: where they fit into one vector, a narrow tile of twice as many rows
+/// does no work on columns that are not there (the products of low-rank adapters).
+ProductTile productTile(const CpuTarget &target, int64_t columns);
 
 /// How a panel lies in memory before packing. Element (i, k), i counting rows of op(A) or columns of op(B), is at
 /// i * ld + k (AlongK) or at k * ld + i (AcrossK).
@@ -57,15 +60,15 @@ void emitPack(mlir::OpBuilder &builder, mlir::Location loc, const CpuTarget &tar
 
 /// Operands of @ftc.macro: for every pair of panels (i, j), the tile c(i, j) = a(i) * b(j), or is added to if
 /// `accumulate`. Strides are in f32 elements: panel i of a is at i * aStride, panel j of b at j * bStride; element (r,
-/// s) of tile (i, j) is at i * cStrideI + j * cStrideJ + r * cRow + s. b must be aligned to 64 bytes and bStride be a
-/// multiple of 16.
+/// s) of tile (i, j) is at i * cStrideI + j * cStrideJ + r * cRow + s. b must be aligned to a vector, and bStride be a
+/// multiple of its lanes.
 struct MacroOperands {
   mlir::Value a, b, c;
   mlir::Value panelsA, panelsB, k, aStride, bStride, cStrideI, cStrideJ, cRow;
   mlir::Value accumulate; ///< i1
   mlir::Value row; ///< which row of tiles this is, where a caller goes through them one by one (for fetching ahead)
 };
-void emitMacro(mlir::OpBuilder &builder, mlir::Location loc, const CpuTarget &target, const MacroOperands &operands);
+void emitMacro(mlir::OpBuilder &builder, mlir::Location loc, const ProductTile &tile, const MacroOperands &operands);
 
 /// Emits the body of a seam over scalars, or over vectors of equal length: element-wise.
 mlir::Value emitSeam(mlir::OpBuilder &builder, mlir::Location loc, mlir::Region &seam, mlir::ValueRange inputs);
@@ -115,6 +118,7 @@ mlir::Value emitNarrow(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value
 /// Blocks of one product, all functions of its sizes (and, for `nc` alone, of the planned number of threads; it does
 /// not touch the order of sums). Sizes in elements, scratch in f32 elements.
 struct ProductBlocks {
+  ProductTile tile;
   int64_t m, n, k;
   int64_t kc;             ///< a sum over k is cut every kc; partial sums are added in order
   int64_t kSuper;         ///< k packed at once, a multiple of kc, or k

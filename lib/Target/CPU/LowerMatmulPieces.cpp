@@ -21,6 +21,12 @@ static constexpr int64_t prefetchRows = 16;
 
 ProductTile cpu::productTile(const CpuTarget &target) { return {target.mr, target.nr, target.lanes()}; }
 
+ProductTile cpu::productTile(const CpuTarget &target, int64_t columns) {
+  if (columns > target.lanes())
+    return productTile(target);
+  return {target.mr * target.nr / target.lanes(), target.lanes(), target.lanes()};
+}
+
 //===----------------------------------------------------------------------===//
 // Loads, stores, seams
 //===----------------------------------------------------------------------===//
@@ -179,6 +185,7 @@ static void emitPackAlongK(OpBuilder &builder, Location loc, LLVM::LLVMFuncOp fu
   auto row = VectorType::get({lanes}, f32), stored = VectorType::get({lanes}, source.element);
   Value zero = constantI64(builder, loc, 0), one = constantI64(builder, loc, 1);
   Value kWhole = arith::AndIOp::create(builder, loc, k, constantI64(builder, loc, -lanes));
+  Value nextPanel = arith::MulIOp::create(builder, loc, ld, constantI64(builder, loc, width));
 
   emitFor(builder, loc, zero, valid, width, dst, [&](OpBuilder &panel, Value first, ValueRange state) {
     Value out = state.front();
@@ -200,6 +207,11 @@ static void emitPackAlongK(OpBuilder &builder, Location loc, LLVM::LLVMFuncOp fu
       emitFor(panel, loc, zero, kWhole, lanes, {}, [&](OpBuilder &inner, Value step, ValueRange) {
         SmallVector<Value> loaded(lanes);
         for (int64_t r = 0; r < rows; ++r) {
+          // The same place of the next panel: too many short streams for the hardware to fetch ahead.
+          LLVM::Prefetch::create(inner, loc,
+                                 elementPointer(inner, loc, pointers[r], source.element,
+                                                arith::AddIOp::create(inner, loc, nextPanel, step)),
+                                 /*rw=*/0, /*hint=*/3, /*cache=*/1);
           Value place = elementPointer(inner, loc, pointers[r], source.element, step);
           loaded[r] = emitDecode(inner, loc, source, emitLoad(inner, loc, stored, place));
         }
@@ -387,8 +399,7 @@ static void emitTile(OpBuilder &builder, Location loc, const ProductTile &tile, 
       });
 }
 
-static LLVM::LLVMFuncOp macroFunction(ModuleOp module, const CpuTarget &target) {
-  ProductTile tile = productTile(target);
+static LLVM::LLVMFuncOp macroFunction(ModuleOp module, const ProductTile &tile) {
   std::string name = ("ftc.macro." + Twine(tile.mr) + "x" + Twine(tile.nr)).str();
   if (auto known = module.lookupSymbol<LLVM::LLVMFuncOp>(name))
     return known;
@@ -429,13 +440,13 @@ static LLVM::LLVMFuncOp macroFunction(ModuleOp module, const CpuTarget &target) 
   return function;
 }
 
-void cpu::emitMacro(OpBuilder &builder, Location loc, const CpuTarget &target, const MacroOperands &o) {
+void cpu::emitMacro(OpBuilder &builder, Location loc, const ProductTile &tile, const MacroOperands &o) {
   auto module = builder.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>();
   SizeMath s{builder, loc};
   Value fetch = s.at(o.b, builder.getF32Type(), o.bStride);
   if (o.row)
     fetch = s.at(fetch, builder.getF32Type(), s.mul(s.mul(o.row, o.k), 16 / kUnroll));
-  LLVM::CallOp::create(builder, loc, macroFunction(module, target),
+  LLVM::CallOp::create(builder, loc, macroFunction(module, tile),
                        ValueRange{o.a, o.b, o.c, o.panelsA, o.panelsB, o.k, o.aStride, o.bStride, o.cStrideI,
                                   o.cStrideJ, o.cRow, o.accumulate, fetch});
 }

@@ -1,0 +1,94 @@
+//===- FuseSums.cpp - Sums of products in the products -----------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A product that is made only to be added to something can add it while it stores: what it is added to is read once
+// there, instead of being read, with the product, by a kernel of its own.
+//
+// Assumes: pure products in the block of their sum. Runs when the graph is complete (behind differentiation, whose sums
+// of gradients are most of what is found), before recomputation is chosen and kernels are formed.
+//
+// Promises: one rounding instead of two, the exact product and the other operand before it. In fp32 the CPU's sums are
+// the same bits; in bf16 they are closer to the exact ones. No op moves, so no value lives longer.
+//
+// Leaves alone: a product that something else reads too, one that adds already, and one that stands before what it
+// would be added to.
+//
+//===----------------------------------------------------------------------===//
+
+#include "dialects/Train/Transforms/Passes.h"
+
+#include "mlir/IR/Remarks.h"
+
+using namespace mlir;
+
+namespace ftc::train {
+#define GEN_PASS_DEF_FUSESUMSPASS
+#include "dialects/Train/Transforms/Passes.h.inc"
+
+namespace {
+
+constexpr remark::RemarkOpts remarkOpts = remark::RemarkOpts::name("sum").category("train-fuse-sums");
+
+/// Why `value` cannot take `other` into its store; empty if it can.
+StringRef whyNot(Value value, Value other) {
+  auto product = value.getDefiningOp<MatmulOp>();
+  if (!value.hasOneUse())
+    return "something else reads the product";
+  if (product.getOnto())
+    return "the product is added to something already";
+  if (product.getResult().getType() != other.getType())
+    return "the product has another type";
+  Operation *producer = other.getDefiningOp();
+  if (producer && !producer->isBeforeInBlock(product))
+    return "what it is added to is computed later";
+  return {};
+}
+
+/// Replaces `sum` of `product` and `other` by one product.
+void fuse(AddOp sum, MatmulOp product, Value other) {
+  OpBuilder builder(product);
+  auto fused = MatmulOp::create(builder, product.getLoc(), product.getResult().getType(), product.getA(),
+                                product.getB(), product.getTransposeA(), product.getTransposeB(), other);
+  fused->setDiscardableAttrs(product->getDiscardableAttrDictionary());
+  sum.getResult().replaceAllUsesWith(fused.getResult());
+  sum.erase();
+  product.erase();
+}
+
+struct FuseSumsPass : impl::FuseSumsPassBase<FuseSumsPass> {
+  void runOnOperation() override {
+    for (auto entry : getOperation().getOps<EntryOp>())
+      for (auto sum : llvm::make_early_inc_range(entry.getBody().front().getOps<AddOp>()))
+        visit(sum);
+  }
+
+  static void visit(AddOp sum) {
+    StringRef reason;
+    for (auto [value, other] : {std::pair(sum.getRhs(), sum.getLhs()), std::pair(sum.getLhs(), sum.getRhs())}) {
+      auto product = value.getDefiningOp<MatmulOp>();
+      if (!product)
+        continue;
+      StringRef obstacle = whyNot(value, other);
+      if (!obstacle.empty()) {
+        reason = obstacle;
+        continue;
+      }
+      auto type = cast<RankedTensorType>(value.getType());
+      remark::passed(sum.getLoc(), remarkOpts)
+          << remark::add("a product is added while it is stored")
+          << remark::metric("bytes_saved",
+                            2 * type.getNumElements() * int64_t(llvm::divideCeil(type.getElementTypeBitWidth(), 8)));
+      return fuse(sum, product, other);
+    }
+    if (!reason.empty())
+      remark::missed(sum.getLoc(), remarkOpts)
+          << remark::add("a product is added by a kernel of its own: {0}", reason.str());
+  }
+};
+
+} // namespace
+} // namespace ftc::train

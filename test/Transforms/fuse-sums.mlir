@@ -1,0 +1,68 @@
+// RUN: ftc-opt %s -split-input-file -train-fuse-sums | FileCheck %s
+// RUN: ftc-opt %s -split-input-file -train-fuse-sums --remarks-filter=train-fuse-sums --remark-format=emitRemark -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
+
+// REMARK: a product is added while it is stored{{.*}}bytes_saved=8192
+// REMARK: a product is added by a kernel of its own: something else reads the product
+// REMARK: a product is added by a kernel of its own: what it is added to is computed later
+// REMARK: a product is added by a kernel of its own: the product is added to something already
+
+// A chain of sums of products: the first stays a product, each other is added to the sum so far.
+// CHECK-LABEL: train.entry @gradients
+// CHECK: %[[A:.*]] = train.matmul %[[X:.*]], %[[W:.*]] transpose_b :
+// CHECK-NEXT: %[[B:.*]] = train.matmul %[[X]], %[[V:.*]] transpose_b onto %[[A]]
+// CHECK-NEXT: %[[C:.*]] = train.matmul %[[X]], %[[W]] transpose_b onto %[[B]] {{.*}} {train.backward}
+// CHECK-NEXT: train.return %[[C]]
+train.variable @w : tensor<64x64xf32> parameter init #train.ones
+train.variable @v : tensor<64x64xf32> parameter init #train.ones
+train.entry @gradients kind(step) batch 2 sequence 8 inputs [] outputs ["y"] {
+  %w = train.read @w : tensor<64x64xf32>
+  %v = train.read @v : tensor<64x64xf32>
+  %x = train.constant dense<1.0> : tensor<16x64xf32>
+  %a = train.matmul %x, %w transpose_b : tensor<16x64xf32>, tensor<64x64xf32> -> tensor<16x64xf32>
+  %b = train.matmul %x, %v transpose_b : tensor<16x64xf32>, tensor<64x64xf32> -> tensor<16x64xf32>
+  %ab = train.add %b, %a : tensor<16x64xf32>
+  %c = train.matmul %x, %w transpose_b : tensor<16x64xf32>, tensor<64x64xf32> -> tensor<16x64xf32> {train.backward}
+  %abc = train.add %ab, %c : tensor<16x64xf32>
+  train.return %abc : tensor<16x64xf32>
+}
+
+// -----
+
+// Products that something else reads, that add already, or that stand before what they are added to stay as they are.
+// CHECK-LABEL: train.entry @apart
+// CHECK: train.matmul
+// CHECK-NOT: onto
+// CHECK: train.add
+// CHECK: train.matmul
+// CHECK-NEXT: train.scale
+// CHECK-NEXT: train.add
+// CHECK: onto
+// CHECK-NEXT: train.add
+train.variable @w : tensor<64x64xf32> parameter init #train.ones
+train.entry @apart kind(step) batch 2 sequence 8 inputs [] outputs ["a", "b", "c", "d"] {
+  %w = train.read @w : tensor<64x64xf32>
+  %x = train.constant dense<1.0> : tensor<16x64xf32>
+  %two = train.constant dense<2.0> : tensor<f32>
+  %z = train.constant dense<3.0> : tensor<16x64xf32>
+  %a = train.matmul %x, %w transpose_b : tensor<16x64xf32>, tensor<64x64xf32> -> tensor<16x64xf32>
+  %a1 = train.add %z, %a : tensor<16x64xf32>
+  %b = train.matmul %x, %w transpose_b : tensor<16x64xf32>, tensor<64x64xf32> -> tensor<16x64xf32>
+  %late = train.scale %x by %two : tensor<16x64xf32>, tensor<f32>
+  %b1 = train.add %late, %b : tensor<16x64xf32>
+  %c = train.matmul %x, %w onto %z : tensor<16x64xf32>, tensor<16x64xf32>, tensor<64x64xf32> -> tensor<16x64xf32>
+  %c1 = train.add %a1, %c : tensor<16x64xf32>
+  train.return %a, %a1, %b1, %c1 : tensor<16x64xf32>, tensor<16x64xf32>, tensor<16x64xf32>, tensor<16x64xf32>
+}
+
+// -----
+
+// No product: nothing to do.
+// CHECK-LABEL: train.entry @none
+// CHECK: train.add
+train.entry @none kind(step) batch 2 sequence 8 inputs [] outputs ["y"] {
+  %x = train.constant dense<1.0> : tensor<16x64xf32>
+  %two = train.constant dense<2.0> : tensor<f32>
+  %s = train.scale %x by %two : tensor<16x64xf32>, tensor<f32>
+  %y = train.add %x, %s : tensor<16x64xf32>
+  train.return %y : tensor<16x64xf32>
+}
