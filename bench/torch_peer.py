@@ -4,7 +4,8 @@
 """Times one training step of a Llama in PyTorch, for comparison with a compiled step.
 
 Forward, backward, clipping to norm 1.0, fused AdamW, as a user of transformers writes it. Default: 135M parameters (30
-layers, width 576, feed-forward 1536, heads 9/3, vocabulary 49152, tied), batch 4 x 512, fp32, eager. Prints one JSON object:
+layers, width 576, feed-forward 1536, heads 9/3, vocabulary 49152, tied), batch 4 x 512, fp32, eager. With --lora PEFT's adapters are trained instead, with
+--nf4 on 4-bit weights. Prints one JSON object:
 seconds of each timed step, their minimum and median, seconds of the first step (with torch.compile: compilation), the
 process's largest resident size in bytes, the last loss. One process a measurement, so that the resident size is its
 own. Needs test/oracle/requirements-torch.txt.
@@ -23,6 +24,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--compile", action="store_true", help="through torch.compile")
+    parser.add_argument("--lora", type=int, metavar="RANK",
+                        help="train PEFT's adapters of this rank on every projection but k, alpha twice the rank")
+    parser.add_argument("--nf4", action="store_true", help="with --lora: frozen projections in bitsandbytes' NF4")
     parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--length", type=int, default=512)
@@ -44,6 +48,33 @@ def peak_resident():
         return int(re.search(r"VmHWM:\s*(\d+) kB", file.read()).group(1)) * 1024
 
 
+def quantize(model, dtype):
+    """Replaces the projections of all layers by bitsandbytes' 4-bit ones, as from_pretrained does with load_in_4bit."""
+    import bitsandbytes
+    import torch
+
+    for layer in model.model.layers:
+        for block in (layer.self_attn, layer.mlp):
+            for name, linear in list(block.named_children()):
+                if not isinstance(linear, torch.nn.Linear):
+                    continue
+                small = bitsandbytes.nn.Linear4bit(linear.in_features, linear.out_features, bias=False, compute_dtype=dtype,
+                                                   compress_statistics=True, quant_type="nf4")
+                small.weight = bitsandbytes.nn.Params4bit(linear.weight.data, requires_grad=False, quant_type="nf4",
+                                                          compress_statistics=True)
+                setattr(block, name, small.to("cpu"))
+                assert small.weight.quant_state is not None, "the weight was not quantized"
+    model.is_loaded_in_4bit = True
+
+
+def attach_adapters(model, rank):
+    from peft import LoraConfig, get_peft_model
+
+    return get_peft_model(model, LoraConfig(
+        r=rank, lora_alpha=2 * rank, lora_dropout=0.0, task_type="CAUSAL_LM",
+        target_modules=["q_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])).train()
+
+
 def main():
     args = arguments()
     os.environ["OMP_NUM_THREADS"] = str(args.threads)
@@ -59,14 +90,19 @@ def main():
         max_position_embeddings=2048, rms_norm_eps=1e-5, tie_word_embeddings=True,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0}, use_cache=False)
     model = LlamaForCausalLM(config).to(dtype).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, weight_decay=0.01, fused=True)
+    if args.nf4:
+        quantize(model, dtype)
+    if args.lora:
+        model = attach_adapters(model, args.lora)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=3e-4, weight_decay=0.01, fused=True)
     forward = torch.compile(model) if args.compile else model
     ids = torch.randint(0, args.vocabulary, (args.batch, args.length))
 
     def step():
         loss = forward(input_ids=ids, labels=ids).loss
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         return loss.item()

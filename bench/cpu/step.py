@@ -15,17 +15,13 @@ AVX2. ftrun and PyTorch take turns, so that a change of the machine's speed meet
 import argparse
 import json
 import os
-import random
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-RECIPE = os.path.join(ROOT, "configs", "bench", "llama_135m.yaml")
-LARGE_RECIPE = os.path.join(ROOT, "configs", "bench", "llama_8b.yaml")
-LAYERS, WIDTH, FEED_FORWARD, HEADS, KV_HEADS, VOCABULARY = 30, 576, 1536, 9, 3, 49152
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from measure import (FEED_FORWARD, HEADS, KV_HEADS, LARGE_RECIPE, LAYERS, RECIPE, VOCABULARY, WIDTH, compile_step, ftrun, gib,
+                     torch_peer, write_tokens)
 
 
 def necessary_flops(batch, length):
@@ -35,58 +31,6 @@ def necessary_flops(batch, length):
     products = 6 * weights * batch * length
     attention = 6 * 2 * LAYERS * batch * HEADS * head * length * (length + 1) // 2
     return products + attention
-
-
-def run(command, environment=None):
-    """Runs a command; returns its output and the largest resident size of the process in bytes."""
-    with tempfile.TemporaryFile("w+") as out:
-        child = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
-        _, status, usage = os.wait4(child.pid, 0)
-        out.seek(0)
-        text = out.read()
-        if status != 0:
-            sys.exit(f"{' '.join(command)}\nended with status {status}:\n{text[-4000:]}")
-        return text, usage.ru_maxrss * 1024
-
-
-def compile_step(build, folder, recipe, name, overrides, options=()):
-    path = os.path.join(folder, name + ".so")
-    start = time.perf_counter()
-    run([os.path.join(build, "bin", "ftc"), "compile", recipe, "-o", path, *options, *overrides])
-    return path, time.perf_counter() - start
-
-
-def write_tokens(folder, count):
-    generator = random.Random(1)
-    path = os.path.join(folder, "tokens.bin")
-    with open(path, "wb") as file:
-        for _ in range(0, count, 4096):
-            file.write(b"".join(generator.randrange(VOCABULARY).to_bytes(2, "little") for _ in range(4096)))
-    return path
-
-
-def ftrun(build, folder, step, tokens, steps, batch, length):
-    with tempfile.TemporaryDirectory(dir=folder) as out:
-        _, resident = run([os.path.join(build, "bin", "ftrun"), step, "--data", tokens, "--steps", str(steps + 1), "--out",
-                           out])
-        with open(os.path.join(out, "metrics.jsonl"), encoding="utf-8") as file:
-            rows = [json.loads(line) for line in file]
-    timed = rows[1:]  # the first step warms the caches
-    seconds = [batch * length / row["tokens_per_second"] for row in timed]
-    peaks = [row["share_of_peak"] for row in timed if row.get("share_of_peak")]
-    return {"seconds": seconds, "resident": resident, "planned": rows[0]["planned_bytes"],
-            "measured": rows[-1]["peak_bytes"], "share": max(peaks) if peaks else None, "loss": rows[-1]["loss"]}
-
-
-def torch_peer(python, batch, length, dtype, compiled, steps, environment=None):
-    command = [python, os.path.join(ROOT, "bench", "torch_peer.py"), "--dtype", dtype, "--batch", str(batch), "--length",
-               str(length), "--steps", str(steps)] + (["--compile"] if compiled else [])
-    text, _ = run(command, environment)
-    return json.loads(text.strip().splitlines()[-1])
-
-
-def gib(count):
-    return f"{count / 2**30:.2f} GiB"
 
 
 def main():
@@ -126,7 +70,7 @@ def main():
                   f"(plan {gib(result['planned'])})", flush=True)
 
         def peer(name, batch, length, dtype, mode):
-            result = torch_peer(args.torch_python, batch, length, dtype, mode == "compiled", steps)
+            result = torch_peer(args.torch_python, batch, length, dtype, steps, ["--compile"] if mode == "compiled" else [])
             figures["torch"][name + "-" + mode] = result
             print(f"  torch  {name:18} {result['min_seconds']:7.3f} s (median {result['median_seconds']:.3f})  {mode}  "
                   f"{batch * length / result['min_seconds']:8.1f} tokens/s  resident "
@@ -152,7 +96,7 @@ def main():
                 ["dtype=bf16", "batch_size=1", "tokenizer.max_seq_len=256"], ["--mcpu", "x86-64-v3"])
             ours("135m-bf16-avx2", 1, 256)
             held = dict(os.environ, ATEN_CPU_CAPABILITY="avx2", ONEDNN_MAX_CPU_ISA="AVX2")
-            result = torch_peer(args.torch_python, 1, 256, "bf16", False, 1, held)
+            result = torch_peer(args.torch_python, 1, 256, "bf16", 1, environment=held)
             figures["torch"]["135m-bf16-avx2-eager"] = result
             print(f"  torch  {'135m-bf16-avx2':18} {result['min_seconds']:7.3f} s", flush=True)
 
