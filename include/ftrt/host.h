@@ -36,7 +36,7 @@ enum { FTRT_ENTRY_STEP = 0, FTRT_ENTRY_MICRO = 1, FTRT_ENTRY_EVALUATE = 2, FTRT_
 /* A tensor in the step's memory, row-major. Pointers are valid until ftrt_host_close. */
 typedef struct ftrt_tensor {
   const char *name;
-  void *data;
+  void *data; /* NULL for a state of the far tier */
   uint64_t bytes;
   int32_t type;
   int32_t role;
@@ -59,6 +59,8 @@ int ftrt_host_init(ftrt_host *host, uint64_t seed);
 /* Bytes that the plan takes, and bytes taken. They are equal. */
 uint64_t ftrt_host_planned_bytes(const ftrt_host *host);
 uint64_t ftrt_host_taken_bytes(const ftrt_host *host);
+/* Bytes of the far tier that the plan takes, in a file without a name under $TMPDIR or /var/tmp. */
+uint64_t ftrt_host_far_bytes(const ftrt_host *host);
 /* Threads that entries run on. */
 uint32_t ftrt_host_threads(const ftrt_host *host);
 

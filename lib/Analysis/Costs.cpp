@@ -47,3 +47,16 @@ double ftc::necessaryFlops(train::EntryOp entry) {
   });
   return flops;
 }
+
+double ftc::secondsOf(Operation *op, const LinkModel &device) {
+  if (isa<train::ReadOp, train::WriteOp, train::DelayOp, train::OffloadOp, train::PrefetchOp, train::SliceRowsOp,
+          train::ConcatRowsOp>(op) ||
+      op->hasTrait<OpTrait::ConstantLike>() || op->hasTrait<OpTrait::IsTerminator>())
+    return 0;
+  double bytes = 0;
+  for (Type type : llvm::concat<const Type>(op->getOperandTypes(), op->getResultTypes()))
+    if (auto tensor = dyn_cast<RankedTensorType>(type))
+      bytes += static_cast<double>(tensor.getNumElements()) * tensor.getElementTypeBitWidth() / 8;
+  double flops = isa<train::MatmulOp, train::AttentionOp, train::AttentionGradOp>(op) ? flopsOf(op) : 0;
+  return flops / device.flopsPerSecond + bytes / device.nearBytesPerSecond;
+}

@@ -7,6 +7,7 @@
 
 #include "ftc/Analysis/PlanMemory.h"
 
+#include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -21,18 +22,33 @@ static std::optional<StringRef> labelOf(Operation *op) {
       .Default(std::nullopt);
 }
 
+/// The event that `user` gives when it is done with its buffers; null where it is done at once.
+static Value eventOf(Operation *user) {
+  return isa<plan::CopyOutOp, plan::CopyInOp>(user) ? user->getResult(0) : Value();
+}
+
 PlanLiveness::PlanLiveness(plan::EntryOp entry) {
   llvm::DenseMap<Operation *, int64_t> number;
-  for (auto launch : entry.getBody().front().getOps<plan::LaunchOp>()) {
-    number[launch] = static_cast<int64_t>(order.size());
-    order.push_back(launch);
-  }
+  for (Operation &op : entry.getBody().front())
+    if (plan::hasMoment(&op)) {
+      number[&op] = static_cast<int64_t>(order.size());
+      order.push_back(&op);
+    }
   int64_t end = static_cast<int64_t>(order.size());
+  llvm::StringSet<> farSlabs;
+  if (auto module = entry->getParentOfType<ModuleOp>())
+    for (auto slab : module.getOps<plan::SlabOp>())
+      if (slab.getFar())
+        farSlabs.insert(slab.getSymName());
   for (Operation &op : entry.getBody().front()) {
     std::optional<StringRef> label = labelOf(&op);
     if (!label)
       continue;
-    LiveBuffer buffer{op.getResult(0), label->str(), plan::bytesOf(op.getResult(0).getType()), end, -1};
+    LiveBuffer buffer{op.getResult(0), label->str(), plan::bytesOf(op.getResult(0).getType()), false, end, -1};
+    if (auto alloc = dyn_cast<plan::AllocOp>(op))
+      buffer.far = alloc.getFar();
+    else if (auto view = dyn_cast<plan::ViewOp>(op))
+      buffer.far = farSlabs.contains(view.getSlab());
     // Uses of slices are uses of the whole.
     SmallVector<Operation *> users(op.getUsers());
     for (size_t i = 0; i < users.size(); ++i)
@@ -44,6 +60,12 @@ PlanLiveness::PlanLiveness(plan::EntryOp entry) {
       auto found = number.find(user);
       int64_t when = found == number.end() ? end : found->second;
       buffer.first = std::min(buffer.first, when);
+      if (Value event = eventOf(user)) {
+        int64_t over = end;
+        for (Operation *wait : event.getUsers())
+          over = std::min(over, number.lookup_or(wait, end));
+        when = std::max(when, over);
+      }
       buffer.last = std::max(buffer.last, when);
     }
     if (isa<plan::InputOp>(op))
@@ -57,16 +79,44 @@ std::string PlanLiveness::describe(int64_t moment) const {
     return "start";
   if (moment >= static_cast<int64_t>(order.size()))
     return "end";
-  return plan::LaunchOp(order[moment]).getLabel().str();
+  auto labelOfBuffer = [](Value buffer) {
+    Operation *op = plan::partOf(buffer).whole.getDefiningOp();
+    if (auto get = dyn_cast<plan::ReadVariableOp>(op))
+      return get.getVariable().str();
+    return labelOf(op).value_or("").str();
+  };
+  return TypeSwitch<Operation *, std::string>(order[moment])
+      .Case([](plan::LaunchOp launch) { return launch.getLabel().str(); })
+      .Case([&](plan::CopyOutOp copy) { return "copy to the far tier: " + labelOfBuffer(copy.getNear()); })
+      .Case([&](plan::CopyInOp copy) { return "copy from the far tier: " + labelOfBuffer(copy.getNear()); })
+      .Default([](Operation *) { return std::string("wait for a copy"); });
 }
 
-/// Transient bytes live at one moment, and the moment where they are most.
+/// Most bytes of transient buffers of the far tier that are live at one moment, over all entries.
+static int64_t farTransientBytes(ModuleOp module) {
+  int64_t most = 0;
+  for (auto entry : module.getOps<plan::EntryOp>()) {
+    PlanLiveness liveness(entry);
+    std::vector<int64_t> change(liveness.moments().size() + 3);
+    for (const LiveBuffer &buffer : liveness.buffers())
+      if (buffer.far && buffer.first <= buffer.last) {
+        change[buffer.first + 1] += buffer.bytes;
+        change[buffer.last + 2] -= buffer.bytes;
+      }
+    int64_t bytes = 0;
+    for (int64_t step : change)
+      most = std::max(most, bytes += step);
+  }
+  return most;
+}
+
+/// Transient near bytes live at one moment, and the moment where they are most.
 static std::pair<int64_t, int64_t> peakOf(const PlanLiveness &liveness) {
   int64_t most = -1, when = 0;
-  for (int64_t moment = -1, end = liveness.launches().size(); moment <= end; ++moment) {
+  for (int64_t moment = -1, end = liveness.moments().size(); moment <= end; ++moment) {
     int64_t bytes = 0;
     for (const LiveBuffer &buffer : liveness.buffers())
-      if (buffer.first <= moment && moment <= buffer.last)
+      if (!buffer.far && buffer.first <= moment && moment <= buffer.last)
         bytes += buffer.bytes;
     if (bytes > most) {
       most = bytes;
@@ -95,10 +145,15 @@ MemoryTable ftc::memoryTable(ModuleOp module) {
   MemoryTable table;
   SymbolTable symbols(module);
   int64_t parameters = 0, states = 0, accumulators = 0, constants = 0;
+  int64_t farStates = 0;
   for (auto slab : module.getOps<plan::SlabOp>())
-    table.total += slab.getBytes();
+    (slab.getFar() ? table.farTotal : table.total) += slab.getBytes();
   for (auto variable : module.getOps<plan::VariableOp>()) {
     int64_t bytes = plan::bytesOf(variable.getType());
+    if (variable.getFar()) {
+      farStates += bytes;
+      continue;
+    }
     (variable.getRole() == plan::Role::Parameter     ? parameters
      : variable.getRole() == plan::Role::State       ? states
      : variable.getRole() == plan::Role::Accumulator ? accumulators
@@ -116,13 +171,17 @@ MemoryTable ftc::memoryTable(ModuleOp module) {
     table.peakEntry = entry.getSymName().str();
     table.peakNumber = when;
     table.peakLaunch = liveness.describe(when);
-    int64_t end = liveness.launches().size();
+    int64_t end = liveness.moments().size();
     for (const LiveBuffer &buffer : liveness.buffers()) {
-      if (when < buffer.first || buffer.last < when)
+      if (buffer.far || when < buffer.first || buffer.last < when)
         continue;
       bool host = buffer.first == -1 || buffer.last == end;
+      bool isRing = buffer.buffer.getDefiningOp()->hasAttr("plan.ring");
       bool gradient = buffer.buffer.getDefiningOp()->hasAttr("plan.gradient");
-      (host ? hostBytes : gradient ? gradients : isScratch(symbols, buffer.buffer) ? scratch : others) += buffer.bytes;
+      (host                                          ? hostBytes
+       : gradient                                    ? gradients
+       : isRing || isScratch(symbols, buffer.buffer) ? scratch
+                                                     : others) += buffer.bytes;
       table.largest.push_back({buffer.label, buffer.bytes});
     }
     std::sort(table.largest.begin(), table.largest.end(), [](const MemoryRow &a, const MemoryRow &b) {
@@ -131,14 +190,16 @@ MemoryTable ftc::memoryTable(ModuleOp module) {
     if (table.largest.size() > 8)
       table.largest.resize(8);
   }
-  table.rows = {{"parameters", parameters},       {"optimizer states", states}, {"constants", constants},
-                {"gradients", gradients},         {"activations", others},      {"scratch", scratch},
+  // Nothing but states and activations goes there; what is left of the slabs is gaps between states.
+  int64_t farActivations = farTransientBytes(module);
+  table.rows = {{"parameters", parameters},       {"optimizer states", states, farStates}, {"constants", constants},
+                {"gradients", gradients},         {"activations", others, farActivations}, {"scratch", scratch},
                 {"inputs and outputs", hostBytes}};
   if (accumulators)
     table.rows.insert(table.rows.begin() + 2, {"gradient accumulators", accumulators});
   int64_t known = 0;
   for (const MemoryRow &row : table.rows)
     known += row.bytes;
-  table.rows.push_back({"gaps", table.total - known});
+  table.rows.push_back({"gaps", table.total - known, table.farTotal - farStates - farActivations});
   return table;
 }

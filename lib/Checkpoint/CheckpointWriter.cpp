@@ -64,6 +64,18 @@ std::vector<const TensorView *> inFileOrder(const std::vector<TensorView> &tenso
   return order;
 }
 
+/// Appends `bytes` bytes from byte `offset` of `from` to `to`, through a small buffer.
+bool copyPart(int from, uint64_t offset, uint64_t bytes, int to) {
+  char block[1 << 16];
+  for (uint64_t done = 0; done < bytes;) {
+    uint64_t count = std::min<uint64_t>(sizeof(block), bytes - done);
+    if (!fileio::readAt(from, block, count, offset + done) || !fileio::writeAll(to, block, count))
+      return false;
+    done += count;
+  }
+  return true;
+}
+
 PlannedFile tensorFile(std::string name, std::vector<const TensorView *> tensors) {
   std::vector<TensorSpec> specs;
   for (const TensorView *tensor : tensors)
@@ -229,9 +241,10 @@ bool CheckpointWriter::Impl::writeFile(int folder, const PlannedFile &planned) {
     return false;
   for (const TensorView *tensor : planned.tensors) {
     auto merge = merged.find(tensor);
-    bool good = merge != merged.end()
-                    ? writeMerged(file.get(), merge->second)
-                    : fileio::writeAll(file.get(), tensor->data, static_cast<uint64_t>(tensor->spec.bytes()));
+    bool good = merge != merged.end() ? writeMerged(file.get(), merge->second)
+                : tensor->data ? fileio::writeAll(file.get(), tensor->data, static_cast<uint64_t>(tensor->spec.bytes()))
+                               : copyPart(tensor->file, tensor->fileOffset, static_cast<uint64_t>(tensor->spec.bytes()),
+                                          file.get());
     if (!good)
       return false;
   }

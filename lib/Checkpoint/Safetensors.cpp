@@ -216,6 +216,11 @@ const SafetensorsFile::Entry *SafetensorsFile::find(std::string_view name) const
 }
 
 bool SafetensorsFile::read(const Entry &entry, TensorType type, void *out, std::vector<Diagnostic> &diags) const {
+  return read(entry, type, 0, entry.spec.elements(), out, diags);
+}
+
+bool SafetensorsFile::read(const Entry &entry, TensorType type, int64_t first, int64_t elements, void *out,
+                           std::vector<Diagnostic> &diags) const {
   auto fail = [&](const std::string &message) {
     diags.push_back({Severity::Error, filePath, 0, 0, fmt::format("tensor '{}': {}", entry.spec.name, message)});
     return false;
@@ -225,7 +230,8 @@ bool SafetensorsFile::read(const Entry &entry, TensorType type, void *out, std::
   };
   TensorType fileType = entry.spec.type;
   if (fileType == type) {
-    if (!fileio::readAt(descriptor, out, static_cast<uint64_t>(entry.spec.bytes()), entry.offset))
+    if (!fileio::readAt(descriptor, out, static_cast<uint64_t>(elements * typeBytes(type)),
+                        entry.offset + static_cast<uint64_t>(first * typeBytes(type))))
       return readError();
     return true;
   }
@@ -233,11 +239,10 @@ bool SafetensorsFile::read(const Entry &entry, TensorType type, void *out, std::
     return fail(fmt::format("{} cannot be read as {}", typeName(fileType), typeName(type)));
   constexpr int64_t blockElements = 1 << 16;
   std::vector<char> block(blockElements * typeBytes(fileType));
-  int64_t elements = entry.spec.elements();
   for (int64_t done = 0; done < elements; done += blockElements) {
     int64_t count = std::min(blockElements, elements - done);
     if (!fileio::readAt(descriptor, block.data(), count * typeBytes(fileType),
-                        entry.offset + static_cast<uint64_t>(done * typeBytes(fileType))))
+                        entry.offset + static_cast<uint64_t>((first + done) * typeBytes(fileType))))
       return readError();
     convertElements(block.data(), fileType, static_cast<char *>(out) + done * typeBytes(type), type, count);
   }

@@ -70,7 +70,7 @@ const std::vector<NodeComponents> &nodes() {
         {"tokenizer", {"ftc.tokenizers.byte"}},
         {"dataset", {"torchtune.datasets.text_completion_dataset", "torchtune.datasets.chat_dataset"}},
         {"checkpointer", {"torchtune.training.FullModelHFCheckpointer", "torchtune.utils.FullModelHFCheckpointer"}},
-        {"optimizer", {"torch.optim.AdamW", "torch.optim.SGD"}},
+        {"optimizer", {"torch.optim.AdamW", "torch.optim.SGD", "bitsandbytes.optim.PagedAdamW"}},
         {"lr_scheduler",
          {"torchtune.training.lr_schedulers.get_cosine_schedule_with_warmup",
           "torchtune.training.get_cosine_schedule_with_warmup", "torchtune.modules.get_cosine_schedule_with_warmup"}},

@@ -131,7 +131,9 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
 
   const OptimizerConfig &o = r.optimizer;
   bool adamW = o.kind == OptimizerConfig::Kind::AdamW;
-  v["optimizer._component_"] = adamW ? "torch.optim.AdamW" : "torch.optim.SGD";
+  v["optimizer._component_"] = !adamW    ? "torch.optim.SGD"
+                               : o.paged ? "bitsandbytes.optim.PagedAdamW"
+                                         : "torch.optim.AdamW";
   v["optimizer.lr"] = floatText(o.lr);
   v["optimizer.weight_decay"] = floatText(o.weightDecay);
   if (adamW) {
@@ -155,6 +157,7 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
     v["activation_checkpointing.mode"] = r.checkpointing.mode == CheckpointingConfig::Mode::Full ? "full" : "selective";
     v["activation_checkpointing.every"] = std::to_string(r.checkpointing.every);
   }
+  v["enable_activation_offloading"] = word(r.offloadActivations);
   v["log_every_n_steps"] = std::to_string(r.logEveryNSteps);
   v["save_every_n_steps"] = r.saveEveryNSteps ? std::to_string(r.saveEveryNSteps) : "null";
   return v;

@@ -418,6 +418,7 @@ private:
     OptimizerConfig &o = recipe.optimizer;
     bool sgd = components.at("optimizer") == "torch.optim.SGD";
     o.kind = sgd ? OptimizerConfig::Kind::SGD : OptimizerConfig::Kind::AdamW;
+    o.paged = components.at("optimizer") == "bitsandbytes.optim.PagedAdamW";
     o.weightDecay = sgd ? 0 : 1e-2;
     auto notNegative = [](double x) { return x >= 0 && std::isfinite(x); };
     number("optimizer.lr", o.lr, "at least 0 and finite", notNegative);
@@ -466,13 +467,13 @@ private:
                                         "'; it must be full or selective" +
                                         didYouMean(node->text, {"full", "selective"}));
     }
+    boolean("enable_activation_offloading", recipe.offloadActivations);
     integer("activation_checkpointing.every", c.every, 1, std::max<int64_t>(recipe.model.numLayers, 1));
   }
 
   void combinations() {
-    bool inBackward = false, offload = false;
+    bool inBackward = false;
     boolean("optimizer_in_bwd", inBackward);
-    boolean("enable_activation_offloading", offload);
     if (inBackward && recipe.clipGradNorm)
       messages.error(placeOf("optimizer_in_bwd"),
                      named("optimizer_in_bwd") + " does not go with " + named("clip_grad_norm") +
@@ -482,10 +483,6 @@ private:
       messages.error(placeOf("optimizer_in_bwd"), named("optimizer_in_bwd") + " does not go with " +
                                                       named("gradient_accumulation_steps") +
                                                       " above 1; set gradient_accumulation_steps=1");
-    if (offload && recipe.checkpointing.mode == CheckpointingConfig::Mode::None)
-      messages.error(placeOf("enable_activation_offloading"), named("enable_activation_offloading") + " needs " +
-                                                                  named("enable_activation_checkpointing") +
-                                                                  " to be True; set one of them");
     insideCheckpoint("output_dir", recipe.outputDir);
     if (value("checkpointer.output_dir"))
       insideCheckpoint("checkpointer.output_dir", recipe.checkpointer.outputDir);

@@ -87,6 +87,10 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
                        train::RematAttr::get(&context, full ? train::RematMode::Full : train::RematMode::Selective,
                                              recipe.checkpointing.every));
   }
+  if (recipe.optimizer.paged)
+    (*module)->setAttr(train::TrainDialect::pageStatesAttrName, builder.getUnitAttr());
+  if (recipe.offloadActivations)
+    (*module)->setAttr(train::TrainDialect::offloadAttrName, builder.getUnitAttr());
   if (recipe.chunksLoss())
     (*module)->setAttr("train.loss_chunks", builder.getI64IntegerAttr(recipe.lossChunks));
 

@@ -84,7 +84,7 @@ LogicalResult ManifestBuilder::addSlabs(manifest::ManifestT &out) {
   for (auto slab : module.getOps<plan::SlabOp>()) {
     auto table = std::make_unique<manifest::SlabT>();
     table->name = slab.getSymName().str();
-    table->place = manifest::Place::Near;
+    table->place = slab.getFar() ? manifest::Place::Far : manifest::Place::Near;
     table->bytes = slab.getBytes();
     table->alignment = slab.getAlignment();
     out.slabs.push_back(std::move(table));
@@ -208,10 +208,14 @@ uint64_t ManifestBuilder::highestByte(plan::EntryOp entry) {
   };
   for (Operation &op : entry.getBody().front()) {
     llvm::TypeSwitch<Operation *>(&op)
-        .Case([&](plan::ViewOp view) { reach(view.getOffset(), view.getBuffer().getType()); })
+        .Case([&](plan::ViewOp view) {
+          if (!plan::isFar(symbols, view.getBuffer()))
+            reach(view.getOffset(), view.getBuffer().getType());
+        })
         .Case([&](plan::InputOp input) { reach(input.getOffset(), input.getBuffer().getType()); })
         .Case([&](plan::ReadVariableOp get) {
-          if (auto variable = symbols.lookup<plan::VariableOp>(get.getVariable()))
+          auto variable = symbols.lookup<plan::VariableOp>(get.getVariable());
+          if (variable && !variable.getFar())
             reach(variable.getOffset(), variable.getType());
         });
   }
@@ -258,6 +262,7 @@ FailureOr<std::string> ftc::buildManifest(ModuleOp module, const TargetDescripti
     auto table = std::make_unique<manifest::MemoryRowT>();
     table->what = row.what;
     table->bytes = static_cast<uint64_t>(row.bytes);
+    table->far_bytes = static_cast<uint64_t>(row.far);
     out.memory.push_back(std::move(table));
   }
   out.peak_at = memory.peakEntry + ": " + memory.peakLaunch;

@@ -84,6 +84,8 @@ std::string ftc::manifestAsJson(llvm::StringRef bytes) {
         json.object([&] {
           json.attribute("what", row->what);
           json.attribute("bytes", row->bytes);
+          if (row->far_bytes > 0)
+            json.attribute("far_bytes", row->far_bytes);
         });
     });
     json.attribute("peak_at", in->peak_at);

@@ -183,6 +183,7 @@ bool Compiler::runTrainStages() {
               [](auto &passes) { passes.addPass(train::createAccumulateGradientsPass()); }) &&
          pass("train-clip-gradients", [](auto &passes) { passes.addPass(train::createClipGradientsPass()); }) &&
          pass("train-lower-optimizer", [](auto &passes) { passes.addPass(train::createLowerOptimizerPass()); }) &&
+         pass("train-page-states", [](auto &passes) { passes.addPass(train::createPageStatesPass()); }) &&
          pass("train-clean",
               [](auto &passes) {
                 passes.addPass(createCanonicalizerPass());
@@ -191,11 +192,14 @@ bool Compiler::runTrainStages() {
          pass("train-fuse-sums", [](auto &passes) { passes.addPass(train::createFuseSumsPass()); }) &&
          (recipe.checkpointing.mode == CheckpointingConfig::Mode::None ||
           pass("train-insert-remat", [](auto &passes) { passes.addPass(train::createInsertRematPass()); })) &&
-         pass("train-form-kernels", [](auto &passes) { passes.addPass(train::createFormKernelsPass()); });
+         pass("train-form-kernels", [](auto &passes) { passes.addPass(train::createFormKernelsPass()); }) &&
+         pass("train-offload-activations", [](auto &passes) { passes.addPass(train::createOffloadActivationsPass()); });
 }
 
 bool Compiler::runPlanStages() {
   return pass("convert-train-to-plan", [](auto &passes) { passes.addPass(createConvertTrainToPlanPass()); }) &&
+         pass("plan-stream-far-variables",
+              [](auto &passes) { passes.addPass(plan::createPlanStreamFarVariablesPass()); }) &&
          pass("target-plan", [&](auto &passes) { backend->addPlanPasses(passes); }) &&
          pass("plan-assign-offsets", [](auto &passes) { passes.addPass(plan::createPlanAssignOffsetsPass()); }) &&
          pass("plan-verify", [](auto &passes) { passes.addPass(plan::createPlanVerifyPass()); });

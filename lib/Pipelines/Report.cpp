@@ -16,19 +16,24 @@ using namespace ftc;
 std::string ftc::formatMemoryTable(const MemoryTable &table) {
   std::string text;
   llvm::raw_string_ostream out(text);
-  auto line = [&](llvm::StringRef what, int64_t bytes) {
+  auto line = [&](llvm::StringRef what, int64_t bytes, int64_t far) {
     double share = table.total > 0 ? 100.0 * static_cast<double>(bytes) / static_cast<double>(table.total) : 0.0;
     out << "  " << llvm::left_justify(what, 28) << llvm::right_justify(formatBytes(static_cast<uint64_t>(bytes)), 12)
-        << llvm::format(" %15lld B  %5.1f %%\n", static_cast<long long>(bytes), share);
+        << llvm::format(" %15lld B  %5.1f %%", static_cast<long long>(bytes), share);
+    // The far tier has a column where anything lies there.
+    if (table.farTotal > 0)
+      out << llvm::right_justify(formatBytes(static_cast<uint64_t>(far)), 12)
+          << llvm::format(" %15lld B far", static_cast<long long>(far));
+    out << "\n";
   };
   out << "memory of the step\n";
   for (const MemoryRow &row : table.rows)
-    line(row.what, row.bytes);
-  line("total", table.total);
+    line(row.what, row.bytes, row.far);
+  line("total", table.total, table.farTotal);
   out << "peak in '" << table.peakEntry << "' at launch " << table.peakNumber << ": " << table.peakLaunch << "\n";
   if (!table.largest.empty())
     out << "largest buffers there\n";
   for (const MemoryRow &row : table.largest)
-    line(row.what, row.bytes);
+    line(row.what, row.bytes, row.far);
   return text;
 }

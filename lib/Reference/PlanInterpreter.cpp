@@ -204,6 +204,16 @@ llvm::Expected<NamedTensors> PlanInterpreter::run(StringRef name, const NamedTen
 
   memory->forgetTransients();
   llvm::DenseMap<Value, BufferRef> buffers;
+  llvm::DenseMap<Value, std::pair<BufferRef, BufferRef>> underWay; // from and to, by event
+  auto finishCopy = [&](Value event) -> llvm::Error {
+    auto found = underWay.find(event);
+    if (found == underWay.end())
+      return llvm::Error::success();
+    auto [from, to] = found->second;
+    underWay.erase(found);
+    auto value = from.readAll();
+    return value ? to.writeAll(*value) : value.takeError();
+  };
   NamedTensors outputs;
   // The host writes all inputs before the first launch.
   for (auto input : entry.getBody().front().getOps<plan::InputOp>()) {
@@ -250,6 +260,19 @@ llvm::Expected<NamedTensors> PlanInterpreter::run(StringRef name, const NamedTen
       }
       if (llvm::Error error = KernelRun(kernel, arguments, reverseTasks).run())
         return errorAt(&op, "(" + launch.getLabel() + "): " + llvm::toString(std::move(error)));
+    } else if (auto out = dyn_cast<plan::CopyOutOp>(op)) {
+      underWay[out.getEvent()] = {buffers[out.getNear()], buffers[out.getFar()]};
+      if (!lateCopies)
+        if (llvm::Error error = finishCopy(out.getEvent()))
+          return errorAt(&op, llvm::toString(std::move(error)));
+    } else if (auto in = dyn_cast<plan::CopyInOp>(op)) {
+      underWay[in.getEvent()] = {buffers[in.getFar()], buffers[in.getNear()]};
+      if (!lateCopies)
+        if (llvm::Error error = finishCopy(in.getEvent()))
+          return errorAt(&op, llvm::toString(std::move(error)));
+    } else if (auto wait = dyn_cast<plan::WaitOp>(op)) {
+      if (llvm::Error error = finishCopy(wait.getEvent()))
+        return errorAt(&op, llvm::toString(std::move(error)));
     }
   }
   for (auto output : entry.getBody().front().getOps<plan::OutputOp>()) {

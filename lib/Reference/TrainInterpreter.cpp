@@ -128,6 +128,14 @@ private:
       bind(delay.getResult(), get(delay.getValue()));
       return llvm::Error::success();
     }
+    if (auto offload = dyn_cast<OffloadOp>(op)) {
+      bind(offload.getResult(), get(offload.getValue()));
+      return llvm::Error::success();
+    }
+    if (auto prefetch = dyn_cast<PrefetchOp>(op)) {
+      bind(prefetch.getResult(), get(prefetch.getFar()));
+      return llvm::Error::success();
+    }
     if (isa<LossOp>(op)) // only a mark for differentiation
       return llvm::Error::success();
     if (isa<UpdateOp>(op))

@@ -88,6 +88,8 @@ uint64_t ftrt_host_planned_bytes(const ftrt_host *host) { return host->session.s
 
 uint64_t ftrt_host_taken_bytes(const ftrt_host *host) { return host->session.memory().bytesTaken(); }
 
+uint64_t ftrt_host_far_bytes(const ftrt_host *host) { return host->session.step().plannedFarBytes(); }
+
 uint32_t ftrt_host_threads(const ftrt_host *host) { return const_cast<ftrt_host *>(host)->session.pool().threads(); }
 
 int ftrt_host_entry(const ftrt_host *host, int kind) {

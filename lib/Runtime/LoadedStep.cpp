@@ -55,14 +55,24 @@ std::string checkManifest(const Manifest &info, const ftrt_step &step) {
     return "slabs, tensors or entries are missing";
   if (info.threads() == 0)
     return "its number of threads is 0";
-  for (const auto *slab : *info.slabs())
+  int farSlabs = 0;
+  for (const auto *slab : *info.slabs()) {
     if (!std::has_single_bit(slab->alignment()))
       return fmt::format("slab '{}' has alignment {}", slab->name()->str(), slab->alignment());
+    if (slab->place() < manifest::Place::MIN || slab->place() > manifest::Place::MAX)
+      return fmt::format("slab '{}' lies in an unknown place", slab->name()->str());
+    farSlabs += slab->place() == manifest::Place::Far;
+  }
+  if (farSlabs > 1)
+    return "it has more than one far slab";
+  auto isFar = [&](const Tensor &tensor) { return info.slabs()->Get(tensor.slab())->place() == manifest::Place::Far; };
   const std::string *previous = nullptr;
   std::string current, last;
   for (const Tensor *tensor : *info.tensors()) {
     if (std::string wrong = checkTensor(info, *tensor); !wrong.empty())
       return wrong;
+    if (isFar(*tensor) && tensor->role() != manifest::Role::State)
+      return fmt::format("tensor '{}' lies in the far tier and is no state", tensor->name()->str());
     current = tensor->name()->str();
     if (previous && current <= *previous)
       return fmt::format("tensors are not sorted by name at '{}'", current);
@@ -89,6 +99,9 @@ std::string checkManifest(const Manifest &info, const ftrt_step &step) {
         for (const Tensor *tensor : *list)
           if (std::string wrong = checkTensor(info, *tensor); !wrong.empty())
             return fmt::format("entry {}: {}", entryName(entry->kind()), wrong);
+          else if (isFar(*tensor))
+            return fmt::format("entry {}: tensor '{}' lies in the far tier", entryName(entry->kind()),
+                               tensor->name()->str());
   }
   return "";
 }
@@ -187,11 +200,6 @@ LoadedStep::LoadedStep(const std::string &path) : file(path) {
   if (info->target() && info->target()->str() != "cpu")
     refuse(ExitCode::Unsupported,
            fmt::format("compiled for target '{}'; this runtime has 'cpu'", info->target()->str()));
-  for (const auto *slab : *info->slabs())
-    if (slab->place() != manifest::Place::Near && slab->bytes() > 0)
-      refuse(ExitCode::Unsupported, fmt::format("slab '{}' lies in the far tier, which this runtime does not have; "
-                                                "recompile without offloading",
-                                                slab->name()->str()));
 }
 
 LoadedStep::~LoadedStep() {
@@ -210,6 +218,14 @@ uint64_t LoadedStep::plannedBytes() const {
   uint64_t total = 0;
   for (const auto *slab : *info->slabs())
     if (slab->place() == manifest::Place::Near)
+      total += slab->bytes();
+  return total;
+}
+
+uint64_t LoadedStep::plannedFarBytes() const {
+  uint64_t total = 0;
+  for (const auto *slab : *info->slabs())
+    if (slab->place() == manifest::Place::Far)
       total += slab->bytes();
   return total;
 }

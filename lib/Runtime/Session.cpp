@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <fmt/format.h>
 #include <system_error>
@@ -43,6 +44,12 @@ void storeFloats(std::byte *base, ElementType type, uint64_t first, const float 
 }
 
 bool holdsFloats(ElementType type) { return type == ElementType::F32 || type == ElementType::BF16; }
+
+/// Room for a large file is under /var/tmp rather than under /tmp, which may be memory.
+std::string defaultFarFolder() {
+  const char *folder = std::getenv("TMPDIR");
+  return folder && *folder ? folder : "/var/tmp";
+}
 
 const Tensor *findIn(const flatbuffers::Vector<flatbuffers::Offset<Tensor>> *list, std::string_view name) {
   if (list)
@@ -80,8 +87,14 @@ Session::Session(std::unique_ptr<LoadedStep> step, const SessionOptions &options
   } catch (const std::system_error &error) {
     throw RunError(ExitCode::NoMemory, fmt::format("cannot start {} threads: {}; use fewer", count, error.what()));
   }
-  for (const auto *slab : *manifest().slabs())
-    slabs.take(slab->name()->str(), slab->place() == manifest::Place::Near ? slab->bytes() : 0, slab->alignment());
+  for (const auto *slab : *manifest().slabs()) {
+    const bool isFar = slab->place() == manifest::Place::Far;
+    // A far slab keeps its number among the slabs and has no memory.
+    slabs.take(slab->name()->str(), isFar ? 0 : slab->bytes(), slab->alignment());
+    if (isFar)
+      far =
+          std::make_unique<FarTier>(options.farFolder.empty() ? defaultFarFolder() : options.farFolder, slab->bytes());
+  }
   for (size_t index = 0; index < slabs.slabs().size(); ++index) {
     const uint64_t parts = 8ull * count;
     threads->forEach(parts, [&](uint64_t part, unsigned) { slabs.touch(index, part, parts); });
@@ -89,6 +102,27 @@ Session::Session(std::unique_ptr<LoadedStep> step, const SessionOptions &options
       fillWithPattern(slabs.slabs()[index]);
     bases.push_back(slabs.slabs()[index].base);
   }
+  fillServices();
+}
+
+/// The functions of the pool and of the far tier, behind one context: this session.
+void Session::fillServices() {
+  services = *threads->services();
+  services.context = this;
+  services.parallel_for = [](void *context, ftrt_task_fn body, void *args, uint64_t tasks) {
+    static_cast<Session *>(context)->threads->parallelFor(body, args, tasks);
+  };
+  if (!far)
+    return;
+  services.far_write = [](void *context, uint32_t, uint64_t offset, const void *from, uint64_t bytes) {
+    return static_cast<Session *>(context)->far->beginWrite(offset, from, bytes);
+  };
+  services.far_read = [](void *context, uint32_t, uint64_t offset, void *to, uint64_t bytes) {
+    return static_cast<Session *>(context)->far->beginRead(offset, to, bytes);
+  };
+  services.far_wait = [](void *context, uint64_t copy) -> int32_t {
+    return static_cast<Session *>(context)->far->wait(copy) ? 0 : 1;
+  };
 }
 
 const Tensor *Session::findTensor(std::string_view name) const {
@@ -103,49 +137,81 @@ const Tensor *Session::findOutput(int index, std::string_view name) const {
   return findIn(manifest().entries()->Get(static_cast<flatbuffers::uoffset_t>(index))->output_tensors(), name);
 }
 
-std::byte *Session::data(const Tensor &tensor) const { return slabs.slabs()[tensor.slab()].base + tensor.offset(); }
+bool Session::isFar(const Tensor &tensor) const {
+  return manifest().slabs()->Get(tensor.slab())->place() == manifest::Place::Far;
+}
+
+std::byte *Session::data(const Tensor &tensor) const {
+  return isFar(tensor) ? nullptr : slabs.slabs()[tensor.slab()].base + tensor.offset();
+}
 
 void Session::initialize(uint64_t seed, const std::function<bool(std::string_view)> &parameters) {
-  // Blocks of a fixed size: which thread fills a block changes nothing, since every element is a function of its index.
-  constexpr uint64_t block = 1024;
   for (const Tensor *tensor : *manifest().tensors()) {
     if (parameters && tensor->role() == ftc::manifest::Role::Parameter && !parameters(tensor->name()->string_view()))
       continue;
-    std::byte *base = data(*tensor);
-    if (tensor->data() && tensor->data()->size() == tensor->bytes() && tensor->init() == InitKind::None) {
-      std::memcpy(base, tensor->data()->data(), tensor->bytes());
-      continue;
-    }
-    const uint64_t elements = tensor->bytes() / elementSize(tensor->type());
-    const uint64_t blocks = (elements + block - 1) / block;
-    if (tensor->init() == InitKind::None || tensor->init() == InitKind::Zeros) {
-      std::memset(base, 0, tensor->bytes());
-      continue;
-    }
-    if (!holdsFloats(tensor->type()))
-      throw RunError(ExitCode::BadStep,
-                     fmt::format("{}: tensor '{}' of type {} cannot be initialized with numbers", loaded->path(),
-                                 tensor->name()->str(), elementName(tensor->type())));
-    CounterRandom random(seed, tensor->name()->string_view());
-    threads->forEach(blocks, [&](uint64_t index, unsigned) {
-      std::array<float, block> values;
-      const uint64_t first = index * block, count = std::min(block, elements - first);
-      if (tensor->init() == InitKind::Ones)
-        std::fill_n(values.data(), count, 1.0f);
-      else if (tensor->init() == InitKind::Uniform)
-        for (uint64_t k = 0; k < count; ++k)
-          values[k] = random.symmetric(first + k, tensor->value());
-      else
-        random.fillNormal(values.data(), first, count, tensor->value());
-      storeFloats(base, tensor->type(), first, values.data(), count);
-    });
+    if (isFar(*tensor))
+      fillFar(*tensor);
+    else
+      fill(*tensor, seed);
   }
 }
 
+/// States of the far tier begin as zeros.
+void Session::fillFar(const Tensor &tensor) {
+  if (tensor.init() != InitKind::None && tensor.init() != InitKind::Zeros)
+    throw RunError(ExitCode::BadStep,
+                   fmt::format("{}: state '{}' of the far tier does not begin as zeros; recompile it", loaded->path(),
+                               tensor.name()->str()));
+  // A new file holds zeros.
+  if (far->highestWritten() <= tensor.offset())
+    return;
+  constexpr std::array<std::byte, 1 << 16> zeros{};
+  for (uint64_t done = 0; done < tensor.bytes(); done += zeros.size())
+    far->write(tensor.offset() + done, zeros.data(), std::min<uint64_t>(zeros.size(), tensor.bytes() - done));
+}
+
+void Session::fill(const Tensor &tensor, uint64_t seed) {
+  // Blocks of a fixed size: which thread fills a block changes nothing, since every element is a function of its index.
+  constexpr uint64_t block = 1024;
+  std::byte *base = data(tensor);
+  if (tensor.data() && tensor.data()->size() == tensor.bytes() && tensor.init() == InitKind::None) {
+    std::memcpy(base, tensor.data()->data(), tensor.bytes());
+    return;
+  }
+  const uint64_t elements = tensor.bytes() / elementSize(tensor.type());
+  const uint64_t blocks = (elements + block - 1) / block;
+  if (tensor.init() == InitKind::None || tensor.init() == InitKind::Zeros) {
+    std::memset(base, 0, tensor.bytes());
+    return;
+  }
+  if (!holdsFloats(tensor.type()))
+    throw RunError(ExitCode::BadStep, fmt::format("{}: tensor '{}' of type {} cannot be initialized with numbers",
+                                                  loaded->path(), tensor.name()->str(), elementName(tensor.type())));
+  CounterRandom random(seed, tensor.name()->string_view());
+  threads->forEach(blocks, [&](uint64_t index, unsigned) {
+    std::array<float, block> values;
+    const uint64_t first = index * block, count = std::min(block, elements - first);
+    if (tensor.init() == InitKind::Ones)
+      std::fill_n(values.data(), count, 1.0f);
+    else if (tensor.init() == InitKind::Uniform)
+      for (uint64_t k = 0; k < count; ++k)
+        values[k] = random.symmetric(first + k, tensor.value());
+    else
+      random.fillNormal(values.data(), first, count, tensor.value());
+    storeFloats(base, tensor.type(), first, values.data(), count);
+  });
+}
+
 void Session::run(int index, const ftrt_scalars &scalars) {
-  int32_t code = loaded->entry(static_cast<size_t>(index))(threads->services(), bases.data(), &scalars);
+  int32_t code = loaded->entry(static_cast<size_t>(index))(&services, bases.data(), &scalars);
   if (code == FTRT_OK)
     return;
+  if (code == FTRT_FAR_FAILED && far) {
+    far->drain();
+    throw RunError(ExitCode::StepFailed, fmt::format("{}; the newest checkpoint is whole: go on from there with "
+                                                     "resume_from_checkpoint=True",
+                                                     far->failure()));
+  }
   const char *meaning = code == FTRT_BAD_ABI       ? "it does not know this runtime's ABI"
                         : code == FTRT_BAD_THREADS ? "it was not planned for this number of threads"
                                                    : "an unknown code";

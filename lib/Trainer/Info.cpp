@@ -91,12 +91,16 @@ std::string describeStep(const std::string &path) {
   }
 
   fmt::format_to(out, "\nmemory      {} bytes ({})\n", step.plannedBytes(), formatBytes(step.plannedBytes()));
+  if (step.plannedFarBytes() > 0)
+    fmt::format_to(out, "far tier    {} bytes ({})\n", step.plannedFarBytes(), formatBytes(step.plannedFarBytes()));
   for (const auto *slab : *info.slabs())
     fmt::format_to(out, "  slab '{}': {} bytes, {}, aligned to {}\n", slab->name()->str(), slab->bytes(),
                    slab->place() == manifest::Place::Near ? "near" : "far", slab->alignment());
   if (info.memory())
     for (const auto *row : *info.memory())
-      fmt::format_to(out, "  {:<40} {:>16} {:>12}\n", orNone(row->what()), row->bytes(), formatBytes(row->bytes()));
+      fmt::format_to(
+          out, "  {:<40} {:>16} {:>12}{}\n", orNone(row->what()), row->bytes(), formatBytes(row->bytes()),
+          row->far_bytes() ? fmt::format(" {:>16} {:>12} far", row->far_bytes(), formatBytes(row->far_bytes())) : "");
   if (info.peak_at())
     fmt::format_to(out, "  the peak is at {}\n", info.peak_at()->str());
 

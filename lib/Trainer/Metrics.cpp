@@ -126,6 +126,8 @@ void MetricsLog::add(const StepMetrics &metrics) {
   line.number(metrics.plannedBytes);
   line.text(",\"peak_bytes\":");
   line.number(metrics.takenBytes);
+  line.text(",\"far_bytes\":");
+  line.number(metrics.farBytes);
   line.text(",\"resident_bytes\":");
   line.number(metrics.residentBytes);
   line.text(",\"share_of_peak\":");
@@ -156,6 +158,8 @@ void Progress::show(const StepMetrics &metrics) {
     line.format("  {:.1f}% of peak", 100 * metrics.shareOfPeak);
   line.format("  planned {}  taken {}  resident {}", formatBytes(metrics.plannedBytes), formatBytes(metrics.takenBytes),
               formatBytes(metrics.residentBytes));
+  if (metrics.farBytes > 0)
+    line.format("  far {}", formatBytes(metrics.farBytes));
   if (!terminal)
     line.text("\n");
   open = terminal;

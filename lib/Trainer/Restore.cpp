@@ -47,9 +47,31 @@ TensorSpec specOf(const manifest::Tensor &tensor) {
 std::vector<TensorView> viewsOf(Session &session, manifest::Role role) {
   std::vector<TensorView> views;
   for (const manifest::Tensor *tensor : *session.manifest().tensors())
-    if (tensor->role() == role)
-      views.push_back({specOf(*tensor), session.data(*tensor)});
+    if (tensor->role() == role) {
+      TensorView view{specOf(*tensor), session.data(*tensor)};
+      if (session.isFar(*tensor)) {
+        view.file = session.farTier()->descriptor();
+        view.fileOffset = tensor->offset();
+      }
+      views.push_back(std::move(view));
+    }
   return views;
+}
+
+/// Reads a state of the far tier through a small buffer.
+bool readFar(Session &session, const SafetensorsFile &file, const SafetensorsFile::Entry &entry, const TensorView &view,
+             std::vector<Diagnostic> &diags) {
+  constexpr int64_t block = 1 << 18;
+  const int64_t elements = view.spec.elements(), size = typeBytes(view.spec.type);
+  std::vector<char> part(static_cast<size_t>(std::min(block, elements) * size));
+  for (int64_t first = 0; first < elements; first += block) {
+    const int64_t count = std::min(block, elements - first);
+    if (!file.read(entry, view.spec.type, first, count, part.data(), diags))
+      return false;
+    session.farTier()->write(view.fileOffset + static_cast<uint64_t>(first * size), part.data(),
+                             static_cast<uint64_t>(count * size));
+  }
+  return true;
 }
 
 bool isCheckpointName(const std::string &name) {
@@ -148,7 +170,8 @@ void loadStates(Session &session, const std::string &directory) {
       throw RunError(ExitCode::BadCheckpoint,
                      fmt::format("{}: state '{}' has shape {}, the step needs {}", file->path(), view.spec.name,
                                  shapeText(entry->spec.shape), shapeText(view.spec.shape)));
-    if (!file->read(*entry, view.spec.type, const_cast<void *>(view.data), diags))
+    if (view.data ? !file->read(*entry, view.spec.type, const_cast<void *>(view.data), diags)
+                  : !readFar(session, *file, *entry, view, diags))
       throwErrors(ExitCode::BadCheckpoint, diags);
   }
 }

@@ -172,13 +172,26 @@ int64_t Run::batchesInEpoch() const {
 }
 
 void Run::takeMemory(std::unique_ptr<LoadedStep> step) {
-  session = std::make_unique<Session>(std::move(step),
-                                      SessionOptions{.threads = options.threads, .fillPattern = options.provePlan});
+  SessionOptions wanted{.threads = options.threads, .fillPattern = options.provePlan, .farFolder = options.farDir};
+  if (step->plannedFarBytes() > 0 && wanted.farFolder.empty()) {
+    // Beside the checkpoints: they need a disk that is large enough anyway.
+    wanted.farFolder = recipe.outputDir;
+    std::error_code error;
+    std::filesystem::create_directories(recipe.outputDir, error);
+    if (error)
+      throw RunError(ExitCode::WriteFailed,
+                     fmt::format("{}: cannot make the output directory: {}", recipe.outputDir, error.message()));
+  }
+  session = std::make_unique<Session>(std::move(step), wanted);
   last.plannedBytes = session->step().plannedBytes();
   last.takenBytes = session->memory().bytesTaken();
+  last.farBytes = session->farTier() ? session->farTier()->bytes() : 0;
   peakFlops = measureFmaPeak(session->pool());
   say("planned {} ({} bytes), taken {} bytes; {} threads reach {:.1f} GFLOP/s", formatBytes(last.plannedBytes),
       last.plannedBytes, last.takenBytes, session->pool().threads(), peakFlops * 1e-9);
+  if (last.farBytes > 0)
+    say("planned {} ({} bytes) of the far tier, in a file without a name in {}", formatBytes(last.farBytes),
+        last.farBytes, wanted.farFolder);
 }
 
 /// Parameters, states and the place in the data: from the newest checkpoint of OUT, from checkpoint_dir, or as the
@@ -258,9 +271,8 @@ bool Run::trainOne(uint64_t step, EntryFeed *micro, EntryFeed &feed, Progress &p
   auto read = [&](const BatchView &view) {
     const int64_t labels = stream->next(view);
     if (labels < 0)
-      throw RunError(
-          ExitCode::BadData,
-          fmt::format("{}: could not be read again; did it change while training?", recipe.dataset.dataFiles));
+      throw RunError(ExitCode::BadData, fmt::format("{}: could not be read again; did it change while training?",
+                                                    recipe.dataset.dataFiles));
     return labels;
   };
   // Gradients are scaled by the labels of the whole step, so with several batches these are counted ahead.
@@ -384,8 +396,13 @@ void Run::printSample() {
 }
 
 void Run::printPlanProof() {
-  for (const Slab &slab : session->memory().slabs())
-    say("slab '{}': planned {} bytes, highest byte written {}", slab.name, slab.bytes, highestWritten(slab));
+  const auto &slabs = *session->manifest().slabs();
+  for (flatbuffers::uoffset_t index = 0; index < slabs.size(); ++index) {
+    const bool isFar = slabs.Get(index)->place() == manifest::Place::Far;
+    const Slab &slab = session->memory().slabs()[index];
+    say("slab '{}': planned {} bytes, highest byte written {}", slab.name, slabs.Get(index)->bytes(),
+        isFar ? session->farTier()->highestWritten() : highestWritten(slab));
+  }
 }
 
 ExitCode Run::go() {
@@ -402,8 +419,7 @@ ExitCode Run::go() {
   stream.emplace(data->train, BatchStreamOptions{.batchSize = recipe.batchSize, .dropLast = true});
   countSteps();
   say("{}: {} rows of {} tokens, {} labels; {} steps of {} rows", recipe.dataset.dataFiles, data->train.rows(),
-      data->train.seqLen(), data->train.validLabels(), totalSteps,
-      recipe.batchSize * recipe.gradientAccumulationSteps);
+      data->train.seqLen(), data->train.validLabels(), totalSteps, recipe.batchSize * recipe.gradientAccumulationSteps);
 
   installSignals();
   takeMemory(std::move(step));

@@ -186,7 +186,7 @@ plan.entry @step kind(step) batch 1 sequence 8 flops 0.0 {
 // -----
 
 plan.entry @step kind(step) batch 1 sequence 8 flops 0.0 {
-  // expected-error @below {{is no buffer, launch or output; entries hold nothing else}}
+  // expected-error @below {{is no buffer, launch, copy or output; entries hold nothing else}}
   %c = arith.constant 1.0 : f32
 }
 

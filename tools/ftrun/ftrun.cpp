@@ -25,6 +25,9 @@ int main(int argc, char **argv) {
   app.add_option("--steps", options.steps, "Number of the last update; default: the recipe's epochs");
   app.add_option("--out", options.out, "Directory for metrics.jsonl and step_N; default: the recipe's output_dir")
       ->type_name("DIR");
+  app.add_option("--far-dir", options.farDir,
+                 "Folder for the file of the far tier (offloading, paged optimizers); default: the output directory")
+      ->type_name("DIR");
   app.add_option("--seed", options.seed, "Seed of initialization, order of the data and random bits");
   app.add_option("--threads", options.threads, "Threads; at most what scratch memory was planned for")
       ->check(CLI::PositiveNumber);

@@ -18,11 +18,17 @@ using namespace ftc::plan;
 #include "dialects/Plan/IR/PlanEnums.cpp.inc"
 #define GET_ATTRDEF_CLASSES
 #include "dialects/Plan/IR/PlanAttrs.cpp.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialects/Plan/IR/PlanTypes.cpp.inc"
 
 void PlanDialect::initialize() {
   addAttributes<
 #define GET_ATTRDEF_LIST
 #include "dialects/Plan/IR/PlanAttrs.cpp.inc"
+      >();
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "dialects/Plan/IR/PlanTypes.cpp.inc"
       >();
   addOperations<
 #define GET_OP_LIST
@@ -42,4 +48,20 @@ BufferPart plan::partOf(Value buffer) {
 int64_t plan::bytesOf(Type bufferType) {
   auto type = cast<MemRefType>(bufferType);
   return type.getNumElements() * llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+}
+
+bool plan::hasMoment(Operation *op) { return isa<LaunchOp, CopyOutOp, CopyInOp, WaitOp>(op); }
+
+bool plan::isFar(const SymbolTable &symbols, Value buffer) {
+  return TypeSwitch<Operation *, bool>(partOf(buffer).whole.getDefiningOp())
+      .Case([](AllocOp alloc) { return alloc.getFar(); })
+      .Case([&](ViewOp view) {
+        auto slab = symbols.lookup<SlabOp>(view.getSlab());
+        return slab && slab.getFar();
+      })
+      .Case([&](ReadVariableOp get) {
+        auto variable = symbols.lookup<VariableOp>(get.getVariable());
+        return variable && variable.getFar();
+      })
+      .Default(false);
 }

@@ -24,6 +24,8 @@
 #include "dialects/Plan/IR/PlanEnums.h.inc"
 #define GET_ATTRDEF_CLASSES
 #include "dialects/Plan/IR/PlanAttrs.h.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialects/Plan/IR/PlanTypes.h.inc"
 #define GET_OP_CLASSES
 #include "dialects/Plan/IR/PlanOps.h.inc"
 
@@ -40,6 +42,12 @@ struct BufferPart {
 
 /// What `buffer` is a part of: itself, or what it is a plan.slice of.
 BufferPart partOf(mlir::Value buffer);
+
+/// Whether `op` takes its turn in an entry: a launch, a copy or a wait. The others declare buffers.
+bool hasMoment(mlir::Operation *op);
+
+/// Whether `buffer` of an entry lies in the far tier. `symbols` are those of the module.
+bool isFar(const mlir::SymbolTable &symbols, mlir::Value buffer);
 
 } // namespace ftc::plan
 

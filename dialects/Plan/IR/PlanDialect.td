@@ -19,18 +19,23 @@ def Plan_Dialect : Dialect {
   let description = [{
     The step as a list of launches over buffers. Three kinds of symbols:
 
-    - `plan.slab`: memory that the host takes once.
+    - `plan.slab`: memory that the host takes once, near or far.
     - `plan.kernel`: a computation over buffers, shared by all launches of the same shape. Its body says what is computed
       and in which order reductions add up; it says nothing of lanes, threads or addresses. Targets map it.
-    - `plan.entry`: launches in execution order.
+    - `plan.entry`: launches and copies in execution order.
 
     TrainToPlan makes entries over `plan.alloc` and `plan.variable`; `plan-assign-offsets` turns both into `plan.view`s of a
     slab; `plan-verify` proves that no two live buffers overlap and that nothing else allocates.
+
+    Near memory is what kernels see. The *far tier* is a slower and larger place (a file for the CPU): nothing but
+    `plan.copy_in` and `plan.copy_out` touches it. Copies run beside the launches that follow, so each gives an event, and
+    `plan.wait` is where its buffers are free again.
 
     Buffers are memrefs with identity layout. A *row value* is a rank-1 tensor: one row of a matrix, or part of it.
     Bodies of `plan.rows` compute with `arith` and `math` on row values and scalars, element by element.
   }];
   let useDefaultAttributePrinterParser = 1;
+  let useDefaultTypePrinterParser = 1;
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
 }
 
@@ -69,5 +74,10 @@ def Plan_Order : I32EnumAttr<"RowOrder", "in which order rows run", [
   let genSpecializedAttr = 0;
 }
 def Plan_OrderAttr : EnumAttr<Plan_Dialect, Plan_Order, "row_order">;
+
+def Plan_Event : TypeDef<Plan_Dialect, "Event"> {
+  let mnemonic = "event";
+  let summary = "the end of a copy, to be waited for";
+}
 
 #endif // FTC_PLAN_DIALECT_TD

@@ -27,28 +27,34 @@ def Plan_RowOrScalar : AnyTypeOf<[F32, BF16, F64, I32, I64, 1DTensorOf<[F32, BF1
 def SlabOp : Plan_Op<"slab", [Symbol]> {
   let summary = "memory that the host takes once, before the first step";
   let description = [{
+    `far`: bytes of the far tier, which have no address.
+
     ```mlir
     plan.slab @near bytes 1048576 alignment 64
+    plan.slab @far far bytes 8388608 alignment 4096
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$bytes, I64Attr:$alignment);
-  let assemblyFormat = "$sym_name `bytes` $bytes `alignment` $alignment attr-dict";
+  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$bytes, I64Attr:$alignment, UnitAttr:$far);
+  let assemblyFormat = "$sym_name (`far` $far^)? `bytes` $bytes `alignment` $alignment attr-dict";
 }
 
 def VariableOp : Plan_Op<"variable", [Symbol]> {
   let summary = "a named buffer that outlives a call of the step";
   let description = [{
     `init` says how the host fills it (a `train` init attribute; the attribute is opaque here). `slab` and `offset` appear
-    once it has a place.
+    once it has a place. `far`: it lives in the far tier. `plan-stream-far-variables` puts near buffers between it and the
+    launches that use it.
 
     ```mlir
     plan.variable @"model.norm.weight" : memref<64xf32> parameter init #train.ones trainable at @near[4096]
+    plan.variable @"w.exp_avg" : memref<4096x64xf32> state init #train.zeros far at @far[0]
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Plan_Buffer>:$type, Plan_RoleAttr:$role, AnyAttr:$init,
-                       UnitAttr:$trainable, OptionalAttr<FlatSymbolRefAttr>:$slab, OptionalAttr<I64Attr>:$offset);
+                       UnitAttr:$trainable, UnitAttr:$far, OptionalAttr<FlatSymbolRefAttr>:$slab,
+                       OptionalAttr<I64Attr>:$offset);
   let assemblyFormat = [{
-    $sym_name `:` $type $role `init` $init (`trainable` $trainable^)? (`at` $slab^ `[` $offset `]`)? attr-dict
+    $sym_name `:` $type $role `init` $init (`trainable` $trainable^)? (`far` $far^)? (`at` $slab^ `[` $offset `]`)? attr-dict
   }];
   let extraClassDeclaration = [{
     ::mlir::MemRefType getBufferType() { return ::mlir::cast<::mlir::MemRefType>(getType()); }
@@ -119,15 +125,16 @@ def EntryOp : Plan_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock, NoTermin
 def AllocOp : Plan_Op<"alloc", [MemoryEffects<[MemAlloc]>]> {
   let summary = "a buffer of this entry that has no place yet";
   let description = [{
-    Lives from its first to its last launch. `label` says in words what it holds.
+    Lives from its first to its last launch or copy. `label` says in words what it holds. `far`: in the far tier.
 
     ```mlir
     %x = plan.alloc "layers.0 attention output" : memref<16x64xf32>
+    %f = plan.alloc far "layers.0 attention output" : memref<16x64xf32>
     ```
   }];
-  let arguments = (ins StrAttr:$label);
+  let arguments = (ins StrAttr:$label, UnitAttr:$far);
   let results = (outs Plan_Buffer:$buffer);
-  let assemblyFormat = "$label `:` type($buffer) attr-dict";
+  let assemblyFormat = "(`far` $far^)? $label `:` type($buffer) attr-dict";
 }
 
 def InputOp : Plan_Op<"input", [MemoryEffects<[MemAlloc]>]> {
@@ -194,6 +201,55 @@ def SliceOp : Plan_Op<"slice", [Pure]> {
     /// Bytes from the start of the source.
     int64_t getByteOffset();
   }];
+}
+
+def CopyOutOp : Plan_Op<"copy_out", [AllTypesMatch<["near", "far"]>, MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "starts a copy from near memory to the far tier";
+  let description = [{
+    Returns at once. Until somebody waits for the event, nobody may write the source, nor read or write the target. Copies
+    out run one after the other, in the order of their ops; so do copies in.
+
+    ```mlir
+    %e = plan.copy_out %x to %f : memref<16x64xf32>
+    ```
+  }];
+  let arguments = (ins Plan_Buffer:$near, Plan_Buffer:$far);
+  let results = (outs Plan_Event:$event);
+  let assemblyFormat = "$near `to` $far `:` type($near) attr-dict";
+  let builders = [OpBuilder<(ins "::mlir::Value":$near, "::mlir::Value":$far), [{
+    build($_builder, $_state, EventType::get($_builder.getContext()), near, far);
+  }]>];
+}
+
+def CopyInOp : Plan_Op<"copy_in", [AllTypesMatch<["near", "far"]>, MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "starts a copy from the far tier to near memory";
+  let description = [{
+    As `plan.copy_out`: until somebody waits for the event, nobody may write the source, nor read or write the target.
+
+    ```mlir
+    %e = plan.copy_in %f to %x : memref<16x64xf32>
+    plan.wait %e
+    ```
+  }];
+  let arguments = (ins Plan_Buffer:$far, Plan_Buffer:$near);
+  let results = (outs Plan_Event:$event);
+  let assemblyFormat = "$far `to` $near `:` type($far) attr-dict";
+  let builders = [OpBuilder<(ins "::mlir::Value":$far, "::mlir::Value":$near), [{
+    build($_builder, $_state, EventType::get($_builder.getContext()), far, near);
+  }]>];
+}
+
+def WaitOp : Plan_Op<"wait", [MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "holds the entry until a copy is over";
+  let description = [{
+    What follows may read the target of the copy and write its source. Waiting again costs nothing.
+
+    ```mlir
+    plan.wait %e
+    ```
+  }];
+  let arguments = (ins Plan_Event:$event);
+  let assemblyFormat = "$event attr-dict";
 }
 
 def LaunchOp : Plan_Op<"launch", [MemoryEffects<[MemRead, MemWrite]>]> {

@@ -21,8 +21,12 @@ namespace ftc::plan {
 } // namespace ftc::plan
 
 namespace {
-constexpr int64_t alignment = 64;
-constexpr StringLiteral slabName = "near";
+/// One of the two slabs while it grows: variables first, then the transient bytes of the entry that needs most.
+struct Region {
+  StringLiteral name;
+  int64_t alignment;
+  int64_t persistent = 0, transient = 0;
+};
 
 struct AssignOffsetsPass : ftc::plan::impl::PlanAssignOffsetsPassBase<AssignOffsetsPass> {
   void runOnOperation() override {
@@ -31,75 +35,96 @@ struct AssignOffsetsPass : ftc::plan::impl::PlanAssignOffsetsPassBase<AssignOffs
     auto entries = llvm::to_vector(module.getOps<plan::EntryOp>());
     if (variables.empty() && entries.empty())
       return markAllAnalysesPreserved();
-    if (auto old = module.lookupSymbol(slabName)) {
-      old->emitError("is already in the module; plan-assign-offsets runs once, on buffers without a place");
-      return signalPassFailure();
+    // A page of the file holds bytes of one buffer: writing one never makes the system read another.
+    Region near{"near", 64}, far{"far", 4096};
+    for (const Region &region : {near, far})
+      if (auto old = module.lookupSymbol(region.name)) {
+        old->emitError("is already in the module; plan-assign-offsets runs once, on buffers without a place");
+        return signalPassFailure();
+      }
+    for (Region *region : {&near, &far})
+      placeVariables(variables, *region, region == &far);
+    for (plan::EntryOp entry : entries) {
+      placeEntry(entry, near, /*isFar=*/false);
+      placeEntry(entry, far, /*isFar=*/true);
+      eraseUnused(entry);
     }
-    auto slab = FlatSymbolRefAttr::get(&getContext(), slabName);
-    int64_t bytes = placeVariables(variables, slab);
-    int64_t transient = 0;
-    for (plan::EntryOp entry : entries)
-      transient = std::max(transient, placeEntry(entry, slab, bytes));
     OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
-    plan::SlabOp::create(builder, module.getLoc(), slabName, bytes + transient, alignment);
-    remark::passed(module.getLoc(), remark::RemarkOpts::name("slab").category("memory"))
-        << remark::add("placed all buffers") << remark::metric("persistent_bytes", bytes)
-        << remark::metric("transient_bytes", transient) << remark::metric("bytes", bytes + transient);
+    for (const Region &region : {near, far}) {
+      bool isFar = region.name == far.name;
+      int64_t bytes = region.persistent + region.transient;
+      if (isFar && bytes == 0)
+        continue;
+      plan::SlabOp::create(builder, module.getLoc(), region.name, bytes, region.alignment, isFar);
+      remark::passed(module.getLoc(), remark::RemarkOpts::name(isFar ? "far slab" : "slab").category("memory"))
+          << remark::add(isFar ? "placed all buffers of the far tier" : "placed all buffers")
+          << remark::metric("persistent_bytes", region.persistent)
+          << remark::metric("transient_bytes", region.transient) << remark::metric("bytes", bytes);
+    }
   }
 
-  /// Parameters, then states, then constants, one after the other. Returns the bytes they take.
-  int64_t placeVariables(ArrayRef<plan::VariableOp> variables, FlatSymbolRefAttr slab) {
+  /// Parameters, then states, then constants, one after the other.
+  void placeVariables(ArrayRef<plan::VariableOp> variables, Region &region, bool isFar) {
     Builder builder(&getContext());
     int64_t next = 0;
     for (plan::Role role : {plan::Role::Parameter, plan::Role::State, plan::Role::Accumulator, plan::Role::Constant})
       for (plan::VariableOp variable : variables) {
-        if (variable.getRole() != role)
+        if (variable.getRole() != role || variable.getFar() != isFar)
           continue;
-        variable.setSlabAttr(slab);
+        variable.setSlabAttr(FlatSymbolRefAttr::get(&getContext(), region.name));
         variable.setOffsetAttr(builder.getI64IntegerAttr(next));
         remark::passed(variable.getLoc(), remark::RemarkOpts::name("place").category("memory"))
             << remark::add("variable {0}", variable.getSymName().str()) << remark::metric("offset", next)
             << remark::metric("bytes", plan::bytesOf(variable.getType()));
-        next += llvm::alignTo(plan::bytesOf(variable.getType()), alignment);
+        next += llvm::alignTo(plan::bytesOf(variable.getType()), region.alignment);
       }
-    return next;
+    region.persistent = next;
   }
 
-  /// Places the buffers of `entry` from `base` on. Returns the bytes they take.
-  int64_t placeEntry(plan::EntryOp entry, FlatSymbolRefAttr slab, int64_t base) {
+  /// Places the buffers of `entry` that are of this region behind the variables.
+  void placeEntry(plan::EntryOp entry, Region &region, bool isFar) {
     PlanLiveness liveness(entry);
     SmallVector<LiveInterval> intervals;
+    SmallVector<const LiveBuffer *> buffers;
     for (const LiveBuffer &buffer : liveness.buffers())
-      intervals.push_back({buffer.bytes, buffer.first, buffer.last});
-    OffsetAssignment places = assignOffsets(intervals, alignment);
+      if (buffer.far == isFar) {
+        buffers.push_back(&buffer);
+        intervals.push_back({buffer.bytes, buffer.first, buffer.last});
+      }
+    if (isFar && buffers.empty())
+      return;
+    auto slab = FlatSymbolRefAttr::get(&getContext(), region.name);
+    OffsetAssignment places = assignOffsets(intervals, region.alignment);
+    region.transient = std::max(region.transient, places.peak);
     int64_t peakMoment = 0;
-    liveBound(intervals, alignment, &peakMoment);
+    liveBound(intervals, region.alignment, &peakMoment);
 
     OpBuilder builder(&getContext());
-    for (auto [buffer, offset] : llvm::zip(liveness.buffers(), places.offsets)) {
-      IntegerAttr place = builder.getI64IntegerAttr(base + offset);
-      Operation *op = buffer.buffer.getDefiningOp();
+    for (auto [buffer, offset] : llvm::zip(buffers, places.offsets)) {
+      int64_t at = region.persistent + offset;
+      IntegerAttr place = builder.getI64IntegerAttr(at);
+      Operation *op = buffer->buffer.getDefiningOp();
       remark::passed(op->getLoc(), remark::RemarkOpts::name("place").category("memory"))
-          << remark::add("{0}: {1}", entry.getSymName().str(), buffer.label) << remark::metric("offset", base + offset)
-          << remark::metric("bytes", buffer.bytes) << remark::metric("first_launch", buffer.first)
-          << remark::metric("last_launch", buffer.last);
+          << remark::add("{0}: {1}", entry.getSymName().str(), buffer->label) << remark::metric("offset", at)
+          << remark::metric("bytes", buffer->bytes) << remark::metric("first_launch", buffer->first)
+          << remark::metric("last_launch", buffer->last);
       if (auto input = dyn_cast<plan::InputOp>(op)) {
         input.setSlabAttr(slab);
         input.setOffsetAttr(place);
         continue;
       }
       auto alloc = dyn_cast<plan::AllocOp>(op);
-      if (!alloc)
+      if (!alloc || alloc.getBuffer().use_empty())
         continue;
-      if (alloc.getBuffer().use_empty()) {
-        alloc.erase();
-        continue;
-      }
       builder.setInsertionPoint(alloc);
       auto view = plan::ViewOp::create(builder, alloc.getLoc(), alloc.getType(), slab, place, alloc.getLabelAttr());
       view->setDiscardableAttrs(alloc->getDiscardableAttrDictionary());
       alloc.getBuffer().replaceAllUsesWith(view.getBuffer());
       alloc.erase();
+    }
+    if (isFar) {
+      entry->setAttr("plan.far_transient_bytes", builder.getI64IntegerAttr(places.peak));
+      return;
     }
     entry->setAttr("plan.transient_bytes", builder.getI64IntegerAttr(places.peak));
     entry->setAttr("plan.transient_bound", builder.getI64IntegerAttr(places.bound));
@@ -108,7 +133,12 @@ struct AssignOffsetsPass : ftc::plan::impl::PlanAssignOffsetsPassBase<AssignOffs
         << remark::add("{0} peaks at {1}", entry.getSymName().str(), liveness.describe(peakMoment))
         << remark::metric("bytes", places.peak) << remark::metric("bound", places.bound)
         << remark::metric("launch", peakMoment);
-    return places.peak;
+  }
+
+  void eraseUnused(plan::EntryOp entry) {
+    for (auto alloc : llvm::make_early_inc_range(entry.getBody().front().getOps<plan::AllocOp>()))
+      if (alloc.getBuffer().use_empty())
+        alloc.erase();
   }
 };
 } // namespace

@@ -13,13 +13,14 @@ include "mlir/Pass/PassBase.td"
 def PlanAssignOffsetsPass : Pass<"plan-assign-offsets", "::mlir::ModuleOp"> {
   let summary = "gives every buffer a slab and an offset";
   let description = [{
-    One slab, `@near`: variables first (parameters, states, constants), each at a multiple of 64 bytes; after them one
-    transient region that all entries share, since they never run at the same time. In it, buffers of an entry that are live
-    at the same launch get disjoint places (greedy best fit, see ftc/Planning/Offsets.h). `plan.alloc` becomes
+    One slab, `@near`, and one more, `@far`, where there are buffers of the far tier. In each: variables first (parameters,
+    states, constants), each at a multiple of 64 bytes (far: 4096); after them one transient region that all entries share,
+    since they never run at the same time. In it, buffers of an entry that are live at the same moment (a launch, a copy or a
+    wait; a copy uses its buffers until somebody waits for it) get disjoint places (greedy best fit, see ftc/Planning/Offsets.h). `plan.alloc` becomes
     `plan.view`; variables and inputs get their `at`.
 
     Each entry records `plan.transient_bytes`, the bound below which no assignment can go (`plan.transient_bound`) and the launch
-    where the most bytes are live (`plan.peak_launch`). One remark a place is emitted in the category `memory`.
+    where the most bytes are live (`plan.peak_launch`); with far buffers also `plan.far_transient_bytes`. One remark a place is emitted in the category `memory`.
   }];
   let dependentDialects = ["::ftc::plan::PlanDialect"];
 }
@@ -28,7 +29,7 @@ def PlanVerifyPass : Pass<"plan-verify", "::mlir::ModuleOp"> {
   let summary = "proves that the plan is all the memory there is";
   let description = [{
     Fails unless
-    - entries hold nothing but buffers, launches and outputs, and kernels nothing that could allocate;
+    - entries hold nothing but buffers, launches, copies, waits and outputs, and kernels nothing that could allocate;
     - every launch names a kernel and fits it: as many buffers, each with the element type and the number of elements of the
       argument (the shape may differ);
     - a launch passes a buffer that its kernel writes only once, except where each row is read and written by the same row of a
@@ -36,9 +37,64 @@ def PlanVerifyPass : Pass<"plan-verify", "::mlir::ModuleOp"> {
     - every buffer has a place (no `plan.alloc` is left): a slab of the module, inside its bytes, at a multiple of its alignment;
     - no two buffers overlap that are live at the same time: variables always are, transient buffers of an entry during their
       launches, inputs from the start, outputs to the end;
-    - every buffer that a launch reads, or that the host reads afterwards, was written before: by the host (inputs, variables)
-      or by an earlier launch.
+    - every buffer that a launch or a copy reads, or that the host reads afterwards, was written before: by the host (inputs,
+      variables), by an earlier launch or by an earlier copy;
+    - launches, inputs and outputs use near memory only, and copies go from one tier to the other;
+    - from a copy to the wait for its event nobody writes its source and nobody reads or writes its target, another copy
+      included; every copy is waited for.
   }];
+}
+
+def PlanStreamFarVariablesPass : Pass<"plan-stream-far-variables", "::mlir::ModuleOp"> {
+  let summary = "puts near buffers between far variables and the launches that use them";
+  let description = [{
+    Paged optimizer states. A launch that uses a variable of the far tier gets near buffers instead: copied in some launches
+    ahead, copied out behind, so that the copies run beside the launches. Near memory holds a few such buffers at a time,
+    however large the variables are.
+
+    A kernel whose rows are independent (`plan.rows` in parallel, which uses the number of a row for nothing but to find its
+    place) is launched in parts of about `part-bytes` of each far variable, a multiple of `per_task` rows. Rows are computed
+    as before, so no bit changes. Other kernels get whole buffers.
+
+    Parts are numbered in the order of their launches. The copies in of part n begin before part n - `ahead`, its copies out
+    are waited for before part n + `ahead`: at most 2 `ahead` parts have near buffers at once. A part whose variable an
+    earlier part writes waits for that one first. Without a far variable the pass does nothing. Each variable is told as a
+    remark with the bytes that leave near memory and the microseconds that the link is busy with it.
+
+    Before:
+
+    ```mlir
+    plan.variable @w.exp_avg : memref<512x64xf32> state init #train.zeros far
+    %w = plan.get @w : memref<512x64xf32>
+    %m = plan.get @w.exp_avg : memref<512x64xf32>
+    plan.launch @sgd_512x64(%w, %g, %m) "w" : memref<512x64xf32>, memref<512x64xf32>, memref<512x64xf32>
+    ```
+
+    After (`part-bytes=65536 ahead=1`):
+
+    ```mlir
+    %m0 = plan.slice %m[0] : memref<512x64xf32> to memref<256x64xf32>
+    %n0 = plan.alloc "w.exp_avg" : memref<256x64xf32>
+    %e0 = plan.copy_in %m0 to %n0 : memref<256x64xf32>
+    plan.wait %e0
+    %m1 = plan.slice %m[256] : memref<512x64xf32> to memref<256x64xf32>
+    %n1 = plan.alloc "w.exp_avg" : memref<256x64xf32>
+    %e1 = plan.copy_in %m1 to %n1 : memref<256x64xf32>
+    %w0 = plan.slice %w[0] : memref<512x64xf32> to memref<256x64xf32>
+    %g0 = plan.slice %g[0] : memref<512x64xf32> to memref<256x64xf32>
+    plan.launch @sgd_512x64_rows256(%w0, %g0, %n0) "w" : memref<256x64xf32>, memref<256x64xf32>, memref<256x64xf32>
+    %o0 = plan.copy_out %n0 to %m0 : memref<256x64xf32>
+    ...
+    plan.wait %o0
+    plan.wait %e1
+    plan.launch @sgd_512x64_rows256(%w1, %g1, %n1) "w" : ...
+    %o1 = plan.copy_out %n1 to %m1 : memref<256x64xf32>
+    plan.wait %o1
+    ```
+  }];
+  let options = [Option<"partBytes", "part-bytes", "int64_t", "1 << 20", "bytes of a far variable that a launch gets at once">,
+                 Option<"ahead", "ahead", "int64_t", "4", "launches between a copy and the launch that it is for">];
+  let dependentDialects = ["::ftc::plan::PlanDialect"];
 }
 
 #endif

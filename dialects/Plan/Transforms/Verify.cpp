@@ -7,6 +7,8 @@
 
 #include "dialects/Plan/IR/Plan.h"
 #include "dialects/Plan/Transforms/Passes.h"
+#include "dialects/Plan/Transforms/VerifyCopies.h"
+#include "ftc/Analysis/KernelRows.h"
 #include "ftc/Analysis/PlanMemory.h"
 
 #include "mlir/IR/Remarks.h"
@@ -23,20 +25,6 @@ namespace ftc::plan {
 //===----------------------------------------------------------------------===//
 // What a kernel does with its arguments
 //===----------------------------------------------------------------------===//
-
-/// Whether the kernel reads what its argument held before the launch. Partial sums and scratch memory are written
-/// first.
-static bool readsOldContent(plan::KernelOp kernel, unsigned index) {
-  return llvm::any_of(kernel.getBuffers()[index].getUses(), [](OpOperand &use) {
-    unsigned number = use.getOperandNumber();
-    return llvm::TypeSwitch<Operation *, bool>(use.getOwner())
-        .Case([](plan::LoadOp) { return true; })
-        .Case([&](plan::MatmulOp op) { return number != 2 && use.get() != op.getScratch(); })
-        .Case([&](plan::AttentionOp) { return number < 4; })
-        .Case([&](plan::AttentionGradOp) { return number < 7; })
-        .Default(false);
-  });
-}
 
 /// Whether all accesses to an argument are whole rows, at the row that runs.
 static bool isOwnRowOnly(plan::RowsOp rows, Value argument) {
@@ -83,20 +71,15 @@ struct Placed {
   int64_t first, last;
 };
 
-/// Bytes from `begin` to before `end`.
-struct Bytes {
-  int64_t begin, end;
-};
-
 /// Which bytes of which buffers hold something.
 class WrittenBytes {
 public:
   void add(Value buffer) {
     auto [whole, offset] = plan::partOf(buffer);
-    Bytes added{offset, offset + plan::bytesOf(buffer.getType())};
-    SmallVector<Bytes, 1> &known = parts[whole];
+    plan::Bytes added{offset, offset + plan::bytesOf(buffer.getType())};
+    SmallVector<plan::Bytes, 1> &known = parts[whole];
     // Parts that touch become one.
-    llvm::erase_if(known, [&](const Bytes &part) {
+    llvm::erase_if(known, [&](const plan::Bytes &part) {
       if (part.end < added.begin || added.end < part.begin)
         return false;
       added = {std::min(part.begin, added.begin), std::max(part.end, added.end)};
@@ -111,11 +94,11 @@ public:
     int64_t begin = offset, end = offset + plan::bytesOf(buffer.getType());
     auto found = parts.find(whole);
     return found != parts.end() &&
-           llvm::any_of(found->second, [&](const Bytes &part) { return part.begin <= begin && end <= part.end; });
+           llvm::any_of(found->second, [&](const plan::Bytes &part) { return part.begin <= begin && end <= part.end; });
   }
 
 private:
-  llvm::DenseMap<Value, SmallVector<Bytes, 1>> parts;
+  llvm::DenseMap<Value, SmallVector<plan::Bytes, 1>> parts;
 };
 
 struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
@@ -130,6 +113,13 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
                         variable.getSlab(), variable.getOffset(), 0, 0, variables);
     for (auto &slab : variables)
       good &= verifyDisjoint(slab.second);
+    for (auto variable : module.getOps<plan::VariableOp>())
+      if (auto slab = variable.getSlab() ? symbols.lookup<plan::SlabOp>(*variable.getSlab()) : plan::SlabOp())
+        if (slab.getFar() != variable.getFar()) {
+          variable.emitError("is ") << (variable.getFar() ? "of the far tier but lies in near memory"
+                                                          : "near but lies in the far tier");
+          good = false;
+        }
     if (!good)
       variables.clear(); // told once, not once more an entry
     for (auto entry : module.getOps<plan::EntryOp>()) {
@@ -161,20 +151,6 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
   // Launches
   //===--------------------------------------------------------------------===//
 
-  /// What a buffer is: two plan.get of one variable are the same memory, and a slice is bytes of its source.
-  static const void *memoryOf(SymbolTable &symbols, Value buffer) {
-    buffer = plan::partOf(buffer).whole;
-    if (auto get = buffer.getDefiningOp<plan::ReadVariableOp>())
-      return symbols.lookup(get.getVariable());
-    return buffer.getAsOpaquePointer();
-  }
-
-  /// The bytes that `buffer` takes of its memory.
-  static Bytes bytesOf(Value buffer) {
-    int64_t begin = plan::partOf(buffer).offset;
-    return {begin, begin + plan::bytesOf(buffer.getType())};
-  }
-
   bool verifyLaunch(SymbolTable &symbols, plan::LaunchOp launch, plan::KernelOp kernel) {
     if (launch.getBuffers().size() != kernel.getBuffers().size()) {
       launch.emitError("passes ") << launch.getBuffers().size() << " buffers to @" << kernel.getSymName()
@@ -189,6 +165,10 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
                                     << ", which takes " << taken;
         return false;
       }
+      if (plan::isFar(symbols, buffer)) {
+        launch.emitError("passes as buffer ") << index << " one of the far tier, which kernels cannot see";
+        return false;
+      }
       auto get = plan::partOf(buffer).whole.getDefiningOp<plan::ReadVariableOp>();
       auto variable = get ? symbols.lookup<plan::VariableOp>(get.getVariable()) : plan::VariableOp();
       if (variable && variable.getRole() == plan::Role::Constant && kernel.writes(index)) {
@@ -197,8 +177,8 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
       }
       for (unsigned other = 0; other < index; ++other) {
         Value earlier = launch.getBuffers()[other];
-        Bytes a = bytesOf(earlier), b = bytesOf(buffer);
-        bool shared = memoryOf(symbols, earlier) == memoryOf(symbols, buffer) && a.begin < b.end && b.begin < a.end;
+        plan::Bytes a = plan::bytesIn(earlier), b = plan::bytesIn(buffer);
+        bool shared = plan::memoryOf(symbols, earlier) == plan::memoryOf(symbols, buffer) && a.meets(b);
         bool equal = a.begin == b.begin && a.end == b.end;
         if (shared && (kernel.writes(index) || kernel.writes(other)) &&
             !(equal && mayBeOneBuffer(kernel, other, index))) {
@@ -214,6 +194,7 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
   bool verifyLaunches(SymbolTable &symbols, plan::EntryOp entry) {
     bool good = true;
     WrittenBytes written;
+    plan::CopiesUnderWay copies(symbols);
     for (Operation &op : entry.getBody().front()) {
       if (auto launch = dyn_cast<plan::LaunchOp>(op)) {
         auto kernel = symbols.lookup<plan::KernelOp>(launch.getKernel());
@@ -232,11 +213,23 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
             good = false;
           }
         for (auto [index, buffer] : llvm::enumerate(launch.getBuffers()))
+          good &= copies.access(launch, buffer, kernel.writes(index));
+        for (auto [index, buffer] : llvm::enumerate(launch.getBuffers()))
           if (kernel.writes(index))
             written.add(buffer);
+      } else if (auto out = dyn_cast<plan::CopyOutOp>(op)) {
+        good &= verifyCopy(symbols, out, out.getNear(), out.getFar(), written, copies);
+      } else if (auto in = dyn_cast<plan::CopyInOp>(op)) {
+        good &= verifyCopy(symbols, in, in.getNear(), in.getFar(), written, copies);
+      } else if (auto wait = dyn_cast<plan::WaitOp>(op)) {
+        copies.wait(wait.getEvent());
       } else if (auto output = dyn_cast<plan::OutputOp>(op)) {
         if (!written.holds(output.getBuffer())) {
           output.emitError("\"") << output.getName() << "\" is a buffer that nothing has written";
+          good = false;
+        }
+        if (plan::isFar(symbols, output.getBuffer())) {
+          output.emitError("\"") << output.getName() << "\" lies in the far tier, where the host cannot read it";
           good = false;
         }
       } else if (auto get = dyn_cast<plan::ReadVariableOp>(op)) {
@@ -249,11 +242,29 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
       } else if (auto input = dyn_cast<plan::InputOp>(op)) {
         written.add(input.getBuffer());
       } else if (!isa<plan::AllocOp, plan::ViewOp, plan::SliceOp>(op)) {
-        op.emitError("is no buffer, launch or output; entries hold nothing else");
+        op.emitError("is no buffer, launch, copy or output; entries hold nothing else");
         good = false;
       }
     }
-    return good;
+    return copies.finish() && good;
+  }
+
+  /// A copy moves what something has written from one tier to the other, while no other copy is in its way.
+  bool verifyCopy(SymbolTable &symbols, Operation *copy, Value near, Value far, WrittenBytes &written,
+                  plan::CopiesUnderWay &copies) {
+    if (plan::isFar(symbols, near) || !plan::isFar(symbols, far)) {
+      copy->emitError(plan::isFar(symbols, near) ? "takes a buffer of the far tier for near memory"
+                                                 : "takes a near buffer for the far tier");
+      return false;
+    }
+    bool out = isa<plan::CopyOutOp>(copy);
+    Value from = out ? near : far, to = out ? far : near;
+    if (!written.holds(from)) {
+      copy->emitError("copies a buffer that nothing has written");
+      return false;
+    }
+    written.add(to);
+    return copies.begin(copy, from, to);
   }
 
   //===--------------------------------------------------------------------===//
@@ -311,7 +322,7 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
     PlanLiveness liveness(entry);
     llvm::StringMap<SmallVector<Placed>> placed;
     bool good = true;
-    int64_t end = liveness.launches().size();
+    int64_t end = liveness.moments().size();
     // Variables live throughout. They are known to be disjoint from each other, so errors here name a transient buffer.
     for (auto &slab : variables)
       for (Placed variable : slab.second) {
@@ -329,6 +340,11 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
                                      buffer.last, placed);
                   })
                   .Case([&](plan::InputOp input) {
+                    auto slab = input.getSlab() ? symbols.lookup<plan::SlabOp>(*input.getSlab()) : plan::SlabOp();
+                    if (slab && slab.getFar()) {
+                      op->emitError(name) << " is an input and lies in the far tier, where the host cannot write it";
+                      return false;
+                    }
                     return addPlaced(symbols, op, name, type, input.getSlab(), input.getOffset(), buffer.first,
                                      buffer.last, placed);
                   })

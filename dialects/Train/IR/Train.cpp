@@ -19,11 +19,17 @@ using namespace ftc::train;
 #include "dialects/Train/IR/TrainInterfaces.cpp.inc"
 #define GET_ATTRDEF_CLASSES
 #include "dialects/Train/IR/TrainAttrs.cpp.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialects/Train/IR/TrainTypes.cpp.inc"
 
 void TrainDialect::initialize() {
   addAttributes<
 #define GET_ATTRDEF_LIST
 #include "dialects/Train/IR/TrainAttrs.cpp.inc"
+      >();
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "dialects/Train/IR/TrainTypes.cpp.inc"
       >();
   addOperations<
 #define GET_OP_LIST
@@ -37,6 +43,9 @@ LogicalResult TrainDialect::verifyOperationAttribute(Operation *op, NamedAttribu
     auto layer = dyn_cast<IntegerAttr>(attribute.getValue());
     if (!layer || !layer.getType().isInteger(64) || layer.getInt() < 0)
       return op->emitOpError("has the attribute ") << layerAttrName << ", which must be an i64 of at least 0";
+  } else if (name == offloadAttrName || name == pageStatesAttrName) {
+    if (!isa<ModuleOp>(op) || !isa<UnitAttr>(attribute.getValue()))
+      return op->emitOpError("has the attribute ") << name << ", which belongs to a module and takes no value";
   } else if (name == backwardAttrName || name == recomputeAttrName) {
     if (!isa<UnitAttr>(attribute.getValue()))
       return op->emitOpError("has the attribute ") << name << ", which takes no value";

@@ -26,6 +26,8 @@
 #include "dialects/Train/IR/TrainInterfaces.h.inc"
 #define GET_ATTRDEF_CLASSES
 #include "dialects/Train/IR/TrainAttrs.h.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialects/Train/IR/TrainTypes.h.inc"
 #define GET_OP_CLASSES
 #include "dialects/Train/IR/TrainOps.h.inc"
 

@@ -30,8 +30,12 @@ def Train_Dialect : Dialect {
     Three discardable attributes say where an op comes from. `train.layer = N : i64`: the forward graph of transformer layer
     N, set by Import. `train.backward`: built by `train-differentiate`. `train.recompute`: the copy of a forward op that
     `train-insert-remat` put into the backward graph; its work is not counted as necessary.
+
+    Two attributes of the module ask for the far tier: `train.offload_activations` (`train-offload-activations`) and
+    `train.page_states` (`train-page-states`). Neither has a value.
   }];
   let useDefaultAttributePrinterParser = 1;
+  let useDefaultTypePrinterParser = 1;
   let dependentDialects = ["::mlir::arith::ArithDialect"];
   let hasOperationAttrVerify = 1;
   let extraClassDeclaration = [{
@@ -39,6 +43,8 @@ def Train_Dialect : Dialect {
     static constexpr ::llvm::StringLiteral backwardAttrName = "train.backward";
     static constexpr ::llvm::StringLiteral recomputeAttrName = "train.recompute";
     static constexpr ::llvm::StringLiteral rematAttrName = "train.remat";
+    static constexpr ::llvm::StringLiteral offloadAttrName = "train.offload_activations";
+    static constexpr ::llvm::StringLiteral pageStatesAttrName = "train.page_states";
   }];
 }
 
@@ -143,6 +149,23 @@ def Train_RematAttr : Train_Attr<"Remat", "remat"> {
   let parameters = (ins EnumParameter<Train_RematMode>:$mode, "int64_t":$every);
   let assemblyFormat = "`<` $mode `,` `every` `=` $every `>`";
   let genVerifyDecl = 1;
+}
+
+def Train_Far : TypeDef<Train_Dialect, "Far"> {
+  let mnemonic = "far";
+  let summary = "a tensor in the far tier";
+  let description = [{
+    What `train.offload` gives and `train.prefetch` takes; nothing else can read it.
+
+    ```mlir
+    !train.far<tensor<16x64xf32>>
+    ```
+  }];
+  let parameters = (ins "::mlir::RankedTensorType":$tensor);
+  let assemblyFormat = "`<` $tensor `>`";
+  let builders = [TypeBuilderWithInferredContext<(ins "::mlir::RankedTensorType":$tensor), [{
+    return $_get(tensor.getContext(), tensor);
+  }]>];
 }
 
 #endif // FTC_TRAIN_DIALECT_TD

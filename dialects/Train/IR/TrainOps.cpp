@@ -37,6 +37,8 @@ static LogicalResult verifyRotaryInit(VariableOp op, RotaryInitAttr init) {
 LogicalResult VariableOp::verify() {
   if (getTrainable() && getRole() != VariableRole::Parameter)
     return emitOpError("only parameters are trainable");
+  if (getFar() && getRole() != VariableRole::State)
+    return emitOpError("only states may live in the far tier");
   bool isReal = isa<FloatType>(getTensorType().getElementType());
   if (getTrainable() && !isReal)
     return emitOpError("holds integers and cannot be trainable");

@@ -46,17 +46,21 @@ def VariableOp : Train_Op<"variable", [Symbol]> {
   let summary = "declares a named tensor that outlives a call of the step";
   let description = [{
     Parameters carry their Hugging Face name, states `<parameter>.<state>`. `trainable` parameters get gradients. An
-    accumulator holds a sum of gradients between the micro-batches of one step; no checkpoint keeps it.
+    accumulator holds a sum of gradients between the micro-batches of one step; no checkpoint keeps it. A `far` state lives in
+    the far tier and is streamed past the ops that use it; its value is the same.
 
     ```mlir
     train.variable @"model.norm.weight" : tensor<64xf32> parameter init #train.ones trainable
+    train.variable @"w.exp_avg" : tensor<4096x64xf32> state init #train.zeros far
     train.variable @"rotary.cos" : tensor<128x8xf32> constant init #train.rotary<sine = false, headDim = 16,
       base = 5.0e+05 : f64, factor = 3.2e+01 : f64, lowFactor = 1.0 : f64, highFactor = 4.0 : f64, oldContext = 8192>
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Train_Any>:$type, Train_VariableRoleAttr:$role,
-                       AnyAttr:$init, UnitAttr:$trainable);
-  let assemblyFormat = "$sym_name `:` $type $role `init` $init (`trainable` $trainable^)? attr-dict";
+                       AnyAttr:$init, UnitAttr:$trainable, UnitAttr:$far);
+  let assemblyFormat = [{
+    $sym_name `:` $type $role `init` $init (`trainable` $trainable^)? (`far` $far^)? attr-dict
+  }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     ::mlir::RankedTensorType getTensorType() { return ::mlir::cast<::mlir::RankedTensorType>(getType()); }
@@ -199,22 +203,7 @@ def YieldOp : Train_Op<"yield", [Pure, Terminator, HasParent<"FusedOp">]> {
   let assemblyFormat = "($values^ `:` type($values))? attr-dict";
 }
 
-def DelayOp : Train_PureOp<"delay", [AllTypesMatch<["value", "result"]>]> {
-  let summary = "a value, not to be used before another one exists";
-  let description = [{
-    The result is `value`. Because it depends on `until` as well, what is computed from it can neither be merged with the
-    same computation elsewhere nor move in front of the op that makes `until`: `train-insert-remat` puts one between a kept
-    activation and the ops that are computed again. It is no kernel and takes no memory; TrainToPlan drops it.
-
-    ```mlir
-    %x1 = train.delay %x until %dy : tensor<16x64xf32>, tensor<16x64xf32>
-    %n1 = train.rms_norm %x1, %w eps 1.0e-5 : tensor<16x64xf32>, tensor<64xf32>
-    ```
-  }];
-  let arguments = (ins Train_Any:$value, Train_Any:$until);
-  let results = (outs Train_Any:$result);
-  let assemblyFormat = "$value `until` $until `:` type($value) `,` type($until) attr-dict";
-}
+include "dialects/Train/IR/TrainPlacement.td"
 
 //===----------------------------------------------------------------------===//
 // Element-wise ops

@@ -339,4 +339,67 @@ def FormKernelsPass : Pass<"train-form-kernels", "::mlir::ModuleOp"> {
   let dependentDialects = ["::ftc::train::TrainDialect"];
 }
 
+def PageStatesPass : Pass<"train-page-states", "::mlir::ModuleOp"> {
+  let summary = "moves large optimizer states to the far tier";
+  let description = [{
+    Paged optimizers. With the module's `train.page_states`, every state of at least `min-elements` elements becomes `far`;
+    bitsandbytes pages states of 100 000 elements and more. Nothing else changes: `plan-stream-far-variables` puts near
+    buffers around their uses. Each state is told as a remark: moved, with the bytes that leave near memory, or too small.
+
+    Before:
+
+    ```mlir
+    train.variable @w.exp_avg : tensor<4096x64xf32> state init #train.zeros
+    ```
+
+    After:
+
+    ```mlir
+    train.variable @w.exp_avg : tensor<4096x64xf32> state init #train.zeros far
+    ```
+  }];
+  let options = [Option<"minElements", "min-elements", "int64_t", "100000", "elements of the smallest state that moves">];
+  let dependentDialects = ["::ftc::train::TrainDialect"];
+}
+
+def OffloadActivationsPass : Pass<"train-offload-activations", "::mlir::ModuleOp"> {
+  let summary = "brings activations to the far tier between forward and backward";
+  let description = [{
+    With the module's `train.offload_activations`: of the values that forward ops make and backward ops read, those go to the far
+    tier behind their op that are large and that the link can bring away and back in time; they come back early enough for
+    their first backward reader, and not earlier. What is needed at once (the last layers), the smallest, and what the entry
+    returns stay. Analysis/Offload.h says which, with the times of Analysis/Link.h.
+
+    Runs behind `train-form-kernels`: the order of the ops is taken for the order of launches. Works alone, and behind
+    `train-insert-remat`, whose copies read what comes back. No result changes in any bit. Each value is told as a remark with
+    its bytes and the microseconds that the link needs for it, each that stays with the reason.
+
+    Before:
+
+    ```mlir
+    %n = train.rms_norm %x, %w eps 1.0e-5 : tensor<16x64xf32>, tensor<64xf32>
+    %y = train.matmul %n, %v transpose_b : ...
+    ...
+    %dy = train.add %da, %db : tensor<16x128xf32> {train.backward}
+    ...
+    %dv = train.matmul %dy, %n transpose_a {train.backward} : ...
+    ```
+
+    After:
+
+    ```mlir
+    %n = train.rms_norm %x, %w eps 1.0e-5 : tensor<16x64xf32>, tensor<64xf32>
+    %f = train.offload %n : tensor<16x64xf32>
+    %y = train.matmul %n, %v transpose_b : ...
+    ...
+    %dy = train.add %da, %db : tensor<16x128xf32> {train.backward}
+    %n1 = train.prefetch %f until %dy : tensor<16x64xf32>, tensor<16x128xf32>
+    ...
+    %dv = train.matmul %dy, %n1 transpose_a {train.backward} : ...
+    ```
+  }];
+  let options = [Option<"linkRate", "link-bytes-per-second", "double", "0", "rate of the link; 0: that of Analysis/Link.h">];
+  let dependentDialects = ["::ftc::train::TrainDialect"];
+}
+
 #endif // FTC_TRAIN_TRANSFORMS_PASSES_TD

@@ -9,17 +9,23 @@
 #define FTC_ANALYSIS_COSTS_H
 
 #include "dialects/Train/IR/Train.h"
+#include "ftc/Analysis/Link.h"
 
 namespace ftc {
 
-/// Floating-point operations of one op: 2 m n k for a product; for attention its products over the visible pairs of each
-/// row and head; for the forward's row-wise ops a few an element, with an exponential as one; 0 for others.
+/// Floating-point operations of one op: 2 m n k for a product; for attention its products over the visible pairs of
+/// each row and head; for the forward's row-wise ops a few an element, with an exponential as one; 0 for others.
 double flopsOf(mlir::Operation *op);
 
 /// Floating-point operations that an entry cannot avoid: 2 m n k for each product, and causal attention's products over
 /// the T (T + 1) / 2 visible pairs of each row and head (forward: scores and P V; backward: dV, dP, dQ, dK; scores that
-/// the backward computes again are not counted, nor is what `train-insert-remat` has copied). Document masks are not known at compile time and not subtracted.
+/// the backward computes again are not counted, nor is what `train-insert-remat` has copied). Document masks are not
+/// known at compile time and not subtracted.
 double necessaryFlops(train::EntryOp entry);
+
+/// About how long an op or a group of ops takes: its products at the device's rate of arithmetic, all its operands and
+/// results at its rate of memory. 0 for what is no kernel.
+double secondsOf(mlir::Operation *op, const LinkModel &device);
 
 } // namespace ftc
 

@@ -15,14 +15,16 @@
 
 namespace ftc {
 
-/// A transient buffer of an entry (plan.alloc, plan.view or plan.input) and the launches during which it is live.
+/// A transient buffer of an entry (plan.alloc, plan.view or plan.input) and the moments during which it is live.
 struct LiveBuffer {
   mlir::Value buffer;
   std::string label;
   int64_t bytes = 0;
-  /// Launches are numbered from 0. Inputs live from -1 (the host has written them); outputs to the number of launches
-  /// (the host reads them afterwards). Both inclusive. A buffer that no launch uses has last < first, an unused input
-  /// lives at -1 only.
+  bool far = false; ///< in the far tier
+  /// Launches, copies and waits are numbered from 0: these are the moments. A copy uses its buffers until somebody
+  /// waits for it (to the end where nobody does). Inputs live from -1 (the host has written them); outputs to the
+  /// number of moments (the host reads them afterwards). Both inclusive. A buffer that nothing uses has last < first,
+  /// an unused input lives at -1 only.
   int64_t first = 0;
   int64_t last = -1;
 };
@@ -33,14 +35,15 @@ public:
   explicit PlanLiveness(plan::EntryOp entry);
 
   llvm::ArrayRef<LiveBuffer> buffers() const { return live; }
-  llvm::ArrayRef<plan::LaunchOp> launches() const { return order; }
+  /// Launches, copies and waits in their order.
+  llvm::ArrayRef<mlir::Operation *> moments() const { return order; }
 
-  /// Words for a moment of a live range: the label of a launch, "start" or "end".
+  /// Words for a moment of a live range: the label of a launch, what is copied, "start" or "end".
   std::string describe(int64_t moment) const;
 
 private:
   std::vector<LiveBuffer> live;
-  std::vector<plan::LaunchOp> order;
+  std::vector<mlir::Operation *> order;
 };
 
 /// One line of the memory table.
@@ -49,12 +52,15 @@ struct MemoryRow {
   /// "scratch", "inputs and outputs", "gaps"; or the label of a buffer.
   std::string what;
   int64_t bytes = 0; ///< at the peak of the whole plan
+  int64_t far = 0;   ///< bytes in the far tier
 };
 
-/// Where the bytes of a placed plan are at its peak: rows add up to `total`, the bytes of all slabs.
+/// Where the bytes of a placed plan are at its peak: rows add up to `total` and `farTotal`, the bytes of near and of
+/// far slabs.
 struct MemoryTable {
   std::vector<MemoryRow> rows;
   int64_t total = 0;
+  int64_t farTotal = 0;
   std::string peakEntry;          ///< entry with the largest transient memory
   std::string peakLaunch;         ///< label of the launch where the most bytes are live
   int64_t peakNumber = 0;         ///< its number in the entry

@@ -43,10 +43,12 @@ struct TensorSpec {
   int64_t bytes() const { return elements() * typeBytes(type); }
 };
 
-/// A tensor in the caller's memory.
+/// A tensor in the caller's memory, or in a file that the caller has open.
 struct TensorView {
   TensorSpec spec;
-  const void *data = nullptr;
+  const void *data = nullptr; ///< null: in the file
+  int file = -1;
+  uint64_t fileOffset = 0; ///< bytes from the start of the file
 };
 
 /// An open safetensors file (https://github.com/huggingface/safetensors#format): 8 bytes of header length, a JSON
@@ -75,6 +77,9 @@ public:
   /// Reads a whole tensor into `out`, which has room for entry.spec.elements() elements of `type`. F32, F16 and BF16
   /// are converted into each other (to nearest, ties to even; a NaN stays one); other types must be equal.
   bool read(const Entry &entry, TensorType type, void *out, std::vector<Diagnostic> &diags) const;
+  /// The same for `count` elements from element `first` on.
+  bool read(const Entry &entry, TensorType type, int64_t first, int64_t count, void *out,
+            std::vector<Diagnostic> &diags) const;
 
 private:
   SafetensorsFile() = default;

@@ -64,6 +64,7 @@ struct OptimizerConfig {
   double lr = 1e-3; ///< peak learning rate (run-time)
   double weightDecay = 1e-2;
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8; ///< AdamW
+  bool paged = false;                            ///< large states live in the far tier
 
   friend bool operator==(const OptimizerConfig &, const OptimizerConfig &) = default;
 };
@@ -128,6 +129,7 @@ struct Recipe {
   SchedulerConfig scheduler;
   std::optional<double> clipGradNorm; ///< absent: no clipping; inf: norm only
   CheckpointingConfig checkpointing;
+  bool offloadActivations = false; ///< to the far tier between forward and backward
   std::string lossComponent = "torch.nn.CrossEntropyLoss";
   int64_t lossChunks = 0; ///< chunks of head and loss; 0: the compiler's choice. Only where chunksLoss().
   int64_t ignoreIndex = -100;

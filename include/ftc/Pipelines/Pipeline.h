@@ -8,8 +8,8 @@
 // The one place that orders passes:
 //
 //   recipe -> import -> adapters, differentiate, chunk the loss, accumulate, clip, optimizer, clean up,
-//             remat, form kernels                                                  train
-//          -> convert-train-to-plan, the target's plan passes, offsets, verification    plan
+//             page states, remat, form kernels, offload                    train
+//          -> convert-train-to-plan, stream far variables, the target's plan passes, offsets, verification    plan
 //          -> the target's lowering -> object -> link                                   step.so
 //
 //===----------------------------------------------------------------------===//

@@ -48,10 +48,14 @@ public:
   /// Tasks of parallel rows run last to first: results must not depend on it.
   void setReverseTasks(bool reverse) { reverseTasks = reverse; }
 
+  /// Copies to and from the far tier happen when they are waited for instead of where they begin: results must not
+  /// depend on it.
+  void setLateCopies(bool late) { lateCopies = late; }
+
 private:
   mlir::ModuleOp module;
   std::unique_ptr<PlanMemory> memory;
-  bool reverseTasks = false;
+  bool reverseTasks = false, lateCopies = false;
 };
 
 } // namespace ftc::reference

@@ -33,6 +33,8 @@ public:
   int findEntry(manifest::EntryKind kind) const;
   /// Bytes of all near slabs: the plan's total.
   uint64_t plannedBytes() const;
+  /// Bytes of the far slab: the plan's total in the far tier, 0 without one.
+  uint64_t plannedFarBytes() const;
 
   /// Refuses a CPU that lacks a feature of the manifest: RunError(CpuFeature), with the names.
   void requireCpuFeatures() const;

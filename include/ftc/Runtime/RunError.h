@@ -23,7 +23,7 @@ enum class ExitCode : int {
   CpuFeature = 13,     ///< this CPU lacks something that the step was compiled for
   TooManyThreads = 14, ///< more threads than scratch memory was planned for
   NoMemory = 15,       ///< the plan does not fit this machine now
-  Unsupported = 16,    ///< the step needs something that this runtime does not have (a far tier, a GPU)
+  Unsupported = 16,    ///< the step needs something that this runtime does not have (another target, an entry)
   EmptyData = 20,      ///< nothing to train on
   BadData = 21,        ///< malformed data, or a token outside of the vocabulary
   BadCheckpoint = 22,  ///< a tensor is missing or misshapen, or a file is damaged

@@ -9,6 +9,7 @@
 #define FTC_RUNTIME_SESSION_H
 
 #include "ftc/Runtime/CPU/ThreadPool.h"
+#include "ftc/Runtime/FarTier.h"
 #include "ftc/Runtime/LoadedStep.h"
 #include "ftc/Runtime/Memory.h"
 
@@ -23,19 +24,22 @@ namespace ftc {
 struct SessionOptions {
   unsigned threads = 0;     ///< 0: the manifest's, or the processors of this machine where these are fewer
   bool fillPattern = false; ///< fill slabs with a pattern, so that the highest byte written can be found
+  std::string farFolder{};  ///< where the file of the far tier goes; empty: $TMPDIR, or /var/tmp
 };
 
 /// A step that is ready to run: opened, checked, its slabs taken and touched, its threads started. Everything that
 /// trains or embeds goes through here. One thread at a time may use it.
 class Session {
 public:
-  /// Throws RunError(CpuFeature, TooManyThreads, NoMemory).
+  /// Throws RunError(CpuFeature, TooManyThreads, NoMemory, NoFile).
   Session(std::unique_ptr<LoadedStep> step, const SessionOptions &options);
 
   const LoadedStep &step() const { return *loaded; }
   const manifest::Manifest &manifest() const { return loaded->manifest(); }
   const Memory &memory() const { return slabs; }
   ThreadPool &pool() { return *threads; }
+  /// The far tier; null for a step that needs none.
+  FarTier *farTier() { return far.get(); }
 
   /// Fills parameters, states and constants as the manifest's `init` says; random ones are a function of (seed, name,
   /// element) only. Tensors without init and without data become zeros. Of parameters
@@ -47,16 +51,24 @@ public:
   /// An input or output of entry `index`; null when there is none.
   const manifest::Tensor *findInput(int index, std::string_view name) const;
   const manifest::Tensor *findOutput(int index, std::string_view name) const;
-  /// Memory of a tensor of this manifest: `tensor.bytes()` bytes.
+  /// Whether a tensor lies in the far tier, at its offset of `farTier()`.
+  bool isFar(const manifest::Tensor &tensor) const;
+  /// Memory of a tensor of this manifest: `tensor.bytes()` bytes. Null for one of the far tier.
   std::byte *data(const manifest::Tensor &tensor) const;
 
   /// Calls entry `index`. Throws RunError(StepFailed) with the code's meaning. Allocates nothing.
   void run(int index, const ftrt_scalars &scalars);
 
 private:
+  void fillServices();
+  void fill(const manifest::Tensor &tensor, uint64_t seed);
+  void fillFar(const manifest::Tensor &tensor);
+
   std::unique_ptr<LoadedStep> loaded;
-  Memory slabs;
+  Memory slabs; // outlives the threads below
   std::unique_ptr<ThreadPool> threads;
+  std::unique_ptr<FarTier> far;
+  ftrt_services services{};
   std::vector<void *> bases;
 };
 

@@ -26,6 +26,7 @@ struct StepMetrics {
   double shareOfPeak = 0;     ///< planned FLOPs / time / measured FMA peak; 0 when unknown
   uint64_t plannedBytes = 0;  ///< the plan's total
   uint64_t takenBytes = 0;    ///< most bytes taken through the memory interface
+  uint64_t farBytes = 0;      ///< bytes taken in the far tier: those of the plan
   uint64_t residentBytes = 0; ///< the process's largest resident size so far
   int64_t skipped = 0;        ///< batches without a valid label so far
 };

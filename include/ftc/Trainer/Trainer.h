@@ -22,6 +22,7 @@ struct RunOptions {
   std::string step;              ///< path of the step.so
   std::string data;              ///< file or directory; empty: the recipe's dataset.data_files
   std::string out;               ///< output directory; empty: the recipe's output_dir
+  std::string farDir;            ///< folder for the file of the far tier; empty: the output directory
   std::optional<uint64_t> steps; ///< number of the last update; absent: the recipe's epochs
   std::optional<uint64_t> seed;
   std::optional<std::string> column;  ///< key of the text in a .jsonl object

@@ -12,6 +12,7 @@
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "llvm/ADT/StringSwitch.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 namespace ftc {
 #define GEN_PASS_DEF_CONVERTPLANTOLLVMPASS
@@ -52,6 +53,9 @@ private:
   FailureOr<Value> address(Operation *buffer);
   LogicalResult copyScalars();
   LogicalResult callKernels();
+  LogicalResult callKernel(plan::LaunchOp launch);
+  LogicalResult startCopy(Operation *copy, Value near, Value far, bool out);
+  void waitForCopy(plan::WaitOp wait);
 
   ModuleOp module;
   plan::EntryOp entry;
@@ -63,6 +67,7 @@ private:
   Type pointer;
   Block *body = nullptr;
   SmallVector<Value> bases;
+  llvm::DenseMap<Value, Value> copies; ///< numbers that the host gave, by event
 };
 } // namespace
 
@@ -78,9 +83,15 @@ void EntryWriter::returnUnless(Value condition, int32_t code) {
   builder.setInsertionPointToStart(next);
 }
 
+/// ftrt_services.
+static LLVM::LLVMStructType servicesType(MLIRContext *context) {
+  Type i32 = IntegerType::get(context, 32), pointer = LLVM::LLVMPointerType::get(context);
+  return LLVM::LLVMStructType::getLiteral(context, {i32, i32, pointer, i32, i32, pointer, pointer, pointer, pointer});
+}
+
 void EntryWriter::checkServices(LLVM::LLVMFuncOp function) {
   Type i32 = builder.getI32Type();
-  auto type = LLVM::LLVMStructType::getLiteral(module.getContext(), {i32, i32, pointer, i32, i32, pointer});
+  LLVM::LLVMStructType type = servicesType(module.getContext());
   Value services = function.getArgument(0);
   auto compare = [&](LLVM::ICmpPredicate predicate, Value a, int64_t b) -> Value {
     return LLVM::ICmpOp::create(builder, loc, predicate, a, constant(i32, b));
@@ -156,24 +167,71 @@ LogicalResult EntryWriter::copyScalars() {
   return success();
 }
 
+LogicalResult EntryWriter::callKernel(plan::LaunchOp launch) {
+  auto driver = symbols.lookup<LLVM::LLVMFuncOp>(launch.getKernel());
+  if (!driver)
+    return launch.emitOpError("launches '") << launch.getKernel() << "', which is no function; lower kernels first";
+  SmallVector<Value> arguments{body->getArgument(0)};
+  for (Value buffer : launch.getBuffers()) {
+    FailureOr<Value> place = address(buffer.getDefiningOp());
+    if (failed(place))
+      return failure();
+    arguments.push_back(*place);
+  }
+  if (driver.getNumArguments() != arguments.size())
+    return launch.emitOpError("hands ") << launch.getBuffers().size() << " buffers to a kernel of "
+                                        << driver.getNumArguments() - 1;
+  // Launches share the kernel's code; hundreds of copies would take seconds to compile.
+  driver.setNoInline(true);
+  LLVM::CallOp::create(builder, loc, driver, arguments);
+  return success();
+}
+
+LogicalResult EntryWriter::startCopy(Operation *copy, Value near, Value far, bool out) {
+  FailureOr<Value> address = this->address(near.getDefiningOp());
+  FailureOr<Place> place = placeOf(far.getDefiningOp());
+  if (failed(address) || failed(place))
+    return failure();
+  auto slab = slabs.find(place->slab);
+  if (slab == slabs.end())
+    return far.getDefiningOp()->emitOpError("lies in the slab '") << place->slab << "', which does not exist";
+  Type i32 = builder.getI32Type(), i64 = builder.getI64Type();
+  LLVM::LLVMStructType type = servicesType(module.getContext());
+  Value services = body->getArgument(0);
+  SmallVector<Value> arguments{field(type, services, out ? 6 : 7, pointer),
+                               field(type, services, 2, pointer),
+                               constant(i32, slab->second),
+                               constant(i64, place->offset),
+                               *address,
+                               constant(i64, plan::bytesOf(near.getType()))};
+  auto function = LLVM::LLVMFunctionType::get(i64, {pointer, i32, i64, pointer, i64});
+  copies[copy->getResult(0)] = LLVM::CallOp::create(builder, loc, function, arguments).getResult();
+  return success();
+}
+
+void EntryWriter::waitForCopy(plan::WaitOp wait) {
+  LLVM::LLVMStructType type = servicesType(module.getContext());
+  Value services = body->getArgument(0);
+  auto function = LLVM::LLVMFunctionType::get(builder.getI32Type(), {pointer, builder.getI64Type()});
+  Value code = LLVM::CallOp::create(builder, loc, function,
+                                    ValueRange{field(type, services, 8, pointer), field(type, services, 2, pointer),
+                                               copies.lookup(wait.getEvent())})
+                   .getResult();
+  returnUnless(LLVM::ICmpOp::create(builder, loc, LLVM::ICmpPredicate::eq, code, constant(builder.getI32Type(), 0)),
+               FTRT_FAR_FAILED);
+}
+
 LogicalResult EntryWriter::callKernels() {
-  for (auto launch : entry.getBody().front().getOps<plan::LaunchOp>()) {
-    auto driver = symbols.lookup<LLVM::LLVMFuncOp>(launch.getKernel());
-    if (!driver)
-      return launch.emitOpError("launches '") << launch.getKernel() << "', which is no function; lower kernels first";
-    SmallVector<Value> arguments{body->getArgument(0)};
-    for (Value buffer : launch.getBuffers()) {
-      FailureOr<Value> place = address(buffer.getDefiningOp());
-      if (failed(place))
-        return failure();
-      arguments.push_back(*place);
-    }
-    if (driver.getNumArguments() != arguments.size())
-      return launch.emitOpError("hands ")
-             << launch.getBuffers().size() << " buffers to a kernel of " << driver.getNumArguments() - 1;
-    // Launches share the kernel's code; hundreds of copies would take seconds to compile.
-    driver.setNoInline(true);
-    LLVM::CallOp::create(builder, loc, driver, arguments);
+  for (Operation &op : entry.getBody().front()) {
+    LogicalResult done =
+        llvm::TypeSwitch<Operation *, LogicalResult>(&op)
+            .Case([&](plan::LaunchOp launch) { return callKernel(launch); })
+            .Case([&](plan::CopyOutOp copy) { return startCopy(copy, copy.getNear(), copy.getFar(), /*out=*/true); })
+            .Case([&](plan::CopyInOp copy) { return startCopy(copy, copy.getNear(), copy.getFar(), /*out=*/false); })
+            .Case([&](plan::WaitOp wait) { return waitForCopy(wait), success(); })
+            .Default(success());
+    if (failed(done))
+      return failure();
   }
   return success();
 }

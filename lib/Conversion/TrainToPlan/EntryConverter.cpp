@@ -31,7 +31,7 @@ std::string ftc::labelOf(Operation *op) {
 }
 
 EntryConverter::EntryConverter(KernelTable &kernels, train::EntryOp source, plan::EntryOp target)
-    : kernels(kernels), source(source), builder(OpBuilder::atBlockEnd(&target.getBody().front())) {}
+    : kernels(kernels), source(source), builder(OpBuilder::atBlockEnd(&target.getBody().front())), farCopies(builder) {}
 
 //===----------------------------------------------------------------------===//
 // Analysis
@@ -150,6 +150,9 @@ void EntryConverter::findLastUses() {
     order[&op] = index;
   for (Operation &op : source.getBody().front())
     for (OpOperand &operand : op.getOpOperands()) {
+      // What a copy waits for is not read by it.
+      if (isa<train::PrefetchOp>(op) && operand.getOperandNumber() == 1)
+        continue;
       bool end = isa<train::ReturnOp, train::WriteOp>(op);
       // Whoever reads a slice reads what it is a slice of.
       for (Value value = operand.get(); value;) {
@@ -238,7 +241,7 @@ Value EntryConverter::resultBuffer(OpResult result, ArrayRef<Value> reusable, co
   for (Value operand : reusable) {
     Value buffer = placeOf(operand).buffer;
     if (buffer && buffer.getType() == type && buffer.getDefiningOp<plan::AllocOp>() &&
-        diesAt(operand, result.getOwner()) && taken.insert(buffer).second) {
+        diesAt(operand, result.getOwner()) && !farCopies.isSource(buffer) && taken.insert(buffer).second) {
       made = buffer;
       break;
     }
@@ -273,6 +276,13 @@ LogicalResult EntryConverter::convert() {
 
 LogicalResult EntryConverter::convertOp(Operation *op) {
   taken.clear();
+  farCopies.before(op);
+  LogicalResult converted = convertKind(op);
+  farCopies.after(op);
+  return converted;
+}
+
+LogicalResult EntryConverter::convertKind(Operation *op) {
   return TypeSwitch<Operation *, LogicalResult>(op)
       .Case<train::ReadOp, train::ConstantOp>([](Operation *) { return success(); })
       .Case([&](train::WriteOp) { return success(); })
@@ -282,6 +292,11 @@ LogicalResult EntryConverter::convertOp(Operation *op) {
       .Case([&](train::GatherRowOp op) { return convertGatherRow(op), success(); })
       .Case([&](train::SliceRowsOp op) { return convertSliceRows(op), success(); })
       .Case([&](train::ConcatRowsOp op) { return convertConcatRows(op), success(); })
+      .Case([&](train::OffloadOp op) { return convertOffload(op), success(); })
+      .Case([&](train::PrefetchOp op) {
+        places[op.getResult()].buffer = farCopies.prefetch(op);
+        return success();
+      })
       .Case([&](train::AttentionOp op) { return convertAttention(op), success(); })
       .Case([&](train::AttentionGradOp op) { return convertAttentionGrad(op), success(); })
       .Case([&](train::ReturnOp op) { return convertEnd(op), success(); })
@@ -496,7 +511,14 @@ void EntryConverter::emitFill(Location loc, TypedAttr value, Value to, StringRef
   launch.finish("fill_" + shapeName(type), label);
 }
 
+void EntryConverter::convertOffload(train::OffloadOp op) {
+  Value near = bufferOf(op.getValue());
+  auto alloc = plan::partOf(near).whole.getDefiningOp<plan::AllocOp>();
+  farCopies.offload(op, near, alloc ? alloc.getLabel().str() : labelOf(op));
+}
+
 void EntryConverter::convertEnd(train::ReturnOp op) {
+  farCopies.finish();
   // Old values of variables that are still wanted move out before any variable is overwritten.
   SmallVector<std::pair<StringRef, Value>> outputs;
   for (auto [name, value] : llvm::zip(source.getOutputNames(), op.getValues())) {

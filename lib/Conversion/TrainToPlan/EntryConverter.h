@@ -8,6 +8,7 @@
 #ifndef FTC_LIB_CONVERSION_TRAINTOPLAN_ENTRYCONVERTER_H
 #define FTC_LIB_CONVERSION_TRAINTOPLAN_ENTRYCONVERTER_H
 
+#include "lib/Conversion/TrainToPlan/FarCopies.h"
 #include "lib/Conversion/TrainToPlan/RowBodies.h"
 
 namespace ftc {
@@ -42,6 +43,7 @@ private:
 
   // One function a kind of op.
   mlir::LogicalResult convertOp(mlir::Operation *op);
+  mlir::LogicalResult convertKind(mlir::Operation *op);
   mlir::LogicalResult convertRowWise(mlir::Operation *op);
   mlir::LogicalResult convertMatmul(train::MatmulOp op);
   void convertRotary(train::RotaryOp op);
@@ -51,6 +53,7 @@ private:
   void convertConcatRows(train::ConcatRowsOp op);
   void convertAttention(train::AttentionOp op);
   void convertAttentionGrad(train::AttentionGradOp op);
+  void convertOffload(train::OffloadOp op);
   void convertEnd(train::ReturnOp op);
 
   void emitCopy(mlir::Location loc, mlir::Value from, mlir::Value to, llvm::StringRef label);
@@ -59,6 +62,7 @@ private:
   KernelTable &kernels;
   train::EntryOp source;
   mlir::OpBuilder builder;
+  FarCopies farCopies;
   llvm::DenseMap<mlir::Operation *, int64_t> order;
   llvm::DenseMap<mlir::Value, int64_t> lastUse;
   /// Values computed straight into a variable.

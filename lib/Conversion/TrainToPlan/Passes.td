@@ -22,6 +22,10 @@ def ConvertTrainToPlanPass : Pass<"convert-train-to-plan", "::mlir::ModuleOp"> {
     - a row-wise kernel writes a result over an operand of the same type that nothing reads afterwards;
     - the gradient of an embedding is added onto its base where the base is not needed any more.
 
+    A far variable stays one, used as if it were near: see `plan-stream-far-variables`. `train.offload` begins a copy into a
+    far buffer, `train.prefetch` one out of it; waits stand before the first reader, and where a copy out is estimated to be
+    over.
+
     Buffers that hold the gradient of a parameter carry `plan.gradient`, for the memory table.
 
     How many rows a task holds depends on sizes only: so does the order of every sum.

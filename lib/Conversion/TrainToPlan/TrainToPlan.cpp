@@ -43,7 +43,8 @@ struct ConvertTrainToPlanPass : ftc::impl::ConvertTrainToPlanPassBase<ConvertTra
       auto tensor = variable.getTensorType();
       auto type = MemRefType::get(tensor.getShape(), tensor.getElementType());
       plan::VariableOp::create(builder, variable.getLoc(), variable.getSymName(), type, roleOf(variable.getRole()),
-                               variable.getInit(), variable.getTrainable(), FlatSymbolRefAttr(), IntegerAttr());
+                               variable.getInit(), variable.getTrainable(), variable.getFar(), FlatSymbolRefAttr(),
+                               IntegerAttr());
     }
     SmallVector<std::pair<train::EntryOp, plan::EntryOp>> entries;
     for (auto entry : llvm::make_early_inc_range(module.getOps<train::EntryOp>())) {

@@ -393,3 +393,21 @@ plan.entry @scalar kind(step) batch 2 sequence 8 flops 0.0 {
   // expected-error @below {{gives 'memref<f32>', which is not made of rows of 'memref<f32>'}}
   %b = plan.slice %a[0] : memref<f32> to memref<f32>
 }
+
+// -----
+
+plan.entry @copy_out kind(step) batch 2 sequence 8 flops 0.0 {
+  %a = plan.alloc "a" : memref<16x8xf32>
+  %f = plan.alloc far "f" : memref<8x8xf32>
+  // expected-error @below {{failed to verify that all of {near, far} have same type}}
+  %e = "plan.copy_out"(%a, %f) : (memref<16x8xf32>, memref<8x8xf32>) -> !plan.event
+}
+
+// -----
+
+plan.entry @copy_in kind(step) batch 2 sequence 8 flops 0.0 {
+  %a = plan.alloc "a" : memref<16x8xf32>
+  %f = plan.alloc far "f" : memref<8x8xf32>
+  // expected-error @below {{failed to verify that all of {near, far} have same type}}
+  %e = "plan.copy_in"(%f, %a) : (memref<8x8xf32>, memref<16x8xf32>) -> !plan.event
+}

@@ -7,6 +7,10 @@ plan.slab @near bytes 4096 alignment 64
 plan.variable @w : memref<8x4xbf16> parameter init #train.ones trainable at @near[64]
 // CHECK: plan.variable @m : memref<8x4xf32> state init #train.zeros{{$}}
 plan.variable @m : memref<8x4xf32> state init #train.zeros
+// CHECK: plan.slab @far far bytes 8192 alignment 4096
+plan.slab @far far bytes 8192 alignment 4096
+// CHECK: plan.variable @v : memref<8x4xf32> state init #train.zeros far at @far[4096]
+plan.variable @v : memref<8x4xf32> state init #train.zeros far at @far[4096]
 
 // CHECK-LABEL: plan.kernel @rows
 // CHECK: plan.rows 16 per_task 4 parallel
@@ -76,4 +80,22 @@ plan.entry @step kind(step) batch 2 sequence 8 flops 1.0e3 {
   plan.launch @rows(%a, %t, %p, %s) "sums" : memref<16x8xf32>, memref<16xi32>, memref<4xf32>, memref<f32>
   // CHECK: plan.output "sum", %{{.*}} : memref<f32>
   plan.output "sum", %s : memref<f32>
+}
+
+// CHECK-LABEL: plan.entry @copies
+plan.entry @copies kind(evaluate) batch 2 sequence 8 flops 0.0 {
+  // CHECK: %[[V:.*]] = plan.get @v
+  %v = plan.get @v : memref<8x4xf32>
+  // CHECK: %[[X:.*]] = plan.alloc "x" : memref<8x4xf32>
+  %x = plan.alloc "x" : memref<8x4xf32>
+  // CHECK: %[[F:.*]] = plan.alloc far "f" : memref<8x4xf32>
+  %f = plan.alloc far "f" : memref<8x4xf32>
+  // CHECK: %[[E:.*]] = plan.copy_in %[[V]] to %[[X]] : memref<8x4xf32>
+  %e = plan.copy_in %v to %x : memref<8x4xf32>
+  // CHECK: plan.wait %[[E]]
+  plan.wait %e
+  // CHECK: %[[O:.*]] = plan.copy_out %[[X]] to %[[F]] : memref<8x4xf32>
+  %o = plan.copy_out %x to %f : memref<8x4xf32>
+  // CHECK: plan.wait %[[O]]
+  plan.wait %o
 }

@@ -385,3 +385,43 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
   }) : (tensor<16x64xf32>) -> ()
   train.return
 }
+
+// -----
+
+// expected-error@+1 {{only states may live in the far tier}}
+train.variable @w : tensor<4xf32> parameter init #train.zeros far
+
+// -----
+
+// expected-error@+1 {{has the attribute train.page_states, which belongs to a module and takes no value}}
+module attributes {train.page_states = 3 : i64} {
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<16x64xf32>):
+  // expected-error@+1 {{failed to verify that result is the far type of value}}
+  %f = "train.offload"(%a) : (tensor<16x64xf32>) -> !train.far<tensor<16x32xf32>>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<16x64xf32>):
+  %f = train.offload %a : tensor<16x64xf32>
+  // expected-error@+1 {{failed to verify that far is the far type of result}}
+  %b = "train.prefetch"(%f, %a) : (!train.far<tensor<16x64xf32>>, tensor<16x64xf32>) -> tensor<16x32xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<16x64xf32>):
+  %f = train.offload %a : tensor<16x64xf32>
+  // expected-error@+1 {{operand #0 must be}}
+  %b = "train.add"(%f, %f) : (!train.far<tensor<16x64xf32>>, !train.far<tensor<16x64xf32>>) -> !train.far<tensor<16x64xf32>>
+  train.return
+}

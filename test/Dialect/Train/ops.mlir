@@ -41,6 +41,10 @@ train.entry @element_wise kind(evaluate) batch 1 sequence 1 inputs ["a", "b", "x
      %gate: tensor<16x128xf32>, %up: tensor<16x128xf32>, %d: tensor<16x128xf32>, %s: tensor<f32>, %micro: tensor<i64>):
   // CHECK: train.delay %{{.*}} until %{{.*}} : tensor<16x64xf32>, tensor<16x128xf32>
   %later = train.delay %x until %d : tensor<16x64xf32>, tensor<16x128xf32>
+  // CHECK: %[[FAR:.*]] = train.offload %{{.*}} : tensor<16x64xf32>
+  %far = train.offload %x : tensor<16x64xf32>
+  // CHECK: train.prefetch %[[FAR]] until %{{.*}} : tensor<16x64xf32>, tensor<16x128xf32>
+  %back = train.prefetch %far until %d : tensor<16x64xf32>, tensor<16x128xf32>
   // CHECK: train.add %{{.*}}, %{{.*}} : tensor<16x64xf32>
   %c = train.add %a, %b : tensor<16x64xf32>
   // CHECK: train.cast %{{.*}} : tensor<16x64xf32> to tensor<16x64xbf16>

@@ -197,9 +197,6 @@ TEST(Errors, Combinations) {
       contains(below("gradient_accumulation_steps: 2\noptimizer_in_bwd: True\n"),
                "r.yaml:12:1: error: 'optimizer_in_bwd' (line 12) does not go with 'gradient_accumulation_steps' "
                "(line 11) above 1"));
-  EXPECT_EQ(below("enable_activation_offloading: True\n"), "r.yaml:11:1: error: 'enable_activation_offloading' (line "
-                                                           "11) needs 'enable_activation_checkpointing' (absent) to "
-                                                           "be True; set one of them");
   EXPECT_EQ(
       below("output_dir: /m/../m/out\ncheckpointer: {checkpoint_dir: /m/}\n"),
       "r.yaml:11:1: error: 'output_dir' (line 11) lies inside 'checkpointer.checkpoint_dir' (line 12), '/m/'; write "
@@ -220,7 +217,8 @@ TEST(Errors, ActivationCheckpointing) {
             "(line 11) to be True or absent; set enable_activation_checkpointing=True");
   EXPECT_EQ(below("activation_checkpointing: full\n"),
             "r.yaml:11:27: error: 'activation_checkpointing' needs keys of its own, not 'full'; see docs/recipes.md");
-  EXPECT_TRUE(contains(below("activation_checkpointing: {mod: full}\n"), "did you mean 'activation_checkpointing.mode'?"));
+  EXPECT_TRUE(
+      contains(below("activation_checkpointing: {mod: full}\n"), "did you mean 'activation_checkpointing.mode'?"));
 }
 
 TEST(Errors, Scheduler) {

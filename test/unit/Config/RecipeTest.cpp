@@ -221,13 +221,13 @@ TEST(Recipe, LoraBuilders) {
 }
 
 TEST(Recipe, KeysWithoutEffectGiveOneRemarkEach) {
-  Recipe r = good(std::string(minimal) +
-                  "compile: True\n"
-                  "profiler:\n  enabled: True\n  schedule: {wait: 1}\n"
-                  "metric_logger:\n  _component_: torchtune.training.metric_logging.WandBLogger\n"
-                  "ac_mode: full\n"
-                  "optimizer_in_bwd: False\n"
-                  "optimizer: {fused: True}\n");
+  Recipe r =
+      good(std::string(minimal) + "compile: True\n"
+                                  "profiler:\n  enabled: True\n  schedule: {wait: 1}\n"
+                                  "metric_logger:\n  _component_: torchtune.training.metric_logging.WandBLogger\n"
+                                  "ac_mode: full\n"
+                                  "optimizer_in_bwd: False\n"
+                                  "optimizer: {fused: True}\n");
   EXPECT_EQ(
       remarks(r),
       "r.yaml:11:1: remark: 'compile' is without effect: ftc always compiles\n"
@@ -265,7 +265,9 @@ TEST(Recipe, ActivationCheckpointing) {
   EXPECT_EQ(read({"activation_checkpointing.every=2"}), expected(Mode::Full, 2));
   EXPECT_EQ(read({"enable_activation_checkpointing=True", "activation_checkpointing={mode: selective, every: 2}"}),
             expected(Mode::Selective, 2));
-  // torchtune's rule about offloading holds for either key.
+  // torchtune offloads only with checkpointing; here it works alone too.
+  EXPECT_TRUE(good(minimal, {"enable_activation_offloading=True"}).offloadActivations);
+  EXPECT_FALSE(good(minimal, {}).offloadActivations);
   EXPECT_EQ(read({"enable_activation_offloading=True", "activation_checkpointing.mode=selective"}),
             expected(Mode::Selective, 1));
   EXPECT_EQ(remarks(good(minimal, {"activation_checkpointing.mode=full"})), "");

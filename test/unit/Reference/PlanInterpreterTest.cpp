@@ -149,6 +149,41 @@ TEST(PlanInterpreter, ForgetsTransientsOfThePlacedSlabBetweenRuns) {
   EXPECT_EQ(w->reals, (std::vector<double>{1, 2, 3, 4}));
 }
 
+TEST(PlanInterpreter, CopiesWhereTheyBeginOrWhereTheyAreWaitedFor) {
+  auto text = [](const char *wait) {
+    return std::string(R"(
+    plan.kernel @k { ^bb0(%x: memref<2xf32>, %y: memref<2xf32>):
+      plan.rows 2 per_task 1 parallel { ^bb0(%r: index):
+        %0 = plan.load %x[%r] : memref<2xf32> -> f32
+        plan.store %0, %y[%r] : f32, memref<2xf32> } }
+    plan.entry @e kind(step) batch 1 sequence 2 flops 0.0 {
+      %x = plan.input "x" : memref<2xf32>
+      %f = plan.alloc far "f" : memref<2xf32>
+      %y = plan.alloc "y" : memref<2xf32>
+      %z = plan.alloc "z" : memref<2xf32>
+      %o = plan.copy_out %x to %f : memref<2xf32>
+      plan.wait %o
+      %i = plan.copy_in %f to %y : memref<2xf32>
+      )") + wait +
+           R"(
+      plan.launch @k(%y, %z) "label" : memref<2xf32>, memref<2xf32>
+      plan.output "z", %z : memref<2xf32> })";
+  };
+  NamedTensors inputs{{"x", reals("tensor<2xf32>", {1, 2})}};
+  for (bool late : {false, true}) {
+    auto module = parsePlan(text("plan.wait %i"));
+    PlanInterpreter interpreter(*module);
+    interpreter.setLateCopies(late);
+    EXPECT_EQ(run(interpreter, "e", inputs).at("z").reals, (std::vector<double>{1, 2}));
+  }
+  // Without the wait it is an accident that the copy is over; a late one tells.
+  auto module = parsePlan(text(""));
+  PlanInterpreter interpreter(*module);
+  EXPECT_EQ(run(interpreter, "e", inputs).at("z").reals, (std::vector<double>{1, 2}));
+  interpreter.setLateCopies(true);
+  EXPECT_NE(runError(interpreter, "e", inputs).find("nothing has written it"), std::string::npos);
+}
+
 TEST(PlanInterpreter, TellsAnIndexOutsideAndADivisionByZero) {
   auto outside = parsePlan(rowKernel("memref<2xi32>", "memref<2xi32>",
                                      "%0 = plan.load %x[%r] : memref<2xi32> -> i32\n"

@@ -43,11 +43,10 @@ TEST(LoadedStep, RefusesWhatIsNoStep) {
   std::ofstream(text) << "hello";
   expectRefusal(ExitCode::BadStep, "not a compiled step", [&] { LoadedStep step(text); });
   expectRefusal(ExitCode::BadStep, "exports no 'ftrt_step_v1'", [] { LoadedStep step(fake("unnamed")); });
-  expectRefusal(ExitCode::BadAbi, "ABI version 2", [] { LoadedStep step(fake("abi")); });
+  expectRefusal(ExitCode::BadAbi, "ABI version 3", [] { LoadedStep step(fake("abi")); });
   expectRefusal(ExitCode::BadStep, "manifest is damaged", [] { LoadedStep step(fake("damaged")); });
   expectRefusal(ExitCode::BadStep, "'model.embed_tokens.weight' does not lie inside slab 'arena'",
                 [] { LoadedStep step(fake("outside")); });
-  expectRefusal(ExitCode::Unsupported, "slab 'states' lies in the far tier", [] { LoadedStep step(fake("far")); });
 }
 
 TEST(LoadedStep, ReadsTheManifest) {
@@ -63,6 +62,17 @@ TEST(Session, RefusesMissingFeaturesThreadsAndMemory) {
   expectRefusal(ExitCode::CpuFeature, "lacks avx9000", [] { open("feature"); });
   expectRefusal(ExitCode::TooManyThreads, "planned for 4", [] { open("good", {.threads = 5}); });
   expectRefusal(ExitCode::NoMemory, "the plan takes 64.0 TiB", [] { open("huge"); });
+}
+
+TEST(Session, TakesTheFarTierApart) {
+  auto session = open("far", {.threads = 1, .farFolder = testing::TempDir()});
+  EXPECT_EQ(session->step().plannedFarBytes(), 4096u);
+  ASSERT_TRUE(session->farTier());
+  EXPECT_EQ(session->farTier()->bytes(), 4096u);
+  EXPECT_EQ(session->memory().bytesTaken(), session->step().plannedBytes());
+  EXPECT_FALSE(open("good")->farTier());
+  expectRefusal(ExitCode::NoFile, "choose another folder with --far-dir",
+                [] { open("far", {.threads = 1, .farFolder = "/nonexistent"}); });
 }
 
 TEST(Session, TakesExactlyThePlan) {

@@ -70,10 +70,27 @@ static void parallelFor(void *context, ftrt_task_fn body, void *args, uint64_t t
     other.join();
 }
 
+/// The far slab of the plan that runs.
+static uint8_t *farSlab = nullptr;
+
 ftrt_services test::services(unsigned threads) {
-  return {
-      FTRT_ABI_VERSION, sizeof(ftrt_services), reinterpret_cast<void *>(static_cast<uintptr_t>(threads)), threads, 0,
-      parallelFor};
+  ftrt_services services{};
+  services.abi_version = FTRT_ABI_VERSION;
+  services.size = sizeof(ftrt_services);
+  services.context = reinterpret_cast<void *>(static_cast<uintptr_t>(threads));
+  services.threads = threads;
+  services.parallel_for = parallelFor;
+  // The far tier of these tests is memory, and its copies are over when they begin.
+  services.far_write = [](void *, uint32_t slab, uint64_t offset, const void *from, uint64_t bytes) -> uint64_t {
+    std::memcpy(farSlab + offset, from, bytes);
+    return 0;
+  };
+  services.far_read = [](void *, uint32_t slab, uint64_t offset, void *to, uint64_t bytes) -> uint64_t {
+    std::memcpy(to, farSlab + offset, bytes);
+    return 0;
+  };
+  services.far_wait = [](void *, uint64_t) -> int32_t { return 0; };
+  return services;
 }
 
 //===----------------------------------------------------------------------===//
@@ -207,36 +224,43 @@ CompiledPlan::~CompiledPlan() {
     llvm::sys::fs::remove(path);
 }
 
+uint8_t *CompiledPlan::address(llvm::StringRef name, uint64_t offset) const {
+  size_t index = 0;
+  for (auto slab : plan.getOps<plan::SlabOp>()) {
+    if (slab.getSymName() == name)
+      break;
+    ++index;
+  }
+  return static_cast<uint8_t *>(slabs[index]) + offset;
+}
+
 uint8_t *CompiledPlan::address(Value buffer) const {
-  auto place = [&](llvm::StringRef name, uint64_t offset) {
-    size_t index = 0;
-    for (auto slab : plan.getOps<plan::SlabOp>()) {
-      if (slab.getSymName() == name)
-        break;
-      ++index;
-    }
-    return static_cast<uint8_t *>(slabs[index]) + offset;
-  };
   Operation *op = buffer.getDefiningOp();
   if (auto view = dyn_cast<plan::ViewOp>(op))
-    return place(view.getSlab(), view.getOffset());
+    return address(view.getSlab(), view.getOffset());
   if (auto input = dyn_cast<plan::InputOp>(op))
-    return place(*input.getSlab(), *input.getOffset());
+    return address(*input.getSlab(), *input.getOffset());
   auto variable = plan.lookupSymbol<plan::VariableOp>(cast<plan::ReadVariableOp>(op).getVariable());
-  return place(*variable.getSlab(), *variable.getOffset());
+  return address(*variable.getSlab(), *variable.getOffset());
 }
 
 void CompiledPlan::set(llvm::StringRef name, const Tensor &value) {
   auto variable = plan.lookupSymbol<plan::VariableOp>(name);
-  write(value, static_cast<uint8_t *>(slabs[0]) + *variable.getOffset());
+  write(value, address(*variable.getSlab(), *variable.getOffset()));
 }
 
 Tensor CompiledPlan::get(llvm::StringRef name) const {
   auto variable = plan.lookupSymbol<plan::VariableOp>(name);
-  return read(variable.getBufferType(), static_cast<uint8_t *>(slabs[0]) + *variable.getOffset());
+  return read(variable.getBufferType(), address(*variable.getSlab(), *variable.getOffset()));
 }
 
 int32_t CompiledPlan::call(size_t entry, const ftrt_services &services, const ftrt_scalars &scalars) {
+  size_t index = 0;
+  for (auto slab : plan.getOps<plan::SlabOp>()) {
+    if (slab.getFar())
+      farSlab = static_cast<uint8_t *>(slabs[index]);
+    ++index;
+  }
   return step->entries[entry](&services, slabs.data(), &scalars);
 }
 

@@ -47,6 +47,7 @@ public:
 
 private:
   uint8_t *address(mlir::Value buffer) const;
+  uint8_t *address(llvm::StringRef slab, uint64_t offset) const;
 
   mlir::OwningOpRef<mlir::ModuleOp> owner;
   mutable mlir::ModuleOp plan;

@@ -48,10 +48,9 @@ TEST_F(RefusalTest, OfTheStep) {
   };
   expectRefusal(ExitCode::NoFile, "cannot open the step", with(at("nothing.so")));
   expectRefusal(ExitCode::BadStep, "not a compiled step", with(textFile("hello", "step.so")));
-  expectRefusal(ExitCode::BadAbi, "ABI version 2", with(fakeStep("abi")));
+  expectRefusal(ExitCode::BadAbi, "ABI version 3", with(fakeStep("abi")));
   expectRefusal(ExitCode::BadStep, "manifest is damaged", with(fakeStep("damaged")));
   expectRefusal(ExitCode::CpuFeature, "avx9000", with(fakeStep("feature")));
-  expectRefusal(ExitCode::Unsupported, "far tier", with(fakeStep("far")));
   expectRefusal(ExitCode::NoMemory, "too little", with(fakeStep("huge")));
   expectRefusal(ExitCode::TooManyThreads, "planned for 4", with(fakeStep("good"), {"--threads", "5"}));
   EXPECT_EQ(run(with(fakeStep("good"), {"--threads", "4"})), 0) << said;

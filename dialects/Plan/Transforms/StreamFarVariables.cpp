@@ -1,0 +1,273 @@
+//===- StreamFarVariables.cpp - Far variables pass by in parts -----------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Paged optimizer states (Dettmers et al. 2022 page them on faults; here every copy is planned). Analysis/KernelRows.h
+// decides which kernels work in parts.
+//
+// Assumes: TrainToPlan's entries, before buffers have places: launches use far variables as if they were near.
+//
+// Promises: no launch uses a far variable any more. Each part of a launch computes the rows that it did in the whole,
+// from the same numbers. A copy in begins behind the wait for the last copy out of the same bytes. Near memory for far
+// variables is that of 2 `ahead` parts.
+//
+// Refuses: nothing. A kernel that has to see all its rows gets its far variables whole.
+//
+//===----------------------------------------------------------------------===//
+
+#include "dialects/Plan/IR/Plan.h"
+#include "dialects/Plan/Transforms/Passes.h"
+#include "dialects/Plan/Transforms/VerifyCopies.h"
+#include "ftc/Analysis/KernelRows.h"
+#include "ftc/Analysis/Link.h"
+
+#include "mlir/IR/Remarks.h"
+
+#include <map>
+
+using namespace mlir;
+using namespace ftc;
+
+namespace ftc::plan {
+#define GEN_PASS_DEF_PLANSTREAMFARVARIABLESPASS
+#include "dialects/Plan/Transforms/Passes.h.inc"
+
+namespace {
+
+/// Some rows of a launch.
+struct Part {
+  LaunchOp origin;
+  KernelOp kernel; ///< of the origin
+  /// By argument, whether the part gets its own rows; empty where the part is the whole launch.
+  SmallVector<bool> byRow;
+  int64_t firstRow = 0, rows = 0;
+};
+
+/// The near buffer of one far buffer of a part.
+struct Slot {
+  Value whole;     ///< what the origin passes
+  Value far, near; ///< what the part uses of it
+  Value in, out;   ///< events; `out` is null where the launch does not write it
+};
+
+class Streamer {
+public:
+  Streamer(SymbolTable &symbols, EntryOp entry, int64_t partBytes, int64_t ahead)
+      : symbols(symbols), entry(entry), partBytes(partBytes), ahead(ahead), builder(entry.getContext()) {}
+
+  void run() {
+    for (auto launch : llvm::make_early_inc_range(entry.getBody().front().getOps<LaunchOp>())) {
+      if (llvm::none_of(launch.getBuffers(), [&](Value buffer) { return isFar(symbols, buffer); }))
+        continue;
+      SmallVector<Part> parts = partsOf(launch);
+      for (Part &part : parts)
+        emit(part);
+      launch.erase();
+    }
+    if (done.empty())
+      return;
+    // The last copies out run beside whatever is left of the entry.
+    Block &body = entry.getBody().front();
+    auto outputs = body.getOps<OutputOp>();
+    if (outputs.empty())
+      builder.setInsertionPointToEnd(&body);
+    else
+      builder.setInsertionPoint(*outputs.begin());
+    for (size_t part = done.size() - std::min<size_t>(done.size(), ahead); part < done.size(); ++part)
+      waitForOut(part);
+  }
+
+  /// Parts by far variable, for remarks.
+  const std::map<std::string, int64_t> &partsByVariable() const { return counts; }
+
+private:
+  SmallVector<Part> partsOf(LaunchOp launch) {
+    Part whole{launch, symbols.lookup<KernelOp>(launch.getKernel()), {}, 0, 0};
+    std::optional<SmallVector<bool>> byRow = rowsInParts(whole.kernel);
+    if (!byRow)
+      return {whole};
+    auto work = cast<RowsOp>(whole.kernel.getWork());
+    int64_t rows = work.getRows(), rowBytes = 1;
+    for (auto [index, buffer] : llvm::enumerate(launch.getBuffers())) {
+      auto type = cast<MemRefType>(buffer.getType());
+      bool far = isFar(symbols, buffer);
+      if ((*byRow)[index] && type != whole.kernel.getBuffers()[index].getType())
+        return {whole}; // the kernel sees other rows than the buffer has
+      if (far && !(*byRow)[index])
+        return {whole};
+      if (far)
+        rowBytes = std::max(rowBytes, bytesOf(type) / rows);
+    }
+    int64_t perTask = work.getPerTask();
+    int64_t rowsOfPart = std::max(partBytes / rowBytes / perTask * perTask, perTask);
+    if (rowsOfPart >= rows)
+      return {whole};
+    SmallVector<Part> parts;
+    for (int64_t first = 0; first < rows; first += rowsOfPart)
+      parts.push_back({launch, whole.kernel, *byRow, first, std::min(rowsOfPart, rows - first)});
+    return parts;
+  }
+
+  /// The kernel over `part.rows` rows.
+  KernelOp kernelOf(Part &part) {
+    if (part.byRow.empty())
+      return part.kernel;
+    std::string name = (part.kernel.getSymName() + "_rows" + Twine(part.rows)).str();
+    if (auto known = symbols.lookup<KernelOp>(name))
+      return known;
+    auto kernel = cast<KernelOp>(part.kernel->clone());
+    kernel.setSymName(name);
+    for (auto [argument, byRow] : llvm::zip(kernel.getBuffers(), part.byRow))
+      if (byRow)
+        argument.setType(rowsOfType(argument.getType(), part.rows));
+    cast<RowsOp>(kernel.getWork()).setRows(part.rows);
+    symbols.insert(kernel, std::next(part.kernel->getIterator()));
+    return kernel;
+  }
+
+  static MemRefType rowsOfType(Type type, int64_t rows) {
+    auto whole = cast<MemRefType>(type);
+    SmallVector<int64_t> shape(whole.getShape());
+    shape.front() = rows;
+    return MemRefType::get(shape, whole.getElementType());
+  }
+
+  /// `buffer` as `part` sees it.
+  Value bufferOf(Part &part, unsigned index) {
+    Value buffer = part.origin.getBuffers()[index];
+    if (part.byRow.empty() || !part.byRow[index])
+      return buffer;
+    return SliceOp::create(builder, part.origin.getLoc(), rowsOfType(buffer.getType(), part.rows), buffer,
+                           part.firstRow);
+  }
+
+  void waitForOut(size_t part) {
+    for (const Slot &slot : done[part].slots)
+      if (slot.out)
+        WaitOp::create(builder, entry.getLoc(), slot.out);
+  }
+
+  /// Where the copies in of the next part begin: before the launch `ahead` parts back, but behind every part that
+  /// writes the same bytes, whose copies out are waited for there.
+  void startCopies(Part &part) {
+    size_t number = done.size(), begin = number - std::min<size_t>(number, ahead);
+    SmallVector<size_t> writers;
+    for (size_t earlier = begin; earlier < number; ++earlier)
+      for (const Slot &slot : done[earlier].slots)
+        for (auto [index, buffer] : llvm::enumerate(part.origin.getBuffers()))
+          if (slot.out && memoryOf(symbols, slot.far) == memoryOf(symbols, buffer) &&
+              bytesIn(slot.far).meets(bytesOfPart(part, index))) {
+            writers.push_back(earlier);
+            begin = earlier + 1;
+          }
+    if (begin < number)
+      builder.setInsertionPoint(done[begin].launch);
+    else
+      builder.setInsertionPoint(part.origin);
+    // Variables, and slices of them, are declared where they were first used, which may be behind.
+    Block &body = entry.getBody().front();
+    for (Value buffer : part.origin.getBuffers())
+      if (isFar(symbols, buffer))
+        for (Operation *op = buffer.getDefiningOp(); op;) {
+          op->moveBefore(&body, body.begin());
+          auto slice = dyn_cast<SliceOp>(op);
+          op = slice ? slice.getSource().getDefiningOp() : nullptr;
+        }
+    for (size_t writer : writers)
+      waitForOut(writer);
+  }
+
+  Bytes bytesOfPart(Part &part, unsigned index) {
+    Bytes bytes = bytesIn(part.origin.getBuffers()[index]);
+    if (part.byRow.empty() || !part.byRow[index])
+      return bytes;
+    auto type = cast<MemRefType>(part.origin.getBuffers()[index].getType());
+    int64_t rowBytes = bytesOf(type) / type.getDimSize(0);
+    return {bytes.begin + part.firstRow * rowBytes, bytes.begin + (part.firstRow + part.rows) * rowBytes};
+  }
+
+  void emit(Part &part) {
+    Location loc = part.origin.getLoc();
+    startCopies(part);
+    SmallVector<Slot> slots;
+    auto slotOf = [&](Value buffer) {
+      return llvm::find_if(slots, [&](const Slot &slot) { return slot.whole == buffer; });
+    };
+    for (auto [index, buffer] : llvm::enumerate(part.origin.getBuffers())) {
+      if (!isFar(symbols, buffer) || slotOf(buffer) != slots.end())
+        continue;
+      std::string name = partOf(buffer).whole.getDefiningOp<ReadVariableOp>().getVariable().str();
+      ++counts[name];
+      Slot slot{buffer, bufferOf(part, index), {}, {}, {}};
+      auto near = AllocOp::create(builder, loc, slot.far.getType(), builder.getStringAttr("near part of " + name));
+      near->setAttr("plan.ring", builder.getUnitAttr());
+      slot.near = near;
+      // Also where the launch only writes: it may not write all.
+      slot.in = CopyInOp::create(builder, loc, slot.far, slot.near).getEvent();
+      slots.push_back(slot);
+    }
+
+    builder.setInsertionPoint(part.origin);
+    if (done.size() >= static_cast<size_t>(ahead))
+      waitForOut(done.size() - ahead);
+    SmallVector<Value> buffers;
+    for (auto [index, buffer] : llvm::enumerate(part.origin.getBuffers())) {
+      auto slot = slotOf(buffer);
+      buffers.push_back(slot != slots.end() ? slot->near : bufferOf(part, index));
+    }
+    for (Slot &slot : slots)
+      WaitOp::create(builder, loc, slot.in);
+    auto launch = LaunchOp::create(builder, loc, FlatSymbolRefAttr::get(kernelOf(part).getSymNameAttr()), buffers,
+                                   part.origin.getLabelAttr());
+    for (auto [index, buffer] : llvm::enumerate(part.origin.getBuffers())) {
+      auto slot = slotOf(buffer);
+      if (slot != slots.end() && !slot->out && part.kernel.writes(index))
+        slot->out = CopyOutOp::create(builder, loc, slot->near, slot->far).getEvent();
+    }
+    done.push_back({launch, std::move(slots)});
+  }
+
+  struct Done {
+    LaunchOp launch;
+    SmallVector<Slot> slots;
+  };
+
+  SymbolTable &symbols;
+  EntryOp entry;
+  int64_t partBytes, ahead;
+  OpBuilder builder;
+  std::vector<Done> done;
+  std::map<std::string, int64_t> counts;
+};
+
+struct StreamFarVariablesPass : impl::PlanStreamFarVariablesPassBase<StreamFarVariablesPass> {
+  using PlanStreamFarVariablesPassBase::PlanStreamFarVariablesPassBase;
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    if (llvm::none_of(module.getOps<VariableOp>(), [](VariableOp variable) { return variable.getFar(); }))
+      return markAllAnalysesPreserved();
+    if (partBytes < 1 || ahead < 1) {
+      module.emitError("part-bytes and ahead must be positive");
+      return signalPassFailure();
+    }
+    SymbolTable symbols(module);
+    for (auto entry : module.getOps<EntryOp>()) {
+      Streamer streamer(symbols, entry, partBytes, ahead);
+      streamer.run();
+      for (const auto &[name, parts] : streamer.partsByVariable()) {
+        auto variable = symbols.lookup<VariableOp>(name);
+        int64_t bytes = bytesOf(variable.getType());
+        remark::passed(variable.getLoc(), remark::RemarkOpts::name("stream").category("plan-stream-far-variables"))
+            << remark::add("a state passes through near memory in parts") << remark::metric("parts", parts)
+            << remark::metric("bytes", bytes) << remark::metric("microseconds", LinkModel().copyMicroseconds(bytes));
+      }
+    }
+  }
+};
+
+} // namespace
+} // namespace ftc::plan

@@ -1,0 +1,32 @@
+//===- Link.h - How long copies and computations take -------------*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_ANALYSIS_LINK_H
+#define FTC_ANALYSIS_LINK_H
+
+#include <cstdint>
+
+namespace ftc {
+
+/// A device as far as copies to and from the far tier are concerned. Rough on purpose: what is decided by it changes
+/// when copies begin and end, never a result, and a copy that takes longer is waited for. The numbers are of a
+/// two-core AVX2 machine: half of what it computes and streams at best, and what pwrite and pread reach from and to the
+/// page cache while both cores are busy.
+struct LinkModel {
+  double flopsPerSecond = 80e9;      ///< of matrix products
+  double nearBytesPerSecond = 12e9;  ///< of row-wise kernels
+  double linkBytesPerSecond = 1.5e9; ///< of the link, each way
+
+  double copySeconds(int64_t bytes) const { return static_cast<double>(bytes) / linkBytesPerSecond; }
+  /// What is reserved for a copy: twice the time, since computations may be faster than thought and the link slower.
+  double plannedCopySeconds(int64_t bytes) const { return 2 * copySeconds(bytes); }
+  int64_t copyMicroseconds(int64_t bytes) const { return static_cast<int64_t>(copySeconds(bytes) * 1e6); }
+};
+
+} // namespace ftc
+
+#endif // FTC_ANALYSIS_LINK_H
