@@ -32,6 +32,7 @@ double ftc::flopsOf(Operation *op) {
       .Case([](train::AttentionOp op) { return attentionFlops(op, 2); })
       .Case([](train::AttentionGradOp op) { return attentionFlops(op, 4); })
       .Case<train::AddOp, train::ScaleOp>([&](Operation *op) { return elementWise(op, 1); })
+      .Case([&](train::DropoutOp op) { return elementWise(op, 20); })
       .Case([&](train::RotaryOp op) { return elementWise(op, 3); })
       .Case([&](train::RmsNormOp op) { return elementWise(op, 4); })
       .Case([&](train::SwiGLUOp op) { return elementWise(op, 5); })
@@ -54,9 +55,12 @@ double ftc::secondsOf(Operation *op, const LinkModel &device) {
       op->hasTrait<OpTrait::ConstantLike>() || op->hasTrait<OpTrait::IsTerminator>())
     return 0;
   double bytes = 0;
+  auto bitsOf = [](Type element) { // a weight in four bits has a byte of scale for each 64 elements
+    return isa<train::Nf4Type>(element) ? 4.125 : static_cast<double>(element.getIntOrFloatBitWidth());
+  };
   for (Type type : llvm::concat<const Type>(op->getOperandTypes(), op->getResultTypes()))
     if (auto tensor = dyn_cast<RankedTensorType>(type))
-      bytes += static_cast<double>(tensor.getNumElements()) * tensor.getElementTypeBitWidth() / 8;
+      bytes += static_cast<double>(tensor.getNumElements()) * bitsOf(tensor.getElementType()) / 8;
   double flops = isa<train::MatmulOp, train::AttentionOp, train::AttentionGradOp>(op) ? flopsOf(op) : 0;
   return flops / device.flopsPerSecond + bytes / device.nearBytesPerSecond;
 }

@@ -105,7 +105,7 @@ private:
     if (readsBeyondItsRow(above, below) || readsBeyondItsRow(below, above))
       return "a value that passes between them is not one of the same row";
     auto updates = [&](Node group) {
-      return llvm::count_if(members[group], [&](Node node) { return isa<SGDOp, AdamWOp>(ops[node]); });
+      return llvm::count_if(members[group], [&](Node node) { return isa<SGDOp, SGDMomentumOp, AdamWOp>(ops[node]); });
     };
     if (updates(above) + updates(below) > 1)
       return "each parameter keeps an update of its own";

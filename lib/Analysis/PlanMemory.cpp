@@ -144,7 +144,7 @@ static bool isScratch(const SymbolTable &symbols, Value buffer) {
 MemoryTable ftc::memoryTable(ModuleOp module) {
   MemoryTable table;
   SymbolTable symbols(module);
-  int64_t parameters = 0, states = 0, accumulators = 0, constants = 0;
+  int64_t parameters = 0, quantized = 0, states = 0, accumulators = 0, constants = 0;
   int64_t farStates = 0;
   for (auto slab : module.getOps<plan::SlabOp>())
     (slab.getFar() ? table.farTotal : table.total) += slab.getBytes();
@@ -155,6 +155,7 @@ MemoryTable ftc::memoryTable(ModuleOp module) {
       continue;
     }
     (variable.getRole() == plan::Role::Parameter     ? parameters
+     : variable.getRole() == plan::Role::Quantized   ? quantized
      : variable.getRole() == plan::Role::State       ? states
      : variable.getRole() == plan::Role::Accumulator ? accumulators
                                                      : constants) += bytes;
@@ -197,6 +198,8 @@ MemoryTable ftc::memoryTable(ModuleOp module) {
                 {"inputs and outputs", hostBytes}};
   if (accumulators)
     table.rows.insert(table.rows.begin() + 2, {"gradient accumulators", accumulators});
+  if (quantized)
+    table.rows.insert(table.rows.begin() + 1, {"parameters in NF4", quantized});
   int64_t known = 0;
   for (const MemoryRow &row : table.rows)
     known += row.bytes;

@@ -148,15 +148,23 @@ MergedWeight::MergedWeight(const TensorView &weight, const TensorView &a, const 
       rowB(static_cast<size_t>(a.spec.shape[0])), sum(static_cast<size_t>(weight.spec.shape[1])),
       base(static_cast<size_t>(weight.spec.shape[1])) {}
 
+MergedWeight::MergedWeight(const TensorView &weight)
+    : weight(weight), scale(0), sum(static_cast<size_t>(weight.spec.shape[1])),
+      base(static_cast<size_t>(weight.spec.shape[1])) {}
+
 void MergedWeight::row(int64_t row, void *out) {
-  const int64_t inputs = weight.spec.shape[1], rank = a.spec.shape[0];
-  if (row == 0)
+  const int64_t inputs = weight.spec.shape[1], rank = a.data ? a.spec.shape[0] : 0;
+  if (row == 0 && rank)
     convertElements(a.data, a.spec.type, factorA.data(), TensorType::F32, a.spec.elements());
   const auto rowOf = [&](const TensorView &view, int64_t columns) {
     return static_cast<const char *>(view.data) + row * columns * typeBytes(view.spec.type);
   };
-  convertElements(rowOf(b, rank), b.spec.type, rowB.data(), TensorType::F32, rank);
-  convertElements(rowOf(weight, inputs), weight.spec.type, base.data(), TensorType::F32, inputs);
+  if (rank)
+    convertElements(rowOf(b, rank), b.spec.type, rowB.data(), TensorType::F32, rank);
+  if (weight.nf4)
+    nf4Decode(weight.nf4->format, weight.nf4->arrays, row * inputs, inputs, base.data());
+  else
+    convertElements(rowOf(weight, inputs), weight.spec.type, base.data(), TensorType::F32, inputs);
   std::fill(sum.begin(), sum.end(), 0.0f);
   for (int64_t r = 0; r < rank; ++r) {
     const float factor = rowB[r], *from = factorA.data() + r * inputs;

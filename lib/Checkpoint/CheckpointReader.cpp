@@ -155,11 +155,12 @@ bool CheckpointReader::check(std::span<const TensorSpec> wanted, std::vector<Dia
   return good;
 }
 
-bool CheckpointReader::read(const TensorSpec &wanted, void *out, std::vector<Diagnostic> &diags) const {
+std::pair<const SafetensorsFile *, const SafetensorsFile::Entry *>
+CheckpointReader::locate(const TensorSpec &wanted, std::vector<Diagnostic> &diags) const {
   auto found = fileOf.find(wanted.name);
   if (found == fileOf.end()) {
     diags.push_back({Severity::Error, path, 0, 0, fmt::format("tensor '{}' is missing", wanted.name)});
-    return false;
+    return {};
   }
   const SafetensorsFile &file = *files[found->second];
   const SafetensorsFile::Entry &entry = *file.find(wanted.name);
@@ -167,7 +168,22 @@ bool CheckpointReader::read(const TensorSpec &wanted, void *out, std::vector<Dia
     diags.push_back({Severity::Error, file.path(), 0, 0,
                      fmt::format("tensor '{}' has shape {}, the model wants {}", wanted.name,
                                  shapeText(entry.spec.shape), shapeText(wanted.shape))});
-    return false;
+    return {};
   }
-  return file.read(entry, wanted.type, out, diags);
+  return {&file, &entry};
+}
+
+bool CheckpointReader::read(const TensorSpec &wanted, void *out, std::vector<Diagnostic> &diags) const {
+  auto [file, entry] = locate(wanted, diags);
+  return file && file->read(*entry, wanted.type, out, diags);
+}
+
+bool CheckpointReader::quantize(const TensorSpec &wanted, const Nf4Weight &weight,
+                                std::vector<Diagnostic> &diags) const {
+  auto [file, entry] = locate(wanted, diags);
+  if (!file)
+    return false;
+  Nf4Encoder encoder(weight.format, wanted.elements(), weight.arrays);
+  return file->stream(
+      *entry, wanted.type, [&](const float *values, int64_t count) { encoder.append(values, count); }, diags);
 }

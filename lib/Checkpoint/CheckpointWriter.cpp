@@ -118,7 +118,7 @@ struct CheckpointWriter::Impl {
   std::string outputDir;
   fileio::Descriptor directory; ///< of outputDir
   std::vector<TensorView> parameters, states, adapters;
-  std::map<const TensorView *, MergedWeight> merged; ///< weights that are written with their adapters
+  std::map<const TensorView *, MergedWeight> merged; ///< weights that are written with their adapters, or decoded
   std::vector<char> rows;                            ///< some merged rows on their way to a file
   std::vector<PlannedFile> files;
   uint64_t bytes = 0;
@@ -210,6 +210,8 @@ void CheckpointWriter::Impl::planAdapters(const AdapterOptions &options) {
          b = byName.find(fmt::format("{}.lora_B.weight", module));
     if (a != byName.end() && b != byName.end())
       merged.try_emplace(&weight, weight, *a->second, *b->second, options.lora.scale());
+    else if (weight.nf4)
+      merged.try_emplace(&weight, weight);
   }
   uint64_t longest = 1 << 20;
   for (const auto &[weight, merge] : merged)

@@ -249,6 +249,31 @@ bool SafetensorsFile::read(const Entry &entry, TensorType type, int64_t first, i
   return true;
 }
 
+bool SafetensorsFile::stream(const Entry &entry, TensorType type,
+                             const std::function<void(const float *, int64_t)> &take,
+                             std::vector<Diagnostic> &diags) const {
+  auto fail = [&](const std::string &message) {
+    diags.push_back({Severity::Error, filePath, 0, 0, fmt::format("tensor '{}': {}", entry.spec.name, message)});
+    return false;
+  };
+  const TensorType fileType = entry.spec.type;
+  if (!isConvertible(fileType) || !isConvertible(type))
+    return fail(fmt::format("{} cannot be read as {}", typeName(fileType), typeName(type)));
+  constexpr int64_t partElements = 1 << 16;
+  std::vector<char> stored(partElements * typeBytes(fileType)), converted(partElements * typeBytes(type));
+  std::vector<float> values(partElements);
+  for (int64_t done = 0, elements = entry.spec.elements(); done < elements; done += partElements) {
+    const int64_t count = std::min(partElements, elements - done);
+    if (!fileio::readAt(descriptor, stored.data(), count * typeBytes(fileType),
+                        entry.offset + static_cast<uint64_t>(done * typeBytes(fileType))))
+      return fail(fmt::format("cannot read: {}", errno ? std::strerror(errno) : "the file has become shorter"));
+    convertElements(stored.data(), fileType, converted.data(), type, count);
+    convertElements(converted.data(), type, values.data(), TensorType::F32, count);
+    take(values.data(), count);
+  }
+  return true;
+}
+
 //===----------------------------------------------------------------------===//
 // Writing
 //===----------------------------------------------------------------------===//

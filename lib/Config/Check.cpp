@@ -134,7 +134,8 @@ private:
                path + ")";
       else if (node == "model" && holds(key.components, "llama2") && !takes(sizeKey, component))
         hint = std::string(", whose sizes are fixed; for sizes of your own use torchtune.models.llama3_2.") +
-               (isLoraBuilder(component) ? "lora_" : "") + "llama3_2";
+               (isLoraBuilder(component) ? "lora_" : "") + "llama3_2" +
+               (isQloraBuilder(component) ? " with quantize_base: True" : "");
       messages.error(e.place, "'" + path + "' is not an argument of " + component + hint);
       return;
     }

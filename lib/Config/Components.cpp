@@ -45,6 +45,7 @@ const ModelSize sizes[] = {
 const char *const explicitBuilders[] = {"llama2.llama2", "llama3.llama3", "llama3_1.llama3_1", "llama3_2.llama3_2"};
 constexpr const char *modelPrefix = "torchtune.models.";
 constexpr const char *loraPrefix = "lora_";
+constexpr const char *qloraPrefix = "qlora_";
 
 bool startsWith(const std::string &text, const std::string &prefix) { return text.rfind(prefix, 0) == 0; }
 
@@ -62,15 +63,20 @@ const std::vector<NodeComponents> &nodes() {
         models.push_back(modelPrefix + std::string(builder));
     for (const ModelSize &size : sizes)
       models.push_back(modelPrefix + std::string(size.component));
-    // Each has a twin with adapters.
+    // Each has a twin with adapters; those by size, another one that quantizes what is frozen.
     for (size_t i = 0, count = models.size(); i < count; ++i)
       models.push_back(std::string(models[i]).insert(models[i].rfind('.') + 1, loraPrefix));
+    for (const ModelSize &size : sizes)
+      models.push_back(
+          (modelPrefix + std::string(size.component))
+              .insert(std::string(modelPrefix).size() + std::string(size.component).rfind('.') + 1, qloraPrefix));
     return std::vector<NodeComponents>{
         {"model", models},
         {"tokenizer", {"ftc.tokenizers.byte"}},
         {"dataset", {"torchtune.datasets.text_completion_dataset", "torchtune.datasets.chat_dataset"}},
         {"checkpointer", {"torchtune.training.FullModelHFCheckpointer", "torchtune.utils.FullModelHFCheckpointer"}},
-        {"optimizer", {"torch.optim.AdamW", "torch.optim.SGD", "bitsandbytes.optim.PagedAdamW"}},
+        {"optimizer",
+         {"torch.optim.AdamW", "torch.optim.SGD", "bitsandbytes.optim.AdamW", "bitsandbytes.optim.PagedAdamW"}},
         {"lr_scheduler",
          {"torchtune.training.lr_schedulers.get_cosine_schedule_with_warmup",
           "torchtune.training.get_cosine_schedule_with_warmup", "torchtune.modules.get_cosine_schedule_with_warmup"}},
@@ -95,21 +101,22 @@ std::string refusal(const std::string &path, const std::string &name, const Node
   const std::vector<std::string> &works = nodeOf(path)->works;
   std::string word = lastWord(name);
   if (path == "model") {
-    for (std::string prefix : {"qlora_", "qdora_", "dora_"}) {
+    for (std::string prefix : {"qdora_", "dora_"}) {
       if (!startsWith(word, prefix))
         continue;
       std::string full = name.substr(0, name.size() - word.size()) + loraPrefix + word.substr(prefix.size());
       bool built = std::find(works.begin(), works.end(), full) != works.end();
       std::string remove;
       for (const Entry &e : node.entries)
-        if (e.key == "use_dora" || e.key == "quantize_base")
+        if (e.key == "use_dora")
           remove += " ~model." + e.key;
-      return "'" + name + "': QLoRA and DoRA are not built yet; LoRA is: " +
+      return "'" + name + "': DoRA is not built yet; LoRA is: " +
              (built ? "override model=" + full + remove
                     : "use a Llama builder, such as torchtune.models.llama3_2.lora_llama3_2_1b");
     }
-    if (startsWith(word, loraPrefix))
-      word = word.substr(std::string(loraPrefix).size());
+    for (const char *prefix : {loraPrefix, qloraPrefix})
+      if (startsWith(word, prefix))
+        word = word.substr(std::string(prefix).size());
     bool llama = startsWith(word, "llama") || startsWith(word, "code_llama");
     for (const char *other : {"vision", "reward", "classifier"})
       llama &= word.find(other) == std::string::npos;
@@ -140,7 +147,11 @@ std::string refusal(const std::string &path, const std::string &name, const Node
 
 std::string lastWord(const std::string &dotted) { return dotted.substr(dotted.rfind('.') + 1); }
 
-bool isLoraBuilder(const std::string &component) { return startsWith(lastWord(component), loraPrefix); }
+bool isQloraBuilder(const std::string &component) { return startsWith(lastWord(component), qloraPrefix); }
+
+bool isLoraBuilder(const std::string &component) {
+  return startsWith(lastWord(component), loraPrefix) || isQloraBuilder(component);
+}
 
 bool hasComponent(const std::string &path) { return nodeOf(path) != nullptr; }
 
@@ -169,7 +180,7 @@ bool startModel(const std::string &component, ModelConfig &model) {
   model.component = component;
   std::string name = component.substr(std::string(modelPrefix).size());
   if (isLoraBuilder(component))
-    name.erase(name.rfind('.') + 1, std::string(loraPrefix).size());
+    name.erase(name.rfind('.') + 1, std::string(isQloraBuilder(component) ? qloraPrefix : loraPrefix).size());
   for (const ModelSize &size : sizes) {
     if (name != size.component)
       continue;

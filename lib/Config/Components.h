@@ -19,8 +19,10 @@ bool hasComponent(const std::string &path);
 /// The last word of a dotted name.
 std::string lastWord(const std::string &dotted);
 
-/// Whether a model's builder is one of torchtune's that attach LoRA adapters: "lora_llama3_2_1b".
+/// Whether a model's builder is one of torchtune's that attach LoRA adapters: "lora_llama3_2_1b", "qlora_llama3_2_1b".
 bool isLoraBuilder(const std::string &component);
+/// Whether it also quantizes what is frozen: "qlora_llama3_2_1b".
+bool isQloraBuilder(const std::string &component);
 
 /// The component of the node at `path`, the usual one when it names none. Nothing when it cannot be used; then the
 /// error says what works. `node` may be null: absent.

@@ -81,6 +81,10 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
     v["model.apply_lora_to_output"] = word(has("lm_head"));
     v["model.lora_rank"] = std::to_string(r.lora->rank);
     v["model.lora_alpha"] = floatText(r.lora->alpha);
+    v["model.lora_dropout"] = floatText(r.lora->dropout);
+    v["model.quantize_base"] = word(r.quantizedBase.has_value());
+    if (r.quantizedBase)
+      v["model.quantizer"] = *r.quantizedBase == Nf4Quantizer::Torchao ? "torchao" : "bitsandbytes";
     builder = builder.substr(builder.find('_') + 1);
   }
   if (builder == "llama3_2" || builder == "llama3_2_1b" || builder == "llama3_2_3b")
@@ -131,15 +135,24 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
 
   const OptimizerConfig &o = r.optimizer;
   bool adamW = o.kind == OptimizerConfig::Kind::AdamW;
-  v["optimizer._component_"] = !adamW    ? "torch.optim.SGD"
-                               : o.paged ? "bitsandbytes.optim.PagedAdamW"
-                                         : "torch.optim.AdamW";
+  v["optimizer._component_"] = o.component;
   v["optimizer.lr"] = floatText(o.lr);
   v["optimizer.weight_decay"] = floatText(o.weightDecay);
   if (adamW) {
     v["optimizer.betas"] = "[" + floatText(o.beta1) + ", " + floatText(o.beta2) + "]";
     v["optimizer.eps"] = floatText(o.eps);
   }
+  if (o.momentum != 0) {
+    v["optimizer.momentum"] = floatText(o.momentum);
+    v["optimizer.dampening"] = floatText(o.dampening);
+    v["optimizer.nesterov"] = word(o.nesterov);
+  }
+  if (o.stateType)
+    v["optimizer_state_dtype"] = *o.stateType == DType::BF16 ? "bf16" : "fp32";
+  if (o.masterWeights)
+    v["master_weights"] = "fp32";
+  if (o.stochasticRounding)
+    v["stochastic_rounding"] = word(true);
   if (r.scheduler.kind == SchedulerConfig::Kind::CosineWithWarmup) {
     v["lr_scheduler._component_"] = "torchtune.training.lr_schedulers.get_cosine_schedule_with_warmup";
     v["lr_scheduler.num_warmup_steps"] = std::to_string(r.scheduler.numWarmupSteps);
@@ -151,6 +164,10 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   v["loss.ignore_index"] = std::to_string(r.ignoreIndex);
   v["clip_grad_norm"] = r.clipGradNorm ? floatText(*r.clipGradNorm) : "null";
   v["dtype"] = r.dtype == DType::BF16 ? "bf16" : "fp32";
+  if (r.updates != UpdatePlacement::Auto)
+    v["optimizer_in_bwd"] = word(r.updates == UpdatePlacement::Backward);
+  if (r.memoryBudget)
+    v["memory_budget"] = std::to_string(*r.memoryBudget);
   bool remat = r.checkpointing.mode != CheckpointingConfig::Mode::None;
   v["enable_activation_checkpointing"] = word(remat);
   if (remat) {

@@ -8,11 +8,13 @@
 #include "Check.h"
 #include "Components.h"
 #include "Values.h"
+#include "ftc/Support/Units.h"
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <tuple>
 
 namespace ftc::config {
 
@@ -145,6 +147,12 @@ private:
       else
         recipe.clipGradNorm = norm;
     }
+    if (const Node *node = value("memory_budget")) {
+      recipe.memoryBudget = parseBytes(node->text);
+      if (!recipe.memoryBudget || *recipe.memoryBudget == 0)
+        messages.error(node->place, "'memory_budget' is '" + node->text +
+                                        "'; it must be a number of bytes above 0, or one with a unit, such as 12GiB");
+    }
     if (const Node *node = value("dtype")) {
       if (node->text == "bf16")
         recipe.dtype = DType::BF16;
@@ -234,6 +242,7 @@ private:
     LoraConfig l;
     integer("model.lora_rank", l.rank, 1, maxWidth);
     number("model.lora_alpha", l.alpha, "above 0 and finite", [](double x) { return x > 0 && std::isfinite(x); });
+    number("model.lora_dropout", l.dropout, "at least 0 and below 1", [](double x) { return x >= 0 && x < 1; });
     // torchtune's names and Hugging Face's, in the order of a layer.
     static const std::pair<const char *, const char *> modules[] = {
         {"q_proj", "q_proj"}, {"k_proj", "k_proj"}, {"v_proj", "v_proj"}, {"output_proj", "o_proj"}};
@@ -279,6 +288,40 @@ private:
     else if (output)
       l.targets.push_back("lm_head");
     recipe.lora = std::move(l);
+    quantizedBase();
+  }
+
+  /// QLoRA: which weights are in four bits follows from the model; they must be of sizes that the quantizer takes.
+  void quantizedBase() {
+    bool quantize = isQloraBuilder(recipe.model.component);
+    boolean("model.quantize_base", quantize);
+    std::string quantizer = "torchao";
+    text("model.quantizer", quantizer);
+    if (quantizer != "torchao" && quantizer != "bitsandbytes") {
+      messages.error(placeOf("model.quantizer"), "'model.quantizer' is '" + quantizer + "'; it must be torchao or " +
+                                                     "bitsandbytes" +
+                                                     didYouMean(quantizer, {"torchao", "bitsandbytes"}));
+      return;
+    }
+    if (!quantize) {
+      if (value("model.quantizer"))
+        messages.remark(placeOf("model.quantizer"),
+                        "'model.quantizer' is without effect: 'model.quantize_base' is not True");
+      return;
+    }
+    recipe.quantizedBase = quantizer == "torchao" ? Nf4Quantizer::Torchao : Nf4Quantizer::Bitsandbytes;
+    const ModelConfig &m = recipe.model;
+    const std::tuple<const char *, int64_t, int64_t> weights[] = {{"q_proj", m.numHeads * m.headDim, m.embedDim},
+                                                                  {"k_proj", m.numKvHeads * m.headDim, m.embedDim},
+                                                                  {"gate_proj", m.intermediateDim, m.embedDim}};
+    for (const auto &[name, outputs, inputs] : weights)
+      if (!nf4Takes(*recipe.quantizedBase, outputs * inputs)) {
+        messages.error(placeOf("model.quantize_base"),
+                       named("model.quantize_base") + ": " + name + " has " + std::to_string(outputs) + " x " +
+                           std::to_string(inputs) + " elements, no multiple of 16384 as torchao's NF4 needs; set " +
+                           "model.quantizer=bitsandbytes, which takes any size");
+        return;
+      }
   }
 
   void tokenizer() {
@@ -416,10 +459,13 @@ private:
 
   void optimizer() {
     OptimizerConfig &o = recipe.optimizer;
-    bool sgd = components.at("optimizer") == "torch.optim.SGD";
+    o.component = components.at("optimizer");
+    bool sgd = o.component == "torch.optim.SGD";
     o.kind = sgd ? OptimizerConfig::Kind::SGD : OptimizerConfig::Kind::AdamW;
-    o.paged = components.at("optimizer") == "bitsandbytes.optim.PagedAdamW";
     o.weightDecay = sgd ? 0 : 1e-2;
+    if (o.component.starts_with("bitsandbytes."))
+      o.stateType = DType::F32; // the same update as PyTorch's, with moments that are fp32 whatever the parameters are
+    o.paged = lastWord(o.component).starts_with("Paged");
     auto notNegative = [](double x) { return x >= 0 && std::isfinite(x); };
     number("optimizer.lr", o.lr, "at least 0 and finite", notNegative);
     number("optimizer.weight_decay", o.weightDecay, "at least 0 and finite", notNegative);
@@ -430,6 +476,56 @@ private:
       if (!(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1))
         messages.error(node->place, "'optimizer.betas' must both be at least 0 and below 1");
     }
+    momentum();
+    updatePrecision();
+  }
+
+  void momentum() {
+    OptimizerConfig &o = recipe.optimizer;
+    auto isShare = [](double x) { return x >= 0 && x <= 1; };
+    number("optimizer.momentum", o.momentum, "at least 0 and at most 1", isShare);
+    number("optimizer.dampening", o.dampening, "at least 0 and at most 1", isShare);
+    boolean("optimizer.nesterov", o.nesterov);
+    for (const char *key : {"optimizer.dampening", "optimizer.nesterov"})
+      if (o.momentum == 0 && (std::string(key) == "optimizer.nesterov" ? o.nesterov : o.dampening != 0))
+        messages.error(placeOf(key), named(key) + " has a meaning only with " + named("optimizer.momentum") +
+                                         " above 0; set optimizer.momentum=0.9, or remove it (~" + key + ")");
+    if (o.nesterov && o.dampening != 0)
+      messages.error(placeOf("optimizer.nesterov"), named("optimizer.nesterov") + " does not go with " +
+                                                        named("optimizer.dampening") +
+                                                        ", as in PyTorch; set optimizer.dampening=0");
+  }
+
+  /// Types of states, and what becomes of the digits that a bf16 parameter cannot hold.
+  void updatePrecision() {
+    OptimizerConfig &o = recipe.optimizer;
+    const std::string state = "optimizer_state_dtype", master = "master_weights", rounding = "stochastic_rounding";
+    if (const Node *node = value(state)) {
+      if (node->text == "fp32" || node->text == "bf16")
+        o.stateType = node->text == "bf16" ? DType::BF16 : DType::F32;
+      else
+        messages.error(node->place, "'" + state + "' is '" + node->text + "'; it must be fp32 or bf16" +
+                                        didYouMean(node->text, {"fp32", "bf16"}));
+      if (o.kind == OptimizerConfig::Kind::SGD && o.momentum == 0)
+        messages.error(placeOf(state), named(state) + " has a meaning only with states, and " +
+                                           named("optimizer._component_") + ", torch.optim.SGD, has none without " +
+                                           named("optimizer.momentum") + "; remove it (~" + state + ")");
+    }
+    if (const Node *node = value(master)) {
+      o.masterWeights = node->text == "fp32";
+      if (!o.masterWeights)
+        messages.error(node->place, "'" + master + "' is '" + node->text + "'; it must be fp32, or null for none");
+    }
+    boolean(rounding, o.stochasticRounding);
+    for (const std::string &key : {master, rounding})
+      if ((key == master ? o.masterWeights : o.stochasticRounding) && recipe.dtype != DType::BF16)
+        messages.error(placeOf(key), named(key) + " has nothing to do where " + named("dtype") +
+                                         " is fp32: parameters are not rounded; set dtype=bf16, or remove it (~" + key +
+                                         ")");
+    if (o.masterWeights && o.stochasticRounding)
+      messages.error(placeOf(rounding), named(rounding) + " does not go with " + named(master) +
+                                            ": the parameter is its master, rounded to nearest; remove one of them (~" +
+                                            rounding + " or ~" + master + ")");
   }
 
   void scheduler() {
@@ -474,10 +570,8 @@ private:
   void combinations() {
     bool inBackward = false;
     boolean("optimizer_in_bwd", inBackward);
-    if (inBackward && recipe.clipGradNorm)
-      messages.error(placeOf("optimizer_in_bwd"),
-                     named("optimizer_in_bwd") + " does not go with " + named("clip_grad_norm") +
-                         ": the norm needs all gradients before the first update; set one of them to False or null");
+    if (value("optimizer_in_bwd"))
+      recipe.updates = inBackward ? UpdatePlacement::Backward : UpdatePlacement::End;
     const Node *accumulation = root.find("gradient_accumulation_steps");
     if (inBackward && accumulation && asInt(*accumulation).value_or(1) > 1)
       messages.error(placeOf("optimizer_in_bwd"), named("optimizer_in_bwd") + " does not go with " +

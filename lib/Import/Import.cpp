@@ -38,7 +38,7 @@ struct EntryBuilder {
       Type type = ids;
       if (input == "learning_rate" || input == "inv_tokens")
         type = RankedTensorType::get({}, builder.getF32Type());
-      else if (llvm::is_contained({"step", "micro", "position"}, input))
+      else if (llvm::is_contained({"step", "micro", "seed", "position"}, input))
         type = RankedTensorType::get({}, builder.getI64Type());
       body.addArgument(type, NameLoc::get(builder.getStringAttr(input)));
     }
@@ -65,8 +65,11 @@ std::pair<Value, Value> buildLoss(OpBuilder &builder, const Recipe &recipe, Valu
 
 Attribute optimizerAttr(OpBuilder &builder, const OptimizerConfig &optimizer) {
   auto f64 = [&](double value) { return builder.getF64FloatAttr(value); };
-  if (optimizer.kind == OptimizerConfig::Kind::SGD)
+  if (optimizer.kind == OptimizerConfig::Kind::SGD && optimizer.momentum == 0)
     return train::SGDAttr::get(builder.getContext(), f64(optimizer.weightDecay));
+  if (optimizer.kind == OptimizerConfig::Kind::SGD)
+    return train::SGDMomentumAttr::get(builder.getContext(), f64(optimizer.weightDecay), f64(optimizer.momentum),
+                                       f64(optimizer.dampening), optimizer.nesterov);
   return train::AdamWAttr::get(builder.getContext(), f64(optimizer.weightDecay), f64(optimizer.beta1),
                                f64(optimizer.beta2), f64(optimizer.eps));
 }
@@ -79,8 +82,20 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
   OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
   OpBuilder builder(&context);
   (*module)->setAttr("train.optimizer", optimizerAttr(builder, recipe.optimizer));
+  if (recipe.optimizer.stateType)
+    (*module)->setAttr(train::TrainDialect::stateTypeAttrName,
+                       TypeAttr::get(*recipe.optimizer.stateType == DType::BF16 ? Type(builder.getBF16Type())
+                                                                                : Type(builder.getF32Type())));
+  if (recipe.optimizer.masterWeights)
+    (*module)->setAttr(train::TrainDialect::masterWeightsAttrName, builder.getUnitAttr());
+  if (recipe.optimizer.stochasticRounding)
+    (*module)->setAttr(train::TrainDialect::stochasticRoundingAttrName, builder.getUnitAttr());
   if (recipe.clipGradNorm)
     (*module)->setAttr("train.clip_grad_norm", builder.getF64FloatAttr(*recipe.clipGradNorm));
+  bool held = recipe.updates == UpdatePlacement::End;
+  (*module)->setAttr(
+      train::TrainDialect::updatesAttrName,
+      train::UpdatesAttr::get(&context, held ? train::UpdatePlacement::End : train::UpdatePlacement::Backward));
   if (recipe.checkpointing.mode != CheckpointingConfig::Mode::None) {
     bool full = recipe.checkpointing.mode == CheckpointingConfig::Mode::Full;
     (*module)->setAttr(train::TrainDialect::rematAttrName,
@@ -94,11 +109,22 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
   if (recipe.chunksLoss())
     (*module)->setAttr("train.loss_chunks", builder.getI64IntegerAttr(recipe.lossChunks));
 
+  bool drops = recipe.lora && recipe.lora->dropout > 0;
   if (recipe.lora) {
     SmallVector<StringRef> targets(recipe.lora->targets.begin(), recipe.lora->targets.end());
     (*module)->setAttr("train.adapters",
                        train::LoraAttr::get(&context, recipe.lora->rank, builder.getF64FloatAttr(recipe.lora->scale()),
-                                            builder.getStrArrayAttr(targets)));
+                                            builder.getStrArrayAttr(targets),
+                                            drops ? builder.getF64FloatAttr(recipe.lora->dropout) : FloatAttr()));
+  }
+
+  if (recipe.quantizedBase) {
+    auto quantizer =
+        *recipe.quantizedBase == Nf4Quantizer::Torchao ? train::Quantizer::Torchao : train::Quantizer::Bitsandbytes;
+    (*module)->setAttr("train.quantize",
+                       train::QuantizeAttr::get(&context, quantizer,
+                                                builder.getStrArrayAttr({"q_proj", "k_proj", "v_proj", "o_proj",
+                                                                         "gate_proj", "up_proj", "down_proj"})));
   }
 
   LlamaBuilder model(*module, recipe);
@@ -108,7 +134,9 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
   // the gradients; train-accumulate-gradients makes the difference.
   bool accumulates = recipe.gradientAccumulationSteps > 1;
   SmallVector<StringRef> inputs = {"tokens", "labels", "positions", "segment_starts", "inv_tokens"};
-  if (accumulates)
+  if (drops)
+    inputs.append({"seed", "step", "micro"});
+  else if (accumulates)
     inputs.push_back("micro");
   auto training = [&](StringRef name, train::EntryKind kind) {
     EntryBuilder entry(*module, name, kind, batch, sequence, inputs, {"loss"});
@@ -120,7 +148,11 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
   };
   if (accumulates)
     training("micro", train::EntryKind::Micro);
-  inputs.append({"learning_rate", "step"});
+  inputs.push_back("learning_rate");
+  if (!drops)
+    inputs.push_back("step");
+  if (recipe.optimizer.stochasticRounding && !drops)
+    inputs.push_back("seed");
   training("step", train::EntryKind::Step);
   if (options.evaluate) {
     EntryBuilder evaluate(*module, "evaluate", train::EntryKind::Evaluate, batch, sequence,

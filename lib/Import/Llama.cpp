@@ -16,7 +16,9 @@ namespace {
 const char cosName[] = "rotary.cos";
 const char sinName[] = "rotary.sin";
 
-std::string layerName(int64_t layer, StringRef rest) { return "model.layers." + std::to_string(layer) + "." + rest.str(); }
+std::string layerName(int64_t layer, StringRef rest) {
+  return "model.layers." + std::to_string(layer) + "." + rest.str();
+}
 } // namespace
 
 LlamaBuilder::LlamaBuilder(ModuleOp module, const Recipe &recipe)
@@ -25,9 +27,7 @@ LlamaBuilder::LlamaBuilder(ModuleOp module, const Recipe &recipe)
   elementType = recipe.dtype == DType::BF16 ? Type(BFloat16Type::get(context)) : Type(Float32Type::get(context));
 }
 
-Location LlamaBuilder::at(const Twine &where) {
-  return NameLoc::get(StringAttr::get(module.getContext(), where));
-}
+Location LlamaBuilder::at(const Twine &where) { return NameLoc::get(StringAttr::get(module.getContext(), where)); }
 
 void LlamaBuilder::declare(OpBuilder &builder, StringRef name, ArrayRef<int64_t> shape, Attribute init) {
   auto type = RankedTensorType::get(shape, elementType);
@@ -128,8 +128,9 @@ Value LlamaBuilder::feedForwardBlock(OpBuilder &builder, Value input, int64_t la
 Value LlamaBuilder::buildHidden(OpBuilder &builder, const LlamaInputs &inputs, int64_t batch) {
   Value table = read(builder, "model.embed_tokens.weight");
   int64_t rows = cast<RankedTensorType>(inputs.tokens.getType()).getDimSize(0);
-  Value x = train::EmbeddingOp::create(builder, at("model.embed_tokens"),
-                                       RankedTensorType::get({rows, model.embedDim}, elementType), table, inputs.tokens);
+  Value x =
+      train::EmbeddingOp::create(builder, at("model.embed_tokens"),
+                                 RankedTensorType::get({rows, model.embedDim}, elementType), table, inputs.tokens);
   for (int64_t layer = 0; layer < model.numLayers; ++layer) {
     Operation *last = x.getDefiningOp();
     x = attentionBlock(builder, x, layer, inputs, batch);

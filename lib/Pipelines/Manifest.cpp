@@ -34,6 +34,7 @@ private:
   FailureOr<std::unique_ptr<manifest::TensorT>> describe(Operation *op, StringRef name, MemRefType type,
                                                          manifest::Role role, StringRef slab, uint64_t offset);
   LogicalResult describeInit(plan::VariableOp variable, manifest::TensorT &tensor);
+  LogicalResult describeEncoding(plan::VariableOp variable, manifest::TensorT &tensor);
   LogicalResult fillRotary(plan::VariableOp variable, train::RotaryInitAttr init, manifest::TensorT &tensor);
   LogicalResult addInput(plan::InputOp input, plan::EntryOp entry, manifest::EntryT &out);
   LogicalResult addOutput(plan::OutputOp output, manifest::EntryT &out);
@@ -136,17 +137,34 @@ LogicalResult ManifestBuilder::describeInit(plan::VariableOp variable, manifest:
       });
 }
 
+LogicalResult ManifestBuilder::describeEncoding(plan::VariableOp variable, manifest::TensorT &tensor) {
+  auto nf4 = variable->getAttrOfType<plan::Nf4Attr>("plan.nf4");
+  if (!nf4)
+    return success();
+  auto matrix = variable->getAttrOfType<TypeAttr>("plan.matrix");
+  auto type = matrix ? dyn_cast<RankedTensorType>(matrix.getValue()) : RankedTensorType();
+  std::optional<manifest::ElementType> element = type ? elementTypeOf(type.getElementType()) : std::nullopt;
+  if (!element)
+    return variable.emitOpError("is in four bits but does not say of what matrix (plan.matrix)");
+  tensor.encoding = nf4.getQuantizer() == plan::Quantizer::Torchao ? manifest::Encoding::Nf4Torchao
+                                                                   : manifest::Encoding::Nf4Bitsandbytes;
+  tensor.decoded_type = *element;
+  tensor.decoded_shape.assign(type.getShape().begin(), type.getShape().end());
+  return success();
+}
+
 LogicalResult ManifestBuilder::addVariables(manifest::ManifestT &out) {
   for (auto variable : module.getOps<plan::VariableOp>()) {
     if (!variable.getSlab() || !variable.getOffset())
       return variable.emitOpError("has no place in a slab; run plan-assign-offsets first");
     manifest::Role role = variable.getRole() == plan::Role::Parameter     ? manifest::Role::Parameter
+                          : variable.getRole() == plan::Role::Quantized   ? manifest::Role::Quantized
                           : variable.getRole() == plan::Role::State       ? manifest::Role::State
                           : variable.getRole() == plan::Role::Accumulator ? manifest::Role::Accumulator
                                                                           : manifest::Role::Constant;
     auto tensor = describe(variable, variable.getSymName(), variable.getBufferType(), role, *variable.getSlab(),
                            *variable.getOffset());
-    if (failed(tensor) || failed(describeInit(variable, **tensor)))
+    if (failed(tensor) || failed(describeInit(variable, **tensor)) || failed(describeEncoding(variable, **tensor)))
       return failure();
     out.tensors.push_back(std::move(*tensor));
   }

@@ -31,6 +31,14 @@ static void writeTensor(llvm::json::OStream &json, const manifest::TensorT &tens
       json.attribute("value", tensor.value);
     if (tensor.trainable)
       json.attribute("trainable", true);
+    if (tensor.encoding != manifest::Encoding::None) {
+      json.attribute("encoding", manifest::EnumNameEncoding(tensor.encoding));
+      json.attribute("decoded_type", manifest::EnumNameElementType(tensor.decoded_type));
+      json.attributeArray("decoded_shape", [&] {
+        for (int64_t size : tensor.decoded_shape)
+          json.value(size);
+      });
+    }
     if (!tensor.data.empty())
       json.attribute("data_bytes", static_cast<uint64_t>(tensor.data.size()));
   });

@@ -13,13 +13,17 @@
 #include "ftc/Import/Import.h"
 #include "ftc/Pipelines/Register.h"
 #include "ftc/Support/Files.h"
+#include "ftc/Support/Units.h"
 #include "lib/Conversion/PlanToLLVM/PlanToLLVM.h"
 #include "lib/Pipelines/Manifest.h"
 #include "lib/Pipelines/Report.h"
 
 #include "mlir/Transforms/Passes.h"
 
+#include "llvm/ADT/StringExtras.h"
+
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 
 using namespace mlir;
@@ -61,6 +65,11 @@ private:
   bool runTargetStages();
   bool finish();
 
+  bool fits(const MemoryTable &memory) const;
+  /// Whether a second backward pass can take the place of held gradients.
+  bool mayRunTwice() const;
+  bool failToFit(const MemoryTable &memory);
+
   /// Runs `work`, notes its time, and writes the stage's file.
   bool stage(const char *name, llvm::function_ref<LogicalResult()> work, bool dump = true);
   bool pass(const char *name, llvm::function_ref<void(OpPassManager &)> add);
@@ -77,6 +86,7 @@ private:
   std::vector<RemarkRecord> remarks;
   CompileResult result;
   unsigned dumped = 0;
+  bool twoPasses = false; ///< clipping makes gradients twice
 };
 } // namespace
 
@@ -169,6 +179,9 @@ bool Compiler::pass(const char *name, llvm::function_ref<void(OpPassManager &)> 
 bool Compiler::runTrainStages() {
   if (!stage("train", [&] {
         module = importRecipe(context, recipe);
+        if (module && twoPasses)
+          (*module)->setAttr(train::TrainDialect::updatesAttrName,
+                             train::UpdatesAttr::get(&context, train::UpdatePlacement::TwoPasses));
         return success(module && succeeded(module->verify()));
       }))
     return false;
@@ -177,13 +190,13 @@ bool Compiler::runTrainStages() {
     return true;
   }
   return pass("train-attach-adapters", [](auto &passes) { passes.addPass(train::createAttachAdaptersPass()); }) &&
+         (!recipe.quantizedBase ||
+          pass("train-quantize-frozen", [](auto &passes) { passes.addPass(train::createQuantizeFrozenPass()); })) &&
          pass("train-differentiate", [](auto &passes) { passes.addPass(train::createDifferentiatePass()); }) &&
          pass("train-chunk-loss", [](auto &passes) { passes.addPass(train::createChunkLossPass()); }) &&
          pass("train-accumulate-gradients",
               [](auto &passes) { passes.addPass(train::createAccumulateGradientsPass()); }) &&
          pass("train-clip-gradients", [](auto &passes) { passes.addPass(train::createClipGradientsPass()); }) &&
-         pass("train-lower-optimizer", [](auto &passes) { passes.addPass(train::createLowerOptimizerPass()); }) &&
-         pass("train-page-states", [](auto &passes) { passes.addPass(train::createPageStatesPass()); }) &&
          pass("train-clean",
               [](auto &passes) {
                 passes.addPass(createCanonicalizerPass());
@@ -192,6 +205,13 @@ bool Compiler::runTrainStages() {
          pass("train-fuse-sums", [](auto &passes) { passes.addPass(train::createFuseSumsPass()); }) &&
          (recipe.checkpointing.mode == CheckpointingConfig::Mode::None ||
           pass("train-insert-remat", [](auto &passes) { passes.addPass(train::createInsertRematPass()); })) &&
+         pass("train-fuse-updates", [](auto &passes) { passes.addPass(train::createFuseUpdatesPass()); }) &&
+         pass("train-lower-optimizer",
+              [](auto &passes) {
+                passes.addPass(train::createLowerOptimizerPass());
+                passes.addPass(createCSEPass());
+              }) &&
+         pass("train-page-states", [](auto &passes) { passes.addPass(train::createPageStatesPass()); }) &&
          pass("train-form-kernels", [](auto &passes) { passes.addPass(train::createFormKernelsPass()); }) &&
          pass("train-offload-activations", [](auto &passes) { passes.addPass(train::createOffloadActivationsPass()); });
 }
@@ -244,6 +264,40 @@ bool Compiler::runTargetStages() {
       /*dump=*/false);
 }
 
+bool Compiler::fits(const MemoryTable &memory) const {
+  return !recipe.memoryBudget || static_cast<uint64_t>(memory.total) <= *recipe.memoryBudget;
+}
+
+bool Compiler::mayRunTwice() const {
+  return recipe.clipGradNorm && !std::isinf(*recipe.clipGradNorm) && recipe.updates != UpdatePlacement::End &&
+         recipe.gradientAccumulationSteps == 1;
+}
+
+bool Compiler::failToFit(const MemoryTable &memory) {
+  auto bytes = [](int64_t count) { return formatBytes(static_cast<uint64_t>(count)); };
+  int64_t budget = static_cast<int64_t>(*recipe.memoryBudget);
+  std::string text = "the step takes " + bytes(memory.total) + ", " + bytes(memory.total - budget) +
+                     " more than memory_budget, " + bytes(budget) + ". Most of it:";
+  std::vector<MemoryRow> rows = memory.rows;
+  llvm::stable_sort(rows, [](const MemoryRow &a, const MemoryRow &b) { return a.bytes > b.bytes; });
+  for (const MemoryRow &row : ArrayRef<MemoryRow>(rows).take_front(3))
+    text += " " + row.what + " " + bytes(row.bytes) + ",";
+  std::vector<std::string> ways;
+  if (recipe.checkpointing.mode != CheckpointingConfig::Mode::Full)
+    ways.push_back("enable_activation_checkpointing=True");
+  if (!recipe.chunksLoss())
+    ways.push_back("loss=torchtune.modules.loss.LinearCrossEntropyLoss");
+  if (recipe.updates == UpdatePlacement::End)
+    ways.push_back("optimizer_in_bwd=True");
+  if (recipe.batchSize > 1)
+    ways.push_back("batch_size=1 with gradient_accumulation_steps");
+  if (recipe.dtype == DType::F32)
+    ways.push_back("dtype=bf16");
+  text.back() = ';';
+  text += ways.empty() ? " shorten tokenizer.max_seq_len" : " try " + llvm::join(ways, ", or ");
+  return fail(std::move(text));
+}
+
 bool Compiler::finish() {
   if (!runTrainStages())
     return false;
@@ -256,6 +310,25 @@ bool Compiler::finish() {
   if (!runPlanStages())
     return false;
   MemoryTable memory = memoryTable(*module);
+  if (!fits(memory) && mayRunTwice()) {
+    // The cheapest way to clip is to hold the gradients; where there is no room for them, they are made twice.
+    MemoryTable held = memory;
+    remarks.clear();
+    twoPasses = true;
+    if (!runTrainStages() || !runPlanStages())
+      return false;
+    memory = memoryTable(*module);
+    if (!fits(memory))
+      return failToFit(held.total < memory.total ? held : memory);
+    remarks.push_back({"train-fuse-updates",
+                       "",
+                       "clipping runs the backward pass twice: with gradients held, the step would not fit into "
+                       "memory_budget",
+                       {{"bytes", held.total}, {"budget_bytes", static_cast<int64_t>(*recipe.memoryBudget)}},
+                       true});
+  }
+  if (!fits(memory))
+    return failToFit(memory);
   result.memoryReport = formatMemoryTable(memory);
   result.totalBytes = static_cast<uint64_t>(memory.total);
   result.decisions = summarizeRemarks(remarks, decisionsShown);

@@ -12,6 +12,7 @@
 #include "mlir/IR/TypeUtilities.h"
 #include "llvm/ADT/TypeSwitch.h"
 
+#include <bit>
 #include <cmath>
 
 #pragma STDC FP_CONTRACT OFF
@@ -225,9 +226,9 @@ static bool compare(arith::CmpIPredicate predicate, int64_t a, int64_t b) {
   llvm_unreachable("a predicate of arith.cmpi");
 }
 
-/// One lane of an element-wise op; false where the op is unknown or divides by zero. Sums, products, quotients and
-/// roots of f32 computed in f64 and rounded once more are the f32 ones (f64 has more than twice the digits); fma is
-/// not, so it is done in f32.
+/// One lane of an element-wise op; false where the op is unknown, divides by zero or shifts too far. Sums, products,
+/// quotients and roots of f32 computed in f64 and rounded once more are the f32 ones (f64 has more than twice the
+/// digits); fma is not, so it is done in f32.
 static bool evaluateLane(Operation *op, Type element, ArrayRef<Cell> in, Cell &out) {
   auto real = [&](double value) {
     out.real = roundTo(element, value);
@@ -237,6 +238,9 @@ static bool evaluateLane(Operation *op, Type element, ArrayRef<Cell> in, Cell &o
     out.integer = element.isInteger(32) ? static_cast<int32_t>(value) : element.isInteger(1) ? value & 1 : value;
     return true;
   };
+  // Integers wrap around, and are kept with their sign.
+  auto wrapped = [&](uint64_t value) { return integer(static_cast<int64_t>(value)); };
+  auto pattern = [](int64_t value) { return static_cast<uint64_t>(value); };
   return llvm::TypeSwitch<Operation *, bool>(op)
       .Case([&](arith::AddFOp) { return real(in[0].real + in[1].real); })
       .Case([&](arith::SubFOp) { return real(in[0].real - in[1].real); })
@@ -257,13 +261,25 @@ static bool evaluateLane(Operation *op, Type element, ArrayRef<Cell> in, Cell &o
       .Case([&](arith::SIToFPOp) { return real(static_cast<double>(in[0].integer)); })
       .Case([&](arith::FPToSIOp) { return integer(static_cast<int64_t>(in[0].real)); })
       .Case<arith::IndexCastOp, arith::ExtSIOp, arith::TruncIOp>([&](Operation *) { return integer(in[0].integer); })
-      .Case([&](arith::AddIOp) { return integer(in[0].integer + in[1].integer); })
-      .Case([&](arith::SubIOp) { return integer(in[0].integer - in[1].integer); })
-      .Case([&](arith::MulIOp) { return integer(in[0].integer * in[1].integer); })
+      .Case([&](arith::AddIOp) { return wrapped(pattern(in[0].integer) + pattern(in[1].integer)); })
+      .Case([&](arith::SubIOp) { return wrapped(pattern(in[0].integer) - pattern(in[1].integer)); })
+      .Case([&](arith::MulIOp) { return wrapped(pattern(in[0].integer) * pattern(in[1].integer)); })
       .Case([&](arith::DivUIOp) { return in[1].integer > 0 && integer(in[0].integer / in[1].integer); })
       .Case([&](arith::RemUIOp) { return in[1].integer > 0 && integer(in[0].integer % in[1].integer); })
       .Case([&](arith::AndIOp) { return integer(in[0].integer & in[1].integer); })
       .Case([&](arith::OrIOp) { return integer(in[0].integer | in[1].integer); })
+      .Case([&](arith::XOrIOp) { return integer(in[0].integer ^ in[1].integer); })
+      .Case([&](arith::ShRUIOp) {
+        unsigned width = element.getIntOrFloatBitWidth();
+        uint64_t value = width == 64 ? pattern(in[0].integer) : pattern(in[0].integer) & ((uint64_t(1) << width) - 1);
+        return in[1].integer >= 0 && in[1].integer < width && wrapped(value >> in[1].integer);
+      })
+      .Case([&](arith::BitcastOp) {
+        // f32 and i32 alone; a NaN may lose its payload.
+        if (element.isF32())
+          return real(std::bit_cast<float>(static_cast<uint32_t>(in[0].integer)));
+        return element.isInteger(32) && integer(std::bit_cast<int32_t>(static_cast<float>(in[0].real)));
+      })
       .Case([&](arith::CmpFOp op) { return integer(compare(op.getPredicate(), in[0].real, in[1].real)); })
       .Case([&](arith::CmpIOp op) { return integer(compare(op.getPredicate(), in[0].integer, in[1].integer)); })
       .Case([&](arith::SelectOp) {

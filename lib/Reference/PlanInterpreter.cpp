@@ -112,12 +112,34 @@ private:
     return matrix;
   }
 
+  /// The second factor from four bits, transposed if asked, as f32 in row-major order.
+  llvm::Expected<std::vector<float>> decodeMatrix(plan::MatmulOp op, plan::Nf4Attr nf4) {
+    std::vector<Tensor> arrays;
+    for (Value buffer : {Value(op.getB()), op.getScales()[0], op.getScales()[1], op.getScales()[2]}) {
+      auto value = buffers[buffer].readAll();
+      if (!value)
+        return errorAt(op, llvm::toString(value.takeError()));
+      arrays.push_back(std::move(*value));
+    }
+    std::vector<uint8_t> codes(arrays[0].integers.begin(), arrays[0].integers.end()),
+        absmax(arrays[1].integers.begin(), arrays[1].integers.end());
+    std::vector<float> nested(arrays[2].reals.begin(), arrays[2].reals.end());
+    auto offset = static_cast<float>(arrays[3].reals[0]);
+    int64_t n = op.getN(), k = op.getK();
+    std::vector<float> stored(n * k), matrix(n * k);
+    nf4Decode(plan::formatOf(nf4), {codes.data(), absmax.data(), nested.data(), &offset}, 0, n * k, stored.data());
+    for (int64_t i = 0; i < n * k; ++i)
+      matrix[op.getTransposeB() ? i % k * n + i / k : i] = stored[i];
+    return matrix;
+  }
+
   llvm::Error runMatmul(plan::MatmulOp op) {
     int64_t m = op.getM(), n = op.getN(), k = op.getK();
     auto a = readMatrix(op, buffers[op.getA()], op.getTransposeA(), op.getReadA());
     if (!a)
       return a.takeError();
-    auto b = readMatrix(op, buffers[op.getB()], op.getTransposeB(), op.getReadB());
+    auto b = op.getDecodeB() ? decodeMatrix(op, *op.getDecodeB())
+                             : readMatrix(op, buffers[op.getB()], op.getTransposeB(), op.getReadB());
     if (!b)
       return b.takeError();
     for (int64_t i = 0; i < m; ++i)

@@ -7,6 +7,8 @@
 
 #include "ftc/Reference/Tensor.h"
 
+#include "dialects/Train/IR/Train.h"
+
 #include <bit>
 #include <cmath>
 
@@ -15,6 +17,8 @@ using namespace mlir;
 namespace ftc::reference {
 
 double roundTo(Type element, double value) {
+  if (auto nf4 = dyn_cast<train::Nf4Type>(element))
+    element = nf4.getDecoded();
   if (element.isF64())
     return value;
   float single = static_cast<float>(value);
@@ -26,6 +30,8 @@ double roundTo(Type element, double value) {
   bits = (bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u;
   return std::bit_cast<float>(bits);
 }
+
+bool Tensor::isReal() const { return isa<FloatType, train::Nf4Type>(type.getElementType()); }
 
 Tensor::Tensor(RankedTensorType type) : type(type) {
   if (isReal())

@@ -39,6 +39,22 @@ static RopeScaling scalingOf(RotaryInitAttr init) {
   return scaling;
 }
 
+/// Through four bits and back.
+static void quantize(Tensor &weight) {
+  auto nf4 = dyn_cast<Nf4Type>(weight.type.getElementType());
+  if (!nf4)
+    return;
+  const int64_t elements = weight.size();
+  std::vector<float> values(weight.reals.begin(), weight.reals.end());
+  std::vector<uint8_t> codes(nf4CodeBytes(elements)), absmax(nf4Blocks(elements));
+  std::vector<float> nested(nf4NestedBlocks(elements));
+  float offset;
+  Nf4Arrays arrays{codes.data(), absmax.data(), nested.data(), &offset};
+  Nf4Encoder(formatOf(nf4), elements, arrays).append(values.data(), elements);
+  nf4Decode(formatOf(nf4), arrays, 0, elements, values.data());
+  weight.reals.assign(values.begin(), values.end());
+}
+
 void TrainInterpreter::initialize(uint64_t seed) {
   for (auto variable : module.getOps<VariableOp>()) {
     Tensor value(variable.getTensorType());
@@ -63,6 +79,7 @@ void TrainInterpreter::initialize(uint64_t seed) {
           for (int64_t i = 0; i < value.size(); ++i)
             value.set(i, init.getSine() ? tables.sin[i] : tables.cos[i]);
         });
+    quantize(value);
     variables[variable.getSymName().str()] = std::move(value);
   }
 }
@@ -82,6 +99,11 @@ llvm::Error TrainInterpreter::set(StringRef name, Tensor value) {
   auto found = variables.find(name.str());
   if (found == variables.end())
     return llvm::createStringError("the module has no variable '" + name + "'");
+  if (auto nf4 = dyn_cast<Nf4Type>(found->second.type.getElementType());
+      nf4 && value.type == found->second.type.clone(nf4.getDecoded())) {
+    value.type = found->second.type;
+    quantize(value);
+  }
   if (found->second.type != value.type)
     return llvm::createStringError("variable '" + name + "' is " + print(found->second.type) + ", not " +
                                    print(value.type));

@@ -11,9 +11,12 @@
 
 #include "TrainKernels.h"
 
+#include "ftc/Support/Random.h"
+
 #include "llvm/ADT/TypeSwitch.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #pragma STDC FP_CONTRACT OFF
@@ -74,6 +77,21 @@ static llvm::Error add(AddOp, Operands x, Results results) {
 static llvm::Error cast(CastOp, Operands x, Results results) {
   for (int64_t i = 0; i < results[0].size(); ++i)
     results[0].set(i, x[0]->reals[i]);
+  return llvm::Error::success();
+}
+
+static llvm::Error dropout(DropoutOp op, Operands x, Results results) {
+  const double probability = op.getProbability().convertToDouble();
+  const auto scale = static_cast<double>(static_cast<float>(1.0 / (1.0 - probability)));
+  const uint32_t threshold = dropoutThreshold(probability);
+  const int64_t columns = columnsOf(op.getType());
+  for (int64_t i = 0; i < x[0]->size(); ++i) {
+    const uint64_t key =
+        dropoutKey(static_cast<uint64_t>(x[1]->integers[0]), hashName(op.getStream().str()),
+                   static_cast<uint64_t>(x[2]->integers[0]), static_cast<uint64_t>(x[3]->integers[0]), i / columns);
+    const bool kept = keepsElement(key, static_cast<uint32_t>(i % columns), threshold);
+    results[0].set(i, kept ? x[0]->reals[i] * scale : 0.0);
+  }
   return llvm::Error::success();
 }
 
@@ -309,6 +327,37 @@ static llvm::Error sgd(SGDOp op, Operands x, Results results) {
   return llvm::Error::success();
 }
 
+static llvm::Error sgdMomentum(SGDMomentumOp op, Operands x, Results results) {
+  SGDMomentumAttr attr = op.getOptimizer();
+  double decay = attr.getWeightDecay().getValueAsDouble(), momentum = attr.getMomentum().getValueAsDouble();
+  double dampening = attr.getDampening().getValueAsDouble(), lr = scalar(x[3]), factor = scalar(x[5]);
+  bool first = x[4]->integers.front() == 1;
+  for (int64_t i = 0; i < results[0].size(); ++i) {
+    double p = x[0]->reals[i], g = factor * x[1]->reals[i] + decay * p;
+    double buffer = first ? g : momentum * x[2]->reals[i] + (1 - dampening) * g;
+    results[0].set(i, p - lr * (attr.getNesterov() ? g + momentum * buffer : buffer));
+    results[1].set(i, buffer);
+  }
+  return llvm::Error::success();
+}
+
+static llvm::Error firstStep(FirstStepOp, Operands x, Results results) {
+  results[0].reals = x[x[2]->integers.front() == 1 ? 0 : 1]->reals;
+  return llvm::Error::success();
+}
+
+static llvm::Error stochasticRound(StochasticRoundOp op, Operands x, Results results) {
+  int64_t columns = op.getInput().getType().getShape().back();
+  for (int64_t i = 0; i < results[0].size(); ++i) {
+    auto value = static_cast<float>(x[0]->reals[i]);
+    auto bits = std::bit_cast<uint32_t>(value), below = bits & 0xffff0000u, cut = bits & 0xffffu;
+    uint32_t random = roundingBits(x[1]->integers.front(), x[2]->integers.front(), op.getStream(), i / columns,
+                                   static_cast<uint32_t>(i % columns));
+    results[0].set(i, std::isnan(value) ? value : std::bit_cast<float>(random < cut ? below + 0x10000u : below));
+  }
+  return llvm::Error::success();
+}
+
 static llvm::Error adamw(AdamWOp op, Operands x, Results results) {
   AdamWAttr attr = op.getOptimizer();
   double decay = attr.getWeightDecay().getValueAsDouble(), eps = attr.getEps().getValueAsDouble();
@@ -333,6 +382,7 @@ llvm::Error evaluate(Operation *op, Operands operands, Results results) {
       .Case<AddOp>(call(add))
       .Case<CastOp>(call(cast))
       .Case<ScaleOp>(call(scale))
+      .Case<DropoutOp>(call(dropout))
       .Case<AccumulateOp>(call(accumulate))
       .Case<SwiGLUOp>(call(swiglu))
       .Case<SwiGLUGradOp>(call(swigluGrad))
@@ -352,7 +402,10 @@ llvm::Error evaluate(Operation *op, Operands operands, Results results) {
       .Case<SumSquaresOp>(call(sumSquares))
       .Case<ClipFactorOp>(call(clipFactor))
       .Case<SGDOp>(call(sgd))
+      .Case<SGDMomentumOp>(call(sgdMomentum))
       .Case<AdamWOp>(call(adamw))
+      .Case<FirstStepOp>(call(firstStep))
+      .Case<StochasticRoundOp>(call(stochasticRound))
       .Default([](Operation *unknown) { return errorAt(unknown, "cannot be interpreted"); });
 }
 

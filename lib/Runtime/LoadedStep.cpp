@@ -9,6 +9,7 @@
 
 #include "ftc/Runtime/CPU/CpuFeatures.h"
 #include "ftc/Runtime/RunError.h"
+#include "ftc/Support/Nf4.h"
 
 #include <bit>
 #include <cerrno>
@@ -50,6 +51,35 @@ std::string checkTensor(const Manifest &info, const Tensor &tensor) {
   return "";
 }
 
+/// A weight in four bits and its scales. Returns "" or what is wrong.
+std::string checkEncoding(const Manifest &info, const Tensor &tensor) {
+  const std::string name = tensor.name()->str();
+  if (tensor.encoding() < manifest::Encoding::MIN || tensor.encoding() > manifest::Encoding::MAX)
+    return fmt::format("tensor '{}' has an unknown encoding", name);
+  int64_t elements = 1;
+  if (!tensor.decoded_shape() || tensor.decoded_shape()->size() != 2)
+    return fmt::format("tensor '{}' is encoded and stands for no matrix", name);
+  for (int64_t size : *tensor.decoded_shape()) {
+    if (size < 1 || size > (int64_t(1) << 40) / elements)
+      return fmt::format("tensor '{}' has a bad decoded shape", name);
+    elements *= size;
+  }
+  Nf4Quantizer quantizer =
+      tensor.encoding() == manifest::Encoding::Nf4Torchao ? Nf4Quantizer::Torchao : Nf4Quantizer::Bitsandbytes;
+  if (!nf4Takes(quantizer, elements) || static_cast<int64_t>(tensor.bytes()) != nf4CodeBytes(elements))
+    return fmt::format("tensor '{}' has {} bytes of codes for {} elements", name, tensor.bytes(), elements);
+  if (tensor.decoded_type() != manifest::ElementType::F32 && tensor.decoded_type() != manifest::ElementType::BF16)
+    return fmt::format("tensor '{}' is encoded and stands for no floats", name);
+  const std::pair<const char *, int64_t> pieces[] = {
+      {".absmax", nf4Blocks(elements)}, {".nested_absmax", 4 * nf4NestedBlocks(elements)}, {".offset", 4}};
+  for (const auto &[suffix, bytes] : pieces) {
+    const Tensor *piece = info.tensors()->LookupByKey((name + suffix).c_str());
+    if (!piece || static_cast<int64_t>(piece->bytes()) != bytes || piece->role() != manifest::Role::Quantized)
+      return fmt::format("tensor '{}' is encoded and has no '{}' of {} bytes", name, name + suffix, bytes);
+  }
+  return "";
+}
+
 std::string checkManifest(const Manifest &info, const ftrt_step &step) {
   if (!info.slabs() || !info.tensors() || !info.entries())
     return "slabs, tensors or entries are missing";
@@ -84,6 +114,10 @@ std::string checkManifest(const Manifest &info, const ftrt_step &step) {
         (!tensor->data() || tensor->data()->size() != tensor->bytes()))
       return fmt::format("constant '{}' has no contents of its size", current);
   }
+  for (const Tensor *tensor : *info.tensors())
+    if (tensor->encoding() != manifest::Encoding::None)
+      if (std::string wrong = checkEncoding(info, *tensor); !wrong.empty())
+        return wrong;
   if (step.entry_count != info.entries()->size())
     return fmt::format("it lists {} entries, the step has {}", info.entries()->size(), step.entry_count);
   for (size_t index = 0; index < info.entries()->size(); ++index) {

@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fmt/format.h>
+#include <span>
 #include <system_error>
 
 namespace ftc {
@@ -41,6 +42,17 @@ void storeFloats(std::byte *base, ElementType type, uint64_t first, const float 
   auto *out = reinterpret_cast<uint16_t *>(base) + first;
   for (uint64_t index = 0; index < count; ++index)
     out[index] = roundToBf16(values[index]);
+}
+
+/// `count` initial values from element `first` on.
+void fillPart(const Tensor &tensor, const CounterRandom &random, uint64_t first, float *values, uint64_t count) {
+  if (tensor.init() == InitKind::Normal)
+    random.fillNormal(values, first, count, tensor.value());
+  else if (tensor.init() == InitKind::Uniform)
+    for (uint64_t k = 0; k < count; ++k)
+      values[k] = random.symmetric(first + k, tensor.value());
+  else
+    std::fill_n(values, count, tensor.init() == InitKind::Ones ? 1.0f : 0.0f);
 }
 
 bool holdsFloats(ElementType type) { return type == ElementType::F32 || type == ElementType::BF16; }
@@ -146,8 +158,15 @@ std::byte *Session::data(const Tensor &tensor) const {
 }
 
 void Session::initialize(uint64_t seed, const std::function<bool(std::string_view)> &parameters) {
+  std::vector<const Tensor *> encoded;
+  for (const Tensor *tensor : *manifest().tensors())
+    if (tensor->encoding() != manifest::Encoding::None && (!parameters || parameters(tensor->name()->string_view())))
+      encoded.push_back(tensor);
+  threads->forEach(encoded.size(), [&](uint64_t index, unsigned) { initializeEncoded(*encoded[index], seed); });
   for (const Tensor *tensor : *manifest().tensors()) {
     if (parameters && tensor->role() == ftc::manifest::Role::Parameter && !parameters(tensor->name()->string_view()))
+      continue;
+    if (tensor->role() == ftc::manifest::Role::Quantized)
       continue;
     if (isFar(*tensor))
       fillFar(*tensor);
@@ -191,15 +210,41 @@ void Session::fill(const Tensor &tensor, uint64_t seed) {
   threads->forEach(blocks, [&](uint64_t index, unsigned) {
     std::array<float, block> values;
     const uint64_t first = index * block, count = std::min(block, elements - first);
-    if (tensor.init() == InitKind::Ones)
-      std::fill_n(values.data(), count, 1.0f);
-    else if (tensor.init() == InitKind::Uniform)
-      for (uint64_t k = 0; k < count; ++k)
-        values[k] = random.symmetric(first + k, tensor.value());
-    else
-      random.fillNormal(values.data(), first, count, tensor.value());
+    fillPart(tensor, random, first, values.data(), count);
     storeFloats(base, tensor.type(), first, values.data(), count);
   });
+}
+
+Nf4Format Session::formatOf(const Tensor &tensor) const {
+  return {tensor.encoding() == manifest::Encoding::Nf4Torchao ? Nf4Quantizer::Torchao : Nf4Quantizer::Bitsandbytes,
+          tensor.decoded_type() == ElementType::BF16};
+}
+
+Nf4Arrays Session::arraysOf(const Tensor &tensor) const {
+  auto piece = [&](const char *suffix) { return data(*findTensor(tensor.name()->str() + suffix)); };
+  return {reinterpret_cast<uint8_t *>(data(tensor)), reinterpret_cast<uint8_t *>(piece(".absmax")),
+          reinterpret_cast<float *>(piece(".nested_absmax")), reinterpret_cast<float *>(piece(".offset"))};
+}
+
+/// A weight in four bits: the numbers that it would have are made a part at a time and encoded.
+void Session::initializeEncoded(const Tensor &tensor, uint64_t seed) {
+  int64_t elements = 1;
+  for (int64_t size : *tensor.decoded_shape())
+    elements *= size;
+  Nf4Format format = formatOf(tensor);
+  Nf4Encoder encoder(format, elements, arraysOf(tensor));
+  CounterRandom random(seed, tensor.name()->string_view());
+  std::array<float, 1024> values;
+  for (int64_t first = 0; first < elements; first += values.size()) {
+    const auto count = static_cast<size_t>(std::min<int64_t>(values.size(), elements - first));
+    fillPart(tensor, random, static_cast<uint64_t>(first), values.data(), count);
+    if (format.bf16)
+      for (float &value : std::span(values).first(count)) {
+        uint32_t bits = static_cast<uint32_t>(roundToBf16(value)) << 16;
+        std::memcpy(&value, &bits, sizeof(value));
+      }
+    encoder.append(values.data(), static_cast<int64_t>(count));
+  }
 }
 
 void Session::run(int index, const ftrt_scalars &scalars) {

@@ -33,6 +33,38 @@ uint64_t hashName(std::string_view name) {
   return hash;
 }
 
+uint64_t mix64(uint64_t bits) {
+  bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9u;
+  bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EBu;
+  return bits ^ (bits >> 31);
+}
+
+uint32_t mix32(uint32_t bits) {
+  bits = (bits ^ (bits >> 16)) * 0x7FEB352Du;
+  bits = (bits ^ (bits >> 15)) * 0x846CA68Bu;
+  return bits ^ (bits >> 16);
+}
+
+uint64_t dropoutKey(uint64_t seed, uint64_t stream, uint64_t step, uint64_t micro, uint64_t row) {
+  return mix64(row + mix64(micro + mix64(step + mix64(seed ^ stream))));
+}
+
+uint32_t dropoutThreshold(double probability) { return static_cast<uint32_t>(probability * 0x1p32); }
+
+bool keepsElement(uint64_t key, uint32_t column, uint32_t threshold) {
+  const uint32_t bits = mix32(column * 0x9E3779B9u + static_cast<uint32_t>(key));
+  return mix32(bits ^ static_cast<uint32_t>(key >> 32)) >= threshold;
+}
+
+uint32_t roundingBits(uint64_t seed, uint64_t step, uint64_t stream, uint64_t row, uint32_t column) {
+  constexpr uint64_t golden = 0x9e3779b97f4a7c15ull;
+  uint64_t key = mix64(mix64(mix64(mix64(seed + golden) + step) ^ stream) + golden * row);
+  uint32_t x = column * 0x9e3779b9u + static_cast<uint32_t>(key);
+  x = (x ^ (x >> 16)) * 0x7feb352du;
+  x = (x ^ (x >> 15) ^ static_cast<uint32_t>(key >> 32)) * 0x846ca68bu;
+  return (x ^ (x >> 16)) >> 16;
+}
+
 std::array<uint32_t, 4> CounterRandom::block(uint64_t index) const {
   return philox4x32({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), static_cast<uint32_t>(stream),
                      static_cast<uint32_t>(stream >> 32)},

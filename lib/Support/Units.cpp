@@ -7,6 +7,8 @@
 
 #include "ftc/Support/Units.h"
 
+#include <cctype>
+#include <charconv>
 #include <cmath>
 #include <fmt/format.h>
 #include <iterator>
@@ -31,6 +33,37 @@ std::string formatBytes(uint64_t bytes) {
     ++unit;
   }
   return threeDigits(value) + " " + units[unit];
+}
+
+std::optional<uint64_t> parseBytes(std::string_view text) {
+  double number = 0;
+  auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || !std::isfinite(number) || number < 0)
+    return std::nullopt;
+  std::string unit;
+  for (const char *letter = rest; letter != text.data() + text.size(); ++letter)
+    if (*letter != ' ' || !unit.empty())
+      unit += static_cast<char>(std::tolower(static_cast<unsigned char>(*letter)));
+  if (!unit.empty() && unit.back() == 'b')
+    unit.pop_back();
+  else if (!unit.empty())
+    return std::nullopt;
+  double base = 1000;
+  if (!unit.empty() && unit.back() == 'i') {
+    base = 1024;
+    unit.pop_back();
+    if (unit.empty())
+      return std::nullopt;
+  }
+  if (!unit.empty()) {
+    size_t power = std::string_view("kmgtp").find(unit);
+    if (unit.size() != 1 || power == std::string_view::npos)
+      return std::nullopt;
+    number *= std::pow(base, static_cast<double>(power + 1));
+  }
+  if (number >= 0x1p63)
+    return std::nullopt;
+  return static_cast<uint64_t>(number);
 }
 
 std::string formatSeconds(double seconds) {

@@ -32,6 +32,8 @@ const char *roleName(manifest::Role role) {
     return "input";
   case manifest::Role::Output:
     return "output";
+  case manifest::Role::Quantized:
+    return "quantized";
   case manifest::Role::Accumulator:
     return "accumulator";
   }
@@ -110,6 +112,11 @@ std::string describeStep(const std::string &path) {
       uint64_t elements = tensor->bytes() / elementSize(tensor->type());
       parameters += elements;
       trained += tensor->trainable() ? elements : 0;
+    } else if (tensor->encoding() != manifest::Encoding::None) {
+      uint64_t elements = 1;
+      for (int64_t size : *tensor->decoded_shape())
+        elements *= static_cast<uint64_t>(size);
+      parameters += elements;
     }
   fmt::format_to(out, "\ntensors     {} parameters, {} of them trained\n", parameters, trained);
   for (const auto *tensor : *info.tensors())

@@ -74,6 +74,19 @@ bool readFar(Session &session, const SafetensorsFile &file, const SafetensorsFil
   return true;
 }
 
+/// Weights in four bits, with the spec of what they are quantized from.
+std::vector<TensorView> quantizedOf(Session &session) {
+  std::vector<TensorView> views;
+  for (const manifest::Tensor *tensor : *session.manifest().tensors())
+    if (tensor->encoding() != manifest::Encoding::None) {
+      TensorView &view = views.emplace_back();
+      view.spec = {tensor->name()->str(), typeOf(tensor->decoded_type()), {}};
+      view.spec.shape.assign(tensor->decoded_shape()->begin(), tensor->decoded_shape()->end());
+      view.nf4 = Nf4Weight{session.formatOf(*tensor), session.arraysOf(*tensor)};
+    }
+  return views;
+}
+
 bool isCheckpointName(const std::string &name) {
   return name.starts_with("step_") && name.size() > 5 &&
          std::all_of(name.begin() + 5, name.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -115,6 +128,8 @@ void loadParameters(Session &session, const std::string &directory, const std::v
     throwErrors(ExitCode::BadCheckpoint, diags);
   std::vector<TensorView> views = viewsOf(session, manifest::Role::Parameter);
   std::erase_if(views, [](const TensorView &view) { return isAdapterName(view.spec.name); });
+  for (TensorView &weight : quantizedOf(session))
+    views.push_back(std::move(weight));
   std::vector<TensorSpec> wanted;
   for (const TensorView &view : views)
     wanted.push_back(view.spec);
@@ -123,7 +138,8 @@ void loadParameters(Session &session, const std::string &directory, const std::v
   if (!good)
     throwErrors(ExitCode::BadCheckpoint, diags);
   for (const TensorView &view : views)
-    if (!reader->read(view.spec, const_cast<void *>(view.data), diags))
+    if (!(view.nf4 ? reader->quantize(view.spec, *view.nf4, diags)
+                   : reader->read(view.spec, const_cast<void *>(view.data), diags)))
       throwErrors(ExitCode::BadCheckpoint, diags);
 }
 
@@ -184,6 +200,10 @@ std::unique_ptr<CheckpointWriter> makeWriter(Session &session, const Recipe &rec
   options.dtype = recipe.dtype;
   options.ids = {tokenizer.bosId(), tokenizer.eosId(), tokenizer.padId()};
   options.parameters = viewsOf(session, manifest::Role::Parameter);
+  for (TensorView &weight : quantizedOf(session)) {
+    weight.spec.type = TensorType::BF16; // as torchtune writes them, whatever the dtype
+    options.parameters.push_back(std::move(weight));
+  }
   options.states = viewsOf(session, manifest::Role::State);
   options.sourceDir = recipe.checkpointer.checkpointDir;
   if (recipe.lora) {

@@ -13,5 +13,6 @@ int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   ftc::registerDialects(registry);
   ftc::registerPasses();
-  return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "ftc-opt: runs passes over train and plan IR\n", registry));
+  return mlir::asMainReturnCode(
+      mlir::MlirOptMain(argc, argv, "ftc-opt: runs passes over train and plan IR\n", registry));
 }

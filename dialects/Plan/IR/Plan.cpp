@@ -36,6 +36,17 @@ void PlanDialect::initialize() {
       >();
 }
 
+LogicalResult Nf4Attr::verify(function_ref<InFlightDiagnostic()> emitError, Quantizer, Type decoded) {
+  if (!decoded.isF32() && !decoded.isBF16())
+    return emitError() << "decodes to " << decoded << "; it must be f32 or bf16";
+  return success();
+}
+
+Nf4Format plan::formatOf(Nf4Attr attr) {
+  return {attr.getQuantizer() == Quantizer::Torchao ? Nf4Quantizer::Torchao : Nf4Quantizer::Bitsandbytes,
+          attr.getDecoded().isBF16()};
+}
+
 BufferPart plan::partOf(Value buffer) {
   int64_t offset = 0;
   while (auto slice = buffer.getDefiningOp<SliceOp>()) {

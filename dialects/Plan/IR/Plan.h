@@ -8,6 +8,8 @@
 #ifndef FTC_PLAN_IR_PLAN_H
 #define FTC_PLAN_IR_PLAN_H
 
+#include "ftc/Support/Nf4.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -30,6 +32,9 @@
 #include "dialects/Plan/IR/PlanOps.h.inc"
 
 namespace ftc::plan {
+
+/// How a matrix in four bits is quantized.
+Nf4Format formatOf(Nf4Attr attr);
 
 /// Bytes of a buffer of this type (identity layout, static shape).
 int64_t bytesOf(mlir::Type bufferType);

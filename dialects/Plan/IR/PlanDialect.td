@@ -53,7 +53,8 @@ def Plan_Role : I32EnumAttr<"Role", "what a persistent buffer holds", [
     I32EnumAttrCase<"Parameter", 0, "parameter">,
     I32EnumAttrCase<"State", 1, "state">,
     I32EnumAttrCase<"Constant", 2, "constant">,
-    I32EnumAttrCase<"Accumulator", 3, "accumulator">]> {
+    I32EnumAttrCase<"Accumulator", 3, "accumulator">,
+    I32EnumAttrCase<"Quantized", 4, "quantized">]> {
   let cppNamespace = "::ftc::plan";
   let genSpecializedAttr = 0;
 }
@@ -78,6 +79,32 @@ def Plan_OrderAttr : EnumAttr<Plan_Dialect, Plan_Order, "row_order">;
 def Plan_Event : TypeDef<Plan_Dialect, "Event"> {
   let mnemonic = "event";
   let summary = "the end of a copy, to be waited for";
+}
+
+def Plan_Quantizer : I32EnumAttr<"Quantizer", "whose way of quantizing", [
+    I32EnumAttrCase<"Bitsandbytes", 0, "bitsandbytes">,
+    I32EnumAttrCase<"Torchao", 1, "torchao">]> {
+  let cppNamespace = "::ftc::plan";
+  let genSpecializedAttr = 0;
+}
+
+def Plan_Nf4Attr : AttrDef<Plan_Dialect, "Nf4"> {
+  let mnemonic = "nf4";
+  let summary = "how a matrix in four bits is decoded";
+  let description = [{
+    ftc/Support/Nf4.h has the formulas. `decoded`, f32 or bf16: what each element is rounded to.
+
+    A matrix `@w` is four variables of role `quantized`: `@w`, the codes, two to a byte; `@w.absmax`, a byte for each 64
+    elements; `@w.nested_absmax`, f32, one for each 256 of those; `@w.offset`, one f32. The first carries the attributes
+    `plan.nf4` (this) and `plan.matrix` (the tensor type `[outputs, inputs]` that it decodes to); the host fills all four.
+
+    ```mlir
+    #plan.nf4<bitsandbytes, f32>
+    ```
+  }];
+  let parameters = (ins EnumParameter<Plan_Quantizer>:$quantizer, "::mlir::Type":$decoded);
+  let assemblyFormat = "`<` $quantizer `,` $decoded `>`";
+  let genVerifyDecl = 1;
 }
 
 #endif // FTC_PLAN_DIALECT_TD

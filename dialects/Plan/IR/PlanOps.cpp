@@ -186,13 +186,40 @@ static LogicalResult verifySeam(Operation *op, Region &seam, StringRef name, Arr
   return success();
 }
 
+/// The buffers of a second factor in four bits, n × k elements.
+static LogicalResult verifyDecoding(MatmulOp op, Nf4Attr nf4, int64_t elements) {
+  if (!nf4Takes(formatOf(nf4).quantizer, elements))
+    return op.emitOpError("decodes ") << elements << " elements; torchao quantizes multiples of 16384";
+  if (op.getScales().size() != 3)
+    return op.emitOpError("decodes b and needs three scales: absmax, their scales and their offset");
+  auto vector = [&](int64_t size, Type element) { return MemRefType::get({size}, element); };
+  Type i8 = IntegerType::get(op.getContext(), 8), f32 = Float32Type::get(op.getContext());
+  std::pair<Value, MemRefType> expected[] = {{op.getB(), vector(nf4CodeBytes(elements), i8)},
+                                             {op.getScales()[0], vector(nf4Blocks(elements), i8)},
+                                             {op.getScales()[1], vector(nf4NestedBlocks(elements), f32)},
+                                             {op.getScales()[2], vector(1, f32)}};
+  for (auto [buffer, type] : expected)
+    if (buffer.getType() != type)
+      return op.emitOpError("decodes ") << elements << " elements from " << buffer.getType() << " where " << type
+                                        << " holds them";
+  if (!op.getReadB().empty())
+    return op.emitOpError("decodes b, so read_b must be empty");
+  return success();
+}
+
 LogicalResult MatmulOp::verify() {
   auto a = cast<MemRefType>(getA().getType()), b = cast<MemRefType>(getB().getType()),
        c = cast<MemRefType>(getC().getType());
-  if (a.getRank() != 2 || b.getRank() != 2 || c.getRank() != 2)
+  std::optional<Nf4Attr> nf4 = getDecodeB();
+  if (a.getRank() != 2 || (b.getRank() != 2 && !nf4) || c.getRank() != 2)
     return emitOpError("works on matrices");
   int64_t m = a.getDimSize(getTransposeA() ? 1 : 0), k = a.getDimSize(getTransposeA() ? 0 : 1);
-  int64_t kb = b.getDimSize(getTransposeB() ? 1 : 0), n = b.getDimSize(getTransposeB() ? 0 : 1);
+  if (nf4 && failed(verifyDecoding(*this, *nf4, k * c.getDimSize(1))))
+    return failure();
+  if (!nf4 && !getScales().empty())
+    return emitOpError("has scales but decodes nothing");
+  int64_t kb = nf4 ? k : b.getDimSize(getTransposeB() ? 1 : 0);
+  int64_t n = nf4 ? c.getDimSize(1) : b.getDimSize(getTransposeB() ? 0 : 1);
   if (k != kb)
     return emitOpError("sums over ") << k << " elements of a but " << kb << " of b";
   if (c.getDimSize(0) != m || c.getDimSize(1) != n)
@@ -206,7 +233,7 @@ LogicalResult MatmulOp::verify() {
   }
   Type f32 = Float32Type::get(getContext());
   if (failed(verifySeam(*this, getReadA(), "read_a", a.getElementType(), f32)) ||
-      failed(verifySeam(*this, getReadB(), "read_b", b.getElementType(), f32)) ||
+      (!nf4 && failed(verifySeam(*this, getReadB(), "read_b", b.getElementType(), f32))) ||
       failed(verifySeam(*this, getStoreC(), "store_c", stored, c.getElementType())))
     return failure();
   return success();

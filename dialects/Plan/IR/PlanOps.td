@@ -412,6 +412,10 @@ def MatmulOp : Plan_Op<"matmul", [AttrSizedOperandSegments, HasParent<"KernelOp"
     Accumulation is fp32 with fma; its order depends on sizes and the target's block sizes, never on threads.
     An extra may be the same buffer as c. `scratch` is working memory that the target asks for.
 
+    With `decode_b`, op(b) is read from a matrix in four bits (`#plan.nf4`): b holds its codes, the three `scales` its absmax
+    codes, their scales and their offset. `read_b` is empty then. Elements are decoded where they are read; no decoded
+    matrix is in memory.
+
     ```mlir
     plan.matmul %a, %b, %c extras(%x : memref<16x128xbf16>) transpose_b
       : memref<16x64xbf16>, memref<128x64xbf16>, memref<16x128xbf16>
@@ -426,13 +430,16 @@ def MatmulOp : Plan_Op<"matmul", [AttrSizedOperandSegments, HasParent<"KernelOp"
         ...
         plan.yield %r : bf16
       }
+    plan.matmul %a, %w, %c decode_b <bitsandbytes, f32> scales(%absmax, %nested, %offset : memref<128xi8>, memref<1xf32>,
+      memref<1xf32>) transpose_b : memref<16x64xf32>, memref<4096xi8>, memref<16x128xf32> read_a {} read_b {} store_c {}
     ```
   }];
-  let arguments = (ins Plan_Buffer:$a, Plan_Buffer:$b, Plan_Buffer:$c, Variadic<Plan_Buffer>:$extras,
-                       Optional<Plan_Buffer>:$scratch, UnitAttr:$transpose_a, UnitAttr:$transpose_b);
+  let arguments = (ins Plan_Buffer:$a, Plan_Buffer:$b, Plan_Buffer:$c, Variadic<Plan_Buffer>:$scales,
+                       Variadic<Plan_Buffer>:$extras, Optional<Plan_Buffer>:$scratch, UnitAttr:$transpose_a,
+                       UnitAttr:$transpose_b, OptionalAttr<Plan_Nf4Attr>:$decode_b);
   let regions = (region AnyRegion:$read_a, AnyRegion:$read_b, AnyRegion:$store_c);
   let assemblyFormat = [{
-    $a `,` $b `,` $c (`extras` `(` $extras^ `:` type($extras) `)`)? (`scratch` `(` $scratch^ `:` type($scratch) `)`)?
+    $a `,` $b `,` $c (`decode_b` $decode_b^)? (`scales` `(` $scales^ `:` type($scales) `)`)? (`extras` `(` $extras^ `:` type($extras) `)`)? (`scratch` `(` $scratch^ `:` type($scratch) `)`)?
     (`transpose_a` $transpose_a^)? (`transpose_b` $transpose_b^)? `:` type($a) `,` type($b) `,` type($c)
     `read_a` $read_a `read_b` $read_b `store_c` $store_c attr-dict
   }];

@@ -17,19 +17,19 @@ using namespace ftc::train;
 #include "dialects/Train/IR/TrainDialect.cpp.inc"
 #include "dialects/Train/IR/TrainEnums.cpp.inc"
 #include "dialects/Train/IR/TrainInterfaces.cpp.inc"
-#define GET_ATTRDEF_CLASSES
-#include "dialects/Train/IR/TrainAttrs.cpp.inc"
 #define GET_TYPEDEF_CLASSES
 #include "dialects/Train/IR/TrainTypes.cpp.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialects/Train/IR/TrainAttrs.cpp.inc"
 
 void TrainDialect::initialize() {
-  addAttributes<
-#define GET_ATTRDEF_LIST
-#include "dialects/Train/IR/TrainAttrs.cpp.inc"
-      >();
   addTypes<
 #define GET_TYPEDEF_LIST
 #include "dialects/Train/IR/TrainTypes.cpp.inc"
+      >();
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "dialects/Train/IR/TrainAttrs.cpp.inc"
       >();
   addOperations<
 #define GET_OP_LIST
@@ -52,6 +52,13 @@ LogicalResult TrainDialect::verifyOperationAttribute(Operation *op, NamedAttribu
   } else if (name == rematAttrName) {
     if (!isa<ModuleOp>(op) || !isa<RematAttr>(attribute.getValue()))
       return op->emitOpError("has the attribute ") << name << ", which must be a #train.remat of a module";
+  } else if (name == stateTypeAttrName) {
+    auto type = dyn_cast<TypeAttr>(attribute.getValue());
+    if (!isa<ModuleOp>(op) || !type || !(type.getValue().isF32() || type.getValue().isBF16()))
+      return op->emitOpError("has the attribute ") << name << ", which must be f32 or bf16, of a module";
+  } else if (name == masterWeightsAttrName || name == stochasticRoundingAttrName) {
+    if (!isa<ModuleOp>(op) || !isa<UnitAttr>(attribute.getValue()))
+      return op->emitOpError("has the attribute ") << name << ", which takes no value and belongs to a module";
   }
   return success();
 }
@@ -60,6 +67,17 @@ LogicalResult RematAttr::verify(function_ref<InFlightDiagnostic()> emitError, Re
   if (every < 1)
     return emitError() << "every must be at least 1";
   return success();
+}
+
+LogicalResult Nf4Type::verify(function_ref<InFlightDiagnostic()> emitError, Quantizer, Type decoded) {
+  if (!decoded.isF32() && !decoded.isBF16())
+    return emitError() << "decodes to " << decoded << "; it must be f32 or bf16";
+  return success();
+}
+
+Nf4Format train::formatOf(Nf4Type type) {
+  return {type.getQuantizer() == Quantizer::Torchao ? Nf4Quantizer::Torchao : Nf4Quantizer::Bitsandbytes,
+          type.getDecoded().isBF16()};
 }
 
 int64_t train::rowsOf(Type type) {

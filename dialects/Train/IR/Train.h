@@ -8,6 +8,8 @@
 #ifndef FTC_TRAIN_IR_TRAIN_H
 #define FTC_TRAIN_IR_TRAIN_H
 
+#include "ftc/Support/Nf4.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -24,14 +26,17 @@
 #include "dialects/Train/IR/TrainDialect.h.inc"
 #include "dialects/Train/IR/TrainEnums.h.inc"
 #include "dialects/Train/IR/TrainInterfaces.h.inc"
-#define GET_ATTRDEF_CLASSES
-#include "dialects/Train/IR/TrainAttrs.h.inc"
 #define GET_TYPEDEF_CLASSES
 #include "dialects/Train/IR/TrainTypes.h.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialects/Train/IR/TrainAttrs.h.inc"
 #define GET_OP_CLASSES
 #include "dialects/Train/IR/TrainOps.h.inc"
 
 namespace ftc::train {
+
+/// How a weight of this element type is quantized.
+Nf4Format formatOf(Nf4Type type);
 
 /// Rows and columns of a tensor as the row-wise ops see it: the last dimension is the columns, the others are rows;
 /// rank 0 and 1 have one row.

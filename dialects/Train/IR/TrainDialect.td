@@ -29,7 +29,12 @@ def Train_Dialect : Dialect {
 
     Three discardable attributes say where an op comes from. `train.layer = N : i64`: the forward graph of transformer layer
     N, set by Import. `train.backward`: built by `train-differentiate`. `train.recompute`: the copy of a forward op that
-    `train-insert-remat` put into the backward graph; its work is not counted as necessary.
+    `train-insert-remat` put into the backward graph, or of an op that `train-fuse-updates` runs a second time; its work is not
+    counted as necessary.
+
+    Three attributes of the module, besides `train.optimizer`, say in which precision updates are made; they are read by
+    `train-lower-optimizer`. `train.state_type = bf16`: the type of moments. `train.master_weights`: bf16 parameters keep
+    an f32 copy, which is updated. `train.stochastic_rounding`: updates of bf16 parameters are rounded at random.
 
     Two attributes of the module ask for the far tier: `train.offload_activations` (`train-offload-activations`) and
     `train.page_states` (`train-page-states`). Neither has a value.
@@ -45,6 +50,10 @@ def Train_Dialect : Dialect {
     static constexpr ::llvm::StringLiteral rematAttrName = "train.remat";
     static constexpr ::llvm::StringLiteral offloadAttrName = "train.offload_activations";
     static constexpr ::llvm::StringLiteral pageStatesAttrName = "train.page_states";
+    static constexpr ::llvm::StringLiteral updatesAttrName = "train.updates";
+    static constexpr ::llvm::StringLiteral stateTypeAttrName = "train.state_type";
+    static constexpr ::llvm::StringLiteral masterWeightsAttrName = "train.master_weights";
+    static constexpr ::llvm::StringLiteral stochasticRoundingAttrName = "train.stochastic_rounding";
   }];
 }
 
@@ -109,13 +118,16 @@ def Train_RotaryInitAttr : Train_Attr<"RotaryInit", "rotary"> {
 def Train_LoraAttr : Train_Attr<"Lora", "lora"> {
   let summary = "which projections get low-rank adapters (LoRA, Hu et al. 2021)";
   let description = [{
-    `targets` are last words of modules ("q_proj"); `scale` multiplies what an adapter adds (alpha / rank).
+    `targets` are last words of modules ("q_proj"); `scale` multiplies what an adapter adds (alpha / rank). With `dropout`, in
+    (0, 1), entries that train drop so large a part of what enters an adapter.
 
     ```mlir
     #train.lora<rank = 8, scale = 2.0, targets = ["q_proj", "v_proj"]>
+    #train.lora<rank = 8, scale = 2.0, targets = ["q_proj", "v_proj"], dropout = 0.05>
     ```
   }];
-  let parameters = (ins "int64_t":$rank, "::mlir::FloatAttr":$scale, "::mlir::ArrayAttr":$targets);
+  let parameters = (ins "int64_t":$rank, "::mlir::FloatAttr":$scale, "::mlir::ArrayAttr":$targets,
+                        OptionalParameter<"::mlir::FloatAttr">:$dropout);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
@@ -124,10 +136,52 @@ def Train_SGDAttr : Train_Attr<"SGD", "sgd"> {
   let parameters = (ins "::mlir::FloatAttr":$weightDecay);
   let assemblyFormat = "`<` struct(params) `>`";
 }
+def Train_SGDMomentumAttr : Train_Attr<"SGDMomentum", "sgd_momentum"> {
+  let summary = "stochastic gradient descent with momentum and L2 weight decay, as torch.optim.SGD";
+  let parameters = (ins "::mlir::FloatAttr":$weightDecay, "::mlir::FloatAttr":$momentum, "::mlir::FloatAttr":$dampening, "bool":$nesterov);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
 def Train_AdamWAttr : Train_Attr<"AdamW", "adamw"> {
   let summary = "AdamW with decoupled weight decay (Loshchilov and Hutter 2019), as torch.optim.AdamW";
   let parameters = (ins "::mlir::FloatAttr":$weightDecay, "::mlir::FloatAttr":$beta1, "::mlir::FloatAttr":$beta2, "::mlir::FloatAttr":$eps);
   let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Train_Quantizer : I32EnumAttr<"Quantizer", "whose way of quantizing", [
+    I32EnumAttrCase<"Bitsandbytes", 0, "bitsandbytes">,
+    I32EnumAttrCase<"Torchao", 1, "torchao">]> {
+  let cppNamespace = "::ftc::train";
+  let genSpecializedAttr = 0;
+}
+
+def Train_Nf4 : TypeDef<Train_Dialect, "Nf4"> {
+  let mnemonic = "nf4";
+  let summary = "an element of a frozen weight in four bits";
+  let description = [{
+    Element type of a matrix `[outputs, inputs]` whose elements are one of 16 numbers each, times a factor for each 64 of
+    them in row-major order (NF4, Dettmers et al. 2023; ftc/Support/Nf4.h has the two ways of doing it). `decoded`, f32 or
+    bf16, is the type of the weight before it is quantized and after it is decoded. Only `train.matmul` reads such a matrix.
+
+    ```mlir
+    tensor<128x64x!train.nf4<bitsandbytes, bf16>>
+    ```
+  }];
+  let parameters = (ins EnumParameter<Train_Quantizer>:$quantizer, "::mlir::Type":$decoded);
+  let assemblyFormat = "`<` $quantizer `,` $decoded `>`";
+  let genVerifyDecl = 1;
+}
+
+def Train_QuantizeAttr : Train_Attr<"Quantize", "quantize"> {
+  let summary = "which frozen weights are kept in four bits";
+  let description = [{
+    The module's `train.quantize`, read by `train-quantize-frozen`. `targets` are last words of modules ("q_proj").
+
+    ```mlir
+    #train.quantize<torchao, targets = ["q_proj", "v_proj"]>
+    ```
+  }];
+  let parameters = (ins EnumParameter<Train_Quantizer>:$quantizer, "::mlir::ArrayAttr":$targets);
+  let assemblyFormat = "`<` $quantizer `,` `targets` `=` $targets `>`";
 }
 
 def Train_RematMode : I32EnumAttr<"RematMode", "which activations are computed again in the backward graph", [
@@ -149,6 +203,28 @@ def Train_RematAttr : Train_Attr<"Remat", "remat"> {
   let parameters = (ins EnumParameter<Train_RematMode>:$mode, "int64_t":$every);
   let assemblyFormat = "`<` $mode `,` `every` `=` $every `>`";
   let genVerifyDecl = 1;
+}
+
+def Train_UpdatePlacement : I32EnumAttr<"UpdatePlacement", "where updates stand among the gradients", [
+    I32EnumAttrCase<"Backward", 0, "backward">,
+    I32EnumAttrCase<"End", 1, "end">,
+    I32EnumAttrCase<"TwoPasses", 2, "two_passes">]> {
+  let cppNamespace = "::ftc::train";
+  let genSpecializedAttr = 0;
+}
+def Train_UpdatesAttr : Train_Attr<"Updates", "updates"> {
+  let summary = "when variables are updated";
+  let description = [{
+    The module's `train.updates`, read by `train-fuse-updates`. `backward`: each update right behind its gradient; `end`: all
+    behind the last gradient, as torchtune does without `optimizer_in_bwd`; `two_passes`: `backward` under clipping too, with
+    gradients that are made once for their norm and again for the updates.
+
+    ```mlir
+    module attributes {train.updates = #train.updates<backward>}
+    ```
+  }];
+  let parameters = (ins EnumParameter<Train_UpdatePlacement>:$placement);
+  let assemblyFormat = "`<` $placement `>`";
 }
 
 def Train_Far : TypeDef<Train_Dialect, "Far"> {

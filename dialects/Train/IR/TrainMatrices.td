@@ -17,6 +17,7 @@ def MatmulOp : Train_PureOp<"matmul", [Differentiable]> {
   let description = [{
     `op(a) * op(b)` with accumulation in fp32 and one rounding to the result's type. A linear layer with weight
     `[out, in]` is `train.matmul %x, %w transpose_b`. Element types agree, but f32 may be the result's type of bf16 operands.
+    `b` may be a frozen weight in four bits, decoded to the type of `a` where it is read; it has no gradient.
     With `onto`, a matrix of the result's type, the product is added to it before it is rounded: a sum of products takes
     one buffer.
 
@@ -24,9 +25,11 @@ def MatmulOp : Train_PureOp<"matmul", [Differentiable]> {
     %y = train.matmul %x, %w transpose_b : tensor<16x64xf32>, tensor<128x64xf32> -> tensor<16x128xf32>
     %z = train.matmul %d, %x transpose_a onto %y
       : tensor<16x128xf32>, tensor<8x16xf32>, tensor<8x128xf32> -> tensor<16x128xf32>
+    %q = train.matmul %x, %v transpose_b
+      : tensor<16x64xf32>, tensor<128x64x!train.nf4<bitsandbytes, f32>> -> tensor<16x128xf32>
     ```
   }];
-  let arguments = (ins Train_Matrix:$a, Train_Matrix:$b, UnitAttr:$transpose_a, UnitAttr:$transpose_b,
+  let arguments = (ins Train_Matrix:$a, Train_Factor:$b, UnitAttr:$transpose_a, UnitAttr:$transpose_b,
                        Optional<Train_Matrix>:$onto);
   let results = (outs Train_Matrix:$result);
   let builders = [OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$a, "::mlir::Value":$b,

@@ -39,7 +39,17 @@ LogicalResult VariableOp::verify() {
     return emitOpError("only parameters are trainable");
   if (getFar() && getRole() != VariableRole::State)
     return emitOpError("only states may live in the far tier");
-  bool isReal = isa<FloatType>(getTensorType().getElementType());
+  auto nf4 = dyn_cast<Nf4Type>(getTensorType().getElementType());
+  if (nf4) {
+    if (getRole() != VariableRole::Parameter || getTensorType().getRank() != 2)
+      return emitOpError("holds ") << getTensorType() << "; only parameters that are matrices are kept in four bits";
+    if (getTrainable())
+      return emitOpError("is kept in four bits and cannot be trainable");
+    if (int64_t elements = getTensorType().getNumElements(); !nf4Takes(formatOf(nf4).quantizer, elements))
+      return emitOpError("has ") << elements
+                                 << " elements; torchao quantizes multiples of 16384, bitsandbytes any number";
+  }
+  bool isReal = nf4 || isa<FloatType>(getTensorType().getElementType());
   if (getTrainable() && !isReal)
     return emitOpError("holds integers and cannot be trainable");
   if (auto normal = dyn_cast<NormalInitAttr>(getInit())) {
@@ -246,12 +256,22 @@ LogicalResult MatmulOp::verify() {
     return emitOpError("sums over ") << k << " elements of a but " << kb << " of b";
   if (c.getDimSize(0) != m || c.getDimSize(1) != n)
     return emitOpError("gives ") << m << " x " << n << " but its result is " << c;
-  Type element = a.getElementType();
-  if (b.getElementType() != element ||
-      (c.getElementType() != element && !(element.isBF16() && c.getElementType().isF32())))
+  Type element = a.getElementType(), factor = b.getElementType();
+  if (auto nf4 = dyn_cast<Nf4Type>(factor))
+    factor = nf4.getDecoded();
+  if (factor != element || (c.getElementType() != element && !(element.isBF16() && c.getElementType().isF32())))
     return emitOpError("multiplies ") << element << " and " << b.getElementType() << " into " << c.getElementType();
   if (getOnto() && getOnto().getType() != c)
     return emitOpError("adds onto ") << getOnto().getType() << ", which is not of the result's type " << c;
+  return success();
+}
+
+LogicalResult DropoutOp::verify() {
+  double probability = getProbability().convertToDouble();
+  if (!(probability >= 0 && probability < 1))
+    return emitOpError("probability ") << probability << " is not at least 0 and below 1";
+  if (getStream().empty())
+    return emitOpError("has a stream without a name, which others would share");
   return success();
 }
 
@@ -385,6 +405,24 @@ LogicalResult SGDOp::verify() {
   return success();
 }
 
+LogicalResult SGDMomentumOp::verify() {
+  if (getBuffer().getType().getShape() != getParameter().getType().getShape())
+    return emitOpError("a momentum buffer of type ")
+           << getBuffer().getType() << " does not fit the parameter, " << getParameter().getType();
+  SGDMomentumAttr attr = getOptimizer();
+  if (!(attr.getWeightDecay().getValueAsDouble() >= 0) || !(attr.getMomentum().getValueAsDouble() >= 0))
+    return emitOpError("weightDecay and momentum must not be negative");
+  if (attr.getNesterov() && attr.getDampening().getValueAsDouble() != 0)
+    return emitOpError("Nesterov's momentum has no dampening");
+  return success();
+}
+
+LogicalResult StochasticRoundOp::verify() {
+  if (getInput().getType().getShape() != getResult().getType().getShape())
+    return emitOpError("rounds ") << getInput().getType() << " to another shape, " << getResult().getType();
+  return success();
+}
+
 LogicalResult AdamWOp::verify() {
   if (getExpAvg().getType().getShape() != getParameter().getType().getShape())
     return emitOpError("moments of type ")
@@ -441,11 +479,15 @@ void AddOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext
 FTC_ELEMENTWISE(AddOp)
 FTC_ELEMENTWISE(CastOp)
 FTC_ELEMENTWISE(ScaleOp)
+FTC_ELEMENTWISE(DropoutOp)
 FTC_ELEMENTWISE(AccumulateOp)
 FTC_ELEMENTWISE(SwiGLUOp)
 FTC_ELEMENTWISE(SwiGLUGradOp)
 FTC_ELEMENTWISE(SGDOp)
+FTC_ELEMENTWISE(SGDMomentumOp)
 FTC_ELEMENTWISE(AdamWOp)
+FTC_ELEMENTWISE(FirstStepOp)
+FTC_ELEMENTWISE(StochasticRoundOp)
 FTC_ELEMENTWISE(ClipFactorOp)
 #undef FTC_ELEMENTWISE
 

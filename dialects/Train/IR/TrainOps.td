@@ -24,6 +24,9 @@ def Train_Matrix : Train_StaticTensor<[F32, BF16, F64], [2], "matrix">;
 def Train_Vector : Train_StaticTensor<[F32, BF16, F64], [1], "vector">;
 def Train_Tensor : StaticShapeTensorOf<[F32, BF16, F64]>;
 def Train_Any : StaticShapeTensorOf<[F32, BF16, F64, I32, I64]>;
+// What a variable can hold; a weight in four bits has no other use than as a factor of a product.
+def Train_Stored : StaticShapeTensorOf<[F32, BF16, F64, I32, I64, Train_Nf4]>;
+def Train_Factor : Train_StaticTensor<[F32, BF16, F64, Train_Nf4], [2], "matrix or matrix in four bits">;
 def Train_Summable : StaticShapeTensorOf<[F32, BF16, F64, I32]>;
 def Train_Ids : Train_StaticTensor<[I32], [1], "vector of ids">;
 def Train_Scalar : 0DTensorOf<[F32, F64]>;
@@ -47,7 +50,8 @@ def VariableOp : Train_Op<"variable", [Symbol]> {
   let description = [{
     Parameters carry their Hugging Face name, states `<parameter>.<state>`. `trainable` parameters get gradients. An
     accumulator holds a sum of gradients between the micro-batches of one step; no checkpoint keeps it. A `far` state lives in
-    the far tier and is streamed past the ops that use it; its value is the same.
+    the far tier and is streamed past the ops that use it; its value is the same. A parameter in four bits (`!train.nf4`) is
+    frozen, and `init` says what it is quantized from.
 
     ```mlir
     train.variable @"model.norm.weight" : tensor<64xf32> parameter init #train.ones trainable
@@ -56,7 +60,7 @@ def VariableOp : Train_Op<"variable", [Symbol]> {
       base = 5.0e+05 : f64, factor = 3.2e+01 : f64, lowFactor = 1.0 : f64, highFactor = 4.0 : f64, oldContext = 8192>
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Train_Any>:$type, Train_VariableRoleAttr:$role,
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Train_Stored>:$type, Train_VariableRoleAttr:$role,
                        AnyAttr:$init, UnitAttr:$trainable, UnitAttr:$far);
   let assemblyFormat = [{
     $sym_name `:` $type $role `init` $init (`trainable` $trainable^)? (`far` $far^)? attr-dict
@@ -115,7 +119,7 @@ def ReadOp : Train_Op<"read", [HasParent<"EntryOp">, MemoryEffects<[MemRead]>]> 
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$variable);
-  let results = (outs Train_Any:$value);
+  let results = (outs Train_Stored:$value);
   let assemblyFormat = "$variable `:` type($value) attr-dict";
 }
 
@@ -246,6 +250,30 @@ def ScaleOp : Train_PureOp<"scale", [AllTypesMatch<["input", "result"]>, RowWise
   let arguments = (ins Train_Tensor:$input, Train_Scalar:$factor);
   let results = (outs Train_Tensor:$result);
   let assemblyFormat = "$input `by` $factor `:` type($input) `,` type($factor) attr-dict";
+}
+
+def DropoutOp : Train_PureOp<"dropout", [
+    AllTypesMatch<["input", "result"]>, AllTypesMatch<["seed", "step", "micro"]>, RowWise, Differentiable]> {
+  let summary = "zero with some probability, else scaled so that the mean stays";
+  let description = [{
+    `result[i] = input[i] / (1 - probability)` where the bits of (seed, stream, step, micro, element) keep element i, else 0
+    (Srivastava et al. 2014, as torch.nn.Dropout). 1 / (1 - probability) is rounded to fp32 first. The bits are those of
+    ftc/Support/Random.h's `keepsElement`, so they are the same wherever and however often they are computed, and no mask is
+    stored. It is its own gradient, of the same bits.
+
+    ```mlir
+    %y = train.dropout %x probability 0.1 stream "model.layers.0.mlp.up_proj.lora_dropout" seed %seed step %step micro %micro
+      : tensor<16x64xf32>, tensor<i64>
+    ```
+  }];
+  let arguments = (ins Train_Matrix:$input, F64Attr:$probability, StrAttr:$stream, Train_StepNumber:$seed,
+                       Train_StepNumber:$step, Train_StepNumber:$micro);
+  let results = (outs Train_Matrix:$result);
+  let assemblyFormat = [{
+    $input `probability` $probability `stream` $stream `seed` $seed `step` $step `micro` $micro `:` type($input) `,`
+    type($seed) attr-dict
+  }];
+  let hasVerifier = 1;
 }
 
 def SwiGLUOp : Train_PureOp<"swiglu", [SameOperandsAndResultType, RowWise, Differentiable]> {
@@ -560,6 +588,31 @@ def SGDOp : Train_PureOp<"sgd", [AllTypesMatch<["parameter", "gradient", "result
   let hasVerifier = 1;
 }
 
+def SGDMomentumOp : Train_PureOp<"sgd_momentum", [AllTypesMatch<["parameter", "gradient", "result"]>,
+    AllTypesMatch<["buffer", "new_buffer"]>, RowWise]> {
+  let summary = "one SGD update with momentum";
+  let description = [{
+    With g' = scale * g + weight_decay * p: the buffer becomes g' at step 1 and `b' = momentum * b + (1 - dampening) * g'`
+    afterwards; `p' = p - lr * b'`, or with Nesterov's momentum `p' = p - lr * (g' + momentum * b')` (Sutskever et al.
+    2013, in torch.optim.SGD's form). Computed in fp32, each result rounded once; p' uses the unrounded b'.
+
+    ```mlir
+    %p1, %b1 = train.sgd_momentum %p, %g, %b, %lr, %step, %scale
+      with <weightDecay = 0.0 : f64, momentum = 0.9 : f64, dampening = 0.0 : f64, nesterov = false>
+      : tensor<64xf32>, tensor<64xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+    ```
+  }];
+  let arguments = (ins Train_Tensor:$parameter, Train_Tensor:$gradient, Train_Tensor:$buffer,
+                       Train_Scalar:$learning_rate, Train_StepNumber:$step, Train_Scalar:$scale,
+                       Train_SGDMomentumAttr:$optimizer);
+  let results = (outs Train_Tensor:$result, Train_Tensor:$new_buffer);
+  let assemblyFormat = [{
+    $parameter `,` $gradient `,` $buffer `,` $learning_rate `,` $step `,` $scale `with` $optimizer `:` type($parameter) `,`
+    type($buffer) `,` type($learning_rate) `,` type($step) `,` type($scale) attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
 def AdamWOp : Train_PureOp<"adamw", [AllTypesMatch<["parameter", "gradient", "result"]>,
     AllTypesMatch<["exp_avg", "exp_avg_sq", "new_exp_avg", "new_exp_avg_sq"]>, RowWise]> {
   let summary = "one AdamW update";
@@ -581,6 +634,46 @@ def AdamWOp : Train_PureOp<"adamw", [AllTypesMatch<["parameter", "gradient", "re
   let assemblyFormat = [{
     $parameter `,` $gradient `,` $exp_avg `,` $exp_avg_sq `,` $learning_rate `,` $step `,` $scale `with` $optimizer `:`
     type($parameter) `,` type($exp_avg) `,` type($learning_rate) `,` type($step) `,` type($scale) attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Precision of updates
+//===----------------------------------------------------------------------===//
+
+def FirstStepOp : Train_PureOp<"first_step", [AllTypesMatch<["initial", "kept", "result"]>, RowWise]> {
+  let summary = "one value at the first step, another one afterwards";
+  let description = [{
+    `initial` where `step` is 1 (whatever `kept` holds), else `kept`. So a state that starts as a copy of a parameter needs
+    no host that knows of it: master weights are the parameter, exactly, when a run starts from a checkpoint without states.
+
+    ```mlir
+    %m = train.first_step %p, %kept at %step : tensor<64xf32>, tensor<i64>
+    ```
+  }];
+  let arguments = (ins Train_Tensor:$initial, Train_Tensor:$kept, Train_StepNumber:$step);
+  let results = (outs Train_Tensor:$result);
+  let assemblyFormat = "$initial `,` $kept `at` $step `:` type($initial) `,` type($step) attr-dict";
+}
+
+def StochasticRoundOp : Train_PureOp<"stochastic_round", [RowWise]> {
+  let summary = "f32 to bf16, up or down with the probabilities that keep the mean";
+  let description = [{
+    Towards zero, or away from it by one unit in the last place with a probability of the 16 bits that are cut off, times
+    2^-16 (Gupta et al. 2015): away where these bits are above 16 random ones. Numbers that bf16 holds, infinities and NaNs
+    stay what they are. The random bits are `roundingBits(seed, step, stream, row, column)` of lib/Support/Random.h, where
+    a vector is one row; `stream` stands for the parameter (`hashName` of its name).
+
+    ```mlir
+    %b = train.stochastic_round %x, %seed, %step stream 7 : tensor<64xf32>, tensor<i64>, tensor<i64> -> tensor<64xbf16>
+    ```
+  }];
+  let arguments = (ins Train_StaticTensor<[F32], [1, 2], "f32 vector or matrix">:$input, Train_StepNumber:$seed,
+                       Train_StepNumber:$step, I64Attr:$stream);
+  let results = (outs Train_StaticTensor<[BF16], [1, 2], "bf16 vector or matrix">:$result);
+  let assemblyFormat = [{
+    $input `,` $seed `,` $step `stream` $stream `:` type($input) `,` type($seed) `,` type($step) `->` type($result) attr-dict
   }];
   let hasVerifier = 1;
 }

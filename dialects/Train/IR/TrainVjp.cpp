@@ -28,6 +28,12 @@ Gradients ScaleOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<b
   return {ScaleOp::create(builder, getLoc(), gradients[0].getType(), gradients[0], getFactor()), Value()};
 }
 
+Gradients DropoutOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool>) {
+  Value gradient = DropoutOp::create(builder, getLoc(), gradients[0].getType(), gradients[0], getProbabilityAttr(),
+                                     getStreamAttr(), getSeed(), getStep(), getMicro());
+  return {gradient, Value(), Value(), Value()};
+}
+
 Gradients SwiGLUOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool>) {
   Type type = getResult().getType();
   auto grad = SwiGLUGradOp::create(builder, getLoc(), TypeRange{type, type}, getGate(), getUp(), gradients[0]);

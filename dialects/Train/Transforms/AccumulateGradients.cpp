@@ -6,10 +6,11 @@
 //===----------------------------------------------------------------------===//
 //
 // Gradient accumulation. The loss of every micro-batch is scaled by `inv_tokens` of the whole step, so the sum of the
-// gradients is the gradient of the mean over all valid tokens of the step: exact up to the order of additions, unlike a mean
-// of means.
+// gradients is the gradient of the mean over all valid tokens of the step: exact up to the order of additions, unlike a
+// mean of means.
 //
-// Assumes: train-differentiate ran, and entries with updates have the scalar input `micro`, 0 for the first micro-batch.
+// Assumes: train-differentiate ran, and entries with updates have the scalar input `micro`, 0 for the first
+// micro-batch.
 //
 // Promises: one accumulator a parameter, of its type as in PyTorch, declared behind it. Nothing clears accumulators:
 // train.accumulate overwrites in the first micro-batch.
@@ -35,10 +36,10 @@ std::string accumulatorOf(UpdateOp update, SymbolTable &symbols) {
     return name;
   OpBuilder builder(update.getContext());
   builder.setInsertionPointAfter(symbols.lookup(update.getVariable()));
-  auto accumulator = VariableOp::create(
-      builder, update.getLoc(), builder.getStringAttr(name), TypeAttr::get(update.getGradient().getType()),
-      VariableRoleAttr::get(builder.getContext(), VariableRole::Accumulator),
-      ZerosInitAttr::get(builder.getContext()), UnitAttr());
+  auto accumulator = VariableOp::create(builder, update.getLoc(), builder.getStringAttr(name),
+                                        TypeAttr::get(update.getGradient().getType()),
+                                        VariableRoleAttr::get(builder.getContext(), VariableRole::Accumulator),
+                                        ZerosInitAttr::get(builder.getContext()), UnitAttr());
   symbols.insert(accumulator, builder.getInsertionPoint());
   return name;
 }

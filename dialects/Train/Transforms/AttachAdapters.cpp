@@ -13,8 +13,11 @@
 // Promises: every entry gets the same adapters; frozen products keep their operands and their order. Adapters are
 // declared right behind their weight, A before B.
 //
-// Refuses: a graph that is differentiated already; a target that no parameter has, or that is read by anything but
-// a linear layer.
+// With dropout (Srivastava et al. 2014), training entries drop parts of an adapter's input, never of the frozen
+// product's.
+//
+// Refuses: dropout without the inputs `seed`, `step` and `micro`; a graph that is differentiated already; a target that
+// no parameter has, or that is read by anything but a linear layer.
 //
 //===----------------------------------------------------------------------===//
 
@@ -51,13 +54,19 @@ public:
           return op.emitOpError("stands before adapters are attached; attach them to the forward graph");
     if (lora.getRank() < 1)
       return module.emitError("train.adapters has rank ") << lora.getRank() << "; it must be at least 1";
+    dropout = lora.getDropout() ? lora.getDropout().getValueAsDouble() : 0.0;
+    if (!(dropout >= 0 && dropout < 1))
+      return module.emitError("train.adapters has dropout ") << dropout << "; it must be at least 0 and below 1";
     if (failed(declare()))
       return failure();
-    for (auto entry : module.getOps<EntryOp>())
+    for (auto entry : module.getOps<EntryOp>()) {
+      if (failed(findRandomness(entry)))
+        return failure();
       for (auto read : llvm::make_early_inc_range(entry.getBody().front().getOps<ReadOp>()))
         if (auto found = adapters.find(read.getVariableAttr()); found != adapters.end())
           if (failed(attach(read, found->second)))
             return failure();
+    }
     return success();
   }
 
@@ -119,6 +128,18 @@ private:
                               weight.getRoleAttr(), init, builder.getUnitAttr());
   }
 
+  /// What dropout's bits depend on; nothing where the entry does not drop anything.
+  LogicalResult findRandomness(EntryOp entry) {
+    seed = step = micro = Value();
+    bool trains = entry.getKind() == EntryKind::Step || entry.getKind() == EntryKind::Micro;
+    if (dropout == 0 || !trains)
+      return success();
+    for (auto [name, input] : {std::pair("seed", &seed), std::pair("step", &step), std::pair("micro", &micro)})
+      if (*input = entry.getInput(name); !*input)
+        return entry.emitOpError("trains adapters with dropout but has no input called ") << name;
+    return success();
+  }
+
   LogicalResult attach(ReadOp read, Adapter adapter) {
     for (OpOperand &use : llvm::make_early_inc_range(read->getUses())) {
       auto product = dyn_cast<MatmulOp>(use.getOwner());
@@ -139,10 +160,17 @@ private:
     return MatmulOp::create(builder, loc, type, input, weight, /*transpose_a=*/false, /*transpose_b=*/true);
   }
 
-  /// y becomes y + (scale * x A^T) B^T.
+  /// y becomes y + (scale * x A^T) B^T, with dropout of x in entries that train.
   void attach(MatmulOp product, Adapter adapter) {
     builder.setInsertionPointAfter(product);
-    Value narrow = linear(product.getA(), adapter.a);
+    Value input = product.getA();
+    if (seed) {
+      std::string stream =
+          (adapter.b.getSymName().drop_back(StringRef(".lora_B.weight").size()) + ".lora_dropout").str();
+      input = DropoutOp::create(builder, NameLoc::get(builder.getStringAttr(stream)), input.getType(), input,
+                                builder.getF64FloatAttr(dropout), builder.getStringAttr(stream), seed, step, micro);
+    }
+    Value narrow = linear(input, adapter.a);
     Location loc = NameLoc::get(adapter.b.getSymNameAttr());
     if (double scale = lora.getScale().getValueAsDouble(); scale != 1) {
       auto scalar = RankedTensorType::get({}, builder.getF32Type());
@@ -157,6 +185,8 @@ private:
   ModuleOp module;
   LoraAttr lora;
   OpBuilder builder;
+  double dropout = 0;
+  Value seed, step, micro; ///< inputs of the entry at hand, where it has dropout
   DenseMap<Attribute, Adapter> adapters;
 };
 

@@ -7,11 +7,11 @@
 //
 // Clipping by global norm (Pascanu et al. 2013), as torch.nn.utils.clip_grad_norm_.
 //
-// Assumes: updates stand behind all gradients' definitions or may be moved there: the factor is known only when the last
-// gradient is, so every update moves to the end of the entry.
+// Assumes: updates stand behind all gradients' definitions or may be moved there: the factor is known only when the
+// last gradient is, so every update moves to the end of the entry.
 //
-// Promises: the sum runs over the gradients in the order of their updates. Only scales are added; gradients stay as they
-// are. An infinite bound adds the norm alone.
+// Promises: the sum runs over the gradients in the order of their updates. Only scales are added; gradients stay as
+// they are. An infinite bound adds the norm alone.
 //
 // Refuses: an update that is scaled already.
 //

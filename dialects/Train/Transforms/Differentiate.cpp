@@ -10,9 +10,10 @@
 // Assumes: an entry is one block in SSA form, and a value's uses stand after it, so one sweep over the ops in reverse
 // meets every use of a value before the value itself.
 //
-// Promises: the forward ops are untouched (but for reads of one variable, which become one), and the backward ops follow them in the order of the sweep: gradients of the
-// last layer first, each marked `train.backward`. A gradient is built only if a trainable variable needs it: `needsGradient` marks, forwards, what depends
-// on one. Sums of gradients are formed last use first, so their order is a function of the graph alone.
+// Promises: the forward ops are untouched (but for reads of one variable, which become one), and the backward ops
+// follow them in the order of the sweep: gradients of the last layer first, each marked `train.backward`. A gradient is
+// built only if a trainable variable needs it: `needsGradient` marks, forwards, what depends on one. Sums of gradients
+// are formed last use first, so their order is a function of the graph alone.
 //
 // Refuses: an op on the way from a trainable variable to the loss that states no vector-Jacobian product.
 //

@@ -7,17 +7,30 @@
 //
 // Chooses the optimizer's op for every train.update and declares the states it needs.
 //
-// Assumes: the module's `train.optimizer` is #train.sgd or #train.adamw, and an entry with updates has the scalar inputs
-// that the optimizer reads (`learning_rate`; `step` for AdamW).
+// Assumes: the module's `train.optimizer` is #train.sgd, #train.sgd_momentum or #train.adamw, and an entry with updates
+// has the scalar inputs that the update reads: `learning_rate`; `step` for all but plain SGD; `seed` to round at
+// random.
 //
-// Promises: one state variable each for parameter and moment, of the parameter's type, named after PyTorch's state keys, declared
-// right behind the parameter. The update stays where it stood; only its write of the parameter is what later passes see.
+// Promises: one state variable each for parameter and moment, named after PyTorch's state keys, declared right behind
+// the parameter. A moment has the type that is updated, as in PyTorch, or `train.state_type`. The update stays where it
+// stood; only its write of the parameter is what later passes see.
 //
-// Refuses: updates without an optimizer, and entries without the scalar inputs.
+// Precision. A bf16 parameter of 1.0 does not see a change below 2^-9, and most updates are smaller. Either an f32
+// state
+// `<parameter>.master` is what the optimizer updates, and the parameter is it, rounded; or the update is made in f32
+// and rounded at random, right in the mean, for no memory at all. Both are casts around the optimizer's op, so that no
+// optimizer knows of them, and kernel forming makes one kernel of it. The master copy is taken from the parameter by
+// the first step itself (train.first_step): whoever fills the parameters, a checkpoint, an adapter or a host of its
+// own, need not know of it, and the gradients of step 1 are those of the very numbers that it starts from.
+//
+// Refuses: updates without an optimizer, entries without the scalar inputs, and both kinds of precision at once.
 //
 //===----------------------------------------------------------------------===//
 
 #include "dialects/Train/Transforms/Passes.h"
+#include "ftc/Support/Random.h"
+
+#include "mlir/IR/Remarks.h"
 
 using namespace mlir;
 
@@ -27,29 +40,50 @@ namespace ftc::train {
 
 namespace {
 
+constexpr remark::RemarkOpts remarkOpts = remark::RemarkOpts::name("update").category("train-lower-optimizer");
+
+/// What the module's attributes ask for.
+struct Precision {
+  Type stateType; ///< null: the type that is updated
+  bool master = false, random = false;
+
+  /// Whether a parameter of this type is updated in f32 and rounded afterwards.
+  bool widens(RankedTensorType type) const { return (master || random) && type.getElementType().isBF16(); }
+};
+
 class OptimizerLowering {
 public:
-  OptimizerLowering(EntryOp entry, Attribute optimizer, SymbolTable &symbols)
-      : entry(entry), optimizer(optimizer), symbols(symbols), builder(entry.getContext()) {}
+  OptimizerLowering(EntryOp entry, Attribute optimizer, const Precision &precision, SymbolTable &symbols)
+      : entry(entry), optimizer(optimizer), precision(precision), symbols(symbols), builder(entry.getContext()) {}
 
   LogicalResult run() {
     SmallVector<UpdateOp> updates(entry.getBody().front().getOps<UpdateOp>());
     if (updates.empty())
       return success();
-    if (!isa_and_nonnull<SGDAttr, AdamWAttr>(optimizer))
-      return entry.emitOpError("has updates, but the module's train.optimizer is neither #train.sgd nor #train.adamw");
+    if (!isa_and_nonnull<SGDAttr, SGDMomentumAttr, AdamWAttr>(optimizer))
+      return entry.emitOpError("has updates, but the module's train.optimizer is none of #train.sgd, "
+                               "#train.sgd_momentum, #train.adamw");
+    bool widens = llvm::any_of(updates, [&](UpdateOp update) { return precision.widens(typeOf(update)); });
     learningRate = entry.getInput("learning_rate");
     step = entry.getInput("step");
-    if (!learningRate || (isa<AdamWAttr>(optimizer) && !step))
-      return entry.emitOpError("has updates but no input called ") << (learningRate ? "step" : "learning_rate");
+    seed = entry.getInput("seed");
+    const char *missing = !learningRate                                   ? "learning_rate"
+                          : !step && (widens || !isa<SGDAttr>(optimizer)) ? "step"
+                          : !seed && widens && precision.random           ? "seed"
+                                                                          : nullptr;
+    if (missing)
+      return entry.emitOpError("has updates but no input called ") << missing;
     for (auto read : entry.getBody().front().getOps<ReadOp>())
       reads.try_emplace(read.getVariableAttr(), read.getResult());
     for (UpdateOp update : updates)
       lower(update);
+    tell(updates.size());
     return success();
   }
 
 private:
+  static RankedTensorType typeOf(UpdateOp update) { return cast<RankedTensorType>(update.getGradient().getType()); }
+
   /// The parameter's value at the start of the entry.
   Value readParameter(UpdateOp update) {
     Value &value = reads[update.getVariableAttr()];
@@ -59,9 +93,8 @@ private:
   }
 
   /// Declares `<parameter>.<name>` unless an earlier entry did, and reads it.
-  std::pair<std::string, Value> readState(UpdateOp update, StringRef name) {
+  std::pair<std::string, Value> readState(UpdateOp update, StringRef name, Type type) {
     std::string symbol = (update.getVariable() + "." + name).str();
-    Type type = update.getGradient().getType();
     if (!symbols.lookup(symbol)) {
       OpBuilder outer(builder.getContext());
       outer.setInsertionPointAfter(symbols.lookup(update.getVariable()));
@@ -70,7 +103,14 @@ private:
                                       ZerosInitAttr::get(outer.getContext()), UnitAttr());
       symbols.insert(state, outer.getInsertionPoint());
     }
+    auto shaped = cast<RankedTensorType>(type);
+    stateBytes += shaped.getNumElements() * shaped.getElementTypeBitWidth() / 8;
     return {symbol, ReadOp::create(builder, update.getLoc(), type, symbol)};
+  }
+
+  /// A moment of a parameter that is updated as `updated`.
+  std::pair<std::string, Value> readMoment(UpdateOp update, StringRef name, RankedTensorType updated) {
+    return readState(update, name, precision.stateType ? updated.clone(precision.stateType) : updated);
   }
 
   Value scaleOf(UpdateOp update) {
@@ -83,38 +123,105 @@ private:
   void lower(UpdateOp update) {
     builder.setInsertionPoint(update);
     Location loc = update.getLoc();
-    Type type = update.getGradient().getType();
-    Value parameter = readParameter(update), scale = scaleOf(update);
-    if (auto sgd = dyn_cast<SGDAttr>(optimizer)) {
-      Value result =
-          SGDOp::create(builder, loc, type, parameter, update.getGradient(), learningRate, scale, sgd);
-      WriteOp::create(builder, loc, update.getVariable(), result);
-    } else {
-      auto [firstName, first] = readState(update, "exp_avg");
-      auto [secondName, second] = readState(update, "exp_avg_sq");
-      auto adamw = AdamWOp::create(builder, loc, TypeRange{type, type, type}, parameter, update.getGradient(), first,
-                                   second, learningRate, step, scale, cast<AdamWAttr>(optimizer));
-      WriteOp::create(builder, loc, update.getVariable(), adamw.getResult());
-      WriteOp::create(builder, loc, firstName, adamw.getNewExpAvg());
-      WriteOp::create(builder, loc, secondName, adamw.getNewExpAvgSq());
+    RankedTensorType type = typeOf(update);
+    Value parameter = readParameter(update), gradient = update.getGradient();
+    if (!precision.widens(type)) {
+      finish(update, emit(update, parameter, gradient));
+      return;
     }
+    ++widened;
+    auto wide = type.clone(builder.getF32Type());
+    parameter = CastOp::create(builder, loc, wide, parameter);
+    gradient = CastOp::create(builder, loc, wide, gradient);
+    Value rounded;
+    if (precision.master) {
+      auto [name, kept] = readState(update, "master", wide);
+      Value master = FirstStepOp::create(builder, loc, wide, parameter, kept, step);
+      Value result = emit(update, master, gradient);
+      WriteOp::create(builder, loc, name, result);
+      rounded = CastOp::create(builder, loc, type, result);
+    } else {
+      Value result = emit(update, parameter, gradient);
+      auto stream = static_cast<int64_t>(hashName(update.getVariable()));
+      rounded = StochasticRoundOp::create(builder, loc, type, result, seed, step, stream);
+    }
+    finish(update, rounded);
+  }
+
+  /// Writes the parameter, then its moments.
+  void finish(UpdateOp update, Value parameter) {
+    WriteOp::create(builder, update.getLoc(), update.getVariable(), parameter);
+    for (auto &[name, moment] : newMoments)
+      WriteOp::create(builder, update.getLoc(), name, moment);
+    newMoments.clear();
     update.erase();
+  }
+
+  /// The optimizer's op, with its states read. Returns the updated parameter; `newMoments` are to be written.
+  Value emit(UpdateOp update, Value parameter, Value gradient) {
+    Location loc = update.getLoc();
+    auto type = cast<RankedTensorType>(parameter.getType());
+    Value scale = scaleOf(update);
+    if (auto sgd = dyn_cast<SGDAttr>(optimizer))
+      return SGDOp::create(builder, loc, type, parameter, gradient, learningRate, scale, sgd);
+    if (auto sgd = dyn_cast<SGDMomentumAttr>(optimizer)) {
+      auto [name, buffer] = readMoment(update, "momentum_buffer", type);
+      auto op = SGDMomentumOp::create(builder, loc, TypeRange{type, buffer.getType()}, parameter, gradient, buffer,
+                                      learningRate, step, scale, sgd);
+      newMoments = {{name, op.getNewBuffer()}};
+      return op.getResult();
+    }
+    auto [firstName, first] = readMoment(update, "exp_avg", type);
+    auto [secondName, second] = readMoment(update, "exp_avg_sq", type);
+    auto adamw = AdamWOp::create(builder, loc, TypeRange{type, first.getType(), second.getType()}, parameter, gradient,
+                                 first, second, learningRate, step, scale, cast<AdamWAttr>(optimizer));
+    newMoments = {{firstName, adamw.getNewExpAvg()}, {secondName, adamw.getNewExpAvgSq()}};
+    return adamw.getResult();
+  }
+
+  /// One remark for the entry: layers are updated alike, and there is nothing to choose for each.
+  void tell(size_t updates) {
+    StringRef how = !widened           ? "in their own type"
+                    : precision.master ? "in f32, kept as master weights"
+                                       : "in f32, rounded at random";
+    size_t count = widened ? widened : updates;
+    remark::passed(entry.getLoc(), remarkOpts)
+        << remark::add("{0} of {1} parameters are updated {2}", count, updates, how)
+        << remark::metric("state_bytes", stateBytes);
+    if ((precision.master || precision.random) && widened < updates)
+      remark::missed(entry.getLoc(), remarkOpts)
+          << remark::add("{0} parameters are not bf16: their updates have nothing to round", updates - widened);
   }
 
   EntryOp entry;
   Attribute optimizer;
+  Precision precision;
   SymbolTable &symbols;
   OpBuilder builder;
-  Value learningRate, step;
+  Value learningRate, step, seed;
   DenseMap<Attribute, Value> reads;
+  SmallVector<std::pair<std::string, Value>, 2> newMoments;
+  size_t widened = 0;
+  int64_t stateBytes = 0;
 };
 
 struct LowerOptimizerPass : impl::LowerOptimizerPassBase<LowerOptimizerPass> {
   void runOnOperation() override {
-    SymbolTable symbols(getOperation());
-    Attribute optimizer = getOperation()->getAttr("train.optimizer");
-    for (auto entry : llvm::make_early_inc_range(getOperation().getOps<EntryOp>()))
-      if (failed(OptimizerLowering(entry, optimizer, symbols).run()))
+    ModuleOp module = getOperation();
+    SymbolTable symbols(module);
+    Precision precision;
+    if (auto type = module->getAttrOfType<TypeAttr>(TrainDialect::stateTypeAttrName))
+      precision.stateType = type.getValue();
+    precision.master = module->hasAttr(TrainDialect::masterWeightsAttrName);
+    precision.random = module->hasAttr(TrainDialect::stochasticRoundingAttrName);
+    if (precision.master && precision.random) {
+      module.emitError() << "asks for " << TrainDialect::masterWeightsAttrName << " and "
+                         << TrainDialect::stochasticRoundingAttrName << "; master weights leave nothing to round";
+      return signalPassFailure();
+    }
+    Attribute optimizer = module->getAttr("train.optimizer");
+    for (auto entry : llvm::make_early_inc_range(module.getOps<EntryOp>()))
+      if (failed(OptimizerLowering(entry, optimizer, precision, symbols).run()))
         return signalPassFailure();
   }
 };

@@ -21,6 +21,9 @@ def AttachAdaptersPass : Pass<"train-attach-adapters", "::mlir::ModuleOp"> {
     so it costs no pass over memory as wide as y. Runs before `train-differentiate`, which then gives frozen weights
     neither gradients nor states, and keeps no activation that only they would need.
 
+    With a `dropout`, entries of kind `step` and `micro` put `train.dropout` in front of A, with the stream
+    `<module>.lora_dropout`; their inputs `seed`, `step` and `micro` feed it. Other entries do not drop anything.
+
     Before:
 
     ```mlir
@@ -47,6 +50,37 @@ def AttachAdaptersPass : Pass<"train-attach-adapters", "::mlir::ModuleOp"> {
     %sxa = train.scale %xa by %two : tensor<16x8xf32>, tensor<f32>
     %d = train.matmul %sxa, %b transpose_b : tensor<16x8xf32>, tensor<128x8xf32> -> tensor<16x128xf32>
     %y = train.add %y0, %d : tensor<16x128xf32>
+    ```
+  }];
+  let dependentDialects = ["::ftc::train::TrainDialect"];
+}
+
+def QuantizeFrozenPass : Pass<"train-quantize-frozen", "::mlir::ModuleOp"> {
+  let summary = "keeps frozen weights in four bits";
+  let description = [{
+    Reads the module's `train.quantize` (`#train.quantize`); without that attribute the pass does nothing. Each frozen matrix
+    `<module>.weight` whose module's last word is a target gets elements of type `!train.nf4` (QLoRA, Dettmers et al. 2023).
+    Products read it as it is: it is decoded while it is packed, and never whole. Runs behind `train-attach-adapters`, which
+    freezes, and before `train-differentiate`.
+
+    Before:
+
+    ```mlir
+    module attributes {train.quantize = #train.quantize<bitsandbytes, targets = ["q_proj"]>} {
+    train.variable @q_proj.weight : tensor<128x64xf32> parameter init #train.normal<0.02>
+    ...
+    %w = train.read @q_proj.weight : tensor<128x64xf32>
+    %y = train.matmul %x, %w transpose_b : tensor<16x64xf32>, tensor<128x64xf32> -> tensor<16x128xf32>
+    ```
+
+    After:
+
+    ```mlir
+    train.variable @q_proj.weight : tensor<128x64x!train.nf4<bitsandbytes, f32>> parameter init #train.normal<0.02>
+    ...
+    %w = train.read @q_proj.weight : tensor<128x64x!train.nf4<bitsandbytes, f32>>
+    %y = train.matmul %x, %w transpose_b
+      : tensor<16x64xf32>, tensor<128x64x!train.nf4<bitsandbytes, f32>> -> tensor<16x128xf32>
     ```
   }];
   let dependentDialects = ["::ftc::train::TrainDialect"];
@@ -204,12 +238,65 @@ def ClipGradientsPass : Pass<"train-clip-gradients", "::mlir::ModuleOp"> {
   let dependentDialects = ["::ftc::train::TrainDialect"];
 }
 
+def FuseUpdatesPass : Pass<"train-fuse-updates", "::mlir::ModuleOp"> {
+  let summary = "places updates among the gradients, so that a gradient need not wait for the others";
+  let description = [{
+    Reads the module's `train.updates` (`#train.updates`); without that attribute the pass does nothing.
+
+    - `backward`: an update stands right behind its gradient, which dies there, and behind what still reads the variable, so
+      that the new value can take the old one's place. Under clipping the factor is known only when
+      all gradients are, so updates that have a scale stay behind it, and their gradients are held. Where the norm is only
+      reported (an infinite bound), squares are summed next to each gradient, and updates need not wait.
+    - `end`: all updates stand behind the last gradient, and all gradients are held until then.
+    - `two_passes`: as `backward`, but where updates have a scale the backward graph runs twice: each gradient is made,
+      reduced to its sum of squares and dropped; when the factor is known, it is made again and updates its variable at
+      once. Activations are kept for both; what `train-insert-remat` computes again is computed in both, and of a loss in
+      chunks the logits are made in both.
+
+    No placement changes a bit: sums of squares are added in the same order, and both passes compute the same gradients.
+    Copies read activations through `train.delay ... until` the factor, so that they stay apart from the first pass, and are
+    marked `train.recompute`.
+
+    Runs behind `train-insert-remat` and in front of `train-lower-optimizer`. Each gradient is told as a remark, with its
+    bytes; the second pass with the operations that it costs.
+
+    Before (`two_passes`):
+
+    ```mlir
+    %dy = train.cross_entropy_grad %y, ... {train.backward} : ...
+    %dw = train.matmul %dy, %x transpose_a {train.backward} : ...
+    %s = train.sum_squares %dw onto %zero : tensor<128x64xf32>, tensor<f32> -> tensor<f32>
+    %norm, %factor = train.clip_factor %s max_norm 1.0 : tensor<f32> -> tensor<f32>, tensor<f32>
+    train.update @w, %dw scale %factor : tensor<128x64xf32>, tensor<f32>
+    ```
+
+    After:
+
+    ```mlir
+    %dy = train.cross_entropy_grad %y, ... {train.backward} : ...
+    %dw = train.matmul %dy, %x transpose_a {train.backward} : ...
+    %s = train.sum_squares %dw onto %zero : tensor<128x64xf32>, tensor<f32> -> tensor<f32>
+    %norm, %factor = train.clip_factor %s max_norm 1.0 : tensor<f32> -> tensor<f32>, tensor<f32>
+    %y1 = train.delay %y until %factor : tensor<16x128xf32>, tensor<f32>
+    %dy1 = train.cross_entropy_grad %y1, ... {train.backward, train.recompute} : ...
+    %dw1 = train.matmul %dy1, %x transpose_a {train.backward, train.recompute} : ...
+    train.update @w, %dw1 scale %factor : tensor<128x64xf32>, tensor<f32>
+    ```
+  }];
+  let dependentDialects = ["::ftc::train::TrainDialect"];
+}
+
 def LowerOptimizerPass : Pass<"train-lower-optimizer", "::mlir::ModuleOp"> {
   let summary = "replaces updates by the optimizer's op, declaring its states";
   let description = [{
-    Reads the module's `train.optimizer` (`#train.sgd` or `#train.adamw`). States are variables called
-    `<parameter>.exp_avg` and `<parameter>.exp_avg_sq`, of the parameter's type as in PyTorch, zero at the start. The
-    entry's `learning_rate` and `step` inputs feed the op.
+    Reads the module's `train.optimizer` (`#train.sgd`, `#train.sgd_momentum` or `#train.adamw`). States are variables
+    called `<parameter>.exp_avg` and `<parameter>.exp_avg_sq`, or `<parameter>.momentum_buffer`, zero at the start, of the
+    type that is updated as in PyTorch, or of `train.state_type`. The entry's `learning_rate` and `step` inputs feed the op.
+
+    A bf16 parameter is updated in f32 and rounded afterwards in two cases. `train.master_weights`: the unrounded value is
+    a state, `<parameter>.master`, which starts as the parameter. `train.stochastic_rounding`: there is no such state, and
+    the rounding is random, by the entry's `seed` and `step` and the parameter's name. Parameters of other types have
+    nothing to round, and are updated as always. A remark on each entry sums up which states it keeps.
 
     Before:
 
@@ -226,6 +313,19 @@ def LowerOptimizerPass : Pass<"train-lower-optimizer", "::mlir::ModuleOp"> {
     train.write @w, %p : tensor<128x64xf32>
     train.write @w.exp_avg, %m1 : tensor<128x64xf32>
     train.write @w.exp_avg_sq, %v1 : tensor<128x64xf32>
+    ```
+
+    With master weights, for a bf16 parameter:
+
+    ```mlir
+    %w32 = train.cast %w : tensor<128x64xbf16> to tensor<128x64xf32>
+    %dw32 = train.cast %dw : tensor<128x64xbf16> to tensor<128x64xf32>
+    %kept = train.read @w.master : tensor<128x64xf32>
+    %master = train.first_step %w32, %kept at %step : tensor<128x64xf32>, tensor<i64>
+    %p, %m1, %v1 = train.adamw %master, %dw32, ...
+    train.write @w.master, %p : tensor<128x64xf32>
+    %w1 = train.cast %p : tensor<128x64xf32> to tensor<128x64xbf16>
+    train.write @w, %w1 : tensor<128x64xbf16>
     ```
   }];
   let dependentDialects = ["::ftc::train::TrainDialect"];

@@ -18,7 +18,7 @@ namespace ftc {
 /// Row-wise ops of one block that become one kernel.
 struct KernelGroup {
   llvm::SmallVector<mlir::Operation *> ops; ///< two or more, in the block's order
-  int64_t bytesSaved = 0;             ///< bytes of reads and writes of memory that go away
+  int64_t bytesSaved = 0;                   ///< bytes of reads and writes of memory that go away
 };
 
 /// A value that still passes through memory from one row-wise op to another, and why.

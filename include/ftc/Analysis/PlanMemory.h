@@ -48,8 +48,9 @@ private:
 
 /// One line of the memory table.
 struct MemoryRow {
-  /// "parameters", "optimizer states", "constants", "gradients" (of parameters), "activations" (with their gradients),
-  /// "scratch", "inputs and outputs", "gaps"; or the label of a buffer.
+  /// "parameters", "parameters in NF4" (where there are some), "optimizer states", "constants", "gradients" (of
+  /// parameters), "activations" (with their gradients), "scratch", "inputs and outputs", "gaps"; or the label of a
+  /// buffer.
   std::string what;
   int64_t bytes = 0; ///< at the peak of the whole plan
   int64_t far = 0;   ///< bytes in the far tier

@@ -51,9 +51,11 @@ private:
 };
 
 /// A weight with its adapter merged in: W + scale * B A, row by row, in fp32 (the sum over the rank in order), rounded
-/// once to W's type. All three are F32 or BF16. Its scratch memory is taken when it is made.
+/// once to W's type. All three are F32 or BF16; W may be in four bits. Its scratch memory is taken when it is made.
 class MergedWeight {
 public:
+  /// Of a weight in four bits without an adapter: what it decodes to.
+  explicit MergedWeight(const TensorView &weight);
   /// Shapes are [outputs, inputs], [rank, inputs], [outputs, rank].
   MergedWeight(const TensorView &weight, const TensorView &a, const TensorView &b, double scale);
 

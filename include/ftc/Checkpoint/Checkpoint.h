@@ -57,7 +57,14 @@ public:
   /// Reads `wanted` into `out`, converted to wanted.type; see SafetensorsFile::read.
   bool read(const TensorSpec &wanted, void *out, std::vector<Diagnostic> &diags) const;
 
+  /// Reads a weight, converted to wanted.type, and quantizes it as it comes: never whole in memory.
+  bool quantize(const TensorSpec &wanted, const Nf4Weight &weight, std::vector<Diagnostic> &diags) const;
+
 private:
+  /// The file that holds `wanted`, and its entry there; null with an error if there is none of this shape.
+  std::pair<const SafetensorsFile *, const SafetensorsFile::Entry *> locate(const TensorSpec &wanted,
+                                                                            std::vector<Diagnostic> &diags) const;
+
   std::string path;
   std::vector<std::unique_ptr<SafetensorsFile>> files;
   std::map<std::string, size_t, std::less<>> fileOf;

@@ -9,8 +9,10 @@
 #define FTC_CHECKPOINT_SAFETENSORS_H
 
 #include "ftc/Support/Diagnostics.h"
+#include "ftc/Support/Nf4.h"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -43,12 +45,20 @@ struct TensorSpec {
   int64_t bytes() const { return elements() * typeBytes(type); }
 };
 
+/// A weight in four bits.
+struct Nf4Weight {
+  Nf4Format format;
+  Nf4Arrays arrays;
+};
+
 /// A tensor in the caller's memory, or in a file that the caller has open.
 struct TensorView {
   TensorSpec spec;
-  const void *data = nullptr; ///< null: in the file
+  const void *data = nullptr; ///< null: in the file, or in four bits
   int file = -1;
   uint64_t fileOffset = 0; ///< bytes from the start of the file
+  /// A matrix in four bits: `spec` is what it is decoded to.
+  std::optional<Nf4Weight> nf4 = {};
 };
 
 /// An open safetensors file (https://github.com/huggingface/safetensors#format): 8 bytes of header length, a JSON
@@ -80,6 +90,11 @@ public:
   /// The same for `count` elements from element `first` on.
   bool read(const Entry &entry, TensorType type, int64_t first, int64_t count, void *out,
             std::vector<Diagnostic> &diags) const;
+
+  /// Gives the elements of a tensor of F32, F16 or BF16, converted to `type` (F32 or BF16), to `take` as fp32, part by
+  /// part in order.
+  bool stream(const Entry &entry, TensorType type, const std::function<void(const float *, int64_t)> &take,
+              std::vector<Diagnostic> &diags) const;
 
 private:
   SafetensorsFile() = default;

@@ -13,6 +13,7 @@
 #define FTC_CONFIG_RECIPE_H
 
 #include "ftc/Support/Diagnostics.h"
+#include "ftc/Support/Nf4.h"
 #include "ftc/Support/Rotary.h"
 
 #include <cstdint>
@@ -53,6 +54,7 @@ struct LoraConfig {
   std::vector<std::string> targets;
   int64_t rank = 8;
   double alpha = 16;
+  double dropout = 0; ///< part of an adapter's inputs that training drops
 
   double scale() const { return alpha / static_cast<double>(rank); }
   friend bool operator==(const LoraConfig &, const LoraConfig &) = default;
@@ -61,10 +63,16 @@ struct LoraConfig {
 struct OptimizerConfig {
   enum class Kind { SGD, AdamW };
   Kind kind = Kind::AdamW;
-  double lr = 1e-3; ///< peak learning rate (run-time)
+  std::string component = "torch.optim.AdamW"; ///< e.g. "bitsandbytes.optim.PagedAdamW"
+  bool paged = false;                          ///< large states live in the far tier
+  double lr = 1e-3;                            ///< peak learning rate (run-time)
   double weightDecay = 1e-2;
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8; ///< AdamW
-  bool paged = false;                            ///< large states live in the far tier
+  double momentum = 0, dampening = 0;            ///< SGD; without momentum there is no state
+  bool nesterov = false;                         ///< SGD with momentum and no dampening
+  std::optional<DType> stateType;                ///< of moments; absent: the type of what is updated
+  bool masterWeights = false;      ///< bf16 parameters are rounded copies of fp32 ones that are updated; dtype bf16
+  bool stochasticRounding = false; ///< updates of bf16 parameters are rounded at random; dtype bf16, no masterWeights
 
   friend bool operator==(const OptimizerConfig &, const OptimizerConfig &) = default;
 };
@@ -113,6 +121,13 @@ struct CheckpointingConfig {
   friend bool operator==(const CheckpointingConfig &, const CheckpointingConfig &) = default;
 };
 
+/// When parameters are updated.
+enum class UpdatePlacement {
+  Auto,     ///< the compiler's choice: as Backward wherever that is possible
+  Backward, ///< right behind each gradient, which then need not be held
+  End       ///< all behind the last gradient, as torchtune without optimizer_in_bwd
+};
+
 /// Class of a key: see docs/recipes.md. `Compiled` keys are part of step.so; `Run` keys may be overridden on ftrun's
 /// command line; `NoEffect` keys are accepted with a remark.
 enum class KeyClass { Compiled, Run, NoEffect };
@@ -121,6 +136,8 @@ enum class KeyClass { Compiled, Run, NoEffect };
 struct Recipe {
   ModelConfig model;
   std::optional<LoraConfig> lora; ///< present: only the adapters are trained
+  /// Present: frozen projections of attention and feed-forward blocks are kept in NF4; only with `lora`.
+  std::optional<Nf4Quantizer> quantizedBase;
   DType dtype = DType::F32;
   int64_t batchSize = 1;
   int64_t seqLen = 0;                    ///< tokenizer.max_seq_len
@@ -129,7 +146,9 @@ struct Recipe {
   SchedulerConfig scheduler;
   std::optional<double> clipGradNorm; ///< absent: no clipping; inf: norm only
   CheckpointingConfig checkpointing;
-  bool offloadActivations = false; ///< to the far tier between forward and backward
+  bool offloadActivations = false;                 ///< to the far tier between forward and backward
+  UpdatePlacement updates = UpdatePlacement::Auto; ///< optimizer_in_bwd
+  std::optional<uint64_t> memoryBudget;            ///< most bytes that the step may take
   std::string lossComponent = "torch.nn.CrossEntropyLoss";
   int64_t lossChunks = 0; ///< chunks of head and loss; 0: the compiler's choice. Only where chunksLoss().
   int64_t ignoreIndex = -100;

@@ -21,10 +21,10 @@ struct ImportOptions {
   bool logits = true;
 };
 
-/// Builds the forward graphs of a recipe's entries, with variables under their Hugging Face names. The `step` entry ends
-/// in train.loss, and so does `micro`, which recipes with gradient accumulation get; no gradients yet. The module keeps
-/// the optimizer as `train.optimizer`, clipping as `train.clip_grad_norm` and LoRA as `train.adapters`, for the passes
-/// that lower them. Loads the dialects it needs into `context`.
+/// Builds the forward graphs of a recipe's entries, with variables under their Hugging Face names. The `step` entry
+/// ends in train.loss, and so does `micro`, which recipes with gradient accumulation get; no gradients yet. The module
+/// keeps the optimizer as `train.optimizer`, clipping as `train.clip_grad_norm` and LoRA as `train.adapters`, for the
+/// passes that lower them. Loads the dialects it needs into `context`.
 mlir::OwningOpRef<mlir::ModuleOp> importRecipe(mlir::MLIRContext &context, const Recipe &recipe,
                                                const ImportOptions &options = {});
 

@@ -7,8 +7,8 @@
 //
 // The one place that orders passes:
 //
-//   recipe -> import -> adapters, differentiate, chunk the loss, accumulate, clip, optimizer, clean up,
-//             page states, remat, form kernels, offload                    train
+//   recipe -> import -> adapters, differentiate, chunk the loss, accumulate, clip, clean up, fuse sums, remat,
+//             place updates, optimizer, page states, form kernels, offload         train
 //          -> convert-train-to-plan, stream far variables, the target's plan passes, offsets, verification    plan
 //          -> the target's lowering -> object -> link                                   step.so
 //

@@ -15,22 +15,23 @@
 
 namespace ftc::reference {
 
-/// `value` rounded to nearest even as the float type `element` (f64, f32, bf16) holds it. bf16 is rounded by way of
-/// f32, as compiled code does: it computes in f32 and truncates the result.
+/// `value` rounded to nearest even as the float type `element` (f64, f32, bf16; of !train.nf4 what it decodes to) holds
+/// it. bf16 is rounded by way of f32, as compiled code does: it computes in f32 and truncates the result.
 double roundTo(mlir::Type element, double value);
 
 /// A dense tensor in row-major order. Elements of float types are in `reals`, each already a value of the element type;
-/// elements of integer types are in `integers`. The other vector is empty.
+/// elements of integer types are in `integers`. The other vector is empty. A weight in four bits is the numbers that it
+/// decodes to.
 struct Tensor {
   mlir::RankedTensorType type;
   std::vector<double> reals;
   std::vector<int64_t> integers;
 
   Tensor() = default;
-  /// Zeros of a static-shaped tensor type with elements f64, f32, bf16, i32 or i64.
+  /// Zeros of a static-shaped tensor type with elements f64, f32, bf16, i32, i64 or !train.nf4.
   explicit Tensor(mlir::RankedTensorType type);
 
-  bool isReal() const { return mlir::isa<mlir::FloatType>(type.getElementType()); }
+  bool isReal() const;
   int64_t size() const { return type.getNumElements(); }
   int64_t dim(unsigned index) const { return type.getDimSize(index); }
 

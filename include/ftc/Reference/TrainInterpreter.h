@@ -41,7 +41,8 @@ public:
 
   /// The variable called `name`, or null.
   const Tensor *find(llvm::StringRef name) const;
-  /// Replaces a variable. Fails if there is none of this name and type.
+  /// Replaces a variable. Fails if there is none of this name and type. For one in four bits `value` may have the type
+  /// that it decodes to: it is quantized.
   llvm::Error set(llvm::StringRef name, Tensor value);
   const NamedTensors &getVariables() const { return variables; }
 

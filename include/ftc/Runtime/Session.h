@@ -12,6 +12,7 @@
 #include "ftc/Runtime/FarTier.h"
 #include "ftc/Runtime/LoadedStep.h"
 #include "ftc/Runtime/Memory.h"
+#include "ftc/Support/Nf4.h"
 
 #include <functional>
 #include <memory>
@@ -56,6 +57,10 @@ public:
   /// Memory of a tensor of this manifest: `tensor.bytes()` bytes. Null for one of the far tier.
   std::byte *data(const manifest::Tensor &tensor) const;
 
+  /// A weight in four bits (a tensor with an encoding): how it is quantized, and its four arrays.
+  Nf4Format formatOf(const manifest::Tensor &tensor) const;
+  Nf4Arrays arraysOf(const manifest::Tensor &tensor) const;
+
   /// Calls entry `index`. Throws RunError(StepFailed) with the code's meaning. Allocates nothing.
   void run(int index, const ftrt_scalars &scalars);
 
@@ -63,6 +68,7 @@ private:
   void fillServices();
   void fill(const manifest::Tensor &tensor, uint64_t seed);
   void fillFar(const manifest::Tensor &tensor);
+  void initializeEncoded(const manifest::Tensor &tensor, uint64_t seed);
 
   std::unique_ptr<LoadedStep> loaded;
   Memory slabs; // outlives the threads below

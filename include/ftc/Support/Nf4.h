@@ -9,8 +9,8 @@
 // in blocks of 64. Each is one of 16 numbers times the block's largest magnitude (absmax), which in turn is kept in 8
 // bits (double quantization): 4.127 bits a weight. Two libraries do it, with different numbers and different rounding:
 //
-//   bitsandbytes (0.50) computes in fp32. absmax less its mean is one of 256 numbers (`nf4ScaleMap`) times the largest
-//                of 256 absmax. Any number of elements.
+//   bitsandbytes (0.50) computes in fp32. absmax less its mean is one of 256 numbers (`nf4ScaleMap`) times the most of
+//                256 absmax. Any number of elements.
 //   torchao      (0.18, torchtune's) rounds each operation to the weight's type. absmax less its mean is a whole number
 //                from -128 to 127 over a factor for each 256 absmax. A multiple of 16384 elements.
 //
@@ -75,8 +75,8 @@ public:
   /// `elements` is a number that the format takes.
   Nf4Encoder(Nf4Format format, int64_t elements, const Nf4Arrays &out);
 
-  /// The next `count` elements in row-major order, numbers of the weight's type. After the last of all, `out` is
-  /// complete.
+  /// The next `count` elements in row-major order, numbers of the weight's type. After the last of all, what is in
+  /// `out` is complete.
   void append(const float *values, int64_t count);
 
 private:

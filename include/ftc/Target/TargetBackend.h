@@ -38,7 +38,8 @@ public:
   /// Adds the passes that bring a verified plan to the llvm dialect.
   virtual void addLoweringPasses(mlir::OpPassManager &passes) const = 0;
 
-  /// Translates the llvm dialect to LLVM IR text (for --emit=llvm), after optimization. Failure is reported on the module.
+  /// Translates the llvm dialect to LLVM IR text (for --emit=llvm), after optimization. Failure is reported on the
+  /// module.
   virtual mlir::FailureOr<std::string> emitLLVM(mlir::ModuleOp module) const = 0;
 
   /// Compiles the llvm dialect to a relocatable object.

@@ -26,6 +26,7 @@ void tellRemarks(std::vector<Diagnostic> &diags);
 [[noreturn]] void throwErrors(ExitCode code, const std::vector<Diagnostic> &diags);
 
 /// Fills the step's parameters, adapters aside, from a directory of safetensors (`files` as in CheckpointReader::open).
+/// Weights in four bits are quantized as they are read.
 /// Throws RunError(NoFile or BadCheckpoint); then some parameters may have been filled.
 void loadParameters(Session &session, const std::string &directory, const std::vector<std::string> &files);
 /// Fills the step's adapters from a file or folder in PEFT's format. Throws RunError(NoFile or BadCheckpoint).

@@ -120,8 +120,13 @@ void EntryConverter::findInPlaceWrites() {
   }
 }
 
-/// A value as the entry knows it: arguments of groups stand for the group's operands.
+/// A value as the entry knows it: arguments of groups stand for the group's operands. Where an update is made in
+/// another precision, the value before it was widened.
 static Value outsideOf(Value value) {
+  if (auto first = value.getDefiningOp<train::FirstStepOp>())
+    return outsideOf(first.getInitial());
+  if (auto wide = value.getDefiningOp<train::CastOp>(); wide && wide.getResult().getType().getElementType().isF32())
+    return outsideOf(wide.getInput());
   auto argument = dyn_cast<BlockArgument>(value);
   auto group = argument ? dyn_cast<train::FusedOp>(argument.getOwner()->getParentOp()) : train::FusedOp();
   return group ? group.getInputs()[argument.getArgNumber()] : value;
@@ -142,6 +147,8 @@ void EntryConverter::findGradients() {
       note(adamw.getParameter(), adamw.getGradient());
     else if (auto sgd = dyn_cast<train::SGDOp>(op))
       note(sgd.getParameter(), sgd.getGradient());
+    else if (auto momentum = dyn_cast<train::SGDMomentumOp>(op))
+      note(momentum.getParameter(), momentum.getGradient());
   });
 }
 
@@ -187,6 +194,8 @@ bool EntryConverter::diesAt(Value value, Operation *op) {
 
 MemRefType EntryConverter::bufferType(Type tensor) {
   auto type = cast<RankedTensorType>(tensor);
+  if (isa<train::Nf4Type>(type.getElementType()))
+    return piecesOf(type).front().second;
   return MemRefType::get(type.getShape(), type.getElementType());
 }
 
@@ -194,10 +203,10 @@ Value EntryConverter::alloc(Type type, const Twine &label) {
   return plan::AllocOp::create(builder, source.getLoc(), type, builder.getStringAttr(label));
 }
 
-Value EntryConverter::variable(StringRef name, Type tensor) {
+Value EntryConverter::variable(StringRef name, MemRefType type) {
   Value &buffer = variables[name];
   if (!buffer)
-    buffer = plan::ReadVariableOp::create(builder, source.getLoc(), bufferType(tensor), name);
+    buffer = plan::ReadVariableOp::create(builder, source.getLoc(), type, name);
   return buffer;
 }
 
@@ -206,7 +215,7 @@ Place EntryConverter::placeOf(Value value) {
   if (place.buffer || place.constant)
     return place;
   if (auto read = value.getDefiningOp<train::ReadOp>())
-    place.buffer = variable(read.getVariable(), read.getType());
+    place.buffer = variable(read.getVariable(), bufferType(read.getType()));
   else if (auto constant = value.getDefiningOp<train::ConstantOp>())
     place.constant = constant.getValue();
   return place;
@@ -225,7 +234,7 @@ Value EntryConverter::bufferOf(Value value) {
 Value EntryConverter::resultBuffer(OpResult result, ArrayRef<Value> reusable, const Twine &label) {
   auto write = writtenInPlace.find(result);
   if (write != writtenInPlace.end())
-    return variable(write->second, result.getType());
+    return variable(write->second, bufferType(result.getType()));
   MemRefType type = bufferType(result.getType());
   auto part = partsOfConcats.find(result);
   if (part != partsOfConcats.end()) {
@@ -542,7 +551,7 @@ void EntryConverter::convertEnd(train::ReturnOp op) {
     sources.push_back(buffer);
   }
   for (auto [write, from] : llvm::zip(copiedAtEnd, sources))
-    emitCopy(write.getLoc(), from, variable(write.getVariable(), write.getValue().getType()),
+    emitCopy(write.getLoc(), from, variable(write.getVariable(), bufferType(write.getValue().getType())),
              ("write " + write.getVariable()).str());
   for (auto [name, buffer] : outputs)
     plan::OutputOp::create(builder, op.getLoc(), builder.getStringAttr(name), buffer);

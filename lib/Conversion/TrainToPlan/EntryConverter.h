@@ -34,7 +34,7 @@ private:
   bool diesAt(mlir::Value value, mlir::Operation *op);
   mlir::MemRefType bufferType(mlir::Type tensor);
   mlir::Value alloc(mlir::Type type, const llvm::Twine &label);
-  mlir::Value variable(llvm::StringRef name, mlir::Type tensor);
+  mlir::Value variable(llvm::StringRef name, mlir::MemRefType type);
   /// The buffer that holds `value`; a constant gets one, filled, at its first use here.
   mlir::Value bufferOf(mlir::Value value);
   Place placeOf(mlir::Value value);
@@ -78,6 +78,11 @@ private:
   llvm::DenseSet<mlir::Value> taken;
   llvm::SmallVector<std::tuple<mlir::Value, mlir::Value, mlir::Attribute, mlir::Value>> preparedScalars;
 };
+
+/// The buffers of a weight in four bits, each with what follows the weight's name in its own: codes, absmax, their
+/// scales, their offset.
+llvm::SmallVector<std::pair<llvm::StringRef, mlir::MemRefType>, 4> piecesOf(mlir::RankedTensorType weight);
+plan::Nf4Attr nf4AttrOf(train::Nf4Type type);
 
 /// Words for an op: the name that its location carries, then the op's own.
 std::string labelOf(mlir::Operation *op);

@@ -40,6 +40,19 @@ static std::string suffixOf(std::initializer_list<Type> elements) {
   return suffix;
 }
 
+SmallVector<std::pair<StringRef, MemRefType>, 4> ftc::piecesOf(RankedTensorType weight) {
+  int64_t elements = weight.getNumElements();
+  Type i8 = IntegerType::get(weight.getContext(), 8), f32 = Float32Type::get(weight.getContext());
+  return {{"", MemRefType::get({nf4CodeBytes(elements)}, i8)},
+          {".absmax", MemRefType::get({nf4Blocks(elements)}, i8)},
+          {".nested_absmax", MemRefType::get({nf4NestedBlocks(elements)}, f32)},
+          {".offset", MemRefType::get({1}, f32)}};
+}
+
+plan::Nf4Attr ftc::nf4AttrOf(train::Nf4Type type) {
+  return plan::Nf4Attr::get(type.getContext(), static_cast<plan::Quantizer>(type.getQuantizer()), type.getDecoded());
+}
+
 static Type elementType(Value value) { return cast<ShapedType>(value.getType()).getElementType(); }
 
 LogicalResult EntryConverter::convertMatmul(train::MatmulOp op) {
@@ -48,6 +61,17 @@ LogicalResult EntryConverter::convertMatmul(train::MatmulOp op) {
     return op.emitError("is a product in f64, which only the reference interpreter of the train dialect computes");
   std::string label = labelOf(op);
   Value a = bufferOf(op.getA()), b = bufferOf(op.getB());
+  // A weight in four bits is read straight from its variable.
+  auto nf4 = dyn_cast<train::Nf4Type>(types[1]);
+  SmallVector<Value> scales;
+  if (nf4) {
+    types[1] = nf4.getDecoded();
+    auto read = op.getB().getDefiningOp<train::ReadOp>();
+    if (!read)
+      return op.emitError("multiplies with a weight in four bits that is no variable's");
+    for (auto &[suffix, type] : ArrayRef(piecesOf(cast<RankedTensorType>(op.getB().getType()))).drop_front())
+      scales.push_back(variable((read.getVariable() + suffix).str(), type));
+  }
   // A sum of products grows in one buffer.
   SmallVector<Value> reusable, extras;
   if (op.getOnto() && op.getOnto() != op.getA() && op.getOnto() != op.getB())
@@ -57,20 +81,24 @@ LogicalResult EntryConverter::convertMatmul(train::MatmulOp op) {
   places[op.getResult()].buffer = c;
   LaunchBuilder launch(kernels, builder, op.getLoc());
   Value aArgument = launch.argument(a), bArgument = launch.argument(b), cArgument = launch.argument(c);
+  for (Value &scale : scales)
+    scale = launch.argument(scale);
   if (onto)
     extras.push_back(launch.argument(onto));
-  auto product = plan::MatmulOp::create(launch.body(), op.getLoc(), aArgument, bArgument, cArgument, extras, Value(),
-                                        op.getTransposeA(), op.getTransposeB());
+  auto product =
+      plan::MatmulOp::create(launch.body(), op.getLoc(), aArgument, bArgument, cArgument, scales, extras, Value(),
+                             op.getTransposeA(), op.getTransposeB(), nf4 ? nf4AttrOf(nf4) : plan::Nf4Attr());
   Type f32 = builder.getF32Type();
   fillSeam(product.getReadA(), op.getLoc(), types[0], f32);
-  fillSeam(product.getReadB(), op.getLoc(), types[1], f32);
+  if (!nf4)
+    fillSeam(product.getReadB(), op.getLoc(), types[1], f32);
   if (onto)
     fillSumSeam(product.getStoreC(), op.getLoc(), types[2]);
   else
     fillSeam(product.getStoreC(), op.getLoc(), f32, types[2]);
   std::string name = std::string("matmul_") + (op.getTransposeA() ? "t" : "n") + (op.getTransposeB() ? "t_" : "n_") +
                      std::to_string(op.getM()) + "x" + std::to_string(op.getN()) + "x" + std::to_string(op.getK()) +
-                     suffixOf({types[0], types[1], types[2]}) + (onto ? "_onto" : "");
+                     suffixOf({types[0], types[1], types[2]}) + (nf4 ? "_nf4" : "") + (onto ? "_onto" : "");
   launch.finish(name, label);
   return success();
 }

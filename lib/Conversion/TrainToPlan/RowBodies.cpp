@@ -7,6 +7,8 @@
 
 #include "lib/Conversion/TrainToPlan/RowBodies.h"
 
+#include "ftc/Support/Random.h"
+
 #include "mlir/IR/TypeUtilities.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -121,11 +123,11 @@ LogicalResult RowEmitter::emit(Operation *op) {
             math.mul(input, math.convert(scalar(op.getFactor()), getElementTypeOrSelf(input.getType()))));
         return success();
       })
+      .Case([&](train::DropoutOp op) { return emitDropout(op), success(); })
       .Case([&](train::AccumulateOp op) {
         Value gradient = row(op.getGradient()), micro = scalar(op.getMicro());
         Value zero = arith::ConstantOp::create(launch.body(), launch.loc(), launch.body().getI64IntegerAttr(0));
-        Value first =
-            arith::CmpIOp::create(launch.body(), launch.loc(), arith::CmpIPredicate::eq, micro, zero);
+        Value first = arith::CmpIOp::create(launch.body(), launch.loc(), arith::CmpIPredicate::eq, micro, zero);
         set(op.getResult(), math.select(first, gradient, math.add(row(op.getSum()), gradient)));
         return success();
       })
@@ -211,8 +213,60 @@ LogicalResult RowEmitter::emit(Operation *op) {
         set(op.getResult(), math.fma(math.neg(lr), change, p));
         return success();
       })
+      .Case([&](train::SGDMomentumOp op) { return emitSGDMomentum(op), success(); })
       .Case([&](train::AdamWOp op) { return emitAdamW(op), success(); })
+      .Case([&](train::FirstStepOp op) {
+        set(op.getResult(), math.select(isFirstStep(op.getStep()), row(op.getInitial()), row(op.getKept())));
+        return success();
+      })
+      .Case([&](train::StochasticRoundOp op) { return emitStochasticRound(op), success(); })
       .Default([](Operation *op) { return op->emitError("has no row body; it cannot be part of a row kernel"); });
+}
+
+/// The bits of ftc/Support/Random.h's keepsElement: what is the same for all rows first, then the row's key, then
+/// columns.
+void RowEmitter::emitDropout(train::DropoutOp op) {
+  OpBuilder &b = launch.body();
+  Location loc = launch.loc();
+  auto number = [&](Type type, uint64_t bits) -> Value {
+    unsigned width = getElementTypeOrSelf(type).getIntOrFloatBitWidth();
+    Value scalar = arith::ConstantOp::create(
+        b, loc, b.getIntegerAttr(getElementTypeOrSelf(type), APInt(64, bits).zextOrTrunc(width)));
+    return math.broadcast(scalar, type);
+  };
+  auto add = [&](Value x, Value y) -> Value { return arith::AddIOp::create(b, loc, x, y); };
+  auto mix = [&](Value x, std::initializer_list<uint64_t> shifts, std::initializer_list<uint64_t> factors) -> Value {
+    auto factor = factors.begin();
+    for (uint64_t shift : shifts) {
+      x = arith::XOrIOp::create(b, loc, x, arith::ShRUIOp::create(b, loc, x, number(x.getType(), shift)));
+      if (factor != factors.end())
+        x = arith::MulIOp::create(b, loc, x, number(x.getType(), *factor++));
+    }
+    return x;
+  };
+  auto mix64 = [&](Value x) { return mix(x, {30, 27, 31}, {0xBF58476D1CE4E5B9u, 0x94D049BB133111EBu}); };
+  auto mix32 = [&](Value x) { return mix(x, {16, 15, 16}, {0x7FEB352Du, 0x846CA68Bu}); };
+
+  Type i64 = b.getI64Type(), i32 = b.getI32Type();
+  Value key = arith::XOrIOp::create(b, loc, scalar(op.getSeed()), number(i64, hashName(op.getStream().str())));
+  key = add(scalar(op.getStep()), mix64(key));
+  key = add(scalar(op.getMicro()), mix64(key));
+  key = mix64(add(arith::IndexCastOp::create(b, loc, i64, launch.row()), mix64(key)));
+  Value low = arith::TruncIOp::create(b, loc, i32, key);
+  Value high = arith::TruncIOp::create(b, loc, i32, arith::ShRUIOp::create(b, loc, key, number(i64, 32)));
+
+  Value x = row(op.getInput());
+  auto rowType = cast<RankedTensorType>(x.getType());
+  auto bitsType = rowType.clone(i32);
+  Value column = plan::ColumnOp::create(b, loc, bitsType);
+  Value bits = arith::MulIOp::create(b, loc, column, number(bitsType, 0x9E3779B9u));
+  bits = mix32(add(bits, math.broadcast(low, bitsType)));
+  bits = mix32(arith::XOrIOp::create(b, loc, bits, math.broadcast(high, bitsType)));
+  double probability = op.getProbability().convertToDouble();
+  Value kept =
+      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::uge, bits, number(bitsType, dropoutThreshold(probability)));
+  Value scale = math.constant(static_cast<float>(1.0 / (1.0 - probability)), rowType);
+  set(op.getResult(), math.select(kept, math.mul(x, scale), math.constant(0.0, rowType)));
 }
 
 void RowEmitter::emitRmsNormGrad(train::RmsNormGradOp op) {
@@ -321,62 +375,6 @@ void RowEmitter::emitCrossEntropyGrad(train::CrossEntropyGradOp op) {
   Value ignored = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(op.getIgnoreIndex()));
   Value valid = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, label, ignored);
   set(op.getResult(), math.select(valid, d, zero));
-}
-
-//===----------------------------------------------------------------------===//
-// AdamW
-//===----------------------------------------------------------------------===//
-
-Value ftc::emitAdamWScalars(KernelTable &kernels, OpBuilder &entry, train::AdamWOp op, Place learningRate, Place step) {
-  auto f64 = entry.getF64Type();
-  auto f32 = entry.getF32Type();
-  // fp64 parameters exist only to check formulas: they keep fp64 scalars.
-  Type element = computeType(elementOf(op.getParameter()));
-  Value scalars =
-      plan::AllocOp::create(entry, op.getLoc(), MemRefType::get({3}, element), entry.getStringAttr("adamw scalars"));
-  RowLaunch launch(kernels, entry, op.getLoc(), 1, 1);
-  RowMath math(launch.body(), launch.loc());
-  Value lr = math.convert(loadScalar(launch, learningRate), f64), t = loadScalar(launch, step);
-  Value one = math.constant(1.0, f64);
-  auto number = [&](FloatAttr value) { return math.constant(value.getValueAsDouble(), f64); };
-  auto correction = [&](FloatAttr beta) -> Value {
-    return math.sub(one, math::FPowIOp::create(launch.body(), launch.loc(), number(beta), t));
-  };
-  train::AdamWAttr adamw = op.getOptimizer();
-  Value values[] = {math.sub(one, math.mul(lr, number(adamw.getWeightDecay()))),
-                    math.div(lr, correction(adamw.getBeta1())), math.div(one, math.sqrt(correction(adamw.getBeta2())))};
-  for (auto [index, value] : llvm::enumerate(values)) {
-    Value place = arith::ConstantIndexOp::create(launch.body(), launch.loc(), index);
-    launch.storeAt(math.convert(value, element), launch.argument(scalars), place);
-  }
-  launch.finish(element == f32 ? "adamw_scalars" : "adamw_scalars_f64", "adamw scalars");
-  return scalars;
-}
-
-void RowEmitter::emitAdamW(train::AdamWOp op) {
-  OpBuilder &b = launch.body();
-  Value scalars =
-      context.adamwScalars(op, context.places.lookup(op.getLearningRate()), context.places.lookup(op.getStep()));
-  auto prepared = [&](int64_t index) {
-    Value place = arith::ConstantIndexOp::create(b, launch.loc(), index);
-    return launch.loadElement(scalars, place);
-  };
-  Value decay = prepared(0), stepSize = prepared(1), inverseRoot = prepared(2);
-  Value p = row(op.getParameter());
-  Type element = getElementTypeOrSelf(p.getType());
-  Value scale = math.convert(scalar(op.getScale()), element);
-  Value g = math.mul(scale, row(op.getGradient()));
-  Value m = math.convert(row(op.getExpAvg()), element), v = math.convert(row(op.getExpAvgSq()), element);
-  train::AdamWAttr adamw = op.getOptimizer();
-  double beta1 = adamw.getBeta1().getValueAsDouble(), beta2 = adamw.getBeta2().getValueAsDouble();
-  Value newM = math.fma(math.constant(1.0 - beta1, element), math.sub(g, m), m);
-  Value newV =
-      math.fma(math.constant(beta2, element), v, math.mul(math.constant(1.0 - beta2, element), math.mul(g, g)));
-  Value root = math.fma(math.sqrt(newV), inverseRoot, math.constant(adamw.getEps().getValueAsDouble(), element));
-  Value newP = math.sub(math.mul(p, decay), math.mul(stepSize, math.div(newM, root)));
-  set(op.getNewExpAvg(), newM);
-  set(op.getNewExpAvgSq(), newV);
-  set(op.getResult(), newP);
 }
 
 void RowEmitter::finishReductions() {

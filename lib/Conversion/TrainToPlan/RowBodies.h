@@ -92,10 +92,15 @@ private:
   void set(mlir::Value tensor, mlir::Value value);
   mlir::Value partial(mlir::Type element, int64_t columns, llvm::StringRef what);
 
+  void emitDropout(train::DropoutOp op);
   void emitRmsNormGrad(train::RmsNormGradOp op);
   void emitCrossEntropy(train::CrossEntropyOp op);
   void emitCrossEntropyGrad(train::CrossEntropyGradOp op);
+  void emitSGDMomentum(train::SGDMomentumOp op);
   void emitAdamW(train::AdamWOp op);
+  void emitStochasticRound(train::StochasticRoundOp op);
+  /// Whether the scalar `step` is 1, as an i1.
+  mlir::Value isFirstStep(mlir::Value step);
 
   RowContext &context;
   RowLaunch &launch;

@@ -41,6 +41,10 @@ struct ConvertTrainToPlanPass : ftc::impl::ConvertTrainToPlanPassBase<ConvertTra
     builder.setInsertionPointToEnd(module.getBody());
     for (auto variable : module.getOps<train::VariableOp>()) {
       auto tensor = variable.getTensorType();
+      if (isa<train::Nf4Type>(tensor.getElementType())) {
+        declareQuantized(builder, variable);
+        continue;
+      }
       auto type = MemRefType::get(tensor.getShape(), tensor.getElementType());
       plan::VariableOp::create(builder, variable.getLoc(), variable.getSymName(), type, roleOf(variable.getRole()),
                                variable.getInit(), variable.getTrainable(), variable.getFar(), FlatSymbolRefAttr(),
@@ -62,6 +66,22 @@ struct ConvertTrainToPlanPass : ftc::impl::ConvertTrainToPlanPassBase<ConvertTra
     }
     for (Operation *source : sources)
       source->erase();
+  }
+
+  /// A weight in four bits: its codes and what scales them.
+  static void declareQuantized(OpBuilder &builder, train::VariableOp variable) {
+    RankedTensorType tensor = variable.getTensorType();
+    auto nf4 = cast<train::Nf4Type>(tensor.getElementType());
+    Attribute zeros = train::ZerosInitAttr::get(builder.getContext());
+    for (auto &[suffix, type] : piecesOf(tensor)) {
+      auto piece = plan::VariableOp::create(builder, variable.getLoc(), (variable.getSymName() + suffix).str(), type,
+                                            plan::Role::Quantized, suffix.empty() ? variable.getInit() : zeros,
+                                            /*trainable=*/false, /*far=*/false, FlatSymbolRefAttr(), IntegerAttr());
+      if (!suffix.empty())
+        continue;
+      piece->setAttr("plan.nf4", nf4AttrOf(nf4));
+      piece->setAttr("plan.matrix", TypeAttr::get(tensor.clone(nf4.getDecoded())));
+    }
   }
 
   static plan::Role roleOf(train::VariableRole role) {

@@ -113,6 +113,9 @@ void MatmulEmitter::emit() {
   SizeMath s{builder, loc};
   Value a = bufferOf(op.getA()), b = bufferOf(op.getB()), c = bufferOf(op.getC());
   Value packedB = bufferOf(op.getScratch());
+  SmallVector<Value> scales;
+  for (Value scale : op.getScales())
+    scales.push_back(bufferOf(scale));
   Value packedA = s.at(packedB, f32, s.constant(blocks.packedB));
   Value tiles = s.at(packedA, f32, s.constant(blocks.packedA * target.threads));
   SmallVector<Value> stored{c};
@@ -127,7 +130,9 @@ void MatmulEmitter::emit() {
     Value columns = t.min(t.constant(blocks.nc), t.sub(t.constant(blocks.n), column));
     Value depth = t.min(t.constant(blocks.kSuper), t.sub(t.constant(blocks.k), k));
     Value packs = t.divCeil(op.getTransposeB() ? t.divCeil(columns, tile.nr) : depth, blocks.packGroup);
-    emitParallelFor(inner, loc, driver.services, name + ".task0", packs, {b, packedB, column, k},
+    SmallVector<Value> packed{b, packedB, column, k};
+    packed.append(scales);
+    emitParallelFor(inner, loc, driver.services, name + ".task0", packs, packed,
                     [&](OpBuilder &body, TaskFunction &task) { emitPackTask(body, task); });
     SmallVector<Value> captures{a, packedB, packedA, tiles, column, row, k};
     captures.append(stored);
@@ -158,13 +163,24 @@ void MatmulEmitter::emitPackTask(OpBuilder &builder, TaskFunction &task) {
                      kernel.getSymName()};
   Value panelStride = s.mul(depth, tile.nr);
   Value first = s.mul(task.task, blocks.packGroup);
+  auto nf4 = [&](PanelForm form, int64_t inputs) {
+    return Nf4Source{form, *op.getDecodeB(), inputs, {b, task.captures[4], task.captures[5], task.captures[6]}};
+  };
   if (op.getTransposeB()) {
     Value firstColumn = s.mul(first, tile.nr), from = s.add(column, firstColumn);
     Value count = s.min(s.constant(blocks.packGroup * tile.nr), s.sub(columns, firstColumn));
+    if (op.getDecodeB())
+      return emitPackNf4(builder, loc, target, tile.nr, nf4(PanelForm::AlongK, blocks.k),
+                         s.add(s.mul(from, blocks.k), k), s.at(packedB, f32, s.mul(firstColumn, depth)),
+                         s.constant(blocks.k), count, depth, panelStride);
     emitPack(builder, loc, target, tile.nr, source, s.at(b, element, s.add(s.mul(from, blocks.k), k)),
              s.at(packedB, f32, s.mul(firstColumn, depth)), s.constant(blocks.k), count, depth, panelStride);
   } else {
     Value from = s.add(k, first), count = s.min(s.constant(blocks.packGroup), s.sub(depth, first));
+    if (op.getDecodeB())
+      return emitPackNf4(builder, loc, target, tile.nr, nf4(PanelForm::AcrossK, blocks.n),
+                         s.add(s.mul(from, blocks.n), column), s.at(packedB, f32, s.mul(first, tile.nr)),
+                         s.constant(blocks.n), columns, count, panelStride);
     emitPack(builder, loc, target, tile.nr, source, s.at(b, element, s.add(s.mul(from, blocks.n), column)),
              s.at(packedB, f32, s.mul(first, tile.nr)), s.constant(blocks.n), columns, count, panelStride);
   }

@@ -58,6 +58,25 @@ void emitPack(mlir::OpBuilder &builder, mlir::Location loc, const CpuTarget &tar
               const PanelSource &source, mlir::Value from, mlir::Value to, mlir::Value ld, mlir::Value valid,
               mlir::Value k, mlir::Value panelStride = {});
 
+/// A matrix in four bits: its codes, absmax, their scales and their offset; the way it is decoded; elements of a row in
+/// memory.
+struct Nf4Source {
+  PanelForm form;
+  plan::Nf4Attr encoding;
+  int64_t inputs;
+  llvm::SmallVector<mlir::Value, 4> buffers;
+};
+
+/// As emitPack, decoding. `first` is the number of element (0, 0) in the matrix, row-major; with rows that are
+/// multiples of a vector, it is one too.
+void emitPackNf4(mlir::OpBuilder &builder, mlir::Location loc, const CpuTarget &target, int64_t width,
+                 const Nf4Source &source, mlir::Value first, mlir::Value to, mlir::Value ld, mlir::Value valid,
+                 mlir::Value k, mlir::Value panelStride);
+
+/// Transposes `rows` (lanes vectors of lanes f32; null ones count as zero): result[c][r] = rows[r][c].
+llvm::SmallVector<mlir::Value> emitTranspose(mlir::OpBuilder &builder, mlir::Location loc,
+                                             llvm::ArrayRef<mlir::Value> rows, mlir::VectorType type);
+
 /// Operands of @ftc.macro: for every pair of panels (i, j), the tile c(i, j) = a(i) * b(j), or is added to if
 /// `accumulate`. Strides are in f32 elements: panel i of a is at i * aStride, panel j of b at j * bStride; element (r,
 /// s) of tile (i, j) is at i * cStrideI + j * cStrideJ + r * cRow + s. b must be aligned to a vector, and bStride be a

@@ -125,9 +125,8 @@ static Value offsetPointer(OpBuilder &builder, Location loc, Value pointer, Type
                              ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(elements)});
 }
 
-/// Transposes `rows` (lanes vectors of lanes f32; null ones count as zero): result[c][r] = rows[r][c]. First 4 × 4
-/// blocks within 128-bit parts, then the parts: shuffles that AVX2 and AVX-512 have as single instructions.
-static SmallVector<Value> emitTranspose(OpBuilder &builder, Location loc, ArrayRef<Value> rows, VectorType type) {
+/// First 4 × 4 blocks within 128-bit parts, then the parts: shuffles that AVX2 and AVX-512 have as single instructions.
+SmallVector<Value> cpu::emitTranspose(OpBuilder &builder, Location loc, ArrayRef<Value> rows, VectorType type) {
   int64_t lanes = type.getDimSize(0), parts = lanes / 4;
   auto shuffle = [&](Value x, Value y, function_ref<int64_t(int64_t part, int64_t i)> from) -> Value {
     if (!x)
