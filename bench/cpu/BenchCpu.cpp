@@ -15,6 +15,7 @@
 #include "RowsBench.h"
 
 #include "ftc/Runtime/CPU/FmaPeak.h"
+#include "ftc/Support/Nf4.h"
 
 #include "CLI/CLI.hpp"
 #include "nlohmann/json.hpp"
@@ -39,6 +40,7 @@ struct ProductCase {
   std::string name;
   int64_t m, n, k;
   bool transposeA, transposeB, bf16;
+  bool nf4 = false; ///< B in four bits, bitsandbytes'
 };
 
 std::string matrix(int64_t rows, int64_t columns, const std::string &element) {
@@ -51,11 +53,23 @@ KernelText productText(const ProductCase &c, const std::string &name) {
   std::string b = c.transposeB ? matrix(c.n, c.k, e) : matrix(c.k, c.n, e), out = matrix(c.m, c.n, e);
   std::string read = c.bf16 ? "{\n^bb0(%e: bf16):\n%f = arith.extf %e : bf16 to f32\nplan.yield %f : f32\n}" : "{}";
   std::string store = c.bf16 ? "{\n^bb0(%s: f32):\n%q = arith.truncf %s : f32 to bf16\nplan.yield %q : bf16\n}" : "{}";
+  std::string arguments, decode, readB = read;
   KernelText kernel{name, {a, b, out}, {}};
-  kernel.text = "plan.kernel @" + name + " {\n^bb0(%a: " + a + ", %b: " + b + ", %c: " + out +
-                "):\nplan.matmul %a, %b, %c" + (c.transposeA ? " transpose_a" : "") +
+  if (c.nf4) {
+    const int64_t elements = c.n * c.k;
+    auto vector = [](int64_t size, const char *type) { return "memref<" + std::to_string(size) + "x" + type + ">"; };
+    std::string absmax = vector(nf4Blocks(elements), "i8"), nested = vector(nf4NestedBlocks(elements), "f32");
+    b = vector(nf4CodeBytes(elements), "i8");
+    kernel.buffers = {a, b, out, absmax, nested, "memref<1xf32>"};
+    arguments = ", %scales: " + absmax + ", %n: " + nested + ", %o: memref<1xf32>";
+    decode = std::string(" decode_b <bitsandbytes, ") + e + "> scales(%scales, %n, %o : " + absmax + ", " + nested +
+             ", memref<1xf32>)";
+    readB = "{}";
+  }
+  kernel.text = "plan.kernel @" + name + " {\n^bb0(%a: " + a + ", %b: " + b + ", %c: " + out + arguments +
+                "):\nplan.matmul %a, %b, %c" + decode + (c.transposeA ? " transpose_a" : "") +
                 (c.transposeB ? " transpose_b" : "") + " : " + a + ", " + b + ", " + out + " read_a " + read +
-                " read_b " + read + " store_c " + store + "\n}";
+                " read_b " + readB + " store_c " + store + "\n}";
   return kernel;
 }
 
@@ -95,6 +109,18 @@ void benchProducts(const Options &options, nlohmann::json &report) {
         cases.push_back(c);
   for (const ProductCase &c : linearLayer(2048, 576, 49152, false))
     cases.push_back(c);
+  // A frozen weight in four bits, against the same product above: X W^T and dY W of a layer of 2048 x 2048.
+  for (int64_t tokens : {1024, 2048})
+    for (bool bf16 : {false, true})
+      for (ProductCase c : linearLayer(tokens, 2048, 2048, bf16)) {
+        if (c.transposeA)
+          continue;
+        if (tokens != 1024)
+          cases.push_back(c);
+        c.name += " nf4";
+        c.nf4 = true;
+        cases.push_back(c);
+      }
   if (!options.product.empty()) {
     long m = 0, n = 0, k = 0;
     char form = 'n';

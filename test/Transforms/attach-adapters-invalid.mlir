@@ -54,3 +54,21 @@ module attributes {train.adapters = #train.lora<rank = 8, scale = 2.0, targets =
     train.return
   }
 }
+
+// -----
+
+// expected-error@+1 {{train.adapters has dropout 1.000000e+00; it must be at least 0 and below 1}}
+module attributes {train.adapters = #train.lora<rank = 8, scale = 2.0, targets = ["q_proj"], dropout = 1.0>} {
+  train.variable @q_proj.weight : tensor<64x64xf32> parameter init #train.ones trainable
+}
+
+// -----
+
+module attributes {train.adapters = #train.lora<rank = 8, scale = 2.0, targets = ["q_proj"], dropout = 0.5>} {
+  train.variable @q_proj.weight : tensor<64x64xf32> parameter init #train.ones trainable
+  // expected-error@+1 {{trains adapters with dropout but has no input called micro}}
+  train.entry @step kind(step) batch 2 sequence 8 inputs ["seed", "step"] outputs [] {
+  ^bb0(%seed: tensor<i64>, %step: tensor<i64>):
+    train.return
+  }
+}

@@ -79,3 +79,29 @@ module {
     train.return %q : tensor<16x128xf32>
   }
 }
+
+// -----
+
+// Dropout stands in front of A, in entries that train, and nowhere else.
+// CHECK-LABEL: train.entry @step
+// CHECK: %[[BASE:.*]] = train.matmul %[[X:.*]], %{{.*}} transpose_b
+// CHECK: %[[D:.*]] = train.dropout %[[X]] probability 1.000000e-01 stream "l.0.q_proj.lora_dropout" seed %{{.*}} step %{{.*}} micro
+// CHECK: train.matmul %[[D]], %{{.*}} transpose_b : tensor<16x64xf32>, tensor<8x64xf32>
+// CHECK-LABEL: train.entry @evaluate
+// CHECK-NOT: train.dropout
+// CHECK: train.read @l.0.q_proj.lora_A.weight
+module attributes {train.adapters = #train.lora<rank = 8, scale = 2.0, targets = ["q_proj"], dropout = 0.1>} {
+  train.variable @l.0.q_proj.weight : tensor<128x64xf32> parameter init #train.normal<0.02> trainable
+  train.entry @step kind(step) batch 2 sequence 8 inputs ["x", "seed", "step", "micro"] outputs ["y"] {
+  ^bb0(%x: tensor<16x64xf32>, %seed: tensor<i64>, %step: tensor<i64>, %micro: tensor<i64>):
+    %w = train.read @l.0.q_proj.weight : tensor<128x64xf32>
+    %q = train.matmul %x, %w transpose_b : tensor<16x64xf32>, tensor<128x64xf32> -> tensor<16x128xf32>
+    train.return %q : tensor<16x128xf32>
+  }
+  train.entry @evaluate kind(evaluate) batch 2 sequence 8 inputs ["x"] outputs ["y"] {
+  ^bb0(%x: tensor<16x64xf32>):
+    %w = train.read @l.0.q_proj.weight : tensor<128x64xf32>
+    %q = train.matmul %x, %w transpose_b : tensor<16x64xf32>, tensor<128x64xf32> -> tensor<16x128xf32>
+    train.return %q : tensor<16x128xf32>
+  }
+}

@@ -2,7 +2,7 @@
 
 module {
   train.variable @w : tensor<64xf32> parameter init #train.ones trainable
-  // expected-error@+1 {{train.optimizer is neither #train.sgd nor #train.adamw}}
+  // expected-error@+1 {{train.optimizer is none of #train.sgd, #train.sgd_momentum, #train.adamw}}
   train.entry @step kind(step) batch 2 sequence 8 inputs [] outputs [] {
     %w = train.read @w : tensor<64xf32>
     train.update @w, %w : tensor<64xf32>
@@ -21,4 +21,36 @@ module attributes {train.optimizer = #train.adamw<weightDecay = 0.01, beta1 = 0.
     train.update @w, %w : tensor<64xf32>
     train.return
   }
+}
+
+// -----
+
+module attributes {train.stochastic_rounding, train.optimizer = #train.sgd<weightDecay = 0.0>} {
+  train.variable @w : tensor<64xbf16> parameter init #train.ones trainable
+  // expected-error@+1 {{has updates but no input called seed}}
+  train.entry @step kind(step) batch 2 sequence 8 inputs ["learning_rate", "step"] outputs [] {
+  ^bb0(%lr: tensor<f32>, %step: tensor<i64>):
+    %w = train.read @w : tensor<64xbf16>
+    train.update @w, %w : tensor<64xbf16>
+    train.return
+  }
+}
+
+// -----
+
+module attributes {train.master_weights, train.optimizer = #train.sgd<weightDecay = 0.0>} {
+  train.variable @w : tensor<64xbf16> parameter init #train.ones trainable
+  // expected-error@+1 {{has updates but no input called step}}
+  train.entry @step kind(step) batch 2 sequence 8 inputs ["learning_rate"] outputs [] {
+  ^bb0(%lr: tensor<f32>):
+    %w = train.read @w : tensor<64xbf16>
+    train.update @w, %w : tensor<64xbf16>
+    train.return
+  }
+}
+
+// -----
+
+// expected-error@+1 {{asks for train.master_weights and train.stochastic_rounding; master weights leave nothing to round}}
+module attributes {train.master_weights, train.stochastic_rounding, train.optimizer = #train.sgd<weightDecay = 0.0>} {
 }

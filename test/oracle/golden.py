@@ -13,6 +13,7 @@ Settings come from the recipe and its overrides, so nothing is said twice. Needs
 import json
 import math
 import os
+import pydoc
 import sys
 
 import torch
@@ -77,6 +78,25 @@ def lora_config(recipe):
                       base_model_name_or_path=recipe["checkpointer"]["checkpoint_dir"])
 
 
+def quantize_base(model, recipe):
+    """Puts the projections of attention and feed-forward blocks through the library's four bits and back."""
+    node = recipe["model"]
+    if not node.get("quantize_base"):
+        return
+    for name, tensor in model.named_parameters():
+        if not any(f".{part}_proj." in name for part in ("q", "k", "v", "o", "gate", "up", "down")):
+            continue
+        if node.get("quantizer", "torchao") == "torchao":
+            from torchao.quantization.quantize_.workflows.nf4.nf4_tensor import to_nf4
+            decoded = to_nf4(tensor.detach()).get_original_weight()
+        else:
+            import bitsandbytes.functional as bnb
+            decoded = bnb.dequantize_4bit(*bnb.quantize_4bit(tensor.detach(), blocksize=64, compress_statistics=True,
+                                                             quant_type="nf4"))
+        with torch.no_grad():
+            tensor.copy_(decoded)
+
+
 def adapter_folder(recipe):
     path = os.path.join(plain.ROOT, recipe["checkpointer"]["adapter_checkpoint"])
     return os.path.dirname(path) if path.endswith(".safetensors") else path
@@ -100,8 +120,44 @@ def learning_rates(recipe):
 
 def optimizer_of(recipe, parameters):
     node = dict(recipe["optimizer"])
-    kind = {"torch.optim.AdamW": torch.optim.AdamW, "torch.optim.SGD": torch.optim.SGD}[node.pop("_component_")]
+    name = node.pop("_component_")
+    if name == "bitsandbytes.optim.PagedAdamW":  # the same update; pages need a GPU
+        name = "bitsandbytes.optim.AdamW"
+    if name.startswith("bitsandbytes."):
+        import bitsandbytes  # noqa: F401, for the cases that name it only: it is slow to load
+    kind = pydoc.locate(name)
     return kind(parameters, **{key: float(value) if isinstance(value, str) else value for key, value in node.items()})
+
+
+class Updates:
+    """The optimizer, in the precision that the recipe asks for: PyTorch's own, or what its users write by hand around it.
+    `master_weights: fp32`: it updates fp32 copies, which are rounded into the parameters. `optimizer_state_dtype`: moments
+    are rounded to that type behind each step."""
+
+    def __init__(self, recipe, parameters):
+        self.parameters = parameters
+        self.masters = [p.detach().float() for p in parameters] if recipe.get("master_weights") else parameters
+        self.optimizer = optimizer_of(recipe, self.masters)
+        self.state = {None: None, "fp32": torch.float32, "bf16": torch.bfloat16}[recipe.get("optimizer_state_dtype")]
+
+    def step(self, rate):
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        apart = self.masters is not self.parameters
+        for master, parameter in zip(self.masters, self.parameters):
+            if apart:
+                master.grad = parameter.grad.float()
+        self.optimizer.step()
+        if self.state:
+            for moments in self.optimizer.state.values():
+                for key in ("exp_avg", "exp_avg_sq", "momentum_buffer"):
+                    if key in moments:
+                        moments[key].copy_(moments[key].to(self.state))
+        with torch.no_grad():
+            for master, parameter in zip(self.masters, self.parameters):
+                if apart:
+                    parameter.copy_(master)
+                parameter.grad = None
 
 
 def pack(path, length):
@@ -149,23 +205,21 @@ def train(case, recipe, update=True):
     missing, unexpected = model.load_state_dict(load_file(os.path.join(checkpoint, "model.safetensors")), strict=False)
     assert not unexpected and set(missing) <= {"lm_head.weight"}, (missing, unexpected)
     model.to(dtype).train()
+    quantize_base(model, recipe)
     if case.get("adapter"):
         model = PeftModel.from_pretrained(model, adapter_folder(recipe), is_trainable=True)
         wanted, found = lora_config(recipe), model.peft_config["default"]
         assert (wanted.r, wanted.lora_alpha, set(wanted.target_modules)) == (found.r, found.lora_alpha, set(found.target_modules))
     trained = [tensor for tensor in model.parameters() if tensor.requires_grad]
-    optimizer = optimizer_of(recipe, trained)
+    updates = Updates(recipe, trained)
     clip, steps = recipe.get("clip_grad_norm"), []
     for rate, batch in zip(learning_rates(recipe), batches_of(case, recipe)):
-        for group in optimizer.param_groups:
-            group["lr"] = rate
         loss = model(**batch).loss
         row = {"loss": loss.item(), "lr": rate}
         if update:
             loss.backward()
             row["grad_norm"] = torch.nn.utils.clip_grad_norm_(trained, math.inf if clip is None else clip).item()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            updates.step(rate)
         steps.append(row)
     adapter = {}
     if case.get("adapter"):
@@ -222,7 +276,7 @@ def make_inputs():
     bf16 is fine enough for 20 steps to move them; queries and keys are large enough for attention (and with it the rotary
     embedding's scaling) to count in the loss."""
     spread = {"q_proj": 0.4, "k_proj": 0.4, "v_proj": 0.2, "o_proj": 0.2}
-    for name, recipe in (("untied", "untied.yaml"), ("tied", "tied.yaml")):
+    for name, recipe in (("untied", "untied.yaml"), ("tied", "tied.yaml"), ("wide", "wide.yaml")):
         with open(os.path.join(plain.HERE, recipe), encoding="utf-8") as file:
             config = model_config(yaml.safe_load(file))
         config.dtype = "bfloat16"

@@ -144,9 +144,7 @@ int main(int argc, char **argv) {
 
   auto slab = std::make_unique<SlabT>();
   slab->name = "arena";
-  slab->bytes = variant == "huge"  ? uint64_t(1) << 46
-                : variant == "large" ? uint64_t(256) << 20
-                                     : layout.end;
+  slab->bytes = variant == "huge" ? uint64_t(1) << 46 : variant == "large" ? uint64_t(256) << 20 : layout.end;
   slab->alignment = 64;
   manifest.slabs.push_back(std::move(slab));
   if (variant == "far") {

@@ -363,6 +363,60 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "s"] outputs [] {
 
 train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "t", "s"] outputs [] {
 ^bb0(%p: tensor<4xf32>, %m: tensor<5xf32>, %t: tensor<i64>, %s: tensor<f32>):
+  // expected-error@+1 {{a momentum buffer of type 'tensor<5xf32>' does not fit the parameter, 'tensor<4xf32>'}}
+  %q:2 = train.sgd_momentum %p, %p, %m, %s, %t, %s with <weightDecay = 0.0 : f64, momentum = 0.9 : f64, dampening = 0.0 : f64, nesterov = false> : tensor<4xf32>, tensor<5xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "t", "s"] outputs [] {
+^bb0(%p: tensor<4xf32>, %m: tensor<5xf32>, %t: tensor<i64>, %s: tensor<f32>):
+  // expected-error@+1 {{weightDecay and momentum must not be negative}}
+  %q:2 = train.sgd_momentum %p, %p, %p, %s, %t, %s with <weightDecay = 0.0 : f64, momentum = -0.9 : f64, dampening = 0.0 : f64, nesterov = false> : tensor<4xf32>, tensor<4xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "t", "s"] outputs [] {
+^bb0(%p: tensor<4xf32>, %m: tensor<5xf32>, %t: tensor<i64>, %s: tensor<f32>):
+  // expected-error@+1 {{Nesterov's momentum has no dampening}}
+  %q:2 = train.sgd_momentum %p, %p, %p, %s, %t, %s with <weightDecay = 0.0 : f64, momentum = 0.9 : f64, dampening = 0.5 : f64, nesterov = true> : tensor<4xf32>, tensor<4xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "t", "s"] outputs [] {
+^bb0(%p: tensor<4xf32>, %m: tensor<5xf32>, %t: tensor<i64>, %s: tensor<f32>):
+  // expected-error@+1 {{rounds 'tensor<4xf32>' to another shape, 'tensor<5xbf16>'}}
+  %q = train.stochastic_round %p, %t, %t stream 1 : tensor<4xf32>, tensor<i64>, tensor<i64> -> tensor<5xbf16>
+  train.return
+}
+
+// -----
+
+// expected-error@+1 {{has the attribute train.state_type, which must be f32 or bf16, of a module}}
+module attributes {train.state_type = i32} {
+}
+
+// -----
+
+// expected-error@+1 {{has the attribute train.master_weights, which takes no value and belongs to a module}}
+module attributes {train.master_weights = true} {
+}
+
+// -----
+
+// expected-error@+1 {{has the attribute train.stochastic_rounding, which takes no value and belongs to a module}}
+module attributes {train.stochastic_rounding = 1 : i64} {
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "t", "s"] outputs [] {
+^bb0(%p: tensor<4xf32>, %m: tensor<5xf32>, %t: tensor<i64>, %s: tensor<f32>):
   // expected-error@+1 {{moments of type 'tensor<5xf32>' do not fit the parameter, 'tensor<4xf32>'}}
   %q:3 = train.adamw %p, %p, %m, %m, %s, %t, %s with <weightDecay = 0.0 : f64, beta1 = 0.9 : f64, beta2 = 0.999 : f64, eps = 1.0e-8 : f64> : tensor<4xf32>, tensor<5xf32>, tensor<f32>, tensor<i64>, tensor<f32>
   train.return
@@ -455,5 +509,23 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
 ^bb0(%a: tensor<4x5xf32>, %b: tensor<2x5xf32>):
   // expected-error@+1 {{parts have 6 rows but the result is 'tensor<7x5xf32>'}}
   %c = train.concat_rows %a, %b : tensor<4x5xf32>, tensor<2x5xf32> -> tensor<7x5xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "seed"] outputs [] {
+^bb0(%a: tensor<4x4xf32>, %s: tensor<i64>):
+  // expected-error@+1 {{probability 1.000000e+00 is not at least 0 and below 1}}
+  %c = train.dropout %a probability 1.0 stream "x" seed %s step %s micro %s : tensor<4x4xf32>, tensor<i64>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "seed"] outputs [] {
+^bb0(%a: tensor<4x4xf32>, %s: tensor<i64>):
+  // expected-error@+1 {{has a stream without a name, which others would share}}
+  %c = train.dropout %a probability 0.5 stream "" seed %s step %s micro %s : tensor<4x4xf32>, tensor<i64>
   train.return
 }

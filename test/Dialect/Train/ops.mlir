@@ -51,6 +51,9 @@ train.entry @element_wise kind(evaluate) batch 1 sequence 1 inputs ["a", "b", "x
   %bf = train.cast %a : tensor<16x64xf32> to tensor<16x64xbf16>
   // CHECK: train.scale %{{.*}} by %{{.*}} : tensor<16x64xf32>, tensor<f32>
   %sb = train.scale %a by %s : tensor<16x64xf32>, tensor<f32>
+  // CHECK: train.dropout %{{.*}} probability 1.000000e-01 stream "a.lora_dropout" seed %{{.*}} step %{{.*}} micro %{{.*}} : tensor<16x64xf32>, tensor<i64>
+  %dropped = train.dropout %a probability 0.1 stream "a.lora_dropout" seed %micro step %micro micro %micro
+    : tensor<16x64xf32>, tensor<i64>
   // CHECK: train.accumulate %{{.*}} onto %{{.*}} at %{{.*}} : tensor<16x64xf32>, tensor<i64>
   %sum = train.accumulate %a onto %sb at %micro : tensor<16x64xf32>, tensor<i64>
   // CHECK: train.swiglu %{{.*}}, %{{.*}} : tensor<16x128xf32>
@@ -149,6 +152,14 @@ train.entry @loss_and_updates kind(step) batch 2 sequence 8
   // CHECK: train.sgd %{{.*}} with <weightDecay = 0.000000e+00 : f64> : tensor<64xf32>, tensor<f32>, tensor<f32>
   %p0 = train.sgd %p, %g, %lr, %scale with <weightDecay = 0.0 : f64>
     : tensor<64xf32>, tensor<f32>, tensor<f32>
+  // CHECK: train.sgd_momentum %{{.*}} with <weightDecay = 0.000000e+00 : f64, momentum = 9.000000e-01 : f64, dampening = 0.000000e+00 : f64, nesterov = false> : tensor<64xf32>, tensor<64xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  %p2, %b2 = train.sgd_momentum %p, %g, %m, %lr, %step, %scale
+    with <weightDecay = 0.0 : f64, momentum = 0.9 : f64, dampening = 0.0 : f64, nesterov = false>
+    : tensor<64xf32>, tensor<64xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  // CHECK: train.first_step %{{.*}}, %{{.*}} at %{{.*}} : tensor<64xf32>, tensor<i64>
+  %first = train.first_step %p, %m at %step : tensor<64xf32>, tensor<i64>
+  // CHECK: train.stochastic_round %{{.*}}, %{{.*}}, %{{.*}} stream 7 : tensor<64xf32>, tensor<i64>, tensor<i64> -> tensor<64xbf16>
+  %rounded = train.stochastic_round %p, %step, %step stream 7 : tensor<64xf32>, tensor<i64>, tensor<i64> -> tensor<64xbf16>
   // CHECK: train.adamw %{{.*}} with <weightDecay = 1.000000e-02 : f64, beta1 = 9.000000e-01 : f64, beta2 = {{[^ ]*}} : f64, eps = 1.000000e-08 : f64> : tensor<64xf32>, tensor<64xf32>, tensor<f32>, tensor<i64>, tensor<f32>
   %p1, %m1, %v1 = train.adamw %p, %g, %m, %v, %lr, %step, %scale
     with <weightDecay = 0.01 : f64, beta1 = 0.9 : f64, beta2 = 0.999 : f64, eps = 1.0e-8 : f64>

@@ -129,10 +129,10 @@ TEST(Errors, SizesThatDoNotFit) {
 }
 
 TEST(Errors, NotBuiltYet) {
-  EXPECT_EQ(errors("model:\n  _component_: torchtune.models.llama3_2.qlora_llama3_2_1b\n  quantize_base: True\n"
+  EXPECT_EQ(errors("model:\n  _component_: torchtune.models.llama3_2.dora_llama3_2_1b\n  use_dora: True\n"
                    "  lora_attn_modules: [q_proj]\ntokenizer: {max_seq_len: 8}\n"),
-            "r.yaml:2:16: error: 'torchtune.models.llama3_2.qlora_llama3_2_1b': QLoRA and DoRA are not built yet; LoRA "
-            "is: override model=torchtune.models.llama3_2.lora_llama3_2_1b ~model.quantize_base");
+            "r.yaml:2:16: error: 'torchtune.models.llama3_2.dora_llama3_2_1b': DoRA is not built yet; LoRA is: "
+            "override model=torchtune.models.llama3_2.lora_llama3_2_1b ~model.use_dora");
   EXPECT_TRUE(
       contains(errors(minimal, {"model=torchtune.models.qwen2_5.qwen2_5_0_5b"}), "is not built yet; the Llama family"));
   EXPECT_TRUE(
@@ -154,12 +154,57 @@ TEST(Errors, NotBuiltYet) {
                        "only safetensors are read"));
   EXPECT_TRUE(contains(errors(minimal, {"model.attn_dropout=0.1"}), "dropout is not built yet"));
   EXPECT_TRUE(contains(errors(minimal, {"optimizer.amsgrad=True"}), "only False works"));
-  EXPECT_TRUE(contains(errors(minimal, {"optimizer=torch.optim.SGD", "optimizer.momentum=0.9"}), "only 0 works"));
+  EXPECT_TRUE(contains(errors(minimal, {"optimizer.maximize=True"}), "'optimizer.maximize' is 'True', and only False"));
   EXPECT_TRUE(contains(errors(minimal, {"dataset=torchtune.datasets.chat_dataset", "dataset.train_on_input=True"}),
                        "only False works"));
   EXPECT_EQ(good(minimal, {"optimizer.amsgrad=False", "model.attn_dropout=0", "gradient_accumulation_steps=8"})
                 .gradientAccumulationSteps,
             8);
+}
+
+TEST(Errors, Momentum) {
+  const std::string sgd = "optimizer=torch.optim.SGD";
+  EXPECT_EQ(errors(minimal, {sgd, "optimizer.nesterov=True"}),
+            "<command line>:1:27: error: 'optimizer.nesterov' (command line) has a meaning only with "
+            "'optimizer.momentum' (absent) above 0; set optimizer.momentum=0.9, or remove it (~optimizer.nesterov)");
+  EXPECT_TRUE(contains(errors(minimal, {sgd, "optimizer.dampening=0.5"}), "only with 'optimizer.momentum' (absent)"));
+  EXPECT_TRUE(
+      contains(errors(minimal, {sgd, "optimizer.momentum=0.9", "optimizer.dampening=0.5", "optimizer.nesterov=True"}),
+               "'optimizer.nesterov' (command line) does not go with 'optimizer.dampening' (command line)"));
+  EXPECT_TRUE(contains(errors(minimal, {sgd, "optimizer.momentum=-1"}), "it must be at least 0 and at most 1"));
+  EXPECT_TRUE(contains(errors(minimal, {"optimizer.momentum=0.9"}), "is not an argument of torch.optim.AdamW"));
+}
+
+TEST(Errors, PrecisionOfUpdates) {
+  EXPECT_TRUE(contains(errors(minimal, {"optimizer_state_dtype=fp8"}), "it must be fp32 or bf16"));
+  EXPECT_TRUE(contains(errors(minimal, {"optimizer=torch.optim.SGD", "optimizer_state_dtype=bf16"}),
+                       "'optimizer_state_dtype' (command line) has a meaning only with states, and "
+                       "'optimizer._component_' (command line), torch.optim.SGD, has none without "
+                       "'optimizer.momentum' (absent)"));
+  EXPECT_TRUE(contains(errors(minimal, {"dtype=bf16", "master_weights=bf16"}), "it must be fp32, or null for none"));
+  EXPECT_TRUE(contains(errors(minimal, {"master_weights=fp32"}),
+                       "'master_weights' (command line) has nothing to do where 'dtype' (absent) is fp32"));
+  EXPECT_TRUE(contains(errors(minimal, {"stochastic_rounding=True"}),
+                       "'stochastic_rounding' (command line) has nothing to do where 'dtype' (absent) is fp32"));
+  EXPECT_TRUE(contains(errors(minimal, {"dtype=bf16", "master_weights=fp32", "stochastic_rounding=True"}),
+                       "'stochastic_rounding' (command line) does not go with 'master_weights' (command line)"));
+}
+
+TEST(Errors, Qlora) {
+  const std::string sizes =
+      "model: {_component_: torchtune.models.llama3_1.lora_llama3_1, vocab_size: 512, num_layers: 1, "
+      "num_heads: 4, num_kv_heads: 2, embed_dim: 64, max_seq_len: 64, intermediate_dim: 256,\n"
+      "  lora_attn_modules: [q_proj], quantize_base: True}\ntokenizer: {max_seq_len: 8}\n";
+  EXPECT_EQ(errors(sizes),
+            "r.yaml:2:32: error: 'model.quantize_base' (line 2): q_proj has 64 x 64 elements, no multiple of 16384 as "
+            "torchao's NF4 needs; set model.quantizer=bitsandbytes, which takes any size");
+  EXPECT_EQ(good(sizes, {"model.quantizer=bitsandbytes"}).quantizedBase, Nf4Quantizer::Bitsandbytes);
+  EXPECT_EQ(good(sizes, {"model.quantize_base=False"}).quantizedBase, std::nullopt);
+  EXPECT_EQ(
+      errors(sizes, {"model.quantizer=torcha"}),
+      "<command line>:1:1: error: 'model.quantizer' is 'torcha'; it must be torchao or bitsandbytes; did you mean "
+      "'torchao'?");
+  EXPECT_TRUE(contains(errors(minimal, {"model.quantize_base=True"}), "it belongs to LoRA builders"));
 }
 
 TEST(Errors, Lora) {
@@ -179,9 +224,8 @@ TEST(Errors, Lora) {
                                                                    "(torchtune.models.llama3_2.lora_llama3_2_1b) lacks "
                                                                    "lora_attn_modules"));
   EXPECT_TRUE(contains(errors(lora, {"model.apply_lora_to_output=True"}), "is the embedding table itself"));
-  EXPECT_TRUE(contains(errors(lora, {"model.lora_dropout=0.1"}), "dropout is not built yet"));
+  EXPECT_TRUE(contains(errors(lora, {"model.lora_dropout=1.0"}), "it must be at least 0 and below 1"));
   EXPECT_TRUE(contains(errors(lora, {"model.use_dora=True"}), "DoRA is not built yet"));
-  EXPECT_TRUE(contains(errors(lora, {"model.quantize_base=True"}), "QLoRA is not built yet"));
   EXPECT_TRUE(contains(errors(lora, {"model.num_layers=2"}), "torchtune.models.llama3_2.lora_llama3_2"));
   EXPECT_TRUE(contains(errors(lora, {"checkpointer.adapter_checkpoint=adapter_0.pt"}), "only safetensors are read"));
   EXPECT_TRUE(contains(errors(minimal, {"model.lora_rank=8"}), "it belongs to LoRA builders"));
@@ -189,10 +233,10 @@ TEST(Errors, Lora) {
 }
 
 TEST(Errors, Combinations) {
-  EXPECT_EQ(below("clip_grad_norm: 1.0\noptimizer_in_bwd: True\n"),
-            "r.yaml:12:1: error: 'optimizer_in_bwd' (line 12) does not go with 'clip_grad_norm' (line 11): the norm "
-            "needs all "
-            "gradients before the first update; set one of them to False or null");
+  EXPECT_EQ(
+      below("memory_budget: 12 XB\n"),
+      "r.yaml:11:16: error: 'memory_budget' is '12 XB'; it must be a number of bytes above 0, or one with a unit, such "
+      "as 12GiB");
   EXPECT_TRUE(
       contains(below("gradient_accumulation_steps: 2\noptimizer_in_bwd: True\n"),
                "r.yaml:12:1: error: 'optimizer_in_bwd' (line 12) does not go with 'gradient_accumulation_steps' "

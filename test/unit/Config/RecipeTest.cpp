@@ -195,12 +195,14 @@ TEST(Recipe, ChatData) {
 TEST(Recipe, LoraBuilders) {
   Recipe r = good(minimal, {"model=torchtune.models.llama3_1.lora_llama3_1", "model.apply_lora_to_mlp=True",
                             "model.lora_attn_modules=[output_proj,q_proj,q_proj]", "model.lora_rank=4",
-                            "model.apply_lora_to_output=True", "model.lora_dropout=0", "save_adapter_weights_only=True",
-                            "checkpointer.adapter_checkpoint=first"});
+                            "model.apply_lora_to_output=True", "model.lora_dropout=0.05",
+                            "save_adapter_weights_only=True", "checkpointer.adapter_checkpoint=first"});
   ASSERT_TRUE(r.lora.has_value());
   EXPECT_EQ(r.lora->targets,
             (std::vector<std::string>{"q_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head"}));
   EXPECT_EQ(r.lora->rank, 4);
+  EXPECT_EQ(r.lora->dropout, 0.05);
+  EXPECT_EQ(good(r.normalizedYaml).lora->dropout, 0.05);
   EXPECT_EQ(r.lora->scale(), 4.0);
   EXPECT_TRUE(r.saveAdapterWeightsOnly);
   EXPECT_EQ(r.checkpointer.adapterCheckpoint, "first");
@@ -214,6 +216,14 @@ TEST(Recipe, LoraBuilders) {
   EXPECT_EQ(r.lora->scale(), 2.0);
   EXPECT_EQ(r.model.embedDim, 2048);
   EXPECT_FALSE(r.model.tiedEmbeddings);
+  EXPECT_FALSE(r.quantizedBase.has_value());
+  r = good("model: {_component_: torchtune.models.llama3_2.qlora_llama3_2_1b, lora_attn_modules: [v_proj]}\n"
+           "tokenizer: {max_seq_len: 8}\n");
+  EXPECT_EQ(r.quantizedBase, Nf4Quantizer::Torchao);
+  EXPECT_EQ(r.model.embedDim, 2048);
+  EXPECT_TRUE(r.model.tiedEmbeddings);
+  EXPECT_EQ(good(r.normalizedYaml).quantizedBase, Nf4Quantizer::Torchao);
+  EXPECT_EQ(good(r.normalizedYaml, {"model.quantize_base=False"}).quantizedBase, std::nullopt);
   EXPECT_FALSE(good(minimal).lora.has_value());
   EXPECT_EQ(remarks(good(minimal, {"save_adapter_weights_only=True"})),
             "<command line>:1:1: remark: 'save_adapter_weights_only' is without effect: there is no adapter in full "
@@ -226,7 +236,6 @@ TEST(Recipe, KeysWithoutEffectGiveOneRemarkEach) {
                                   "profiler:\n  enabled: True\n  schedule: {wait: 1}\n"
                                   "metric_logger:\n  _component_: torchtune.training.metric_logging.WandBLogger\n"
                                   "ac_mode: full\n"
-                                  "optimizer_in_bwd: False\n"
                                   "optimizer: {fused: True}\n");
   EXPECT_EQ(
       remarks(r),
@@ -236,7 +245,7 @@ TEST(Recipe, KeysWithoutEffectGiveOneRemarkEach) {
       "loggers are not built yet\n"
       "r.yaml:17:1: remark: 'ac_mode' is without effect: belongs to recipes for several devices; use "
       "`activation_checkpointing: {mode: full|selective, every: k}`\n"
-      "r.yaml:19:13: remark: 'optimizer.fused' is without effect: the compiled update is always one kernel");
+      "r.yaml:18:13: remark: 'optimizer.fused' is without effect: the compiled update is always one kernel");
 }
 
 TEST(Recipe, ChunkedLosses) {
@@ -251,6 +260,18 @@ TEST(Recipe, ChunkedLosses) {
     EXPECT_EQ(r.lossChunks, 8);
     EXPECT_EQ(remarks(r), "");
   }
+}
+
+TEST(Recipe, UpdatesAndBudget) {
+  EXPECT_EQ(good(minimal).updates, UpdatePlacement::Auto);
+  EXPECT_EQ(good(minimal, {"optimizer_in_bwd=null"}).updates, UpdatePlacement::Auto);
+  EXPECT_EQ(good(minimal, {"optimizer_in_bwd=False", "gradient_accumulation_steps=2"}).updates, UpdatePlacement::End);
+  Recipe r = good(minimal, {"optimizer_in_bwd=True", "clip_grad_norm=1", "memory_budget=1.5GiB"});
+  EXPECT_EQ(r.updates, UpdatePlacement::Backward);
+  EXPECT_EQ(r.memoryBudget, 3ull << 29);
+  EXPECT_EQ(good(r.normalizedYaml).updates, UpdatePlacement::Backward);
+  EXPECT_EQ(good(r.normalizedYaml).memoryBudget, 3ull << 29);
+  EXPECT_EQ(remarks(r), "");
 }
 
 TEST(Recipe, ActivationCheckpointing) {
@@ -369,6 +390,28 @@ TEST(OverrideRun, CompiledKeysAreRefused) {
     EXPECT_TRUE(contains(refused(change), std::string("recompile with ") + change));
   EXPECT_TRUE(contains(refused("sede=3"), "unknown key 'sede'; did you mean 'seed'?"));
   EXPECT_TRUE(contains(refused("optimizer.lr=fast"), "'optimizer.lr' needs a number, not 'fast'"));
+}
+
+TEST(Recipe, PrecisionOfUpdatesAndMomentum) {
+  Recipe r = good(minimal, {"dtype=bf16", "master_weights=fp32", "optimizer_state_dtype=bf16",
+                            "optimizer={_component_: torch.optim.SGD, momentum: 0.9, nesterov: True}"});
+  EXPECT_TRUE(r.optimizer.masterWeights);
+  EXPECT_FALSE(r.optimizer.stochasticRounding);
+  EXPECT_EQ(r.optimizer.stateType, DType::BF16);
+  EXPECT_EQ(r.optimizer.momentum, 0.9);
+  EXPECT_EQ(r.optimizer.dampening, 0);
+  EXPECT_TRUE(r.optimizer.nesterov);
+  EXPECT_EQ(good(r.normalizedYaml).optimizer, r.optimizer);
+  r = good(minimal, {"optimizer=bitsandbytes.optim.PagedAdamW", "dtype=bf16"});
+  EXPECT_EQ(r.optimizer.kind, OptimizerConfig::Kind::AdamW);
+  EXPECT_EQ(r.optimizer.stateType, DType::F32);
+  EXPECT_TRUE(r.optimizer.paged);
+  EXPECT_TRUE(r.remarks.empty());
+  EXPECT_EQ(good(r.normalizedYaml).optimizer, r.optimizer);
+  r = good(minimal, {"dtype=bf16", "stochastic_rounding=True"});
+  EXPECT_TRUE(r.optimizer.stochasticRounding);
+  EXPECT_FALSE(r.optimizer.stateType);
+  EXPECT_EQ(good(r.normalizedYaml).optimizer, r.optimizer);
 }
 
 // docs/recipes.md is written by hand but for its table, which is this.

@@ -446,6 +446,103 @@ TEST_P(TinyModel, ActivationCheckpointingChangesNoBit) {
   }
 }
 
+/// Gradients held, and made twice, with and without recomputation: each the same bits as the other, in graph and plan.
+TEST_P(TinyModel, WhereUpdatesStandChangesNoBit) {
+  auto [dtype, tied, chunks] = GetParam();
+  using train::UpdatePlacement;
+  for (std::optional<double> clip : {std::optional<double>(), std::optional(0.25), std::optional(double(INFINITY))})
+    for (bool remat : {false, true}) {
+      Outcome plainGraph, plainPlan;
+      for (auto placement : {UpdatePlacement::End, UpdatePlacement::Backward, UpdatePlacement::TwoPasses}) {
+        SCOPED_TRACE("clip " + std::to_string(clip.value_or(0)) + " remat " + std::to_string(remat) + " placement " +
+                     train::stringifyUpdatePlacement(placement).str());
+        Recipe recipe = tinyRecipe(dtype, tied);
+        recipe.clipGradNorm = clip;
+        if (remat)
+          recipe.checkpointing = {CheckpointingConfig::Mode::Full, 1};
+        if (chunks) {
+          recipe.lossComponent = "torchtune.modules.loss.LinearCrossEntropyLoss";
+          recipe.lossChunks = chunks;
+        }
+        auto module = importRecipe(context(), recipe);
+        (*module)->setAttr(train::TrainDialect::updatesAttrName, train::UpdatesAttr::get(&context(), placement));
+        ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
+          passes.addPass(train::createDifferentiatePass());
+          passes.addPass(train::createChunkLossPass());
+          passes.addPass(train::createClipGradientsPass());
+          passes.addPass(createCanonicalizerPass());
+          passes.addPass(createCSEPass());
+          passes.addPass(train::createInsertRematPass());
+          passes.addPass(train::createFuseUpdatesPass());
+          passes.addPass(train::createLowerOptimizerPass());
+          passes.addPass(createCanonicalizerPass());
+          passes.addPass(createCSEPass());
+        }));
+        int products = 0;
+        module->walk([&](train::MatmulOp op) {
+          products += op->hasAttr(train::TrainDialect::recomputeAttrName) && op.getTransposeA();
+        });
+        // Gradients of weights are made again only where two passes are asked for and something is clipped.
+        EXPECT_EQ(products > 0, placement == UpdatePlacement::TwoPasses && clip == 0.25);
+        NamedTensors start, inputs = inputsOf(module->lookupSymbol<train::EntryOp>("step"));
+        Outcome graph = runTrain(*module, "step", inputs, start);
+        ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
+          passes.addPass(train::createFormKernelsPass());
+          passes.addPass(createConvertTrainToPlanPass());
+          passes.addPass(plan::createPlanAssignOffsetsPass());
+          passes.addPass(plan::createPlanVerifyPass());
+        }));
+        Outcome plan = runPlan(*module, "step", inputs, start);
+        if (placement == UpdatePlacement::End) {
+          plainGraph = std::move(graph);
+          plainPlan = std::move(plan);
+          continue;
+        }
+        expectIdentical(plainGraph.outputs, graph.outputs);
+        expectIdentical(plainGraph.variables, graph.variables);
+        expectIdentical(plainPlan.outputs, plan.outputs);
+        expectIdentical(plainPlan.variables, plan.variables);
+      }
+    }
+}
+
+/// Graph and plan drop the same elements, whether activations are kept or computed again.
+TEST_P(TinyModel, DropoutIsTheSameInGraphAndPlan) {
+  auto [dtype, tied, chunks] = GetParam();
+  if (chunks)
+    return;
+  Outcome plain;
+  for (bool remat : {false, true}) {
+    Recipe recipe = tinyRecipe(dtype, tied);
+    recipe.lora = LoraConfig{{"q_proj", "o_proj", "up_proj", "down_proj"}, 4, 8, 0.3};
+    if (remat)
+      recipe.checkpointing = {CheckpointingConfig::Mode::Full, 1};
+    auto module = importRecipe(context(), recipe);
+    ASSERT_TRUE(runPasses(*module, [](PassManager &passes) { passes.addPass(train::createAttachAdaptersPass()); }));
+    for (auto entry : module->getOps<train::EntryOp>()) {
+      auto drops = entry.getBody().front().getOps<train::DropoutOp>();
+      EXPECT_EQ(std::distance(drops.begin(), drops.end()), entry.getSymName() == "step" ? 8 : 0);
+    }
+    ASSERT_TRUE(runPasses(*module, [](PassManager &passes) { addTrainPasses(passes); }));
+    NamedTensors start, inputs = inputsOf(module->lookupSymbol<train::EntryOp>("step"));
+    Outcome graph = runTrain(*module, "step", inputs, start);
+    ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
+      passes.addPass(train::createFormKernelsPass());
+      passes.addPass(createConvertTrainToPlanPass());
+      passes.addPass(plan::createPlanAssignOffsetsPass());
+      passes.addPass(plan::createPlanVerifyPass());
+    }));
+    Outcome plan = runPlan(*module, "step", inputs, start);
+    expectNear(graph.outputs, plan.outputs, dtype == DType::BF16 ? 2e-2 : 1e-5);
+    expectNear(graph.variables, plan.variables, dtype == DType::BF16 ? 2e-2 : 1e-4);
+    if (remat) {
+      expectIdentical(plain.outputs, graph.outputs);
+      expectIdentical(plain.variables, graph.variables);
+    }
+    plain = std::move(graph);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(DTypes, TinyModel,
                          testing::Combine(testing::Values(DType::F32, DType::BF16), testing::Bool(),
                                           testing::Values(0, 2, 3)));

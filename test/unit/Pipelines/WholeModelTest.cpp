@@ -41,6 +41,7 @@ struct Case {
   bool tied = false;
   OptimizerConfig::Kind optimizer = OptimizerConfig::Kind::AdamW;
   std::optional<double> clip = 0.5;
+  double dropout = 0; ///< above 0: adapters, trained with it
 };
 
 void PrintTo(const Case &which, std::ostream *out) { *out << which.name; }
@@ -63,6 +64,8 @@ Recipe recipeOf(const Case &which) {
   recipe.optimizer.kind = which.optimizer;
   recipe.optimizer.weightDecay = 0.1;
   recipe.clipGradNorm = which.clip;
+  if (which.dropout > 0)
+    recipe.lora = LoraConfig{{"q_proj", "v_proj", "gate_proj", "down_proj"}, 3, 6, which.dropout};
   return recipe;
 }
 
@@ -111,6 +114,7 @@ protected:
   void buildGraphs() {
     graph = importRecipe(context, recipe);
     PassManager passes(&context);
+    passes.addPass(train::createAttachAdaptersPass());
     passes.addPass(train::createDifferentiatePass());
     passes.addPass(train::createClipGradientsPass());
     passes.addPass(train::createLowerOptimizerPass());
@@ -204,10 +208,11 @@ protected:
       else if (input == "learning_rate" || input == "inv_tokens")
         tensor.reals = {input == "inv_tokens" ? scalars.inv_tokens : scalars.learning_rate};
       else
-        tensor.integers = {static_cast<int64_t>(input == "step"   ? scalars.step
-                                                : input == "seed" ? scalars.seed
-                                                : input == "row"  ? scalars.row
-                                                                  : scalars.position)};
+        tensor.integers = {static_cast<int64_t>(input == "step"    ? scalars.step
+                                                : input == "seed"  ? scalars.seed
+                                                : input == "micro" ? scalars.micro
+                                                : input == "row"   ? scalars.row
+                                                                   : scalars.position)};
       inputs[input] = std::move(tensor);
     }
     return inputs;
@@ -291,13 +296,14 @@ TEST_P(WholeModel, ComputesWhatBothInterpretersDo) {
       changed += change > 0;
     }
   }
-  EXPECT_GE(changed, 2u * (9 * 2 + 2)); // every parameter
+  // Every parameter; of adapters the two factors, and their states.
+  EXPECT_GE(changed, recipe.lora ? 2u * (4 * 2 * 2) * 3 : 2u * (9 * 2 + 2));
 }
 
 INSTANTIATE_TEST_SUITE_P(Recipes, WholeModel,
                          testing::Values(Case{"adamw"}, Case{"tied", DType::F32, true},
                                          Case{"sgd", DType::F32, false, OptimizerConfig::Kind::SGD, std::nullopt},
-                                         Case{"bf16", DType::BF16, true}),
+                                         Case{"bf16", DType::BF16, true}, Case{.name = "dropout", .dropout = 0.25}),
                          [](const auto &info) { return info.param.name; });
 
 } // namespace

@@ -68,6 +68,57 @@ TEST(PlanInterpreter, ReductionAddsInTheStatedOrder) {
   }
 }
 
+// A factor in four bits counts as what it decodes to, lying either way.
+TEST(PlanInterpreter, ProductDecodes) {
+  for (bool transpose : {true, false}) {
+    // 5 × 13 elements: 33 bytes of codes, a block and the beginning of another.
+    int64_t n = transpose ? 5 : 13, k = transpose ? 13 : 5;
+    std::string a = "memref<2x" + std::to_string(k) + "xf32>", c = "memref<2x" + std::to_string(n) + "xf32>";
+    std::string types = a + ", memref<33xi8>, " + c + ", memref<2xi8>, memref<1xf32>, memref<1xf32>";
+    auto module = parsePlan(
+        "plan.kernel @k { ^bb0(%a: " + a + ", %w: memref<33xi8>, %c: " + c +
+        ", %s: memref<2xi8>, %n: memref<1xf32>, %o: memref<1xf32>): plan.matmul %a, %w, %c decode_b <bitsandbytes, "
+        "f32> "
+        "scales(%s, %n, %o : memref<2xi8>, memref<1xf32>, memref<1xf32>)" +
+        (transpose ? " transpose_b" : "") + " : " + a + ", memref<33xi8>, " + c +
+        " read_a {} read_b {} store_c {} }\n"
+        "plan.entry @e kind(step) batch 1 sequence 2 flops 0.0 { %a = plan.input \"a\" : " +
+        a +
+        "\n %w = plan.input \"w\" : memref<33xi8>\n %s = plan.input \"s\" : memref<2xi8>\n"
+        " %n = plan.input \"n\" : memref<1xf32>\n %o = plan.input \"o\" : memref<1xf32>\n %c = plan.alloc \"c\" : " +
+        c + "\n plan.launch @k(%a, %w, %c, %s, %n, %o) \"label\" : " + types + "\n plan.output \"c\", %c : " + c +
+        " }");
+    PlanInterpreter interpreter(*module);
+    Tensor weight = normals(typeOf("tensor<5x13xf32>"), "w");
+    std::vector<float> values(weight.reals.begin(), weight.reals.end());
+    std::vector<uint8_t> codes(33), absmax(2);
+    float nested, offset;
+    ftc::Nf4Arrays arrays{codes.data(), absmax.data(), &nested, &offset};
+    ftc::Nf4Encoder({}, 65, arrays).append(values.data(), 65);
+    ftc::nf4Decode({}, arrays, 0, 65, values.data());
+    auto bytes = [&](const char *type, const std::vector<uint8_t> &from) {
+      Tensor tensor(typeOf(type));
+      for (size_t i = 0; i < from.size(); ++i)
+        tensor.integers[i] = static_cast<int8_t>(from[i]);
+      return tensor;
+    };
+    Tensor x = normals(typeOf("tensor<2x" + std::to_string(k) + "xf32>"), "x");
+    NamedTensors outputs = run(interpreter, "e",
+                               {{"a", x},
+                                {"w", bytes("tensor<33xi8>", codes)},
+                                {"s", bytes("tensor<2xi8>", absmax)},
+                                {"n", reals("tensor<1xf32>", {nested})},
+                                {"o", reals("tensor<1xf32>", {offset})}});
+    for (int64_t i = 0; i < 2; ++i)
+      for (int64_t j = 0; j < n; ++j) {
+        float sum = 0;
+        for (int64_t l = 0; l < k; ++l)
+          sum = std::fma(static_cast<float>(x.at(i, l)), values[transpose ? j * 13 + l : l * 13 + j], sum);
+        EXPECT_EQ(outputs.at("c").at(i, j), sum);
+      }
+  }
+}
+
 TEST(PlanInterpreter, MaximumKeepsNaN) {
   auto module = parsePlan(rowKernel("memref<2x3xf32>", "memref<2xf32>",
                                     "%0 = plan.load %x[%r] : memref<2x3xf32> -> tensor<3xf32>\n"

@@ -300,4 +300,37 @@ TEST(Interpreter, AFailedRunWritesNothing) {
   EXPECT_EQ(interpreter.find("w")->reals, std::vector<double>(4, 0.0));
 }
 
+// A weight in four bits is the numbers that it decodes to: initial ones, and those that it is given.
+TEST(TrainInterpreter, WeightsInFourBits) {
+  auto module = parse(R"(
+    train.variable @w : tensor<4x32x!train.nf4<bitsandbytes, f32>> parameter init #train.normal<1.0>
+    train.entry @e kind(step) batch 1 sequence 2 inputs ["x"] outputs ["y"] {
+    ^bb0(%x: tensor<2x32xf32>):
+      %w = train.read @w : tensor<4x32x!train.nf4<bitsandbytes, f32>>
+      %y = train.matmul %x, %w transpose_b : tensor<2x32xf32>, tensor<4x32x!train.nf4<bitsandbytes, f32>> -> tensor<2x4xf32>
+      train.return %y : tensor<2x4xf32>
+    })");
+  TrainInterpreter interpreter(*module);
+  interpreter.initialize(7);
+  Tensor source = normals(typeOf("tensor<4x32xf32>"), "w");
+  std::vector<float> values(source.reals.begin(), source.reals.end());
+  std::vector<uint8_t> codes(64), absmax(2);
+  float nested, offset;
+  ftc::Nf4Arrays arrays{codes.data(), absmax.data(), &nested, &offset};
+  ftc::Nf4Encoder({}, 128, arrays).append(values.data(), 128);
+  ftc::nf4Decode({}, arrays, 0, 128, values.data());
+  std::vector<double> decoded(values.begin(), values.end());
+  EXPECT_EQ(interpreter.find("w")->reals, decoded);
+  EXPECT_NE(decoded, source.reals);
+  interpreter.initialize(8);
+  EXPECT_NE(interpreter.find("w")->reals, decoded);
+  EXPECT_FALSE(static_cast<bool>(interpreter.set("w", source)));
+  EXPECT_EQ(interpreter.find("w")->reals, decoded);
+  Tensor x = normals(typeOf("tensor<2x32xf32>"), "x");
+  double sum = 0;
+  for (int64_t i = 0; i < 32; ++i)
+    sum += x.at(1, i) * decoded[3 * 32 + i];
+  EXPECT_NEAR(run(interpreter, "e", {{"x", x}}).at("y").at(1, 3), sum, 1e-6);
+}
+
 } // namespace

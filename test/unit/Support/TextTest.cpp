@@ -41,6 +41,18 @@ TEST(Units, Bytes) {
   EXPECT_EQ(formatBytes(~0ull), "16.0 EiB");
 }
 
+TEST(Units, ReadsBytes) {
+  EXPECT_EQ(parseBytes("0"), 0u);
+  EXPECT_EQ(parseBytes("4096"), 4096u);
+  EXPECT_EQ(parseBytes("800 B"), 800u);
+  EXPECT_EQ(parseBytes("12GiB"), 12ull << 30);
+  EXPECT_EQ(parseBytes("1.5 kib"), 1536u);
+  EXPECT_EQ(parseBytes("800 MB"), 800000000u);
+  EXPECT_EQ(parseBytes("2k"), std::nullopt);
+  for (const char *wrong : {"", "GiB", "-1", "12 GiBs", "12 XiB", "12 iB", "12 kkB", "inf", "9000 PiB", "1 2"})
+    EXPECT_EQ(parseBytes(wrong), std::nullopt) << wrong;
+}
+
 TEST(Units, Seconds) {
   EXPECT_EQ(formatSeconds(0), "0.00 ns");
   EXPECT_EQ(formatSeconds(1.25e-5), "12.5 us");

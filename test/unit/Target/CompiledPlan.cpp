@@ -281,6 +281,10 @@ NamedTensors CompiledPlan::run(llvm::StringRef name, const NamedTensors &inputs,
         scalars.inv_tokens = static_cast<float>(value.reals[0]);
       else if (input.getName() == "step")
         scalars.step = value.integers[0];
+      else if (input.getName() == "micro")
+        scalars.micro = value.integers[0];
+      else if (input.getName() == "seed")
+        scalars.seed = static_cast<uint64_t>(value.integers[0]);
       else if (input.getName() == "row")
         scalars.row = value.integers[0];
       else if (input.getName() == "position")

@@ -9,6 +9,11 @@
 
 #include "ftc/Target/TargetBackend.h"
 
+#include "mlir/Parser/Parser.h"
+
+#include <cfloat>
+#include <cmath>
+
 using namespace ftc;
 using namespace ftc::test;
 
@@ -125,6 +130,80 @@ TEST_P(Kernels, SgdUpdatesInPlace) {
       train.return
     }
   )"));
+}
+
+TEST_P(Kernels, SgdWithMomentum) {
+  for (int64_t step : {1, 2})
+    for (const char *nesterov : {"dampening = 0.25, nesterov = false", "dampening = 0.0, nesterov = true"})
+      expectAsInterpreted(typed(std::string(R"(
+    train.variable @w : tensor<9x70xE> parameter init #train.ones trainable
+    train.variable @b : tensor<9x70xbf16> state init #train.zeros
+    train.entry @step kind(step) batch 1 sequence 1 inputs ["g", "learning_rate", "step", "s"] outputs [] {
+    ^bb0(%g: tensor<9x70xE>, %lr: tensor<f32>, %step: tensor<i64>, %s: tensor<f32>):
+      %w = train.read @w : tensor<9x70xE>
+      %b = train.read @b : tensor<9x70xbf16>
+      %w1, %b1 = train.sgd_momentum %w, %g, %b, %lr, %step, %s with <weightDecay = 0.1, momentum = 0.9, )") +
+                                nesterov +
+                                R"(> : tensor<9x70xE>, tensor<9x70xbf16>, tensor<f32>, tensor<i64>, tensor<f32>
+      train.write @w, %w1 : tensor<9x70xE>
+      train.write @b, %b1 : tensor<9x70xbf16>
+      train.return
+    }
+  )"),
+                          {{"step", integers("tensor<i64>", {step})}});
+}
+
+TEST(Step, MasterWeightsStartAsTheParameter) {
+  for (int64_t step : {1, 2})
+    expectAsInterpreted(R"(
+    train.variable @w : tensor<9x70xbf16> parameter init #train.ones trainable
+    train.variable @w.master : tensor<9x70xf32> state init #train.zeros
+    train.entry @step kind(step) batch 1 sequence 1 inputs ["g", "learning_rate", "step", "s"] outputs [] {
+    ^bb0(%g: tensor<9x70xbf16>, %lr: tensor<f32>, %step: tensor<i64>, %s: tensor<f32>):
+      %w = train.read @w : tensor<9x70xbf16>
+      %kept = train.read @w.master : tensor<9x70xf32>
+      %wide = train.cast %w : tensor<9x70xbf16> to tensor<9x70xf32>
+      %gradient = train.cast %g : tensor<9x70xbf16> to tensor<9x70xf32>
+      %master = train.first_step %wide, %kept at %step : tensor<9x70xf32>, tensor<i64>
+      %new = train.sgd %master, %gradient, %lr, %s with <weightDecay = 0.1> : tensor<9x70xf32>, tensor<f32>, tensor<f32>
+      train.write @w.master, %new : tensor<9x70xf32>
+      %w1 = train.cast %new : tensor<9x70xf32> to tensor<9x70xbf16>
+      train.write @w, %w1 : tensor<9x70xbf16>
+      train.return
+    }
+  )",
+                        {{"step", integers("tensor<i64>", {step})}});
+}
+
+// Compiled, in the plan's interpreter and in the train interpreter: three texts of the random bits, one result.
+TEST(Step, StochasticRounding) {
+  const char *text = R"(
+    train.entry @step kind(step) batch 1 sequence 1 inputs ["x", "v", "seed", "step"] outputs ["y", "z"] {
+    ^bb0(%x: tensor<9x77xf32>, %v: tensor<3xf32>, %seed: tensor<i64>, %step: tensor<i64>):
+      %y = train.stochastic_round %x, %seed, %step stream -6146120467014337905
+        : tensor<9x77xf32>, tensor<i64>, tensor<i64> -> tensor<9x77xbf16>
+      %z = train.stochastic_round %v, %seed, %step stream 7 : tensor<3xf32>, tensor<i64>, tensor<i64> -> tensor<3xbf16>
+      train.return %y, %z : tensor<9x77xbf16>, tensor<3xbf16>
+    }
+  )";
+  reference::NamedTensors inputs{
+      {"x", numbers(mlir::MemRefType::get({9, 77}, mlir::Float32Type::get(&context())), "x")},
+      {"v", numbers(mlir::MemRefType::get({3}, mlir::Float32Type::get(&context())), "v")},
+      {"seed", integers("tensor<i64>", {-3})},
+      {"step", integers("tensor<i64>", {12345678901})}};
+  inputs["v"].reals = {INFINITY, NAN, -FLT_MAX};
+  expectAsInterpreted(text, inputs);
+
+  auto train = mlir::parseSourceString<mlir::ModuleOp>(text, &context());
+  ASSERT_TRUE(train);
+  auto direct = reference::TrainInterpreter(*train).run("step", inputs);
+  ASSERT_TRUE(static_cast<bool>(direct)) << llvm::toString(direct.takeError());
+  auto plan = parsePlan(text);
+  ASSERT_TRUE(plan);
+  auto planned = reference::PlanInterpreter(*plan).run("step", inputs);
+  ASSERT_TRUE(static_cast<bool>(planned)) << llvm::toString(planned.takeError());
+  for (const char *name : {"y", "z"})
+    EXPECT_TRUE((*direct)[name].isIdenticalTo((*planned)[name])) << name;
 }
 
 TEST_P(Kernels, RmsNormAndItsGradient) {
