@@ -117,7 +117,7 @@ Session::Session(std::unique_ptr<LoadedStep> step, const SessionOptions &options
   fillServices();
 }
 
-/// The functions of the pool and of the far tier, behind one context: this session.
+/// The functions of the pool and of the far tier, behind one context: the `Session`.
 void Session::fillServices() {
   services = *threads->services();
   services.context = this;
