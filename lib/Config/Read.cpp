@@ -463,6 +463,8 @@ private:
     bool sgd = o.component == "torch.optim.SGD";
     o.kind = sgd ? OptimizerConfig::Kind::SGD : OptimizerConfig::Kind::AdamW;
     o.weightDecay = sgd ? 0 : 1e-2;
+    if (lastWord(o.component).ends_with("8bit"))
+      o.quantizedStates = o.component.starts_with("torchao.") ? StateQuantizer::Torchao : StateQuantizer::Bitsandbytes;
     if (o.component.starts_with("bitsandbytes."))
       o.stateType = DType::F32; // the same update as PyTorch's, with moments that are fp32 whatever the parameters are
     o.paged = lastWord(o.component).starts_with("Paged");

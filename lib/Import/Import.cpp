@@ -86,6 +86,12 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
     (*module)->setAttr(train::TrainDialect::stateTypeAttrName,
                        TypeAttr::get(*recipe.optimizer.stateType == DType::BF16 ? Type(builder.getBF16Type())
                                                                                 : Type(builder.getF32Type())));
+  if (recipe.optimizer.quantizedStates) {
+    bool torchao = *recipe.optimizer.quantizedStates == StateQuantizer::Torchao;
+    (*module)->setAttr(
+        train::TrainDialect::quantizedStatesAttrName,
+        train::QuantizerAttr::get(&context, torchao ? train::Quantizer::Torchao : train::Quantizer::Bitsandbytes));
+  }
   if (recipe.optimizer.masterWeights)
     (*module)->setAttr(train::TrainDialect::masterWeightsAttrName, builder.getUnitAttr());
   if (recipe.optimizer.stochasticRounding)

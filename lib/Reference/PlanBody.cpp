@@ -53,6 +53,20 @@ llvm::Error PlanBody::run(Operation *op) {
         values[op.getResult()] = std::move(columns);
         return llvm::Error::success();
       })
+      .Case([&](plan::DecodeOp op) {
+        Cells numbers = get(op.getCodes());
+        for (Cell &cell : numbers)
+          cell = {op.getMap().getMap().values[cell.integer & 255], 0};
+        values[op.getResult()] = std::move(numbers);
+        return llvm::Error::success();
+      })
+      .Case([&](plan::EncodeOp op) {
+        Cells codes = get(op.getInput());
+        for (Cell &cell : codes)
+          cell = {0, static_cast<int8_t>(op.getMap().getMap().code(static_cast<float>(cell.real)))};
+        values[op.getResult()] = std::move(codes);
+        return llvm::Error::success();
+      })
       .Case([&](arith::ConstantOp op) -> llvm::Error {
         Attribute value = op.getValue();
         if (auto elements = dyn_cast<SplatElementsAttr>(value))

@@ -11,6 +11,7 @@
 
 #include "TrainKernels.h"
 
+#include "ftc/Support/QuantizedStates.h"
 #include "ftc/Support/Random.h"
 
 #include "llvm/ADT/TypeSwitch.h"
@@ -375,6 +376,43 @@ static llvm::Error adamw(AdamWOp op, Operands x, Results results) {
   return llvm::Error::success();
 }
 
+static llvm::Error adamw8bit(AdamW8bitOp op, Operands x, Results results) {
+  AdamWAttr attr = op.getOptimizer();
+  const auto quantizer = static_cast<StateQuantizer>(op.getQuantizer());
+  double decay = attr.getWeightDecay().getValueAsDouble(), eps = attr.getEps().getValueAsDouble();
+  double beta1 = attr.getBeta1().getValueAsDouble(), beta2 = attr.getBeta2().getValueAsDouble();
+  double lr = scalar(x[6]), t = static_cast<double>(x[7]->integers.front()), factor = scalar(x[8]);
+  double correction1 = 1 - std::pow(beta1, t), correction2 = std::sqrt(1 - std::pow(beta2, t));
+  for (int64_t block = 0; block < results[2].size(); ++block) {
+    double moments[2][stateBlock];
+    for (int64_t i = 0; i < stateBlock; ++i) {
+      int64_t at = block * stateBlock + i;
+      double p = x[0]->reals[at], g = factor * x[1]->reals[at];
+      double &m = moments[0][i], &v = moments[1][i];
+      m = stateMap(quantizer, true).values[x[2]->integers[at] & 255] * x[3]->reals[block];
+      v = stateMap(quantizer, false).values[x[4]->integers[at] & 255] * x[5]->reals[block];
+      m += (1 - beta1) * (g - m);
+      v = beta2 * v + (1 - beta2) * g * g;
+      results[0].set(at, p * (1 - lr * decay) - lr / correction1 * m / (std::sqrt(v) / correction2 + eps));
+    }
+    for (int which : {0, 1}) {
+      Tensor &codes = results[1 + 2 * which], &scales = results[2 + 2 * which];
+      double largest = 0;
+      for (double value : moments[which])
+        largest = std::isnan(value) || std::abs(value) > largest ? std::abs(value) : largest;
+      if (quantizer == StateQuantizer::Torchao && largest < 1e-12)
+        largest = 1e-12;
+      scales.set(block, largest);
+      for (int64_t i = 0; i < stateBlock; ++i) {
+        // NaN in a block of zeros, unless torchao's: code 0.
+        auto scaled = static_cast<float>(moments[which][i] / scales.reals[block]);
+        codes.integers[block * stateBlock + i] = static_cast<int8_t>(stateMap(quantizer, which == 0).code(scaled));
+      }
+    }
+  }
+  return llvm::Error::success();
+}
+
 llvm::Error evaluate(Operation *op, Operands operands, Results results) {
   auto call = [&](auto function) { return [=](auto typed) { return function(typed, operands, results); }; };
   return TypeSwitch<Operation *, llvm::Error>(op)
@@ -404,6 +442,7 @@ llvm::Error evaluate(Operation *op, Operands operands, Results results) {
       .Case<SGDOp>(call(sgd))
       .Case<SGDMomentumOp>(call(sgdMomentum))
       .Case<AdamWOp>(call(adamw))
+      .Case<AdamW8bitOp>(call(adamw8bit))
       .Case<FirstStepOp>(call(firstStep))
       .Case<StochasticRoundOp>(call(stochasticRound))
       .Default([](Operation *unknown) { return errorAt(unknown, "cannot be interpreted"); });

@@ -61,6 +61,7 @@ LEVERS = [
           lowers=True),
     Lever("momentum", ["optimizer=torch.optim.SGD", "~optimizer.weight_decay", "optimizer.lr=0.05", "optimizer.momentum=0.9"],
           OWN, slot="optimizer", lowers=True),
+    Lever("8bit", ["optimizer=torchao.optim.AdamW8bit"], OWN, slot="optimizer", lowers=True),
     Lever("bf16-states", ["optimizer_state_dtype=bf16"], OWN, lowers=True),
     Lever("master", ["dtype=bf16", "master_weights=fp32"], OWN, slot="rounding", within="bf16"),
     Lever("stochastic", ["dtype=bf16", "stochastic_rounding=True"], OWN, slot="rounding", within="bf16"),

@@ -54,3 +54,9 @@ module attributes {train.master_weights, train.optimizer = #train.sgd<weightDeca
 // expected-error@+1 {{asks for train.master_weights and train.stochastic_rounding; master weights leave nothing to round}}
 module attributes {train.master_weights, train.stochastic_rounding, train.optimizer = #train.sgd<weightDecay = 0.0>} {
 }
+
+// -----
+
+// expected-error@+1 {{asks for train.quantized_states, which only #train.adamw has; its train.optimizer is another one}}
+module attributes {train.quantized_states = #train<quantizer torchao>, train.optimizer = #train.sgd<weightDecay = 0.0>} {
+}

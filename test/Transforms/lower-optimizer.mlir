@@ -120,3 +120,37 @@ module {
     train.return
   }
 }
+
+// -----
+
+// Moments in eight bits: of what has 4096 elements or more, in whole blocks.
+// CHECK-DAG: train.variable @w.exp_avg.codes : tensor<16x256xi8> state init #train.zeros
+// CHECK-DAG: train.variable @w.exp_avg.scale : tensor<16xf32> state init #train.zeros
+// CHECK-DAG: train.variable @w.exp_avg_sq.codes : tensor<16x256xi8> state init #train.zeros
+// CHECK-DAG: train.variable @w.exp_avg_sq.scale : tensor<16xf32> state init #train.zeros
+// CHECK-DAG: train.variable @small.exp_avg : tensor<4095xf32> state
+// CHECK-DAG: train.variable @ragged.exp_avg : tensor<4097xf32> state
+// CHECK: %[[O:.*]], %[[M:.*]], %[[MS:.*]], %[[V:.*]], %[[VS:.*]] = train.adamw_8bit %{{.*}} bitsandbytes with
+// CHECK: train.write @w, %[[O]] : tensor<64x64xf32>
+// CHECK: train.write @w.exp_avg.codes, %[[M]]
+// CHECK: train.write @w.exp_avg.scale, %[[MS]]
+// CHECK: train.write @w.exp_avg_sq.codes, %[[V]]
+// CHECK: train.write @w.exp_avg_sq.scale, %[[VS]]
+// CHECK: train.adamw %
+// CHECK: train.adamw %
+module attributes {train.quantized_states = #train<quantizer bitsandbytes>,
+                   train.optimizer = #train.adamw<weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = 1.0e-8>} {
+  train.variable @w : tensor<64x64xf32> parameter init #train.ones trainable
+  train.variable @small : tensor<4095xf32> parameter init #train.ones trainable
+  train.variable @ragged : tensor<4097xf32> parameter init #train.ones trainable
+  train.entry @step kind(step) batch 2 sequence 8 inputs ["learning_rate", "step"] outputs [] {
+  ^bb0(%lr: tensor<f32>, %step: tensor<i64>):
+    %w = train.read @w : tensor<64x64xf32>
+    train.update @w, %w : tensor<64x64xf32>
+    %small = train.read @small : tensor<4095xf32>
+    train.update @small, %small : tensor<4095xf32>
+    %ragged = train.read @ragged : tensor<4097xf32>
+    train.update @ragged, %ragged : tensor<4097xf32>
+    train.return
+  }
+}

@@ -9,6 +9,7 @@
 #define FTC_PLAN_IR_PLAN_H
 
 #include "ftc/Support/Nf4.h"
+#include "ftc/Support/QuantizedStates.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"

@@ -88,6 +88,25 @@ def Plan_Quantizer : I32EnumAttr<"Quantizer", "whose way of quantizing", [
   let genSpecializedAttr = 0;
 }
 
+def Plan_StateMapAttr : AttrDef<Plan_Dialect, "StateMap"> {
+  let mnemonic = "state_map";
+  let summary = "the numbers that codes of eight bits stand for, and how they are chosen";
+  let description = [{
+    One of the four maps of ftc/Support/QuantizedStates.h.
+
+    ```mlir
+    #plan.state_map<quantizer = torchao, isSigned = true>
+    ```
+  }];
+  let parameters = (ins EnumParameter<Plan_Quantizer>:$quantizer, "bool":$isSigned);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let extraClassDeclaration = [{
+    const ::ftc::StateMap &getMap() const {
+      return stateMap(static_cast<::ftc::StateQuantizer>(getQuantizer()), getIsSigned());
+    }
+  }];
+}
+
 def Plan_Nf4Attr : AttrDef<Plan_Dialect, "Nf4"> {
   let mnemonic = "nf4";
   let summary = "how a matrix in four bits is decoded";

@@ -18,7 +18,7 @@ include "mlir/Interfaces/SideEffectInterfaces.td"
 class Plan_Op<string mnemonic, list<Trait> traits = []> : Op<Plan_Dialect, mnemonic, traits>;
 
 def Plan_Buffer : MemRefOf<[F32, BF16, F64, I32, I64, I8]>;
-def Plan_RowOrScalar : AnyTypeOf<[F32, BF16, F64, I32, I64, 1DTensorOf<[F32, BF16, F64, I32]>]>;
+def Plan_RowOrScalar : AnyTypeOf<[F32, BF16, F64, I32, I64, 1DTensorOf<[F32, BF16, F64, I32, I8]>]>;
 
 //===----------------------------------------------------------------------===//
 // Symbols
@@ -397,6 +397,32 @@ def ColumnOp : Plan_Op<"column", [Pure]> {
   }];
   let results = (outs 1DTensorOf<[I32]>:$result);
   let assemblyFormat = "`:` type($result) attr-dict";
+}
+
+def DecodeOp : Plan_Op<"decode", [Pure, SameOperandsAndResultShape]> {
+  let summary = "the numbers that codes of eight bits stand for";
+  let description = [{
+    ```mlir
+    %x = plan.decode %c with <quantizer = torchao, isSigned = true> : tensor<256xi8> -> tensor<256xf32>
+    ```
+  }];
+  let arguments = (ins 1DTensorOf<[I8]>:$codes, Plan_StateMapAttr:$map);
+  let results = (outs 1DTensorOf<[F32]>:$result);
+  let assemblyFormat = "$codes `with` $map `:` type($codes) `->` type($result) attr-dict";
+}
+
+def EncodeOp : Plan_Op<"encode", [Pure, SameOperandsAndResultShape]> {
+  let summary = "codes of eight bits for numbers from -1 to 1";
+  let description = [{
+    As the library that the map is named after rounds (ftc/Support/QuantizedStates.h). A NaN has code 0.
+
+    ```mlir
+    %c = plan.encode %x with <quantizer = torchao, isSigned = true> : tensor<256xf32> -> tensor<256xi8>
+    ```
+  }];
+  let arguments = (ins 1DTensorOf<[F32]>:$input, Plan_StateMapAttr:$map);
+  let results = (outs 1DTensorOf<[I8]>:$result);
+  let assemblyFormat = "$input `with` $map `:` type($input) `->` type($result) attr-dict";
 }
 
 //===----------------------------------------------------------------------===//

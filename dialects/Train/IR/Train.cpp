@@ -56,6 +56,10 @@ LogicalResult TrainDialect::verifyOperationAttribute(Operation *op, NamedAttribu
     auto type = dyn_cast<TypeAttr>(attribute.getValue());
     if (!isa<ModuleOp>(op) || !type || !(type.getValue().isF32() || type.getValue().isBF16()))
       return op->emitOpError("has the attribute ") << name << ", which must be f32 or bf16, of a module";
+  } else if (name == quantizedStatesAttrName) {
+    if (!isa<ModuleOp>(op) || !isa<QuantizerAttr>(attribute.getValue()))
+      return op->emitOpError("has the attribute ")
+             << name << ", which must be #train<quantizer bitsandbytes> or #train<quantizer torchao>, of a module";
   } else if (name == masterWeightsAttrName || name == stochasticRoundingAttrName) {
     if (!isa<ModuleOp>(op) || !isa<UnitAttr>(attribute.getValue()))
       return op->emitOpError("has the attribute ") << name << ", which takes no value and belongs to a module";

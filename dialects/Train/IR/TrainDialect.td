@@ -32,8 +32,9 @@ def Train_Dialect : Dialect {
     `train-insert-remat` put into the backward graph, or of an op that `train-fuse-updates` runs a second time; its work is not
     counted as necessary.
 
-    Three attributes of the module, besides `train.optimizer`, say in which precision updates are made; they are read by
-    `train-lower-optimizer`. `train.state_type = bf16`: the type of moments. `train.master_weights`: bf16 parameters keep
+    Four attributes of the module, besides `train.optimizer`, say in which precision updates are made; they are read by
+    `train-lower-optimizer`. `train.state_type = bf16`: the type of moments. `train.quantized_states = #train<quantizer
+    torchao>`: large moments of AdamW have eight bits, in that library's numerics. `train.master_weights`: bf16 parameters keep
     an f32 copy, which is updated. `train.stochastic_rounding`: updates of bf16 parameters are rounded at random.
 
     Two attributes of the module ask for the far tier: `train.offload_activations` (`train-offload-activations`) and
@@ -52,6 +53,7 @@ def Train_Dialect : Dialect {
     static constexpr ::llvm::StringLiteral pageStatesAttrName = "train.page_states";
     static constexpr ::llvm::StringLiteral updatesAttrName = "train.updates";
     static constexpr ::llvm::StringLiteral stateTypeAttrName = "train.state_type";
+    static constexpr ::llvm::StringLiteral quantizedStatesAttrName = "train.quantized_states";
     static constexpr ::llvm::StringLiteral masterWeightsAttrName = "train.master_weights";
     static constexpr ::llvm::StringLiteral stochasticRoundingAttrName = "train.stochastic_rounding";
   }];
@@ -153,6 +155,7 @@ def Train_Quantizer : I32EnumAttr<"Quantizer", "whose way of quantizing", [
   let cppNamespace = "::ftc::train";
   let genSpecializedAttr = 0;
 }
+def Train_QuantizerAttr : EnumAttr<Train_Dialect, Train_Quantizer, "quantizer">;
 
 def Train_Nf4 : TypeDef<Train_Dialect, "Nf4"> {
   let mnemonic = "nf4";

@@ -7,6 +7,8 @@
 
 #include "dialects/Train/IR/Train.h"
 
+#include "ftc/Support/QuantizedStates.h"
+
 #include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -423,18 +425,36 @@ LogicalResult StochasticRoundOp::verify() {
   return success();
 }
 
+static LogicalResult verifyNumbers(Operation *op, AdamWAttr attr) {
+  auto number = [](FloatAttr attr) { return attr.getValueAsDouble(); };
+  for (double beta : {number(attr.getBeta1()), number(attr.getBeta2())})
+    if (!(beta >= 0 && beta < 1))
+      return op->emitOpError("beta1 and beta2 must be at least 0 and below 1");
+  if (!(number(attr.getWeightDecay()) >= 0) || !(number(attr.getEps()) >= 0))
+    return op->emitOpError("weightDecay and eps must not be negative");
+  return success();
+}
+
 LogicalResult AdamWOp::verify() {
   if (getExpAvg().getType().getShape() != getParameter().getType().getShape())
     return emitOpError("moments of type ")
            << getExpAvg().getType() << " do not fit the parameter, " << getParameter().getType();
-  auto number = [](FloatAttr attr) { return attr.getValueAsDouble(); };
-  AdamWAttr attr = getOptimizer();
-  for (double beta : {number(attr.getBeta1()), number(attr.getBeta2())})
-    if (!(beta >= 0 && beta < 1))
-      return emitOpError("beta1 and beta2 must be at least 0 and below 1");
-  if (!(number(attr.getWeightDecay()) >= 0) || !(number(attr.getEps()) >= 0))
-    return emitOpError("weightDecay and eps must not be negative");
-  return success();
+  return verifyNumbers(*this, getOptimizer());
+}
+
+LogicalResult AdamW8bitOp::verify() {
+  RankedTensorType type = getParameter().getType();
+  if (type.getElementType().isF64())
+    return emitOpError("computes in fp32, and does not update ") << type;
+  if (type.getNumElements() % stateBlock != 0)
+    return emitOpError("needs a multiple of ") << stateBlock << " elements, which " << type << " does not have";
+  int64_t blocks = type.getNumElements() / stateBlock;
+  if (getExpAvg().getType().getShape() != ArrayRef<int64_t>{blocks, stateBlock})
+    return emitOpError("codes of type ") << getExpAvg().getType() << " do not fit the parameter, " << type
+                                         << "; they are " << blocks << " x " << stateBlock;
+  if (getExpAvgScale().getType().getDimSize(0) != blocks)
+    return emitOpError("needs ") << blocks << " scales, not " << getExpAvgScale().getType();
+  return verifyNumbers(*this, getOptimizer());
 }
 
 //===----------------------------------------------------------------------===//

@@ -23,11 +23,16 @@
 // the first step itself (train.first_step): whoever fills the parameters, a checkpoint, an adapter or a host of its
 // own, need not know of it, and the gradients of step 1 are those of the very numbers that it starts from.
 //
+// Moments in eight bits (train.quantized_states) are AdamW's alone. They are states of two parts, codes and scales, and
+// an op of their own updates them: its rows are blocks of 256 elements, whatever the parameter's shape. As in both
+// libraries, moments of small parameters stay what they are.
+//
 // Refuses: updates without an optimizer, entries without the scalar inputs, and both kinds of precision at once.
 //
 //===----------------------------------------------------------------------===//
 
 #include "dialects/Train/Transforms/Passes.h"
+#include "ftc/Support/QuantizedStates.h"
 #include "ftc/Support/Random.h"
 
 #include "mlir/IR/Remarks.h"
@@ -46,6 +51,13 @@ constexpr remark::RemarkOpts remarkOpts = remark::RemarkOpts::name("update").cat
 struct Precision {
   Type stateType; ///< null: the type that is updated
   bool master = false, random = false;
+  QuantizerAttr quantizer; ///< of moments in eight bits; null: none are
+
+  /// Whether the moments of an update in this type have eight bits: those of large parameters, in whole blocks.
+  bool quantizes(RankedTensorType type) const {
+    return quantizer && type.getNumElements() >= minQuantizedState && type.getNumElements() % stateBlock == 0 &&
+           !type.getElementType().isF64();
+  }
 
   /// Whether a parameter of this type is updated in f32 and rounded afterwards.
   bool widens(RankedTensorType type) const { return (master || random) && type.getElementType().isBF16(); }
@@ -171,12 +183,33 @@ private:
       newMoments = {{name, op.getNewBuffer()}};
       return op.getResult();
     }
+    if (precision.quantizes(type))
+      return emitQuantized(update, type, parameter, gradient, scale);
     auto [firstName, first] = readMoment(update, "exp_avg", type);
     auto [secondName, second] = readMoment(update, "exp_avg_sq", type);
     auto adamw = AdamWOp::create(builder, loc, TypeRange{type, first.getType(), second.getType()}, parameter, gradient,
                                  first, second, learningRate, step, scale, cast<AdamWAttr>(optimizer));
     newMoments = {{firstName, adamw.getNewExpAvg()}, {secondName, adamw.getNewExpAvgSq()}};
     return adamw.getResult();
+  }
+
+  Value emitQuantized(UpdateOp update, RankedTensorType type, Value parameter, Value gradient, Value scale) {
+    ++quantized;
+    int64_t blocks = type.getNumElements() / stateBlock;
+    auto codes = RankedTensorType::get({blocks, stateBlock}, builder.getI8Type());
+    auto scales = RankedTensorType::get({blocks}, builder.getF32Type());
+    auto [firstName, first] = readState(update, "exp_avg.codes", codes);
+    auto [firstScaleName, firstScale] = readState(update, "exp_avg.scale", scales);
+    auto [secondName, second] = readState(update, "exp_avg_sq.codes", codes);
+    auto [secondScaleName, secondScale] = readState(update, "exp_avg_sq.scale", scales);
+    auto op = AdamW8bitOp::create(builder, update.getLoc(), TypeRange{type, codes, scales, codes, scales}, parameter,
+                                  gradient, first, firstScale, second, secondScale, learningRate, step, scale,
+                                  precision.quantizer.getValue(), cast<AdamWAttr>(optimizer));
+    newMoments = {{firstName, op.getNewExpAvg()},
+                  {firstScaleName, op.getNewExpAvgScale()},
+                  {secondName, op.getNewExpAvgSq()},
+                  {secondScaleName, op.getNewExpAvgSqScale()}};
+    return op.getResult();
   }
 
   /// One remark for the entry: layers are updated alike, and there is nothing to choose for each.
@@ -188,6 +221,11 @@ private:
     remark::passed(entry.getLoc(), remarkOpts)
         << remark::add("{0} of {1} parameters are updated {2}", count, updates, how)
         << remark::metric("state_bytes", stateBytes);
+    if (precision.quantizer)
+      remark::passed(entry.getLoc(), remarkOpts) << remark::add(
+          "moments of {0} parameters have eight bits; {1} parameters are below {2} elements or not whole "
+          "blocks of {3}",
+          quantized, updates - quantized, minQuantizedState, stateBlock);
     if ((precision.master || precision.random) && widened < updates)
       remark::missed(entry.getLoc(), remarkOpts)
           << remark::add("{0} parameters are not bf16: their updates have nothing to round", updates - widened);
@@ -201,7 +239,7 @@ private:
   Value learningRate, step, seed;
   DenseMap<Attribute, Value> reads;
   SmallVector<std::pair<std::string, Value>, 2> newMoments;
-  size_t widened = 0;
+  size_t widened = 0, quantized = 0;
   int64_t stateBytes = 0;
 };
 
@@ -214,6 +252,12 @@ struct LowerOptimizerPass : impl::LowerOptimizerPassBase<LowerOptimizerPass> {
       precision.stateType = type.getValue();
     precision.master = module->hasAttr(TrainDialect::masterWeightsAttrName);
     precision.random = module->hasAttr(TrainDialect::stochasticRoundingAttrName);
+    precision.quantizer = module->getAttrOfType<QuantizerAttr>(TrainDialect::quantizedStatesAttrName);
+    if (precision.quantizer && !isa_and_nonnull<AdamWAttr>(module->getAttr("train.optimizer"))) {
+      module.emitError() << "asks for " << TrainDialect::quantizedStatesAttrName
+                         << ", which only #train.adamw has; its train.optimizer is another one";
+      return signalPassFailure();
+    }
     if (precision.master && precision.random) {
       module.emitError() << "asks for " << TrainDialect::masterWeightsAttrName << " and "
                          << TrainDialect::stochasticRoundingAttrName << "; master weights leave nothing to round";

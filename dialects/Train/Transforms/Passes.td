@@ -293,6 +293,9 @@ def LowerOptimizerPass : Pass<"train-lower-optimizer", "::mlir::ModuleOp"> {
     called `<parameter>.exp_avg` and `<parameter>.exp_avg_sq`, or `<parameter>.momentum_buffer`, zero at the start, of the
     type that is updated as in PyTorch, or of `train.state_type`. The entry's `learning_rate` and `step` inputs feed the op.
 
+    With `train.quantized_states`, a moment of 4096 elements or more, in whole blocks of 256, is `<moment>.codes` and
+    `<moment>.scale`, and the op is `train.adamw_8bit`.
+
     A bf16 parameter is updated in f32 and rounded afterwards in two cases. `train.master_weights`: the unrounded value is
     a state, `<parameter>.master`, which starts as the parameter. `train.stochastic_rounding`: there is no such state, and
     the rounding is random, by the entry's `seed` and `step` and the parameter's name. Parameters of other types have

@@ -14,6 +14,7 @@
 
 #include "ftc/Support/Diagnostics.h"
 #include "ftc/Support/Nf4.h"
+#include "ftc/Support/QuantizedStates.h"
 #include "ftc/Support/Rotary.h"
 
 #include <cstdint>
@@ -70,6 +71,7 @@ struct OptimizerConfig {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8; ///< AdamW
   double momentum = 0, dampening = 0;            ///< SGD; without momentum there is no state
   bool nesterov = false;                         ///< SGD with momentum and no dampening
+  std::optional<StateQuantizer> quantizedStates; ///< whose 8-bit moments; absent: none
   std::optional<DType> stateType;                ///< of moments; absent: the type of what is updated
   bool masterWeights = false;      ///< bf16 parameters are rounded copies of fp32 ones that are updated; dtype bf16
   bool stochasticRounding = false; ///< updates of bf16 parameters are rounded at random; dtype bf16, no masterWeights

@@ -63,8 +63,10 @@ bool EntryConverter::isRowOperandOnly(Operation *op, Value operand) {
       continue;
     }
     auto rowWise = dyn_cast<train::RowWiseOpInterface>(op);
-    bool rotated = isa<train::RotaryOp>(op) && use.getOperandNumber() == 0;
-    if (!rotated && (!rowWise || !rowWise.isRowOperand(use.getOperandNumber())))
+    // Ops with rows of their own: a head, a block of codes.
+    bool ownRow = (isa<train::RotaryOp>(op) && use.getOperandNumber() == 0) ||
+                  (isa<train::AdamW8bitOp>(op) && use.getOperandNumber() < 6);
+    if (!ownRow && (!rowWise || !rowWise.isRowOperand(use.getOperandNumber())))
       return false;
   }
   return true;
@@ -76,7 +78,7 @@ bool EntryConverter::isRowResult(OpResult result) {
     auto produced = dyn_cast<OpResult>(inner);
     return !produced || isRowResult(produced);
   }
-  if (isa<train::RotaryOp>(result.getOwner()))
+  if (isa<train::RotaryOp, train::AdamW8bitOp>(result.getOwner()))
     return true;
   auto rowWise = dyn_cast<train::RowWiseOpInterface>(result.getOwner());
   return rowWise && rowWise.isRowResult(result.getResultNumber());
@@ -144,6 +146,8 @@ void EntryConverter::findGradients() {
   };
   source.getBody().walk([&](Operation *op) {
     if (auto adamw = dyn_cast<train::AdamWOp>(op))
+      note(adamw.getParameter(), adamw.getGradient());
+    else if (auto adamw = dyn_cast<train::AdamW8bitOp>(op))
       note(adamw.getParameter(), adamw.getGradient());
     else if (auto sgd = dyn_cast<train::SGDOp>(op))
       note(sgd.getParameter(), sgd.getGradient());
@@ -297,6 +301,7 @@ LogicalResult EntryConverter::convertKind(Operation *op) {
       .Case([&](train::WriteOp) { return success(); })
       .Case([&](train::MatmulOp op) { return convertMatmul(op); })
       .Case([&](train::RotaryOp op) { return convertRotary(op), success(); })
+      .Case([&](train::AdamW8bitOp op) { return convertAdamW8bit(op), success(); })
       .Case([&](train::EmbeddingGradOp op) { return convertEmbeddingGrad(op), success(); })
       .Case([&](train::GatherRowOp op) { return convertGatherRow(op), success(); })
       .Case([&](train::SliceRowsOp op) { return convertSliceRows(op), success(); })
@@ -379,17 +384,12 @@ LogicalResult EntryConverter::convertRowWise(Operation *op) {
     Value inner = group ? group.getBody().front().getTerminator()->getOperand(result.getResultNumber()) : result;
     context.destinations[inner].push_back(buffer);
   }
-  auto prepare = [&](train::AdamWOp adamw, Place learningRate, Place step) -> Value {
-    auto same = [&](auto &prepared) {
-      return std::get<0>(prepared) == learningRate.buffer && std::get<1>(prepared) == step.buffer &&
-             std::get<2>(prepared) == adamw.getOptimizer();
-    };
-    auto found = llvm::find_if(preparedScalars, same);
-    if (found != preparedScalars.end() && learningRate.buffer && step.buffer)
-      return std::get<3>(*found);
-    Value scalars = emitAdamWScalars(kernels, builder, adamw, learningRate, step);
-    preparedScalars.emplace_back(learningRate.buffer, step.buffer, adamw.getOptimizer(), scalars);
-    return scalars;
+  auto prepare = [&](train::AdamWOp adamw) -> Value {
+    // fp64 parameters exist only to check formulas: they keep fp64 scalars.
+    bool wide = adamw.getParameter().getType().getElementType().isF64();
+    return adamwScalars(adamw.getLoc(), wide ? Type(builder.getF64Type()) : Type(builder.getF32Type()),
+                        adamw.getOptimizer(), context.places.lookup(adamw.getLearningRate()),
+                        context.places.lookup(adamw.getStep()));
   };
   context.adamwScalars = prepare;
 
@@ -408,6 +408,16 @@ LogicalResult EntryConverter::convertRowWise(Operation *op) {
   launch.finish(kernelName(ops) + "_" + shapeName(shapeOf.getType()), label);
   emitter.finishReductions();
   return success();
+}
+
+Value EntryConverter::adamwScalars(Location loc, Type element, train::AdamWAttr adamw, Place learningRate, Place step) {
+  for (auto &[rate, number, optimizer, scalars] : preparedScalars)
+    if (rate && number && rate == learningRate.buffer && number == step.buffer && optimizer == adamw &&
+        cast<MemRefType>(scalars.getType()).getElementType() == element)
+      return scalars;
+  Value scalars = emitAdamWScalars(kernels, builder, loc, element, adamw, learningRate, step);
+  preparedScalars.emplace_back(learningRate.buffer, step.buffer, adamw, scalars);
+  return scalars;
 }
 
 void EntryConverter::convertRotary(train::RotaryOp op) {

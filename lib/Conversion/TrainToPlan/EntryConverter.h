@@ -47,6 +47,10 @@ private:
   mlir::LogicalResult convertRowWise(mlir::Operation *op);
   mlir::LogicalResult convertMatmul(train::MatmulOp op);
   void convertRotary(train::RotaryOp op);
+  void convertAdamW8bit(train::AdamW8bitOp op);
+  /// The buffer of emitAdamWScalars, made once for the same inputs.
+  mlir::Value adamwScalars(mlir::Location loc, mlir::Type element, train::AdamWAttr adamw, Place learningRate,
+                           Place step);
   void convertEmbeddingGrad(train::EmbeddingGradOp op);
   void convertGatherRow(train::GatherRowOp op);
   void convertSliceRows(train::SliceRowsOp op);

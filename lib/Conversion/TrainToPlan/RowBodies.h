@@ -66,7 +66,7 @@ struct RowContext {
   /// Buffers that want a value, as the ops name it.
   llvm::DenseMap<mlir::Value, llvm::SmallVector<mlir::Value, 1>> destinations;
   /// A buffer of three scalars for train.adamw, see emitAdamWScalars.
-  llvm::function_ref<mlir::Value(train::AdamWOp, Place learningRate, Place step)> adamwScalars;
+  llvm::function_ref<mlir::Value(train::AdamWOp)> adamwScalars;
 };
 
 /// Emits row-wise ops into one launch, then the small launches that finish their reductions over rows.
@@ -114,8 +114,18 @@ mlir::Value loadScalar(RowLaunch &launch, Place place);
 
 /// Launches the kernel that prepares the scalars of train.adamw, so that rows do not compute them again:
 /// [1 - lr * weight_decay, lr / (1 - beta1^t), 1 / sqrt(1 - beta2^t)], computed in fp64, rounded to fp32 once.
-mlir::Value emitAdamWScalars(KernelTable &kernels, mlir::OpBuilder &entry, train::AdamWOp op, Place learningRate,
-                             Place step);
+/// `element`: f32, or f64 for parameters of f64.
+mlir::Value emitAdamWScalars(KernelTable &kernels, mlir::OpBuilder &entry, mlir::Location loc, mlir::Type element,
+                             train::AdamWAttr adamw, Place learningRate, Place step);
+
+/// What AdamW makes of an element: all of the same type, rows or scalars.
+struct AdamWElement {
+  mlir::Value parameter, expAvg, expAvgSq;
+};
+
+/// One update, of a gradient that is scaled already. `scalars` are the three numbers of emitAdamWScalars.
+AdamWElement emitAdamWFormula(RowMath &math, AdamWElement old, mlir::Value gradient,
+                              llvm::ArrayRef<mlir::Value> scalars, train::AdamWAttr adamw);
 
 /// Whether `op` has a result that is a reduction over rows: its launch keeps a partial sum for each task.
 bool accumulates(mlir::Operation *op);

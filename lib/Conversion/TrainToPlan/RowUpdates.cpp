@@ -45,14 +45,12 @@ void RowEmitter::emitSGDMomentum(train::SGDMomentumOp op) {
 // AdamW
 //===----------------------------------------------------------------------===//
 
-Value ftc::emitAdamWScalars(KernelTable &kernels, OpBuilder &entry, train::AdamWOp op, Place learningRate, Place step) {
+Value ftc::emitAdamWScalars(KernelTable &kernels, OpBuilder &entry, Location loc, Type element, train::AdamWAttr adamw,
+                            Place learningRate, Place step) {
   auto f64 = entry.getF64Type();
-  auto f32 = entry.getF32Type();
-  // fp64 parameters exist only to check formulas: they keep fp64 scalars.
-  Type element = elementOf(op.getParameter()).isF64() ? Type(f64) : Type(f32);
   Value scalars =
-      plan::AllocOp::create(entry, op.getLoc(), MemRefType::get({3}, element), entry.getStringAttr("adamw scalars"));
-  RowLaunch launch(kernels, entry, op.getLoc(), 1, 1);
+      plan::AllocOp::create(entry, loc, MemRefType::get({3}, element), entry.getStringAttr("adamw scalars"));
+  RowLaunch launch(kernels, entry, loc, 1, 1);
   RowMath math(launch.body(), launch.loc());
   Value lr = math.convert(loadScalar(launch, learningRate), f64), t = loadScalar(launch, step);
   Value one = math.constant(1.0, f64);
@@ -60,41 +58,43 @@ Value ftc::emitAdamWScalars(KernelTable &kernels, OpBuilder &entry, train::AdamW
   auto correction = [&](FloatAttr beta) -> Value {
     return math.sub(one, math::FPowIOp::create(launch.body(), launch.loc(), number(beta), t));
   };
-  train::AdamWAttr adamw = op.getOptimizer();
   Value values[] = {math.sub(one, math.mul(lr, number(adamw.getWeightDecay()))),
                     math.div(lr, correction(adamw.getBeta1())), math.div(one, math.sqrt(correction(adamw.getBeta2())))};
   for (auto [index, value] : llvm::enumerate(values)) {
     Value place = arith::ConstantIndexOp::create(launch.body(), launch.loc(), index);
     launch.storeAt(math.convert(value, element), launch.argument(scalars), place);
   }
-  launch.finish(element == f32 ? "adamw_scalars" : "adamw_scalars_f64", "adamw scalars");
+  launch.finish(element.isF32() ? "adamw_scalars" : "adamw_scalars_f64", "adamw scalars");
   return scalars;
+}
+
+AdamWElement ftc::emitAdamWFormula(RowMath &math, AdamWElement old, Value gradient, ArrayRef<Value> scalars,
+                                   train::AdamWAttr adamw) {
+  Type element = getElementTypeOrSelf(old.parameter.getType());
+  Value decay = scalars[0], stepSize = scalars[1], inverseRoot = scalars[2], g = gradient;
+  double beta1 = adamw.getBeta1().getValueAsDouble(), beta2 = adamw.getBeta2().getValueAsDouble();
+  Value m = math.fma(math.constant(1.0 - beta1, element), math.sub(g, old.expAvg), old.expAvg);
+  Value v = math.fma(math.constant(beta2, element), old.expAvgSq,
+                     math.mul(math.constant(1.0 - beta2, element), math.mul(g, g)));
+  Value root = math.fma(math.sqrt(v), inverseRoot, math.constant(adamw.getEps().getValueAsDouble(), element));
+  return {math.sub(math.mul(old.parameter, decay), math.mul(stepSize, math.div(m, root))), m, v};
 }
 
 void RowEmitter::emitAdamW(train::AdamWOp op) {
   OpBuilder &b = launch.body();
-  Value scalars =
-      context.adamwScalars(op, context.places.lookup(op.getLearningRate()), context.places.lookup(op.getStep()));
-  auto prepared = [&](int64_t index) {
-    Value place = arith::ConstantIndexOp::create(b, launch.loc(), index);
-    return launch.loadElement(scalars, place);
-  };
-  Value decay = prepared(0), stepSize = prepared(1), inverseRoot = prepared(2);
+  Value scalars = context.adamwScalars(op);
+  SmallVector<Value> prepared;
+  for (int64_t index : {0, 1, 2})
+    prepared.push_back(launch.loadElement(scalars, arith::ConstantIndexOp::create(b, launch.loc(), index).getResult()));
   Value p = row(op.getParameter());
   Type element = getElementTypeOrSelf(p.getType());
   Value scale = math.convert(scalar(op.getScale()), element);
   Value g = math.mul(scale, row(op.getGradient()));
   Value m = math.convert(row(op.getExpAvg()), element), v = math.convert(row(op.getExpAvgSq()), element);
-  train::AdamWAttr adamw = op.getOptimizer();
-  double beta1 = adamw.getBeta1().getValueAsDouble(), beta2 = adamw.getBeta2().getValueAsDouble();
-  Value newM = math.fma(math.constant(1.0 - beta1, element), math.sub(g, m), m);
-  Value newV =
-      math.fma(math.constant(beta2, element), v, math.mul(math.constant(1.0 - beta2, element), math.mul(g, g)));
-  Value root = math.fma(math.sqrt(newV), inverseRoot, math.constant(adamw.getEps().getValueAsDouble(), element));
-  Value newP = math.sub(math.mul(p, decay), math.mul(stepSize, math.div(newM, root)));
-  set(op.getNewExpAvg(), newM);
-  set(op.getNewExpAvgSq(), newV);
-  set(op.getResult(), newP);
+  AdamWElement updated = emitAdamWFormula(math, {p, m, v}, g, prepared, op.getOptimizer());
+  set(op.getNewExpAvg(), updated.expAvg);
+  set(op.getNewExpAvgSq(), updated.expAvgSq);
+  set(op.getResult(), updated.parameter);
 }
 
 //===----------------------------------------------------------------------===//

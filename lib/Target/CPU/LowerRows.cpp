@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "lib/Target/CPU/Emit.h"
+#include "lib/Target/CPU/LowerCodes.h"
 #include "lib/Target/CPU/RowProgram.h"
 
 #include "mlir/IR/IRMapping.h"
@@ -219,6 +220,12 @@ void RowsEmitter::emitOp(OpBuilder &builder, Operation *op, IRMapping &values, c
         Value own = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(type, ArrayRef<int32_t>(numbers)));
         Value base = vector::BroadcastOp::create(builder, loc, type, start);
         values.map(column.getResult(), arith::AddIOp::create(builder, loc, base, own).getResult());
+      })
+      .Case([&](plan::DecodeOp decode) {
+        values.map(decode.getResult(), cpu::emitDecode(builder, decode, values.lookup(decode.getCodes())));
+      })
+      .Case([&](plan::EncodeOp encode) {
+        values.map(encode.getResult(), cpu::emitEncode(builder, encode, values.lookup(encode.getInput())));
       })
       .Case([&](arith::ConstantOp constant) { emitConstant(builder, constant, values, chunk); })
       .Case<arith::IndexCastOp, arith::IndexCastUIOp>([&](auto cast) {

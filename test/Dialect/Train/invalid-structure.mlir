@@ -425,3 +425,9 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
   %b = "train.add"(%f, %f) : (!train.far<tensor<16x64xf32>>, !train.far<tensor<16x64xf32>>) -> !train.far<tensor<16x64xf32>>
   train.return
 }
+
+// -----
+
+// expected-error@+1 {{has the attribute train.quantized_states, which must be #train<quantizer bitsandbytes> or #train<quantizer torchao>, of a module}}
+module attributes {train.quantized_states} {
+}

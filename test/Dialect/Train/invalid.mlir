@@ -529,3 +529,57 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "seed"] outputs [] {
   %c = train.dropout %a probability 0.5 stream "" seed %s step %s micro %s : tensor<4x4xf32>, tensor<i64>
   train.return
 }
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "n", "t", "s"] outputs [] {
+^bb0(%p: tensor<16x256xf64>, %m: tensor<16x256xi8>, %n: tensor<16xf32>, %t: tensor<i64>, %s: tensor<f32>):
+  // expected-error@+1 {{computes in fp32, and does not update}}
+  %q:5 = train.adamw_8bit %p, %p, %m, %n, %m, %n, %s, %t, %s torchao with <weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = 1.0e-8> : tensor<16x256xf64>, tensor<16x256xi8>, tensor<16xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "n", "t", "s"] outputs [] {
+^bb0(%p: tensor<16x255xf32>, %m: tensor<16x256xi8>, %n: tensor<16xf32>, %t: tensor<i64>, %s: tensor<f32>):
+  // expected-error@+1 {{needs a multiple of 256 elements}}
+  %q:5 = train.adamw_8bit %p, %p, %m, %n, %m, %n, %s, %t, %s torchao with <weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = 1.0e-8> : tensor<16x255xf32>, tensor<16x256xi8>, tensor<16xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "n", "t", "s"] outputs [] {
+^bb0(%p: tensor<16x256xf32>, %m: tensor<8x512xi8>, %n: tensor<16xf32>, %t: tensor<i64>, %s: tensor<f32>):
+  // expected-error@+1 {{codes of type 'tensor<8x512xi8>' do not fit the parameter, 'tensor<16x256xf32>'; they are 16 x 256}}
+  %q:5 = train.adamw_8bit %p, %p, %m, %n, %m, %n, %s, %t, %s torchao with <weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = 1.0e-8> : tensor<16x256xf32>, tensor<8x512xi8>, tensor<16xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "n", "t", "s"] outputs [] {
+^bb0(%p: tensor<16x256xf32>, %m: tensor<16x256xi8>, %n: tensor<15xf32>, %t: tensor<i64>, %s: tensor<f32>):
+  // expected-error@+1 {{needs 16 scales, not 'tensor<15xf32>'}}
+  %q:5 = train.adamw_8bit %p, %p, %m, %n, %m, %n, %s, %t, %s torchao with <weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = 1.0e-8> : tensor<16x256xf32>, tensor<16x256xi8>, tensor<15xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "n", "t", "s"] outputs [] {
+^bb0(%p: tensor<16x256xf32>, %m: tensor<16x256xi8>, %n: tensor<16xf32>, %t: tensor<i64>, %s: tensor<f32>):
+  // expected-error@+1 {{beta1 and beta2 must be at least 0 and below 1}}
+  %q:5 = train.adamw_8bit %p, %p, %m, %n, %m, %n, %s, %t, %s torchao with <weightDecay = 0.01, beta1 = 1.0, beta2 = 0.999, eps = 1.0e-8> : tensor<16x256xf32>, tensor<16x256xi8>, tensor<16xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "n", "t", "s"] outputs [] {
+^bb0(%p: tensor<16x256xf32>, %m: tensor<16x256xi8>, %n: tensor<16xf32>, %t: tensor<i64>, %s: tensor<f32>):
+  // expected-error@+1 {{weightDecay and eps must not be negative}}
+  %q:5 = train.adamw_8bit %p, %p, %m, %n, %m, %n, %s, %t, %s torchao with <weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = -1.0> : tensor<16x256xf32>, tensor<16x256xi8>, tensor<16xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  train.return
+}

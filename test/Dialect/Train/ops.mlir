@@ -166,3 +166,15 @@ train.entry @loss_and_updates kind(step) batch 2 sequence 8
     : tensor<64xf32>, tensor<64xf32>, tensor<f32>, tensor<i64>, tensor<f32>
   train.return
 }
+
+// CHECK-LABEL: train.entry @states
+// CHECK: train.adamw_8bit %{{.*}} torchao with <weightDecay = 1.000000e-02 : f64, {{.*}}> : tensor<64x128xf32>, tensor<32x256xi8>, tensor<32xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+train.variable @states.codes : tensor<32x256xi8> state init #train.zeros
+train.entry @states kind(step) batch 1 sequence 1 inputs ["p", "ms", "learning_rate", "step", "s"] outputs ["o"] {
+^bb0(%p: tensor<64x128xf32>, %ms: tensor<32xf32>, %lr: tensor<f32>, %step: tensor<i64>, %s: tensor<f32>):
+  %m = train.read @states.codes : tensor<32x256xi8>
+  %o:5 = train.adamw_8bit %p, %p, %m, %ms, %m, %ms, %lr, %step, %s torchao
+    with <weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = 1.0e-8>
+    : tensor<64x128xf32>, tensor<32x256xi8>, tensor<32xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  train.return %o#0 : tensor<64x128xf32>
+}

@@ -143,7 +143,7 @@ TEST(Errors, NotBuiltYet) {
       "'torchtune.models.llama3_2.llama3_2_1b'?");
   EXPECT_TRUE(contains(errors(minimal, {"tokenizer=torchtune.models.llama3.llama3_tokenizer"}),
                        "override tokenizer._component_=ftc.tokenizers.byte"));
-  EXPECT_TRUE(contains(errors(minimal, {"optimizer=bitsandbytes.optim.AdamW8bit"}),
+  EXPECT_TRUE(contains(errors(minimal, {"optimizer=torchao.optim.AdamW4bit"}),
                        "is not built yet; what works: override optimizer=torch.optim.AdamW or torch.optim.SGD"));
   EXPECT_TRUE(contains(errors(minimal, {"optimizer=my.Optimizer"}), "unknown component 'my.Optimizer'"));
   EXPECT_TRUE(contains(errors(minimal, {"dataset=torchtune.datasets.alpaca_dataset"}), "text_completion_dataset"));

@@ -408,6 +408,17 @@ TEST(Recipe, PrecisionOfUpdatesAndMomentum) {
   EXPECT_TRUE(r.optimizer.paged);
   EXPECT_TRUE(r.remarks.empty());
   EXPECT_EQ(good(r.normalizedYaml).optimizer, r.optimizer);
+  r = good(minimal, {"optimizer=bitsandbytes.optim.PagedAdamW8bit"});
+  EXPECT_EQ(r.optimizer.quantizedStates, StateQuantizer::Bitsandbytes);
+  EXPECT_EQ(r.optimizer.stateType, DType::F32);
+  EXPECT_TRUE(r.optimizer.paged);
+  EXPECT_EQ(good(r.normalizedYaml).optimizer, r.optimizer);
+  for (const char *name : {"torchao.optim.AdamW8bit", "torchao.prototype.low_bit_optim.AdamW8bit"}) {
+    r = good(minimal, {std::string("optimizer=") + name, "optimizer.eps=1e-6"});
+    EXPECT_EQ(r.optimizer.quantizedStates, StateQuantizer::Torchao);
+    EXPECT_FALSE(r.optimizer.stateType);
+    EXPECT_EQ(good(r.normalizedYaml).optimizer, r.optimizer);
+  }
   r = good(minimal, {"dtype=bf16", "stochastic_rounding=True"});
   EXPECT_TRUE(r.optimizer.stochasticRounding);
   EXPECT_FALSE(r.optimizer.stateType);

@@ -131,6 +131,8 @@ static Tensor read(MemRefType type, const uint8_t *from) {
       tensor.reals[i] = value;
     } else if (element.isF64()) {
       std::memcpy(&tensor.reals[i], from + 8 * i, 8);
+    } else if (element.isInteger(8)) {
+      tensor.integers[i] = static_cast<int8_t>(from[i]);
     } else if (element.isInteger(32)) {
       int32_t value;
       std::memcpy(&value, from + 4 * i, 4);

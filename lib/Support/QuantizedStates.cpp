@@ -1,0 +1,134 @@
+//===- QuantizedStates.cpp - Moments of eight bits -------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Support/QuantizedStates.h"
+
+#include "ftc/Support/Nf4.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+namespace ftc {
+
+static constexpr float infinity = std::numeric_limits<float>::infinity();
+
+/// torch.linspace(0.1, 1, count)[i], in its arithmetic.
+static float linspace(int64_t i, int64_t count) {
+  const float start = 0.1f, end = 1.0f, step = (end - start) / static_cast<float>(count - 1);
+  return i < count / 2 ? start + step * static_cast<float>(i) : end - step * static_cast<float>(count - 1 - i);
+}
+
+/// The dynamic map without negative numbers (bitsandbytes' and torchao's `create_dynamic_map(signed=False)`): a decade
+/// has two parts at 1e-6 and twice as many in each one above; then come 0 and 1.
+static std::array<float, 256> unsignedMap() {
+  const float powers[] = {1e-6f, 1e-5f, 1e-4f, 1e-3f, 1e-2f, 1e-1f, 1.0f};
+  std::array<float, 256> numbers{};
+  size_t used = 0;
+  numbers[used++] = 0;
+  numbers[used++] = 1;
+  for (int exponent = 0; exponent < 7; ++exponent)
+    for (int i = 0, n = 2 << exponent; i < n; ++i)
+      numbers[used++] = powers[exponent] * ((linspace(i, n + 1) + linspace(i + 1, n + 1)) / 2.0f);
+  assert(used == numbers.size());
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+/// As the library's code for CPUs looks it up.
+static int bitsandbytesCode(const std::array<float, 256> &map, float x) {
+  auto place = static_cast<uint32_t>((x + 1.0f) * 0.5f * 65535.0f + 0.5f);
+  float grid = static_cast<float>(place) * (2.0f / 65535.0f) - 1.0f;
+  auto above = std::upper_bound(map.begin(), map.end(), grid);
+  if (above == map.begin())
+    return 0;
+  if (above == map.end())
+    return 255;
+  bool up = *above - grid < grid - above[-1];
+  return static_cast<int>(above - map.begin()) - (up ? 0 : 1);
+}
+
+/// As `quantize_8bit_with_qmap`.
+static int torchaoCode(const std::array<float, 256> &map, float x) {
+  int code = static_cast<int>(std::upper_bound(map.begin(), map.end(), x) - map.begin()) - 1;
+  code = std::max(code, 0);
+  int above = std::min(code + 1, 255);
+  return x - map[code] >= (map[above] - map[code]) * 0.5f ? above : code;
+}
+
+/// f32 as whole numbers in the same order.
+static int64_t ordered(float x) {
+  auto bits = std::bit_cast<int32_t>(x);
+  return bits >= 0 ? bits : -static_cast<int64_t>(bits & 0x7fffffff);
+}
+
+static float fromOrdered(int64_t number) {
+  return number >= 0 ? std::bit_cast<float>(static_cast<int32_t>(number))
+                     : -std::bit_cast<float>(static_cast<int32_t>(-number));
+}
+
+uint8_t StateMap::code(float x) const {
+  auto end = std::upper_bound(starts.begin() + 1, starts.end(), x);
+  return std::isnan(x) ? 0 : static_cast<uint8_t>(end - starts.begin() - 1);
+}
+
+static StateMap makeMap(StateQuantizer quantizer, bool isSigned) {
+  StateMap map;
+  map.values = isSigned ? nf4ScaleMap() : unsignedMap();
+  auto code = [&](float x) {
+    return quantizer == StateQuantizer::Torchao ? torchaoCode(map.values, x) : bitsandbytesCode(map.values, x);
+  };
+  map.starts[0] = -infinity;
+  for (int i = 1; i < 256; ++i) {
+    int64_t below = ordered(-1.0f), last = ordered(1.0f);
+    if (code(-1.0f) >= i || code(1.0f) < i) {
+      map.starts[i] = code(1.0f) < i ? infinity : -infinity;
+      continue;
+    }
+    while (last - below > 1) {
+      int64_t middle = below + (last - below) / 2;
+      (code(fromOrdered(middle)) >= i ? last : below) = middle;
+    }
+    map.starts[i] = fromOrdered(last);
+  }
+  return map;
+}
+
+const StateMap &stateMap(StateQuantizer quantizer, bool isSigned) {
+  static const StateMap maps[] = {makeMap(StateQuantizer::Bitsandbytes, false),
+                                  makeMap(StateQuantizer::Bitsandbytes, true), makeMap(StateQuantizer::Torchao, false),
+                                  makeMap(StateQuantizer::Torchao, true)};
+  return maps[2 * static_cast<int>(quantizer) + isSigned];
+}
+
+int32_t StateBuckets::bucket(float x) {
+  auto bits = std::bit_cast<int32_t>(x);
+  int32_t key = std::clamp((bits & 0x7fffffff) >> 16, firstKey, firstKey + perSign - 1) - firstKey;
+  return bits < 0 ? key + perSign : key;
+}
+
+StateBuckets bucketsOf(const StateMap &map) {
+  StateBuckets buckets;
+  for (bool negative : {false, true})
+    for (int32_t key = 0; key < StateBuckets::perSign; ++key) {
+      int32_t shifted = key + StateBuckets::firstKey;
+      // The smallest and the largest magnitude of the bucket.
+      float low = key == 0 ? 0.0f : std::bit_cast<float>(shifted << 16);
+      float high = key == StateBuckets::perSign - 1 ? 1.0f : std::bit_cast<float>((shifted << 16) | 0xffff);
+      float first = negative ? -high : low, last = negative ? -low : high;
+      int32_t code = map.code(first), above = map.code(last);
+      assert((code == above || map.starts[code + 1] == map.starts[above]) && "two changes of code in one bucket");
+      buckets.codes.push_back(code | above << 8);
+      buckets.starts.push_back(above > code ? map.starts[above] : infinity);
+    }
+  return buckets;
+}
+
+} // namespace ftc
