@@ -77,6 +77,8 @@ LEVERS = [
 
 # Rounding to bf16 turns the last bit of a sum into the last bit of eight.
 BF16_TOLERANCE = 2e-2
+# Where a sum stands between two codes, its last bit is a hundredth of one moment.
+CODES_TOLERANCE = 1e-3
 
 BUDGET = r"the step takes .* more than memory_budget, .* Most of it: .*; try "
 REFUSED = {
@@ -93,8 +95,9 @@ REFUSED = {
 }
 
 
-# Moments have the parameters' type by themselves: together they are the first alone.
-SAME = [{"bf16", "bf16-states"}]
+# Moments have the parameters' type by themselves, and those of small adapters have no 8 bits: together they are the first
+# alone.
+SAME = [{"bf16", "bf16-states"}, {"lora", "8bit"}, {"dropout", "8bit"}, {"qlora", "8bit"}]
 
 
 class Refused(Exception):
@@ -136,8 +139,8 @@ def numbers(tensor):
     sys.exit(f"a tensor of {kind}")
 
 
-def differences(one, two, promise, bf16):
-    """Words for what breaks `promise` between two outcomes."""
+def differences(one, two, promise, rounding=0):
+    """Words for what breaks `promise` between two outcomes. `rounding`: what a last bit can become in their types."""
     if promise == OWN:
         return ["the lever changes nothing"] if one.losses[1:] == two.losses[1:] else []
     if one.tensors.keys() != two.tensors.keys() or len(one.losses) != len(two.losses):
@@ -145,7 +148,7 @@ def differences(one, two, promise, bf16):
     if promise == BITS:
         wrong = [f"losses {one.losses} and {two.losses}"] if one.losses != two.losses else []
         return wrong + [f"{name} differs" for name in one.tensors if one.tensors[name] != two.tensors[name]][:3]
-    tolerance = max(promise, BF16_TOLERANCE) if bf16 else promise
+    tolerance = max(promise, rounding)
     wrong = [f"loss {a} and {b}" for a, b in zip(one.losses, two.losses) if abs(a - b) > tolerance * abs(b)]
     for name in one.tensors:
         a, b = numbers(one.tensors[name]), numbers(two.tensors[name])
@@ -218,12 +221,12 @@ def allowed(one, two):
 
 def check_alone(runs, plain, lever):
     outcome = runs.start([lever]).result()
-    yield from differences(outcome, plain, lever.promise, False)
+    yield from differences(outcome, plain, lever.promise)
     if lever.lowers and outcome.planned >= plain.planned:
         yield f"plans {outcome.planned} bytes, {plain.planned} without"
     if lever.within:
         outer = next(other for other in LEVERS if other.name == lever.within)
-        yield from differences(outcome, runs.start([outer]).result(), lever.promise, False)
+        yield from differences(outcome, runs.start([outer]).result(), lever.promise)
 
 
 def check_pair(runs, one, two):
@@ -239,9 +242,10 @@ def check_pair(runs, one, two):
     if words:
         yield "is not refused"
         return
-    bf16 = any("bf16" in override for lever in (one, two) for override in lever.overrides)
+    names = " ".join(override for lever in (one, two) for override in lever.overrides)
+    rounding = BF16_TOLERANCE if "bf16" in names else CODES_TOLERANCE if "8bit" in names else 0
     for lever, other in ((one, two), (two, one)):
-        for wrong in differences(outcome, runs.start([other]).result(), lever.promise, bf16):
+        for wrong in differences(outcome, runs.start([other]).result(), lever.promise, rounding):
             yield f"beside {other.name}, {lever.name}: {wrong}"
     if outcome.planned != outcome.taken:
         yield f"plans {outcome.planned} bytes, takes {outcome.taken}"
