@@ -14,14 +14,18 @@
 #include "ftc/Conversion/TrainToPlan/Passes.h"
 #include "lib/Conversion/PlanToLLVM/PlanToLLVM.h"
 #include "lib/Target/CPU/Passes.h"
+#include "lib/Target/CUDA/Passes.h"
 
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Transforms/Passes.h"
 
 void ftc::registerDialects(mlir::DialectRegistry &registry) {
   registry.insert<train::TrainDialect, plan::PlanDialect, mlir::arith::ArithDialect, mlir::math::MathDialect,
-                  mlir::scf::SCFDialect, mlir::vector::VectorDialect, mlir::LLVM::LLVMDialect>();
+                  mlir::scf::SCFDialect, mlir::vector::VectorDialect, mlir::LLVM::LLVMDialect, mlir::gpu::GPUDialect,
+                  mlir::NVVM::NVVMDialect>();
 }
 
 void ftc::registerPasses() {
@@ -31,5 +35,6 @@ void ftc::registerPasses() {
   registerFtcTrainToPlanPasses();
   plan::registerFtcPlanPasses();
   registerFtcCpuPasses();
+  registerFtcCudaPasses();
   registerFtcPlanToLLVMPasses();
 }

@@ -10,15 +10,6 @@
 using namespace mlir;
 using namespace ftc;
 
-Value cpu::constantI64(OpBuilder &builder, Location loc, int64_t value) {
-  return arith::ConstantOp::create(builder, loc, builder.getI64IntegerAttr(value));
-}
-
-Value cpu::elementPointer(OpBuilder &builder, Location loc, Value pointer, Type elementType, Value index) {
-  return LLVM::GEPOp::create(builder, loc, LLVM::LLVMPointerType::get(builder.getContext()), elementType, pointer,
-                             ArrayRef<LLVM::GEPArg>{index});
-}
-
 cpu::Driver cpu::createDriver(OpBuilder &builder, plan::KernelOp kernel) {
   auto module = kernel->getParentOfType<ModuleOp>();
   builder.setInsertionPointToEnd(module.getBody());
@@ -88,19 +79,4 @@ void cpu::emitParallelFor(OpBuilder &builder, Location loc, Value services, Stri
   Value taskAddress = LLVM::AddressOfOp::create(builder, loc, pointer, name);
   auto callType = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer, pointer, pointer, i64});
   LLVM::CallOp::create(builder, loc, callType, ValueRange{parallelFor, host, taskAddress, frame, tasks});
-}
-
-SmallVector<Value> cpu::emitFor(OpBuilder &builder, Location loc, Value lower, Value upper, int64_t step,
-                                ValueRange initial,
-                                function_ref<SmallVector<Value>(OpBuilder &, Value, ValueRange)> body) {
-  Value stepValue = constantI64(builder, loc, step);
-  // The loop is in place before its body is made: bodies look up the module and the function that they are in.
-  auto loop = scf::ForOp::create(builder, loc, lower, upper, stepValue, initial);
-  Block *block = loop.getBody();
-  if (!block->empty())
-    block->back().erase();
-  OpBuilder inner = OpBuilder::atBlockEnd(block);
-  SmallVector<Value> results = body(inner, loop.getInductionVar(), loop.getRegionIterArgs());
-  scf::YieldOp::create(inner, loc, results);
-  return SmallVector<Value>(loop.getResults().begin(), loop.getResults().end());
 }

@@ -21,6 +21,8 @@
 
 #include "dialects/Plan/IR/Plan.h"
 #include "lib/Target/CPU/CpuTarget.h"
+#include "lib/Target/Common/Build.h"
+#include "lib/Target/Common/Math.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -51,23 +53,10 @@ void emitParallelFor(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value s
                      mlir::Value tasks, mlir::ValueRange captures,
                      llvm::function_ref<void(mlir::OpBuilder &, TaskFunction &)> body);
 
-/// i64 constant.
-mlir::Value constantI64(mlir::OpBuilder &builder, mlir::Location loc, int64_t value);
-
-/// `pointer + index` elements of `elementType` (index: i64).
-mlir::Value elementPointer(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value pointer, mlir::Type elementType,
-                           mlir::Value index);
-
-/// scf.for over i64 with step; `body` gets (builder, induction variable, iteration arguments) and returns what it
-/// yields.
-llvm::SmallVector<mlir::Value>
-emitFor(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value lower, mlir::Value upper, int64_t step,
-        mlir::ValueRange initial,
-        llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::OpBuilder &, mlir::Value, mlir::ValueRange)> body);
-
-/// exp(x) for an f32 scalar or vector: 2^n times a polynomial, under 1 ulp of error, exact at 0; 0 below -104, inf
-/// above 88.8, NaN kept.
-mlir::Value emitExp(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value x);
+using target::constantI64;
+using target::elementPointer;
+using target::emitExp;
+using target::emitFor;
 
 // One emitter for each kind of work; each creates the driver of `kernel` and its task functions, and leaves the kernel
 // in place.

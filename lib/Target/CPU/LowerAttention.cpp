@@ -17,7 +17,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "lib/Target/CPU/LowerAttention.h"
-#include "lib/Target/CPU/Math.h"
+#include "lib/Target/Common/Math.h"
 
 #include <limits>
 
@@ -332,7 +332,7 @@ void ForwardEmitter::emitSoftmax(OpBuilder &builder, Value scores, Value firstKe
   Value one = emitConstant(builder, loc, floats, 1.0);
   for (int64_t c = 0; c < columns; ++c) {
     emitStore(builder, loc, arith::DivFOp::create(builder, loc, one, sums[c]), column(builder, weights, c));
-    Value log = arith::AddFOp::create(builder, loc, maxima[c], emitLog(builder, loc, sums[c]));
+    Value log = arith::AddFOp::create(builder, loc, maxima[c], target::emitLog(builder, loc, sums[c]));
     emitStore(builder, loc, log, column(builder, logs, c));
   }
 }

@@ -7,31 +7,34 @@
 
 #include "lib/Target/CPU/Emit.h"
 #include "lib/Target/CPU/LowerCodes.h"
-#include "lib/Target/CPU/RowProgram.h"
-
-#include "mlir/IR/IRMapping.h"
+#include "lib/Target/Common/RowBody.h"
+#include "lib/Target/Common/RowProgram.h"
 
 using namespace mlir;
 using namespace ftc;
 
 namespace {
-/// How many partial results a reduction has: part of plan.reduce's meaning.
-constexpr int64_t numPartials = 32;
+using target::numPartials;
+using Chunk = target::RowBody::Chunk;
+
+/// Ops of bodies that this target has code of its own for; null for any other.
+Value emitCodes(OpBuilder &builder, Operation *op, const IRMapping &values) {
+  if (auto decode = dyn_cast<plan::DecodeOp>(op))
+    return cpu::emitDecode(builder, decode, values.lookup(decode.getCodes()));
+  if (auto encode = dyn_cast<plan::EncodeOp>(op))
+    return cpu::emitEncode(builder, encode, values.lookup(encode.getInput()));
+  return Value();
+}
 
 class RowsEmitter {
 public:
   RowsEmitter(plan::KernelOp kernel, const cpu::CpuTarget &target)
       : kernel(kernel), rows(cast<plan::RowsOp>(kernel.getWork())), program(rows), loc(kernel.getLoc()),
-        columns(rows.getColumns()), lanes(target.lanes()) {}
+        columns(rows.getColumns()), lanes(target.lanes()), body(loc, "CPU", emitCodes) {}
 
   LogicalResult emit();
 
 private:
-  /// Part of a row: `width` columns from `column` on, computed in vectors of that width.
-  struct Chunk {
-    Value column;
-    int64_t width = 0;
-  };
   /// Where a column loop runs: from `begin` to `end` (multiples of the step), and the rest of the columns where `rest`
   /// is true (always, when null).
   struct Range {
@@ -44,217 +47,27 @@ private:
   void emitRow(OpBuilder &builder, Value row, Value ownsScalars, std::optional<Range> range);
   void emitPhase(OpBuilder &builder, int phase, std::optional<Range> range);
   Value finish(OpBuilder &builder, plan::ReduceOp reduce, SmallVector<Value> partials);
-  Value combine(OpBuilder &builder, plan::ReduceKind kind, Value a, Value b);
-
-  // One op of the body, on scalars or on a chunk.
-  void emitOp(OpBuilder &builder, Operation *op, IRMapping &values, const Chunk &chunk);
-  void emitGeneric(OpBuilder &builder, Operation *op, IRMapping &values, const Chunk &chunk);
-  void emitConstant(OpBuilder &builder, arith::ConstantOp op, IRMapping &values, const Chunk &chunk);
-  void emitAccumulate(OpBuilder &builder, plan::AccumulateOp op, IRMapping &values, const Chunk &chunk);
-  Type convert(Type type, const Chunk &chunk);
-  Value place(OpBuilder &builder, Value buffer, ValueRange indices, int64_t offset, bool isRow, IRMapping &values,
-              const Chunk &chunk);
-  Value load(OpBuilder &builder, Type type, Value pointer);
-  void store(OpBuilder &builder, Value value, Value pointer);
+  Value combine(OpBuilder &builder, plan::ReduceKind kind, Value a, Value b) {
+    return target::combinePartials(builder, loc, kind, a, b);
+  }
 
   int64_t step(bool reduces) const { return reduces ? numPartials : std::min(numPartials, 2 * lanes); }
   Value constant(OpBuilder &builder, int64_t value) { return cpu::constantI64(builder, loc, value); }
 
   plan::KernelOp kernel;
   plan::RowsOp rows;
-  cpu::RowProgram program;
+  target::RowProgram program;
   Location loc;
   int64_t columns, lanes;
+  target::RowBody body;
   /// Buffers, the row, and scalars that are known so far in the function being written.
   IRMapping known;
-  /// The task of the row being written, and its first row.
-  Value currentTask, firstRow, currentRow;
-  bool failedOnce = false;
 };
 } // namespace
 
 //===----------------------------------------------------------------------===//
-// Ops of the body
-//===----------------------------------------------------------------------===//
-
-Type RowsEmitter::convert(Type type, const Chunk &chunk) {
-  if (auto row = dyn_cast<RankedTensorType>(type))
-    return VectorType::get({chunk.width}, row.getElementType());
-  if (type.isIndex())
-    return IntegerType::get(type.getContext(), 64);
-  return type;
-}
-
-Value RowsEmitter::place(OpBuilder &builder, Value buffer, ValueRange indices, int64_t offset, bool isRow,
-                         IRMapping &values, const Chunk &chunk) {
-  auto type = cast<MemRefType>(buffer.getType());
-  // Horner over the dimensions, last one fastest.
-  Value linear;
-  for (auto [dimension, index] : llvm::enumerate(indices)) {
-    Value mapped = values.lookup(index);
-    if (linear) {
-      linear = arith::MulIOp::create(builder, loc, linear, constant(builder, type.getDimSize(dimension)));
-      linear = arith::AddIOp::create(builder, loc, linear, mapped);
-    } else {
-      linear = mapped;
-    }
-  }
-  if (isRow) {
-    int64_t pitch = type.getShape().back();
-    linear = linear ? arith::MulIOp::create(builder, loc, linear, constant(builder, pitch)).getResult()
-                    : constant(builder, 0);
-    Value start = cpu::elementPointer(builder, loc, values.lookup(buffer), type.getElementType(), linear);
-    Value column = chunk.column;
-    if (offset != 0)
-      column = arith::AddIOp::create(builder, loc, column, constant(builder, offset));
-    return cpu::elementPointer(builder, loc, start, type.getElementType(), column);
-  }
-  if (!linear)
-    return values.lookup(buffer);
-  return cpu::elementPointer(builder, loc, values.lookup(buffer), type.getElementType(), linear);
-}
-
-/// Bytes to which an element of `type` is aligned; rows may start at any element.
-static unsigned alignmentOf(Type type) {
-  return llvm::divideCeil(getElementTypeOrSelf(type).getIntOrFloatBitWidth(), 8);
-}
-
-Value RowsEmitter::load(OpBuilder &builder, Type type, Value pointer) {
-  return LLVM::LoadOp::create(builder, loc, type, pointer, alignmentOf(type));
-}
-
-void RowsEmitter::store(OpBuilder &builder, Value value, Value pointer) {
-  LLVM::StoreOp::create(builder, loc, value, pointer, alignmentOf(value.getType()));
-}
-
-void RowsEmitter::emitConstant(OpBuilder &builder, arith::ConstantOp op, IRMapping &values, const Chunk &chunk) {
-  Type type = convert(op.getType(), chunk);
-  TypedAttr attribute;
-  if (auto dense = dyn_cast<DenseElementsAttr>(op.getValue())) {
-    if (!dense.isSplat()) {
-      op.emitError("a row constant must hold one number in every column");
-      failedOnce = true;
-      return;
-    }
-    attribute = DenseElementsAttr::get(cast<ShapedType>(type), dense.getSplatValue<Attribute>());
-  } else if (op.getType().isIndex()) {
-    attribute = builder.getI64IntegerAttr(cast<IntegerAttr>(op.getValue()).getInt());
-  } else {
-    attribute = cast<TypedAttr>(op.getValue());
-  }
-  values.map(op.getResult(), arith::ConstantOp::create(builder, loc, attribute).getResult());
-}
-
-void RowsEmitter::emitAccumulate(OpBuilder &builder, plan::AccumulateOp op, IRMapping &values, const Chunk &chunk) {
-  auto type = cast<MemRefType>(op.getBuffer().getType());
-  Value value = values.lookup(op.getValue());
-  Value linear = currentTask;
-  bool isRow = isa<RankedTensorType>(op.getValue().getType());
-  if (isRow) {
-    linear = arith::MulIOp::create(builder, loc, linear, constant(builder, type.getShape().back()));
-    linear = arith::AddIOp::create(builder, loc, linear, chunk.column);
-  }
-  Value pointer = cpu::elementPointer(builder, loc, values.lookup(op.getBuffer()), type.getElementType(), linear);
-  // The first row of a task overwrites. What it reads then may be anything, and is not used.
-  Value old = load(builder, value.getType(), pointer);
-  Value sum = isa<FloatType>(type.getElementType()) ? arith::AddFOp::create(builder, loc, old, value).getResult()
-                                                    : arith::AddIOp::create(builder, loc, old, value).getResult();
-  Value first = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, currentRow, firstRow);
-  store(builder, arith::SelectOp::create(builder, loc, first, value, sum), pointer);
-}
-
-void RowsEmitter::emitGeneric(OpBuilder &builder, Operation *op, IRMapping &values, const Chunk &chunk) {
-  StringRef dialect = op->getName().getDialectNamespace();
-  if (dialect != "arith" && dialect != "math" && dialect != "scf") {
-    op->emitError("the CPU target cannot run this inside plan.rows");
-    failedOnce = true;
-    return;
-  }
-  SmallVector<Value> operands;
-  for (Value operand : op->getOperands())
-    operands.push_back(values.lookup(operand));
-  SmallVector<Type> types;
-  for (Type type : op->getResultTypes())
-    types.push_back(convert(type, chunk));
-  Operation *copy = Operation::create(op->getLoc(), op->getName(), types, operands, op->getDiscardableAttrDictionary(),
-                                      op->getPropertiesStorage(), {}, op->getNumRegions());
-  builder.insert(copy);
-  for (auto [from, to] : llvm::zip(op->getRegions(), copy->getRegions())) {
-    for (Block &block : from) {
-      OpBuilder inner(builder.getContext());
-      Block *body = inner.createBlock(&to);
-      for (BlockArgument argument : block.getArguments())
-        values.map(argument, body->addArgument(convert(argument.getType(), chunk), argument.getLoc()));
-      for (Operation &nested : block)
-        emitOp(inner, &nested, values, chunk);
-    }
-  }
-  for (auto [from, to] : llvm::zip(op->getResults(), copy->getResults()))
-    values.map(from, to);
-}
-
-void RowsEmitter::emitOp(OpBuilder &builder, Operation *op, IRMapping &values, const Chunk &chunk) {
-  if (failedOnce)
-    return;
-  llvm::TypeSwitch<Operation *>(op)
-      .Case([&](plan::LoadOp load) {
-        bool isRow = isa<RankedTensorType>(load.getType());
-        Value pointer = place(builder, load.getBuffer(), load.getIndices(), load.getOffset(), isRow, values, chunk);
-        values.map(load.getResult(), this->load(builder, convert(load.getType(), chunk), pointer));
-      })
-      .Case([&](plan::StoreOp store) {
-        bool isRow = isa<RankedTensorType>(store.getValue().getType());
-        Value pointer = place(builder, store.getBuffer(), store.getIndices(), store.getOffset(), isRow, values, chunk);
-        this->store(builder, values.lookup(store.getValue()), pointer);
-      })
-      .Case([&](plan::AccumulateOp accumulate) { emitAccumulate(builder, accumulate, values, chunk); })
-      .Case([&](plan::BroadcastOp broadcast) {
-        values.map(broadcast.getResult(), vector::BroadcastOp::create(builder, loc, convert(broadcast.getType(), chunk),
-                                                                      values.lookup(broadcast.getValue()))
-                                              .getResult());
-      })
-      .Case([&](plan::ColumnOp column) {
-        auto type = cast<VectorType>(convert(column.getType(), chunk));
-        Value start = arith::TruncIOp::create(builder, loc, builder.getI32Type(), chunk.column);
-        auto numbers = llvm::to_vector(llvm::seq<int32_t>(0, static_cast<int32_t>(chunk.width)));
-        Value own = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(type, ArrayRef<int32_t>(numbers)));
-        Value base = vector::BroadcastOp::create(builder, loc, type, start);
-        values.map(column.getResult(), arith::AddIOp::create(builder, loc, base, own).getResult());
-      })
-      .Case([&](plan::DecodeOp decode) {
-        values.map(decode.getResult(), cpu::emitDecode(builder, decode, values.lookup(decode.getCodes())));
-      })
-      .Case([&](plan::EncodeOp encode) {
-        values.map(encode.getResult(), cpu::emitEncode(builder, encode, values.lookup(encode.getInput())));
-      })
-      .Case([&](arith::ConstantOp constant) { emitConstant(builder, constant, values, chunk); })
-      .Case<arith::IndexCastOp, arith::IndexCastUIOp>([&](auto cast) {
-        // index is i64 here.
-        Value in = values.lookup(cast.getIn());
-        Type to = convert(cast.getType(), chunk);
-        unsigned fromBits = getElementTypeOrSelf(in.getType()).getIntOrFloatBitWidth();
-        unsigned toBits = getElementTypeOrSelf(to).getIntOrFloatBitWidth();
-        bool isSigned = isa<arith::IndexCastOp>(cast.getOperation());
-        if (fromBits > toBits)
-          in = arith::TruncIOp::create(builder, loc, to, in);
-        else if (fromBits < toBits && isSigned)
-          in = arith::ExtSIOp::create(builder, loc, to, in);
-        else if (fromBits < toBits)
-          in = arith::ExtUIOp::create(builder, loc, to, in);
-        values.map(cast.getResult(), in);
-      })
-      .Default([&](Operation *) { emitGeneric(builder, op, values, chunk); });
-}
-
-//===----------------------------------------------------------------------===//
 // Column loops
 //===----------------------------------------------------------------------===//
-
-Value RowsEmitter::combine(OpBuilder &builder, plan::ReduceKind kind, Value a, Value b) {
-  if (kind == plan::ReduceKind::Add)
-    return arith::AddFOp::create(builder, loc, a, b);
-  return arith::MaximumFOp::create(builder, loc, a, b);
-}
 
 Value RowsEmitter::finish(OpBuilder &builder, plan::ReduceOp reduce, SmallVector<Value> partials) {
   while (partials.size() > 1) {
@@ -286,9 +99,7 @@ void RowsEmitter::emitPhase(OpBuilder &builder, int phase, std::optional<Range> 
   for (plan::ReduceOp reduce : reductions) {
     auto element = cast<FloatType>(reduce.getType());
     auto type = VectorType::get({lanes}, element);
-    bool add = reduce.getKind() == plan::ReduceKind::Add;
-    APFloat start = add ? APFloat::getZero(element.getFloatSemantics(), /*Negative=*/true)
-                        : APFloat::getInf(element.getFloatSemantics(), /*Negative=*/true);
+    APFloat start = target::partialStart(reduce.getKind(), element);
     Value initial = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(type, start));
     partials.append(perReduction, initial);
   }
@@ -298,8 +109,8 @@ void RowsEmitter::emitPhase(OpBuilder &builder, int phase, std::optional<Range> 
     IRMapping values = known;
     Chunk chunk{column, width};
     for (Operation *op : slice)
-      emitOp(inner, op, values, chunk);
-    if (failedOnce)
+      body.emitOp(inner, op, values, chunk);
+    if (body.hasFailed())
       return;
     for (auto [number, reduce] : llvm::enumerate(reductions)) {
       Value &sum = sums[number * perReduction + part];
@@ -345,7 +156,7 @@ void RowsEmitter::emitPhase(OpBuilder &builder, int phase, std::optional<Range> 
       scf::YieldOp::create(inner, loc);
     });
   }
-  if (failedOnce)
+  if (body.hasFailed())
     return;
   for (auto [number, reduce] : llvm::enumerate(reductions)) {
     SmallVector<Value> own(ArrayRef<Value>(partials).slice(number * perReduction, perReduction));
@@ -358,23 +169,23 @@ void RowsEmitter::emitPhase(OpBuilder &builder, int phase, std::optional<Range> 
 //===----------------------------------------------------------------------===//
 
 void RowsEmitter::emitRow(OpBuilder &builder, Value row, Value ownsScalars, std::optional<Range> range) {
-  currentRow = row;
+  body.setRow(row);
   known.map(rows.getRow(), row);
   Chunk scalar;
   for (int phase = 0; phase < program.numPhases(); ++phase) {
     for (Operation *op : program.scalars(phase))
-      emitOp(builder, op, known, scalar);
+      body.emitOp(builder, op, known, scalar);
     emitPhase(builder, phase, range);
-    if (failedOnce)
+    if (body.hasFailed())
       return;
   }
   for (Operation *op : program.scalars(program.numPhases()))
-    emitOp(builder, op, known, scalar);
+    body.emitOp(builder, op, known, scalar);
   if (program.scalarEffects().empty())
     return;
   auto effects = [&](OpBuilder &inner) {
     for (Operation *op : program.scalarEffects())
-      emitOp(inner, op, known, scalar);
+      body.emitOp(inner, op, known, scalar);
   };
   if (!ownsScalars)
     return effects(builder);
@@ -390,10 +201,9 @@ void RowsEmitter::emitTask(OpBuilder &builder, Value task) {
   Value last = arith::AddIOp::create(builder, loc, first, constant(builder, perTask));
   if (count % perTask)
     last = arith::MinSIOp::create(builder, loc, last, constant(builder, count));
-  currentTask = task;
-  firstRow = first;
+  body.setTask(task, first);
   for (Operation *op : program.invariants())
-    emitOp(builder, op, known, Chunk());
+    body.emitOp(builder, op, known, Chunk());
   cpu::emitFor(builder, loc, first, last, 1, {}, [&](OpBuilder &inner, Value row, ValueRange) {
     emitRow(inner, row, /*ownsScalars=*/Value(), /*range=*/std::nullopt);
     return SmallVector<Value>();
@@ -419,7 +229,7 @@ void RowsEmitter::emitSequential(OpBuilder &builder, Value services, ValueRange 
   int64_t tasks = llvm::divideCeil(columns, block);
   auto emitBlock = [&](OpBuilder &inner, Value task) {
     for (Operation *op : program.invariants())
-      emitOp(inner, op, known, Chunk());
+      body.emitOp(inner, op, known, Chunk());
     Range range;
     range.begin = arith::MulIOp::create(inner, loc, task, constant(inner, block));
     Value end = arith::AddIOp::create(inner, loc, range.begin, constant(inner, block));
@@ -451,7 +261,7 @@ LogicalResult RowsEmitter::emit() {
   else
     emitSequential(builder, driver.services, driver.buffers);
   LLVM::ReturnOp::create(builder, loc, ValueRange{});
-  return failure(failedOnce);
+  return failure(body.hasFailed());
 }
 
 LogicalResult cpu::emitRows(plan::KernelOp kernel, const CpuTarget &target) {

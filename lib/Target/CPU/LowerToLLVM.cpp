@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "lib/Target/CPU/Math.h"
 #include "lib/Target/CPU/Passes.h"
+#include "lib/Target/Common/Math.h"
 
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
@@ -43,7 +43,7 @@ struct CpuLowerToLLVMPass : ftc::impl::CpuLowerToLLVMPassBase<CpuLowerToLLVMPass
         GreedySimplifyRegionLevel::Disabled);
     {
       RewritePatternSet patterns(context);
-      cpu::populateExpandMathPatterns(patterns);
+      target::populateExpandMathPatterns(patterns);
       if (failed(applyPatternsGreedily(getOperation(), std::move(patterns), plain)))
         return signalPassFailure();
     }

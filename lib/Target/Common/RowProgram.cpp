@@ -5,11 +5,11 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "lib/Target/CPU/RowProgram.h"
+#include "lib/Target/Common/RowProgram.h"
 
 using namespace mlir;
 using namespace ftc;
-using cpu::RowProgram;
+using target::RowProgram;
 
 RowProgram::Kind RowProgram::classify(Operation *op) {
   if (isa<plan::ReduceOp>(op))

@@ -16,14 +16,14 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef FTC_LIB_TARGET_CPU_ROWPROGRAM_H
-#define FTC_LIB_TARGET_CPU_ROWPROGRAM_H
+#ifndef FTC_LIB_TARGET_COMMON_ROWPROGRAM_H
+#define FTC_LIB_TARGET_COMMON_ROWPROGRAM_H
 
 #include "dialects/Plan/IR/Plan.h"
 
 #include "llvm/ADT/DenseSet.h"
 
-namespace ftc::cpu {
+namespace ftc::target {
 
 class RowProgram {
 public:
@@ -64,6 +64,6 @@ private:
   int lastPhase = 0;
 };
 
-} // namespace ftc::cpu
+} // namespace ftc::target
 
-#endif // FTC_LIB_TARGET_CPU_ROWPROGRAM_H
+#endif // FTC_LIB_TARGET_COMMON_ROWPROGRAM_H

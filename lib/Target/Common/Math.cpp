@@ -1,18 +1,18 @@
-//===- Math.cpp - Elementary functions of generated CPU code -----------------===//
+//===- Math.cpp - Elementary functions of generated code ---------------------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
 //
-// A step calls no library, so exp and log are emitted as arithmetic, the same for a scalar and for each lane of a
-// vector.
+// A step calls no library, so exp and log are emitted as arithmetic, the same for a scalar, for each lane of a
+// vector, and on every target.
 //
 //===----------------------------------------------------------------------===//
 
-#include "lib/Target/CPU/Math.h"
+#include "lib/Target/Common/Math.h"
 
-#include "lib/Target/CPU/Emit.h"
+#include "lib/Target/Common/Build.h"
 
 #include "mlir/IR/TypeUtilities.h"
 
@@ -58,7 +58,7 @@ private:
 
 // e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2. e^r = 1 + r + r^2 q(r), q of degree 5 with the
 // least largest relative error on the interval (Remez' exchange): 4.9e-10, before rounding.
-Value cpu::emitExp(OpBuilder &builder, Location loc, Value x) {
+Value target::emitExp(OpBuilder &builder, Location loc, Value x) {
   Type f32 = builder.getF32Type(), i32 = builder.getI32Type();
   Shaped on(builder, loc, x.getType());
   // Written so that a NaN goes through: both comparisons are false for it. Within these bounds n fits the two scalings.
@@ -94,7 +94,7 @@ Value cpu::emitExp(OpBuilder &builder, Location loc, Value x) {
 
 // In double, so that the one rounding to float is all the error that is left: x = 2^e m with m in [sqrt(1/2), sqrt(2)),
 // ln x = e ln 2 + 2 artanh(s), s = (m - 1) / (m + 1), artanh as its series up to s^15 (|s| < 0.172: 1e-14 relative).
-Value cpu::emitLog(OpBuilder &builder, Location loc, Value x) {
+Value target::emitLog(OpBuilder &builder, Location loc, Value x) {
   Type f32 = builder.getF32Type(), f64 = builder.getF64Type(), i64 = builder.getI64Type();
   Shaped on(builder, loc, x.getType());
   Value wide = on.cast<arith::ExtFOp>(f64, x);
@@ -125,14 +125,14 @@ Value cpu::emitLog(OpBuilder &builder, Location loc, Value x) {
   return on.select(on.compare(arith::CmpFPredicate::UNO, x, x), x, rounded);
 }
 
-Value cpu::emitExtendBf16(OpBuilder &builder, Location loc, Value x) {
+Value target::emitExtendBf16(OpBuilder &builder, Location loc, Value x) {
   Shaped on(builder, loc, x.getType());
   Type i32 = builder.getI32Type();
   Value bits = on.cast<arith::ExtUIOp>(i32, on.cast<arith::BitcastOp>(builder.getI16Type(), x));
   return on.cast<arith::BitcastOp>(builder.getF32Type(), on.make<arith::ShLIOp>(bits, on.constantInt(i32, 16)));
 }
 
-Value cpu::emitTruncateBf16(OpBuilder &builder, Location loc, Value x) {
+Value target::emitTruncateBf16(OpBuilder &builder, Location loc, Value x) {
   Shaped on(builder, loc, x.getType());
   Type i32 = builder.getI32Type();
   Value bits = on.cast<arith::BitcastOp>(i32, x);
@@ -154,7 +154,7 @@ static Value emitPower(OpBuilder &builder, Location loc, Value base, Value expon
   Type type = base.getType(), integer = builder.getI64Type();
   if (exponent.getType() != integer)
     exponent = arith::ExtSIOp::create(builder, loc, integer, exponent);
-  Value zero = cpu::constantI64(builder, loc, 0), oneI = cpu::constantI64(builder, loc, 1);
+  Value zero = target::constantI64(builder, loc, 0), oneI = target::constantI64(builder, loc, 1);
   Value one = arith::ConstantOp::create(builder, loc, builder.getFloatAttr(type, 1.0));
   Value negative = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, exponent, zero);
   Value minus = arith::SubIOp::create(builder, loc, zero, exponent);
@@ -226,7 +226,7 @@ struct ExpandExtend : OpRewritePattern<arith::ExtFOp> {
   LogicalResult matchAndRewrite(arith::ExtFOp op, PatternRewriter &rewriter) const override {
     if (!isBf16(op.getIn().getType()))
       return failure();
-    Value wide = cpu::emitExtendBf16(rewriter, op.getLoc(), op.getIn());
+    Value wide = target::emitExtendBf16(rewriter, op.getLoc(), op.getIn());
     if (!isF32(op.getType()))
       wide = arith::ExtFOp::create(rewriter, op.getLoc(), op.getType(), wide);
     rewriter.replaceOp(op, wide);
@@ -239,7 +239,7 @@ struct ExpandTruncate : OpRewritePattern<arith::TruncFOp> {
   LogicalResult matchAndRewrite(arith::TruncFOp op, PatternRewriter &rewriter) const override {
     if (!isBf16(op.getType()) || !isF32(op.getIn().getType()))
       return failure();
-    rewriter.replaceOp(op, cpu::emitTruncateBf16(rewriter, op.getLoc(), op.getIn()));
+    rewriter.replaceOp(op, target::emitTruncateBf16(rewriter, op.getLoc(), op.getIn()));
     return success();
   }
 };
@@ -253,19 +253,19 @@ template <typename Op> struct ExpandBf16 : OpRewritePattern<Op> {
       return failure();
     SmallVector<Value> operands;
     for (Value operand : op->getOperands())
-      operands.push_back(cpu::emitExtendBf16(rewriter, op.getLoc(), operand));
+      operands.push_back(target::emitExtendBf16(rewriter, op.getLoc(), operand));
     if constexpr (std::is_same_v<Op, arith::CmpFOp>) {
       rewriter.replaceOpWithNewOp<arith::CmpFOp>(op, op.getPredicate(), operands[0], operands[1]);
     } else {
       Value result = Op::create(rewriter, op.getLoc(), TypeRange{operands[0].getType()}, operands)->getResult(0);
-      rewriter.replaceOp(op, cpu::emitTruncateBf16(rewriter, op.getLoc(), result));
+      rewriter.replaceOp(op, target::emitTruncateBf16(rewriter, op.getLoc(), result));
     }
     return success();
   }
 };
 } // namespace
 
-void cpu::populateExpandMathPatterns(RewritePatternSet &patterns) {
+void target::populateExpandMathPatterns(RewritePatternSet &patterns) {
   patterns
       .add<ExpandUnary<math::ExpOp, emitExp>, ExpandUnary<math::LogOp, emitLog>, ExpandRsqrt, ExpandFpowi, ExpandExtend,
            ExpandTruncate, ExpandBf16<arith::AddFOp>, ExpandBf16<arith::SubFOp>, ExpandBf16<arith::MulFOp>,

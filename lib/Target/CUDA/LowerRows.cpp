@@ -1,0 +1,355 @@
+//===- LowerRows.cpp - Row kernels to GPU functions -----------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// RowMapping.h says which thread takes which columns; here is the code of one thread. It assumes verified plan IR, and
+// promises the CPU's bits: the ops of a body are written out by the same RowBody, its phases are those of the same
+// RowProgram, and a reduction adds in the order that plan.reduce states.
+//
+// Why lanes need not wait for each other where a row is rewritten in place: a lane stores only columns that it has
+// loaded itself in the same phase, and what other lanes loaded in earlier phases went into reductions, whose shuffles
+// every lane has been through. Scalars read from a buffer that is written are the one exception, and get a barrier of
+// the warp.
+//
+// Refuses, by name, what RowBody refuses; products and attention are not its business and stay.
+//
+//===----------------------------------------------------------------------===//
+
+#include "lib/Target/CUDA/CudaTarget.h"
+#include "lib/Target/CUDA/Passes.h"
+#include "lib/Target/CUDA/RowMapping.h"
+#include "lib/Target/Common/Build.h"
+#include "lib/Target/Common/RowBody.h"
+#include "lib/Target/Common/RowProgram.h"
+
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+namespace ftc {
+#define GEN_PASS_DEF_CUDALOWERROWSPASS
+#include "lib/Target/CUDA/Passes.h.inc"
+} // namespace ftc
+
+using namespace mlir;
+using namespace ftc;
+using target::constantI64;
+using target::numPartials;
+using Chunk = target::RowBody::Chunk;
+
+namespace {
+constexpr remark::RemarkOpts remarkOpts = remark::RemarkOpts::name("rows").category("cuda-lower-rows");
+
+/// Chunks of a lane whose loads are under way together while a row is reduced.
+constexpr int64_t unroll = 4;
+static_assert(numPartials == cuda::CudaTarget::warp, "a lane is a partial sum");
+
+class RowsEmitter {
+public:
+  RowsEmitter(plan::KernelOp kernel, const cuda::RowMapping &mapping)
+      : kernel(kernel), rows(cast<plan::RowsOp>(kernel.getWork())), program(rows), mapping(mapping),
+        loc(kernel.getLoc()), columns(rows.getColumns()), body(loc, "CUDA") {}
+
+  LogicalResult emit(gpu::GPUModuleOp module);
+
+private:
+  void emitUnit(OpBuilder &builder);
+  void emitRow(OpBuilder &builder, Value row);
+  void emitColumns(OpBuilder &builder, ArrayRef<Operation *> slice);
+  void emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, ArrayRef<plan::ReduceOp> reductions);
+  void emitEffects(OpBuilder &builder);
+  void emitFence(OpBuilder &builder);
+  Value finish(OpBuilder &builder, plan::ReduceOp reduce, Value partial);
+  Value fromLane(OpBuilder &builder, Value value, int32_t distance);
+
+  Value constant(OpBuilder &builder, int64_t value) { return constantI64(builder, loc, value); }
+  Value add(OpBuilder &builder, Value a, Value b) { return arith::AddIOp::create(builder, loc, a, b); }
+  Value times(OpBuilder &builder, Value a, int64_t b) {
+    return arith::MulIOp::create(builder, loc, a, constant(builder, b));
+  }
+  Value below(OpBuilder &builder, Value a, int64_t bound) {
+    return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, a, constant(builder, bound));
+  }
+
+  plan::KernelOp kernel;
+  plan::RowsOp rows;
+  target::RowProgram program;
+  cuda::RowMapping mapping;
+  Location loc;
+  int64_t columns;
+  target::RowBody body;
+  /// Buffers, the row, and scalars that are known so far.
+  IRMapping known;
+  /// The thread's place (i64): its lane in the unit, the unit's part of the row, the part's first column, its row or
+  /// task.
+  Value lane, part, firstColumn, rowUnit;
+};
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Columns
+//===----------------------------------------------------------------------===//
+
+void RowsEmitter::emitColumns(OpBuilder &builder, ArrayRef<Operation *> slice) {
+  int64_t step = mapping.lanes * mapping.vector;
+  auto emitChunk = [&](OpBuilder &inner, Value column) {
+    IRMapping values = known;
+    for (Operation *op : slice)
+      body.emitOp(inner, op, values, {column, mapping.vector, mapping.aligned});
+  };
+  auto emitStep = [&](OpBuilder &inner, Value base) {
+    Value column = add(inner, base, add(inner, firstColumn, times(inner, lane, mapping.vector)));
+    if (mapping.span * mapping.parts == columns)
+      return emitChunk(inner, column);
+    // A chunk is inside of the row or outside: the vector divides the row.
+    scf::IfOp::create(inner, loc, below(inner, column, columns), [&](OpBuilder &nested, Location) {
+      emitChunk(nested, column);
+      scf::YieldOp::create(nested, loc);
+    });
+  };
+  if (mapping.span == step)
+    return emitStep(builder, constant(builder, 0));
+  target::emitFor(builder, loc, constant(builder, 0), constant(builder, mapping.span), step, {},
+                  [&](OpBuilder &inner, Value base, ValueRange) {
+                    emitStep(inner, base);
+                    return SmallVector<Value>();
+                  });
+}
+
+void RowsEmitter::emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, ArrayRef<plan::ReduceOp> reductions) {
+  SmallVector<Value> partials;
+  for (plan::ReduceOp reduce : reductions) {
+    auto element = cast<FloatType>(reduce.getType());
+    auto start = FloatAttr::get(element, target::partialStart(reduce.getKind(), element));
+    partials.push_back(arith::ConstantOp::create(builder, loc, start));
+  }
+  // Emits one column a lane; `inputs` gets what is reduced.
+  auto emitColumn = [&](OpBuilder &inner, Value column, SmallVectorImpl<Value> &inputs) {
+    IRMapping values = known;
+    for (Operation *op : slice)
+      body.emitOp(inner, op, values, {column, /*width=*/1});
+    if (body.hasFailed())
+      return;
+    for (plan::ReduceOp reduce : reductions)
+      inputs.push_back(vector::ExtractOp::create(inner, loc, values.lookup(reduce.getInput()), ArrayRef<int64_t>{0}));
+  };
+  auto combine = [&](OpBuilder &inner, ArrayRef<Value> sums, ArrayRef<Value> inputs) {
+    SmallVector<Value> next;
+    for (size_t i = 0; i < sums.size(); ++i) {
+      plan::ReduceOp reduce = reductions[i];
+      next.push_back(target::combinePartials(inner, loc, reduce.getKind(), sums[i], inputs[i]));
+    }
+    return next;
+  };
+
+  int64_t step = unroll * numPartials, whole = columns / step * step;
+  if (whole > 0)
+    partials = target::emitFor(builder, loc, constant(builder, 0), constant(builder, whole), step, partials,
+                               [&](OpBuilder &inner, Value base, ValueRange arguments) {
+                                 SmallVector<Value> inputs[unroll], sums(arguments);
+                                 Value first = add(inner, base, lane);
+                                 for (int64_t i = 0; i < unroll; ++i)
+                                   emitColumn(inner, add(inner, first, constant(inner, i * numPartials)), inputs[i]);
+                                 for (int64_t i = 0; i < unroll && !body.hasFailed(); ++i)
+                                   sums = combine(inner, sums, inputs[i]);
+                                 return sums;
+                               });
+  for (int64_t base = whole; base < columns && !body.hasFailed(); base += numPartials) {
+    Value column = add(builder, constant(builder, base), lane);
+    if (base + numPartials <= columns) {
+      SmallVector<Value> inputs;
+      emitColumn(builder, column, inputs);
+      if (!body.hasFailed())
+        partials = combine(builder, partials, inputs);
+      continue;
+    }
+    auto some = scf::IfOp::create(
+        builder, loc, below(builder, column, columns),
+        [&](OpBuilder &inner, Location) {
+          SmallVector<Value> inputs, sums = partials;
+          emitColumn(inner, column, inputs);
+          if (!body.hasFailed())
+            sums = combine(inner, partials, inputs);
+          scf::YieldOp::create(inner, loc, sums);
+        },
+        [&](OpBuilder &inner, Location) { scf::YieldOp::create(inner, loc, partials); });
+    partials.assign(some.getResults().begin(), some.getResults().end());
+  }
+  if (body.hasFailed())
+    return;
+  for (auto [reduce, partial] : llvm::zip(reductions, partials)) {
+    plan::ReduceOp op = reduce;
+    known.map(op.getResult(), finish(builder, op, partial));
+  }
+}
+
+/// The value of the lane whose number differs by `distance` in one bit. Registers have 32 bits: an f64 goes in two.
+Value RowsEmitter::fromLane(OpBuilder &builder, Value value, int32_t distance) {
+  auto shuffle = [&](Value part) -> Value {
+    return gpu::ShuffleOp::create(builder, loc, part, distance, cuda::CudaTarget::warp, gpu::ShuffleMode::XOR)
+        .getShuffleResult();
+  };
+  if (!value.getType().isF64())
+    return shuffle(value);
+  Type i32 = builder.getI32Type(), i64 = builder.getI64Type();
+  Value bits = arith::BitcastOp::create(builder, loc, i64, value), half = constant(builder, 32);
+  Value high = arith::TruncIOp::create(builder, loc, i32, arith::ShRUIOp::create(builder, loc, bits, half));
+  Value low = arith::ExtUIOp::create(builder, loc, i64, shuffle(arith::TruncIOp::create(builder, loc, i32, bits)));
+  high = arith::ShLIOp::create(builder, loc, arith::ExtUIOp::create(builder, loc, i64, shuffle(high)), half);
+  return arith::BitcastOp::create(builder, loc, value.getType(), arith::OrIOp::create(builder, loc, high, low));
+}
+
+/// Combines the partial results of all lanes. Each lane adds that of its partner, so every lane ends with the result:
+/// lanes below 16 add what the op states, the others the same two numbers the other way round, which is the same sum.
+Value RowsEmitter::finish(OpBuilder &builder, plan::ReduceOp reduce, Value partial) {
+  for (int32_t distance = numPartials / 2; distance >= 1; distance /= 2)
+    partial = target::combinePartials(builder, loc, reduce.getKind(), partial, fromLane(builder, partial, distance));
+  return partial;
+}
+
+//===----------------------------------------------------------------------===//
+// Rows and units
+//===----------------------------------------------------------------------===//
+
+void RowsEmitter::emitFence(OpBuilder &builder) {
+  if (!mapping.fence)
+    return;
+  Value all = arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(-1));
+  NVVM::SyncWarpOp::create(builder, loc, all);
+}
+
+void RowsEmitter::emitEffects(OpBuilder &builder) {
+  if (program.scalarEffects().empty())
+    return;
+  // One lane of the first part stores for all.
+  Value zero = constant(builder, 0);
+  Value owns = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq,
+                                     arith::OrIOp::create(builder, loc, lane, part), zero);
+  scf::IfOp::create(builder, loc, owns, [&](OpBuilder &inner, Location) {
+    for (Operation *op : program.scalarEffects())
+      body.emitOp(inner, op, known, Chunk());
+    scf::YieldOp::create(inner, loc);
+  });
+}
+
+void RowsEmitter::emitRow(OpBuilder &builder, Value row) {
+  body.setRow(row);
+  known.map(rows.getRow(), row);
+  for (int phase = 0; phase < program.numPhases(); ++phase) {
+    for (Operation *op : program.scalars(phase))
+      body.emitOp(builder, op, known, Chunk());
+    if (phase == program.numPhases() - 1)
+      emitFence(builder);
+    SmallVector<Operation *> slice = program.slice(phase);
+    SmallVector<plan::ReduceOp> reductions = program.reductions(phase);
+    if (!reductions.empty())
+      emitReducing(builder, slice, reductions);
+    else if (!slice.empty())
+      emitColumns(builder, slice);
+    if (body.hasFailed())
+      return;
+  }
+  for (Operation *op : program.scalars(program.numPhases()))
+    body.emitOp(builder, op, known, Chunk());
+  emitEffects(builder);
+  // The next row of the unit may read what this one wrote.
+  if (mapping.wholeTask)
+    emitFence(builder);
+}
+
+void RowsEmitter::emitUnit(OpBuilder &builder) {
+  for (Operation *op : program.invariants())
+    body.emitOp(builder, op, known, Chunk());
+  if (!mapping.wholeTask && !mapping.allRows) {
+    body.setTask(rowUnit, rowUnit);
+    return emitRow(builder, rowUnit);
+  }
+  int64_t count = rows.getRows(), each = mapping.allRows ? count : rows.getPerTask();
+  Value first = times(builder, rowUnit, each), last = add(builder, first, constant(builder, each));
+  if (count % each)
+    last = arith::MinSIOp::create(builder, loc, last, constant(builder, count));
+  body.setTask(rowUnit, first);
+  target::emitFor(builder, loc, first, last, 1, {}, [&](OpBuilder &inner, Value row, ValueRange) {
+    emitRow(inner, row);
+    return SmallVector<Value>();
+  });
+}
+
+LogicalResult RowsEmitter::emit(gpu::GPUModuleOp module) {
+  OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+  SmallVector<Type> inputs(kernel.getBuffers().size(), LLVM::LLVMPointerType::get(builder.getContext()));
+  auto function = gpu::GPUFuncOp::create(builder, loc, kernel.getSymName(), builder.getFunctionType(inputs, {}));
+  function->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), builder.getUnitAttr());
+  function.setKnownBlockSizeAttr(builder.getDenseI32ArrayAttr({static_cast<int32_t>(mapping.block), 1, 1}));
+  function.setKnownGridSizeAttr(builder.getDenseI32ArrayAttr({static_cast<int32_t>(mapping.grid), 1, 1}));
+  builder.setInsertionPointToStart(&function.getBody().front());
+  known.map(kernel.getBuffers(), function.getArguments());
+
+  auto number = [&](Value index) -> Value {
+    return arith::IndexCastOp::create(builder, loc, builder.getI64Type(), index);
+  };
+  Value inBlock = number(gpu::ThreadIdOp::create(builder, loc, gpu::Dimension::x));
+  Value thread = add(
+      builder, times(builder, number(gpu::BlockIdOp::create(builder, loc, gpu::Dimension::x)), mapping.block), inBlock);
+  auto split = [&](Value value, int64_t size, Value &quotient, Value &rest) {
+    Value divisor = constant(builder, size);
+    quotient = arith::DivUIOp::create(builder, loc, value, divisor);
+    rest = arith::RemUIOp::create(builder, loc, value, divisor);
+  };
+  Value unit;
+  split(thread, mapping.lanes, unit, lane);
+  split(unit, mapping.parts, rowUnit, part);
+  firstColumn = times(builder, part, mapping.span);
+  if (mapping.units * mapping.lanes == mapping.grid * mapping.block) {
+    emitUnit(builder);
+  } else {
+    // Where lanes look at each other a unit is a warp, so all of them are inside or none.
+    auto inside = scf::IfOp::create(builder, loc, below(builder, unit, mapping.units), /*withElseRegion=*/false);
+    OpBuilder inner = OpBuilder::atBlockBegin(inside.thenBlock());
+    emitUnit(inner);
+  }
+  gpu::ReturnOp::create(builder, loc);
+  return failure(body.hasFailed());
+}
+
+//===----------------------------------------------------------------------===//
+// The pass
+//===----------------------------------------------------------------------===//
+
+namespace {
+struct CudaLowerRowsPass : ftc::impl::CudaLowerRowsPassBase<CudaLowerRowsPass> {
+  using CudaLowerRowsPassBase::CudaLowerRowsPassBase;
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    std::string error;
+    if (!ftc::cuda::resolveDevice(device, error)) {
+      module.emitError(error);
+      return signalPassFailure();
+    }
+    gpu::GPUModuleOp functions;
+    for (auto kernel : llvm::to_vector(module.getOps<plan::KernelOp>())) {
+      if (!isa<plan::RowsOp>(kernel.getWork())) {
+        remark::missed(kernel.getLoc(), remarkOpts)
+            << remark::add("{0} stays: its work is not plan.rows", kernel.getSymName());
+        continue;
+      }
+      if (!functions) {
+        OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+        functions = gpu::GPUModuleOp::create(builder, module.getLoc(), "kernels");
+      }
+      FailureOr<ftc::cuda::RowMapping> mapping = ftc::cuda::mapRows(kernel);
+      if (failed(mapping) || failed(RowsEmitter(kernel, *mapping).emit(functions)))
+        return signalPassFailure();
+      remark::passed(kernel.getLoc(), remarkOpts)
+          << remark::add("{0} has {1} lanes a unit, {2} columns a lane, {3} parts a row", kernel.getSymName(),
+                         mapping->lanes, mapping->vector, mapping->parts)
+          << remark::metric("blocks", mapping->grid) << remark::metric("threads", mapping->block);
+      kernel.erase();
+    }
+  }
+};
+} // namespace

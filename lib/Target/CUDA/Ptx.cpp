@@ -1,0 +1,137 @@
+//===- Ptx.cpp - GPU modules to PTX ---------------------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// In PTX, `add.f32` without a rounding may be fused with a product by ptxas; `add.rn.f32` may not. LLVM writes the
+// second where fusing is not allowed, and it is allowed nowhere: no `contract` flag is set, and the options below leave
+// the backend's own fusing off. So what comes out has the CPU's bits whatever ptxas' -fmad says.
+//
+//===----------------------------------------------------------------------===//
+
+#include "lib/Target/CUDA/Ptx.h"
+
+#include "lib/Target/CUDA/Passes.h"
+
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/GPU/GPUToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+
+namespace ftc {
+#define GEN_PASS_DEF_CUDAEMITPTXPASS
+#include "lib/Target/CUDA/Passes.h.inc"
+} // namespace ftc
+
+using namespace mlir;
+using namespace ftc;
+
+static constexpr const char triple[] = "nvptx64-nvidia-cuda";
+
+std::string cuda::featuresOf(const CudaTarget &target) { return "+ptx" + std::to_string(target.ptxVersion); }
+
+static std::unique_ptr<llvm::TargetMachine> createMachine(const cuda::CudaTarget &target, std::string &error) {
+  [[maybe_unused]] static const bool initialized = [] {
+    LLVMInitializeNVPTXTargetInfo();
+    LLVMInitializeNVPTXTarget();
+    LLVMInitializeNVPTXTargetMC();
+    LLVMInitializeNVPTXAsmPrinter();
+    return true;
+  }();
+  llvm::Triple parsed(triple);
+  const llvm::Target *found = llvm::TargetRegistry::lookupTarget(parsed, error);
+  if (!found)
+    return nullptr;
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
+  return std::unique_ptr<llvm::TargetMachine>(found->createTargetMachine(parsed, target.chip, cuda::featuresOf(target),
+                                                                         options, llvm::Reloc::PIC_, std::nullopt,
+                                                                         llvm::CodeGenOptLevel::Default));
+}
+
+static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
+  llvm::PipelineTuningOptions tuning;
+  // What is a vector was made one for a reason. Short loops over a lane's columns are worth unrolling.
+  tuning.LoopVectorization = false;
+  tuning.SLPVectorization = false;
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager components;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PassBuilder builder(&machine, tuning);
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(components);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, components, modules);
+  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(module, modules);
+}
+
+FailureOr<std::string> cuda::emitPtx(gpu::GPUModuleOp module, const CudaTarget &target) {
+  std::string error;
+  std::unique_ptr<llvm::TargetMachine> machine = createMachine(target, error);
+  if (!machine)
+    return module.emitError(error), failure();
+  DialectRegistry registry;
+  registerBuiltinDialectTranslation(registry);
+  registerLLVMDialectTranslation(registry);
+  registerGPUDialectTranslation(registry);
+  registerNVVMDialectTranslation(registry);
+  module.getContext()->appendDialectRegistry(registry);
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> translated = translateModuleToLLVMIR(module, context, module.getName());
+  if (!translated)
+    return module.emitError("cannot be translated to LLVM IR"), failure();
+  translated->setTargetTriple(llvm::Triple(triple));
+  translated->setDataLayout(machine->createDataLayout());
+  for (llvm::Function &function : *translated)
+    if (!function.isDeclaration())
+      function.addFnAttr("no-builtins"); // loops that copy or fill stay loops
+  optimize(*translated, *machine);
+
+  llvm::SmallString<0> text;
+  llvm::raw_svector_ostream stream(text);
+  llvm::legacy::PassManager passes;
+  if (machine->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::AssemblyFile))
+    return module.emitError("LLVM cannot write PTX for " + target.chip), failure();
+  passes.run(*translated);
+  return text.str().str();
+}
+
+namespace {
+struct CudaEmitPtxPass : ftc::impl::CudaEmitPtxPassBase<CudaEmitPtxPass> {
+  using CudaEmitPtxPassBase::CudaEmitPtxPassBase;
+
+  void runOnOperation() override {
+    std::string error;
+    std::optional<cuda::CudaTarget> target = ftc::cuda::resolveDevice(device, error);
+    if (!target) {
+      getOperation().emitError(error);
+      return signalPassFailure();
+    }
+    MLIRContext *context = &getContext();
+    for (auto module : llvm::to_vector(getOperation().getOps<gpu::GPUModuleOp>())) {
+      FailureOr<std::string> text = ftc::cuda::emitPtx(module, *target);
+      if (failed(text))
+        return signalPassFailure();
+      OpBuilder builder(module);
+      auto nvvm =
+          NVVM::NVVMTargetAttr::get(context, /*optLevel=*/2, triple, target->chip, ftc::cuda::featuresOf(*target));
+      auto object = gpu::ObjectAttr::get(context, nvvm, gpu::CompilationTarget::Assembly, builder.getStringAttr(*text),
+                                         DictionaryAttr(), gpu::KernelTableAttr());
+      gpu::BinaryOp::create(builder, module.getLoc(), module.getName(), Attribute(), builder.getArrayAttr({object}));
+      module.erase();
+    }
+  }
+};
+} // namespace

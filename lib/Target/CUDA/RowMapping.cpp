@@ -1,0 +1,160 @@
+//===- RowMapping.cpp - How a row kernel is spread over threads -----------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "lib/Target/CUDA/RowMapping.h"
+
+#include "lib/Target/CUDA/CudaTarget.h"
+
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace ftc;
+using cuda::RowMapping;
+
+/// Bytes of the widest access of a thread.
+static constexpr int64_t accessBytes = 16;
+/// Chunks that a lane takes in a row, at least, before the row is cut into another part.
+static constexpr int64_t chunksAPart = 4;
+/// Threads of a block: enough for a multiprocessor to hold all its threads with 16 blocks, few enough for small kernels
+/// to reach many multiprocessors.
+static constexpr int64_t blockThreads = 128, sequentialBlockThreads = 32;
+
+/// The largest power of two up to `accessBytes` that divides `bytes`.
+static int64_t alignmentOf(int64_t bytes) { return bytes == 0 ? accessBytes : std::min(accessBytes, bytes & -bytes); }
+
+/// Bytes to which a buffer of an entry is known to be aligned. Slabs, and what has no place yet, are aligned to more.
+static int64_t alignmentOf(Value buffer) {
+  Operation *op = buffer.getDefiningOp();
+  if (auto slice = dyn_cast_or_null<plan::SliceOp>(op))
+    return std::min(alignmentOf(slice.getSource()), alignmentOf(slice.getByteOffset()));
+  if (auto view = dyn_cast_or_null<plan::ViewOp>(op))
+    return alignmentOf(view.getOffset());
+  if (auto input = dyn_cast_or_null<plan::InputOp>(op))
+    return alignmentOf(input.getOffset().value_or(0));
+  if (auto get = dyn_cast_or_null<plan::ReadVariableOp>(op))
+    if (auto variable = op->getParentOfType<ModuleOp>().lookupSymbol<plan::VariableOp>(get.getVariable()))
+      return alignmentOf(variable.getOffset().value_or(0));
+  return accessBytes;
+}
+
+/// The same of each argument of a kernel, over all its launches.
+static SmallVector<int64_t> argumentAlignments(plan::KernelOp kernel) {
+  SmallVector<int64_t> alignments(kernel.getBuffers().size(), accessBytes);
+  kernel->getParentOfType<ModuleOp>().walk([&](plan::LaunchOp launch) {
+    if (launch.getKernel() != kernel.getSymName())
+      return;
+    for (auto [alignment, buffer] : llvm::zip(alignments, launch.getBuffers()))
+      alignment = std::min(alignment, alignmentOf(buffer));
+  });
+  return alignments;
+}
+
+namespace {
+/// A row value in memory.
+struct RowAccess {
+  int64_t elementBytes;
+  int64_t alignment; ///< of its first column, in bytes, in every row
+};
+} // namespace
+
+static SmallVector<RowAccess> rowAccesses(plan::KernelOp kernel) {
+  SmallVector<int64_t> arguments = argumentAlignments(kernel);
+  SmallVector<RowAccess> found;
+  auto add = [&](Value buffer, Type value, int64_t offset) {
+    if (!isa<RankedTensorType>(value))
+      return;
+    auto type = cast<MemRefType>(buffer.getType());
+    int64_t bytes = type.getElementTypeBitWidth() / 8;
+    int64_t alignment = arguments[cast<BlockArgument>(buffer).getArgNumber()];
+    alignment = std::min(alignment, alignmentOf(type.getShape().back() * bytes));
+    found.push_back({bytes, std::min(alignment, alignmentOf(offset * bytes))});
+  };
+  kernel.walk([&](Operation *op) {
+    if (auto load = dyn_cast<plan::LoadOp>(op))
+      add(load.getBuffer(), load.getType(), load.getOffset());
+    else if (auto store = dyn_cast<plan::StoreOp>(op))
+      add(store.getBuffer(), store.getValue().getType(), store.getOffset());
+    else if (auto accumulate = dyn_cast<plan::AccumulateOp>(op))
+      add(accumulate.getBuffer(), accumulate.getValue().getType(), 0);
+  });
+  return found;
+}
+
+/// The widest vector that every access allows: 16 bytes of the narrowest element, less where rows are not aligned to
+/// it.
+static int64_t vectorOf(ArrayRef<RowAccess> accesses, int64_t columns) {
+  if (accesses.empty())
+    return 1;
+  int64_t narrowest = accessBytes;
+  for (const RowAccess &access : accesses)
+    narrowest = std::min(narrowest, access.elementBytes);
+  int64_t vector = accessBytes / narrowest;
+  auto fits = [&](const RowAccess &access) {
+    return access.alignment >= std::min(accessBytes, vector * access.elementBytes);
+  };
+  while (vector > 1 && (columns % vector != 0 || !llvm::all_of(accesses, fits)))
+    vector /= 2;
+  return vector;
+}
+
+/// Whether a body reads a scalar from a buffer that it also writes.
+static bool readsScalarsItWrites(plan::KernelOp kernel) {
+  llvm::DenseSet<Value> read, written;
+  kernel.walk([&](Operation *op) {
+    if (auto load = dyn_cast<plan::LoadOp>(op); load && !isa<RankedTensorType>(load.getType()))
+      read.insert(load.getBuffer());
+    else if (auto store = dyn_cast<plan::StoreOp>(op))
+      written.insert(store.getBuffer());
+    else if (auto accumulate = dyn_cast<plan::AccumulateOp>(op))
+      written.insert(accumulate.getBuffer());
+  });
+  return llvm::any_of(read, [&](Value buffer) { return written.contains(buffer); });
+}
+
+FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel) {
+  auto rows = cast<plan::RowsOp>(kernel.getWork());
+  int64_t columns = rows.getColumns();
+  bool reduces = false, accumulates = false;
+  rows.walk([&](Operation *op) {
+    reduces |= isa<plan::ReduceOp>(op);
+    accumulates |= isa<plan::AccumulateOp>(op);
+  });
+  RowMapping mapping;
+  bool clash = readsScalarsItWrites(kernel);
+  int64_t rowUnits, threads = blockThreads;
+  if (rows.getOrder() == plan::RowOrder::Sequential) {
+    if (clash)
+      return rows.emitError("the CUDA target cannot run this: sequential rows read a scalar from a buffer that they "
+                            "write, and columns run apart from each other");
+    mapping.allRows = true;
+    mapping.parts = columns;
+    rowUnits = 1;
+    threads = sequentialBlockThreads;
+  } else {
+    SmallVector<RowAccess> accesses = rowAccesses(kernel);
+    mapping.fence = clash;
+    mapping.wholeTask = accumulates;
+    mapping.vector = vectorOf(accesses, columns);
+    mapping.aligned = mapping.vector > 1;
+    int64_t chunks = columns / mapping.vector;
+    bool wholeWarp = reduces || clash;
+    mapping.lanes = wholeWarp ? CudaTarget::warp
+                              : std::min<int64_t>(CudaTarget::warp, llvm::PowerOf2Ceil(std::max<int64_t>(1, chunks)));
+    int64_t step = mapping.lanes * mapping.vector;
+    mapping.span = llvm::alignTo(columns, step);
+    if (!wholeWarp && mapping.span > chunksAPart * step) {
+      mapping.span = chunksAPart * step;
+      mapping.parts = llvm::divideCeil(columns, mapping.span);
+    }
+    rowUnits = accumulates ? rows.getTasks() : rows.getRows();
+  }
+  mapping.units = rowUnits * mapping.parts;
+  int64_t needed = llvm::alignTo(mapping.units * mapping.lanes, CudaTarget::warp);
+  mapping.block = std::min(threads, needed);
+  mapping.grid = llvm::divideCeil(mapping.units * mapping.lanes, mapping.block);
+  return mapping;
+}

@@ -1,0 +1,54 @@
+//===- RowMapping.h - How a row kernel is spread over threads ---*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// One scheme for all row kernels. A *unit* is what a group of `lanes` threads of one warp does without looking at
+// others:
+//
+//   parallel, no plan.accumulate   one row, or one of `parts` parts of it
+//   parallel, plan.accumulate      the rows of a task, in order, or one part of their columns
+//   sequential                     all rows, in order, for one column
+//
+// Within a unit, lane l takes `vector` columns from l * vector on, then from (l + lanes) * vector on, and so forth.
+// While a row is reduced, lane l takes the columns l, l + 32, l + 64 ... instead: these are partial sum l of
+// plan.reduce, so a lane is a partial sum, and the order of additions is the one that the op states.
+//
+// A row that is reduced has a whole warp and one part. Wide rows that are not have several parts, so several warps;
+// narrow rows share a warp, and a block has as many rows as its four warps hold.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_TARGET_CUDA_ROWMAPPING_H
+#define FTC_LIB_TARGET_CUDA_ROWMAPPING_H
+
+#include "dialects/Plan/IR/Plan.h"
+
+namespace ftc::cuda {
+
+struct RowMapping {
+  int64_t lanes = 1;  ///< threads of a unit: a power of two, 32 at most
+  int64_t vector = 1; ///< columns that a thread takes at once where nothing is reduced; divides the row
+  int64_t parts = 1;  ///< units that share the columns of a row
+  int64_t span = 1;   ///< columns of a part: a multiple of lanes * vector; the last part may reach beyond the row
+  int64_t units = 1;
+  int64_t block = 32; ///< threads of a block: whole warps
+  int64_t grid = 1;   ///< blocks
+
+  /// The vectors of a thread start at multiples of their size, or of 16 bytes.
+  bool aligned = false;
+  /// Some scalar is read from a buffer that the same body writes: lanes wait for each other before anything is stored.
+  bool fence = false;
+  /// Rows of a unit run in order: those of one task, or all of them.
+  bool wholeTask = false, allRows = false;
+};
+
+/// The mapping of a kernel whose work is plan.rows. A function of the kernel and of the places of the buffers that it
+/// is launched on. Fails with an error where lanes would have to wait for each other and cannot.
+mlir::FailureOr<RowMapping> mapRows(plan::KernelOp kernel);
+
+} // namespace ftc::cuda
+
+#endif // FTC_LIB_TARGET_CUDA_ROWMAPPING_H

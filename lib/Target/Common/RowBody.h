@@ -1,0 +1,86 @@
+//===- RowBody.h - The ops of a row body, one by one --------------*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// What is the same on every target when the body of a plan.rows is written out: an op on row values becomes the same op
+// on vectors of some columns (a chunk), a buffer becomes an LLVM pointer, index becomes i64. Which columns, by which
+// thread and in which loops is the target's part.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_TARGET_COMMON_ROWBODY_H
+#define FTC_LIB_TARGET_COMMON_ROWBODY_H
+
+#include "dialects/Plan/IR/Plan.h"
+
+#include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/APFloat.h"
+
+#include <string>
+
+namespace ftc::target {
+
+/// How many partial results a reduction has: part of plan.reduce's meaning.
+constexpr int64_t numPartials = 32;
+
+/// What a partial result starts from: -0.0 for sums, -inf for maxima.
+llvm::APFloat partialStart(plan::ReduceKind kind, mlir::FloatType element);
+
+/// a + b or max(a, b) for scalars or vectors.
+mlir::Value combinePartials(mlir::OpBuilder &builder, mlir::Location loc, plan::ReduceKind kind, mlir::Value a,
+                            mlir::Value b);
+
+/// Emits ops of one body. Values are mapped from the body's to those of the code being written; buffers and the row
+/// must be in the mapping beforehand.
+class RowBody {
+public:
+  /// Part of a row: `width` columns from `column` (i64) on, as vectors of that width.
+  struct Chunk {
+    mlir::Value column;
+    int64_t width = 0;
+    /// Chunks start at multiples of their own size in memory, up to 16 bytes.
+    bool aligned = false;
+  };
+
+  /// The value of an op that a target has code of its own for; null for any other op.
+  using OwnOp = mlir::Value (*)(mlir::OpBuilder &builder, mlir::Operation *op, const mlir::IRMapping &values);
+
+  /// `targetName` is for messages.
+  RowBody(mlir::Location loc, std::string targetName, OwnOp ownOp = nullptr)
+      : loc(loc), targetName(std::move(targetName)), ownOp(ownOp) {}
+
+  /// The task of the rows that follow and its first row (i64), for plan.accumulate.
+  void setTask(mlir::Value task, mlir::Value first) { currentTask = task, firstRow = first; }
+  /// The row that follows (i64).
+  void setRow(mlir::Value row) { currentRow = row; }
+
+  /// Emits one op, on scalars or on a chunk.
+  void emitOp(mlir::OpBuilder &builder, mlir::Operation *op, mlir::IRMapping &values, const Chunk &chunk);
+
+  /// Whether an op was refused, with an error on it.
+  bool hasFailed() const { return failedOnce; }
+
+private:
+  void emitGeneric(mlir::OpBuilder &builder, mlir::Operation *op, mlir::IRMapping &values, const Chunk &chunk);
+  void emitConstant(mlir::OpBuilder &builder, mlir::arith::ConstantOp op, mlir::IRMapping &values, const Chunk &chunk);
+  void emitAccumulate(mlir::OpBuilder &builder, plan::AccumulateOp op, mlir::IRMapping &values, const Chunk &chunk);
+  mlir::Type convert(mlir::Type type, const Chunk &chunk);
+  mlir::Value place(mlir::OpBuilder &builder, mlir::Value buffer, mlir::ValueRange indices, int64_t offset, bool isRow,
+                    mlir::IRMapping &values, const Chunk &chunk);
+  mlir::Value load(mlir::OpBuilder &builder, mlir::Type type, mlir::Value pointer, const Chunk &chunk);
+  void store(mlir::OpBuilder &builder, mlir::Value value, mlir::Value pointer, const Chunk &chunk);
+  mlir::Value constant(mlir::OpBuilder &builder, int64_t value);
+
+  mlir::Location loc;
+  std::string targetName;
+  OwnOp ownOp;
+  mlir::Value currentTask, firstRow, currentRow;
+  bool failedOnce = false;
+};
+
+} // namespace ftc::target
+
+#endif // FTC_LIB_TARGET_COMMON_ROWBODY_H
