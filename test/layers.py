@@ -30,10 +30,17 @@ BELOW = {
     "Import": {"Train/IR", "Config", "Support"},
     "Conversion/TrainToPlan": IRS | TRANSFORMS | {"Analysis", "Support"},
     "Conversion/PlanToLLVM": IRS | TRANSFORMS | {"Analysis", "Support", "ftrt"},
-    "Target": {"Plan/IR", "Plan/Transforms", "Conversion/PlanToLLVM", "Schema", "ftrt", "Support"},
+    # The targets' interface, what they share, and the targets themselves, none of which knows another.
+    "Target": {"Plan/IR", "Support"},
+    "Target/Common": {"Plan/IR", "Support"},
+    "Target/CPU": {"Target", "Target/Common", "Plan/IR", "Plan/Transforms", "Conversion/PlanToLLVM", "Schema", "ftrt",
+                   "Support"},
+    "Target/CUDA": {"Target", "Target/Common", "Plan/IR", "Plan/Transforms", "Conversion/PlanToLLVM", "Schema", "ftrt",
+                    "Support"},
     "Reference": IRS | {"Support"},
     "Pipelines": IRS | TRANSFORMS | {"Analysis", "Config", "Conversion/TrainToPlan", "Conversion/PlanToLLVM", "Import",
-                                     "Planning", "Reference", "Schema", "Support", "Target", "ftrt"},
+                                     "Planning", "Reference", "Schema", "Support", "Target", "Target/CPU", "Target/CUDA",
+                                     "ftrt"},
     "Runtime": {"Schema", "Support", "ftrt"},
     "Tokenizer": {"Support"},
     "Data": {"Config", "Support", "Tokenizer"},
@@ -61,7 +68,8 @@ def room_of(path):
     for prefix in (["include", "ftc"], ["ftc"], ["lib"]):
         if parts[:len(prefix)] == prefix and len(parts) > len(prefix) + 1:
             room = parts[len(prefix)]
-            return "/".join(parts[len(prefix):len(prefix) + 2]) if room == "Conversion" else room
+            deep = room == "Conversion" or (room == "Target" and len(parts) > len(prefix) + 2)
+            return "/".join(parts[len(prefix):len(prefix) + 2]) if deep else room
     if parts[0] == "dialects" and len(parts) > 3:
         return f"{parts[1]}/{parts[2]}"
     if parts[0] == "tools" and len(parts) > 2:

@@ -6,9 +6,11 @@
 #   %source %build             the two roots
 #   %python                    a Python 3 with the standard library only
 #   %cc                        the C compiler of the build
-# Features: asan (sanitized build), x86-64-v3 (the host can run what is compiled for it).
+#   %ptxas                     NVIDIA's assembler, where there is one
+# Features: asan (sanitized build), x86-64-v3 (the host can run what is compiled for it), ptxas.
 import os
 import platform
+import shutil
 import sys
 
 import lit.formats
@@ -38,6 +40,10 @@ config.substitutions.append(("%source", config.ftc_source))
 config.substitutions.append(("%build", config.ftc_build))
 config.substitutions.append(("%python", sys.executable))
 config.substitutions.append(("%cc", config.c_compiler))
+ptxas = shutil.which("ptxas") or shutil.which("ptxas", path="/usr/local/cuda/bin")
+if ptxas:
+    config.substitutions.append(("%ptxas", ptxas))
+    config.available_features.add("ptxas")
 
 
 def host_is_v3():

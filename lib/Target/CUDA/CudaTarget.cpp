@@ -32,9 +32,9 @@ std::optional<cuda::CudaTarget> cuda::resolveDevice(const std::string &name, std
     names.push_back(device.name);
     all += (all.empty() ? "'" : ", '") + device.name + "'";
   }
-  error = "unknown device '" + name + "'";
+  error = "unknown device '" + name + "'; ";
   if (std::optional<std::string> near = nearest(name, names))
-    error += "; did you mean '" + *near + "'?";
-  error += " known are " + all;
+    error += "did you mean '" + *near + "'? ";
+  error += "known are " + all;
   return std::nullopt;
 }

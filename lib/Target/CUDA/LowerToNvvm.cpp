@@ -95,6 +95,7 @@ struct CudaLowerToNvvmPass : ftc::impl::CudaLowerToNvvmPassBase<CudaLowerToNvvmP
     populateGpuToNVVMConversionPatterns(converter, patterns);
     LLVMConversionTarget target(*context);
     configureGpuToNVVMConversionLegality(target);
+    target.addLegalOp<LLVM::SqrtOp, LLVM::FAbsOp>(); // instructions, whatever libdevice has
     target.addIllegalDialect<arith::ArithDialect, cf::ControlFlowDialect, vector::VectorDialect>();
     return applyPartialConversion(module, target, std::move(patterns));
   }

@@ -97,7 +97,7 @@ ftrt_services test::services(unsigned threads) {
 // Bytes and tensors
 //===----------------------------------------------------------------------===//
 
-static void write(const Tensor &tensor, uint8_t *to) {
+void test::toBytes(const Tensor &tensor, uint8_t *to) {
   Type element = tensor.type.getElementType();
   for (int64_t i = 0; i < tensor.size(); ++i) {
     if (element.isF32()) {
@@ -115,7 +115,7 @@ static void write(const Tensor &tensor, uint8_t *to) {
   }
 }
 
-static Tensor read(MemRefType type, const uint8_t *from) {
+Tensor test::fromBytes(MemRefType type, const uint8_t *from) {
   Tensor tensor(RankedTensorType::get(type.getShape(), type.getElementType()));
   Type element = type.getElementType();
   for (int64_t i = 0; i < tensor.size(); ++i) {
@@ -248,12 +248,12 @@ uint8_t *CompiledPlan::address(Value buffer) const {
 
 void CompiledPlan::set(llvm::StringRef name, const Tensor &value) {
   auto variable = plan.lookupSymbol<plan::VariableOp>(name);
-  write(value, address(*variable.getSlab(), *variable.getOffset()));
+  toBytes(value, address(*variable.getSlab(), *variable.getOffset()));
 }
 
 Tensor CompiledPlan::get(llvm::StringRef name) const {
   auto variable = plan.lookupSymbol<plan::VariableOp>(name);
-  return read(variable.getBufferType(), address(*variable.getSlab(), *variable.getOffset()));
+  return fromBytes(variable.getBufferType(), address(*variable.getSlab(), *variable.getOffset()));
 }
 
 int32_t CompiledPlan::call(size_t entry, const ftrt_services &services, const ftrt_scalars &scalars) {
@@ -292,13 +292,13 @@ NamedTensors CompiledPlan::run(llvm::StringRef name, const NamedTensors &inputs,
       else if (input.getName() == "position")
         scalars.position = value.integers[0];
       else
-        write(value, address(input.getBuffer()));
+        toBytes(value, address(input.getBuffer()));
     }
     EXPECT_EQ(call(index, services(threads), scalars), FTRT_OK);
     NamedTensors outputs;
     for (auto output : body.getOps<plan::OutputOp>())
       outputs[output.getName().str()] =
-          read(cast<MemRefType>(output.getBuffer().getType()), address(output.getBuffer()));
+          fromBytes(cast<MemRefType>(output.getBuffer().getType()), address(output.getBuffer()));
     return outputs;
   }
   ADD_FAILURE() << "no entry " << name.str();

@@ -74,6 +74,10 @@ void expectAsInterpreted(llvm::StringRef text, const reference::NamedTensors &in
 /// Normal numbers for float types, numbers from 0 to `bound` - 1 for integer types; the same for the same name.
 reference::Tensor numbers(mlir::Type type, llvm::StringRef name, int64_t bound = 4);
 
+/// The bytes of a tensor in a buffer of its type, and back.
+void toBytes(const reference::Tensor &tensor, uint8_t *to);
+reference::Tensor fromBytes(mlir::MemRefType type, const uint8_t *from);
+
 /// A tensor of integers.
 reference::Tensor integers(llvm::StringRef type, std::vector<int64_t> values);
 

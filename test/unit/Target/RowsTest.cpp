@@ -1,4 +1,4 @@
-//===- RowsTest.cpp - Row kernels, compiled and run --------------------------===//
+//===- RowsTest.cpp - Row kernels, compiled and run on every target ----------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -6,11 +6,18 @@
 //===----------------------------------------------------------------------===//
 
 #include "CompiledPlan.h"
+#include "EmulatedPlan.h"
 
 using namespace ftc;
 using namespace ftc::test;
 
 namespace {
+
+/// The interpreter's bits from the CPU's code and, emulated, from a GPU's.
+void expectOnEveryTarget(const std::string &text, const reference::NamedTensors &inputs = {}) {
+  expectAsInterpreted(text, inputs);
+  expectEmulatedAsInterpreted(text, inputs);
+}
 
 /// One kernel over x, y and w, launched once; `body` is that of plan.rows, `rows` what follows "plan.rows".
 std::string oneKernel(int rows, int columns, const std::string &order, const std::string &body,
@@ -51,10 +58,10 @@ std::string oneKernel(int rows, int columns, const std::string &order, const std
 
 /// Widths below, at and above those of vectors, steps and partial sums.
 class Widths : public testing::TestWithParam<int> {};
-INSTANTIATE_TEST_SUITE_P(Rows, Widths, testing::Values(1, 3, 8, 15, 16, 31, 32, 33, 64, 77, 96, 200));
+INSTANTIATE_TEST_SUITE_P(Rows, Widths, testing::Values(1, 3, 8, 15, 16, 31, 32, 33, 64, 77, 96, 200, 1100));
 
 TEST_P(Widths, ElementWise) {
-  expectAsInterpreted(oneKernel(5, GetParam(), "per_task 2 parallel", R"(
+  expectOnEveryTarget(oneKernel(5, GetParam(), "per_task 2 parallel", R"(
     %0 = plan.load %x[%r] : memref<RxCxE> -> tensor<CxE>
     %1 = plan.load %y[%r] : memref<RxCxE> -> tensor<CxE>
     %2 = arith.mulf %0, %1 : tensor<CxE>
@@ -65,7 +72,7 @@ TEST_P(Widths, ElementWise) {
 }
 
 TEST_P(Widths, SumInTheStatedOrder) {
-  expectAsInterpreted(oneKernel(5, GetParam(), "per_task 2 parallel", R"(
+  expectOnEveryTarget(oneKernel(5, GetParam(), "per_task 2 parallel", R"(
     %0 = plan.load %x[%r] : memref<RxCxE> -> tensor<CxE>
     %1 = plan.reduce add %0 : tensor<CxE> -> f32
     plan.store %1, %stats[%r] : f32, memref<Rxf32>)"));
@@ -73,7 +80,7 @@ TEST_P(Widths, SumInTheStatedOrder) {
 
 TEST_P(Widths, ThreePhases) {
   // Softmax without exp: a maximum, a sum that depends on it, a row that depends on both.
-  expectAsInterpreted(oneKernel(5, GetParam(), "per_task 2 parallel", R"(
+  expectOnEveryTarget(oneKernel(5, GetParam(), "per_task 2 parallel", R"(
     %0 = plan.load %x[%r] : memref<RxCxE> -> tensor<CxE>
     %m = plan.reduce max %0 : tensor<CxE> -> f32
     %mb = plan.broadcast %m : f32 -> tensor<CxE>
@@ -90,7 +97,7 @@ TEST_P(Widths, ThreePhases) {
 
 TEST_P(Widths, InPlace) {
   // Reads what it overwrites in two phases: the store must wait for the second.
-  expectAsInterpreted(oneKernel(5, GetParam(), "per_task 2 parallel", R"(
+  expectOnEveryTarget(oneKernel(5, GetParam(), "per_task 2 parallel", R"(
     %0 = plan.load %out[%r] : memref<RxCxE> -> tensor<CxE>
     %1 = plan.load %x[%r] : memref<RxCxE> -> tensor<CxE>
     %2 = arith.addf %0, %1 : tensor<CxE>
@@ -103,7 +110,7 @@ TEST_P(Widths, InPlace) {
 }
 
 TEST_P(Widths, SequentialRowsReadWhatEarlierOnesStored) {
-  expectAsInterpreted(oneKernel(5, GetParam(), "per_task 1 sequential", R"(
+  expectOnEveryTarget(oneKernel(5, GetParam(), "per_task 1 sequential", R"(
     %c0 = arith.constant 0 : index
     %0 = plan.load %x[%r] : memref<RxCxE> -> tensor<CxE>
     %1 = plan.load %out[%c0] : memref<RxCxE> -> tensor<CxE>
@@ -112,7 +119,7 @@ TEST_P(Widths, SequentialRowsReadWhatEarlierOnesStored) {
 }
 
 TEST_P(Widths, SelectAndCompare) {
-  expectAsInterpreted(oneKernel(5, GetParam(), "per_task 4 parallel", R"(
+  expectOnEveryTarget(oneKernel(5, GetParam(), "per_task 4 parallel", R"(
     %0 = plan.load %x[%r] : memref<RxCxE> -> tensor<CxE>
     %1 = plan.load %y[%r] : memref<RxCxE> -> tensor<CxE>
     %2 = arith.cmpf ogt, %0, %1 : tensor<CxE>
@@ -122,7 +129,7 @@ TEST_P(Widths, SelectAndCompare) {
 }
 
 TEST_P(Widths, Bf16RoundsWhereItIsDefined) {
-  expectAsInterpreted(oneKernel(5, GetParam(), "per_task 2 parallel", R"(
+  expectOnEveryTarget(oneKernel(5, GetParam(), "per_task 2 parallel", R"(
     %0 = plan.load %x[%r] : memref<RxCxE> -> tensor<CxE>
     %1 = plan.load %w[] : memref<CxE> -> tensor<CxE>
     %2 = arith.extf %0 : tensor<CxE> to tensor<Cxf32>
@@ -136,9 +143,77 @@ TEST_P(Widths, Bf16RoundsWhereItIsDefined) {
                                 "bf16"));
 }
 
+TEST(Rows, SumInDoublePrecision) {
+  expectOnEveryTarget(R"(
+    plan.kernel @k {
+    ^bb0(%x: memref<3x150xf32>, %sums: memref<3xf64>):
+      plan.rows 3 per_task 1 parallel {
+      ^bb0(%r: index):
+        %0 = plan.load %x[%r] : memref<3x150xf32> -> tensor<150xf32>
+        %1 = arith.extf %0 : tensor<150xf32> to tensor<150xf64>
+        %2 = arith.mulf %1, %1 : tensor<150xf64>
+        %s = plan.reduce add %2 : tensor<150xf64> -> f64
+        plan.store %s, %sums[%r] : f64, memref<3xf64>
+      }
+    }
+    plan.entry @step kind(step) batch 1 sequence 3 flops 0.0 {
+      %x = plan.input "x" : memref<3x150xf32>
+      %sums = plan.alloc "sums" : memref<3xf64>
+      plan.launch @k(%x, %sums) "k" : memref<3x150xf32>, memref<3xf64>
+      plan.output "sums", %sums : memref<3xf64>
+    }
+  )");
+}
+
+TEST(Rows, ScalarsReadFromWhatIsWritten) {
+  // Each row is divided by its own first element, in place: nobody may store before all have read it.
+  expectOnEveryTarget(R"(
+    plan.kernel @k {
+    ^bb0(%x: memref<5x72xf32>, %total: memref<f32>):
+      plan.rows 5 per_task 2 parallel {
+      ^bb0(%r: index):
+        %c0 = arith.constant 0 : index
+        %first = plan.load %x[%r, %c0] : memref<5x72xf32> -> f32
+        %0 = plan.load %x[%r] : memref<5x72xf32> -> tensor<72xf32>
+        %b = plan.broadcast %first : f32 -> tensor<72xf32>
+        %1 = arith.divf %0, %b : tensor<72xf32>
+        plan.store %1, %x[%r] : tensor<72xf32>, memref<5x72xf32>
+      }
+    }
+    plan.entry @step kind(step) batch 1 sequence 5 flops 0.0 {
+      %x = plan.input "x" : memref<5x72xf32>
+      %total = plan.alloc "total" : memref<f32>
+      plan.launch @k(%x, %total) "k" : memref<5x72xf32>, memref<f32>
+      plan.output "x", %x : memref<5x72xf32>
+    }
+  )");
+}
+
+TEST(Rows, UnalignedSlice) {
+  // A slice that starts four bytes after a place: no vector of four fits.
+  expectEmulatedAsInterpreted(R"(
+    plan.kernel @k {
+    ^bb0(%x: memref<4x16xf32>, %y: memref<4x16xf32>):
+      plan.rows 4 per_task 1 parallel {
+      ^bb0(%r: index):
+        %0 = plan.load %x[%r] : memref<4x16xf32> -> tensor<16xf32>
+        %1 = arith.addf %0, %0 : tensor<16xf32>
+        plan.store %1, %y[%r] : tensor<16xf32>, memref<4x16xf32>
+      }
+    }
+    plan.entry @step kind(step) batch 1 sequence 4 flops 0.0 {
+      %x = plan.input "x" : memref<65xf32>
+      %part = plan.slice %x[1] : memref<65xf32> to memref<64xf32>
+      %y = plan.alloc "y" : memref<4x16xf32>
+      plan.launch @k(%part, %y) "k" : memref<64xf32>, memref<4x16xf32>
+      plan.output "y", %y : memref<4x16xf32>
+    }
+  )");
+}
+
 TEST(Rows, ColumnOffsets) {
   // Halves of a row trade places and signs, in place.
-  expectAsInterpreted(oneKernel(6, 40, "per_task 4 parallel", R"(
+  expectOnEveryTarget(oneKernel(6, 40, "per_task 4 parallel", R"(
     %0 = plan.load %out[%r] : memref<RxCxE> -> tensor<20xf32>
     %1 = plan.load %out[%r] offset 20 : memref<RxCxE> -> tensor<20xf32>
     %2 = arith.negf %1 : tensor<20xf32>
@@ -147,7 +222,7 @@ TEST(Rows, ColumnOffsets) {
 }
 
 TEST(Rows, AccumulateIntoPartialSums) {
-  expectAsInterpreted(R"(
+  expectOnEveryTarget(R"(
     plan.kernel @k {
     ^bb0(%x: memref<7x40xf32>, %rows: memref<3x40xf32>, %sums: memref<3xf32>, %counts: memref<3xi32>):
       plan.rows 7 per_task 3 parallel {
@@ -174,7 +249,7 @@ TEST(Rows, AccumulateIntoPartialSums) {
 }
 
 TEST(Rows, SequentialScatter) {
-  expectAsInterpreted(R"(
+  expectOnEveryTarget(R"(
     plan.kernel @k {
     ^bb0(%ids: memref<9xi32>, %g: memref<9x150xf32>, %table: memref<4x150xf32>):
       plan.rows 9 per_task 1 sequential {
@@ -198,7 +273,7 @@ TEST(Rows, SequentialScatter) {
 }
 
 TEST(Rows, ScalarsAndPowers) {
-  expectAsInterpreted(R"(
+  expectOnEveryTarget(R"(
     plan.kernel @k {
     ^bb0(%lr: memref<f32>, %step: memref<i64>, %out: memref<3xf64>):
       %half = arith.constant 0.5 : f64
@@ -265,6 +340,11 @@ TEST(Rows, Branches) {
   out.reals = {7, 7, 7, 7};
   auto outputs = compiled.run("step", {{"x", x}, {"out", out}}, 2);
   EXPECT_EQ(outputs["out"].reals, (std::vector<double>{2, 7, 1.5, 7}));
+
+  EmulatedPlan emulated(*module, "h100");
+  ASSERT_TRUE(emulated.ok());
+  for (bool backwards : {false, true})
+    EXPECT_TRUE(emulated.run("step", {{"x", x}, {"out", out}}, backwards)["out"].isIdenticalTo(outputs["out"]));
 }
 
 } // namespace

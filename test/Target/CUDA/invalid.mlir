@@ -1,0 +1,44 @@
+// RUN: ftc-opt %s -split-input-file -cuda-lower-rows -cuda-lower-to-nvvm -verify-diagnostics
+// RUN: not ftc-opt %s -cuda-lower-rows=device=h10 2>&1 | FileCheck %s --check-prefix=DEVICE
+// RUN: not ftc-opt %s -cuda-emit-ptx=device=tpu 2>&1 | FileCheck %s --check-prefix=NONE
+
+// DEVICE: unknown device 'h10'; did you mean 'h100'? known are 'a100', 'h100', 'h200', 'b200'
+// NONE: unknown device 'tpu'; known are 'a100', 'h100', 'h200', 'b200'
+
+// No double-precision exp: libdevice's has other bits than the CPU's.
+plan.kernel @k {
+^bb0(%x: memref<f64>):
+  plan.rows 1 per_task 1 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[] : memref<f64> -> f64
+    // expected-error@+1 {{needs a library function, and a step calls none; the CUDA target has no expansion for this type}}
+    %1 = math.exp %0 : f64
+    plan.store %1, %x[] : f64, memref<f64>
+  }
+}
+
+// -----
+
+plan.kernel @k {
+^bb0(%x: memref<4xf32>, %y: memref<4x8xf32>):
+  // expected-error@+1 {{the CUDA target cannot run this: sequential rows read a scalar from a buffer that they write}}
+  plan.rows 4 per_task 4 sequential {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<4xf32> -> f32
+    %1 = plan.broadcast %0 : f32 -> tensor<8xf32>
+    plan.store %1, %y[%r] : tensor<8xf32>, memref<4x8xf32>
+    plan.store %0, %x[%r] : f32, memref<4xf32>
+  }
+}
+
+// -----
+
+plan.kernel @k {
+^bb0(%x: memref<4x8xf32>):
+  plan.rows 4 per_task 4 parallel {
+  ^bb0(%r: index):
+    // expected-error@+1 {{the CUDA target cannot run this inside plan.rows}}
+    %0 = "tensor.empty"() : () -> tensor<8xf32>
+    plan.store %0, %x[%r] : tensor<8xf32>, memref<4x8xf32>
+  }
+}

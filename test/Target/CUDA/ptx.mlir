@@ -1,0 +1,81 @@
+// RUN: ftc-opt %s -cuda-lower-rows -cuda-lower-to-nvvm | FileCheck %s --check-prefix=NVVM --implicit-check-not=__nv_
+// RUN: ftc-opt %s -cuda-lower-rows=device=a100 -cuda-lower-to-nvvm -cuda-emit-ptx=device=a100 | %python %source/test/support/ptx.py | FileCheck %s --check-prefixes=PTX,A100
+// RUN: ftc-opt %s -cuda-lower-rows=device=h200 -cuda-lower-to-nvvm -cuda-emit-ptx=device=h200 | %python %source/test/support/ptx.py | FileCheck %s --check-prefixes=PTX,H200
+// RUN: ftc-opt %s -cuda-lower-rows=device=b200 -cuda-lower-to-nvvm -cuda-emit-ptx=device=b200 | %python %source/test/support/ptx.py | FileCheck %s --check-prefixes=PTX,B200
+
+// NVVM: llvm.func @norm(
+// NVVM-SAME: gpu.kernel
+// NVVM-SAME: nvvm.kernel
+// NVVM: nvvm.shfl.sync bfly
+// NVVM: llvm.intr.sqrt
+// NVVM: llvm.intr.fma
+
+// A100: .version 8.0
+// A100: .target sm_80
+// H200: .version 8.0
+// H200: .target sm_90a
+// B200: .version 8.6
+// B200: .target sm_100
+
+// One access of 16 bytes where rows allow it. Sums and products are rounded by name, so ptxas fuses none of them.
+// PTX-LABEL: .entry norm(
+// PTX: .maxntid 128, 1, 1
+// PTX-NOT: mul.f32
+// PTX-NOT: add.f32
+// PTX: ld.global.b32
+// PTX: mul.rn.f32
+// PTX: add.rn.f32
+// PTX-COUNT-5: shfl.sync.bfly.b32
+// PTX: sqrt.rn.f32
+// PTX: ld.global.v4.b32
+// PTX: fma.rn.f32
+// PTX-NOT: ex2.approx
+// PTX: st.global.v4.b32
+plan.kernel @norm {
+^bb0(%x: memref<8x256xf32>, %y: memref<8x256xf32>):
+  plan.rows 8 per_task 2 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<8x256xf32> -> tensor<256xf32>
+    %1 = arith.mulf %0, %0 : tensor<256xf32>
+    %s = plan.reduce add %1 : tensor<256xf32> -> f32
+    %rs = math.sqrt %s : f32
+    %b = plan.broadcast %rs : f32 -> tensor<256xf32>
+    %2 = arith.mulf %0, %b : tensor<256xf32>
+    %e = math.exp %2 : tensor<256xf32>
+    plan.store %e, %y[%r] : tensor<256xf32>, memref<8x256xf32>
+  }
+}
+
+// Eight bf16 in one access; each is rounded where it is defined.
+// PTX-LABEL: .entry scale(
+// PTX: ld.global.v4.b32
+// PTX: mul.rn.f32
+// PTX: st.global.v4.b32
+plan.kernel @scale {
+^bb0(%x: memref<8x256xbf16>):
+  plan.rows 8 per_task 2 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<8x256xbf16> -> tensor<256xbf16>
+    %1 = arith.mulf %0, %0 : tensor<256xbf16>
+    plan.store %1, %x[%r] : tensor<256xbf16>, memref<8x256xbf16>
+  }
+}
+
+// No product and sum become one.
+// PTX-LABEL: .entry separate(
+// PTX-NOT: fma
+// PTX: mul.rn.f32
+// PTX-NOT: fma
+// PTX: add.rn.f32
+// PTX-NOT: fma
+// PTX: ret;
+plan.kernel @separate {
+^bb0(%x: memref<8x256xf32>):
+  plan.rows 8 per_task 2 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<8x256xf32> -> tensor<256xf32>
+    %1 = arith.mulf %0, %0 : tensor<256xf32>
+    %2 = arith.addf %1, %0 : tensor<256xf32>
+    plan.store %2, %x[%r] : tensor<256xf32>, memref<8x256xf32>
+  }
+}

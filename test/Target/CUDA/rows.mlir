@@ -1,0 +1,137 @@
+// RUN: ftc-opt %s -cuda-lower-rows | FileCheck %s
+// RUN: ftc-opt %s -cuda-lower-rows --remarks-filter=cuda-lower-rows --remark-format=emitRemark -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
+
+// CHECK-NOT: plan.kernel @norm
+// CHECK: gpu.module @kernels
+
+// A row that is reduced: a warp, a lane for each partial sum, then the tree; vectors where nothing is reduced.
+// CHECK-LABEL: gpu.func @norm(
+// CHECK-SAME: %[[X:.*]]: !llvm.ptr, %{{.*}}: !llvm.ptr) kernel attributes {known_block_size = array<i32: 128, 1, 1>, known_grid_size = array<i32: 2, 1, 1>}
+// CHECK: %[[START:.*]] = arith.constant -0.000000e+00 : f32
+// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[START]]) -> (f32)
+// CHECK-COUNT-4: llvm.load {{.*}} {alignment = 4 : i64} : !llvm.ptr -> vector<1xf32>
+// CHECK: scf.yield
+// CHECK: gpu.shuffle xor %{{.*}}, %{{.*}}, %{{.*}} : f32
+// CHECK: gpu.shuffle xor
+// CHECK: gpu.shuffle xor
+// CHECK: gpu.shuffle xor
+// CHECK: gpu.shuffle xor
+// CHECK-NOT: gpu.shuffle
+// CHECK: math.sqrt
+// CHECK: llvm.load {{.*}} {alignment = 16 : i64} : !llvm.ptr -> vector<4xf32>
+// CHECK: math.exp {{.*}} : vector<4xf32>
+// CHECK: llvm.store {{.*}} {alignment = 16 : i64} : vector<4xf32>, !llvm.ptr
+// REMARK: norm has 32 lanes a unit, 4 columns a lane, 1 parts a row{{.*}}blocks=2{{.*}}threads=128
+plan.kernel @norm {
+^bb0(%x: memref<8x256xf32>, %y: memref<8x256xf32>):
+  plan.rows 8 per_task 2 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<8x256xf32> -> tensor<256xf32>
+    %1 = arith.mulf %0, %0 : tensor<256xf32>
+    %s = plan.reduce add %1 : tensor<256xf32> -> f32
+    %rs = math.sqrt %s : f32
+    %b = plan.broadcast %rs : f32 -> tensor<256xf32>
+    %2 = arith.mulf %0, %b : tensor<256xf32>
+    %e = math.exp %2 : tensor<256xf32>
+    plan.store %e, %y[%r] : tensor<256xf32>, memref<8x256xf32>
+  }
+}
+
+// A wide row of bf16: eight columns a lane, several warps a row, nothing behind its end.
+// CHECK-LABEL: gpu.func @wide(
+// CHECK: %[[INSIDE:.*]] = arith.cmpi slt, %{{.*}}, %{{.*}} : i64
+// CHECK: scf.if %[[INSIDE]]
+// CHECK: llvm.load {{.*}} {alignment = 16 : i64} : !llvm.ptr -> vector<8xbf16>
+// CHECK-NOT: gpu.shuffle
+// REMARK: wide has 32 lanes a unit, 8 columns a lane, 3 parts a row{{.*}}blocks=6{{.*}}threads=128
+plan.kernel @wide {
+^bb0(%x: memref<8x3000xbf16>):
+  plan.rows 8 per_task 2 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<8x3000xbf16> -> tensor<3000xbf16>
+    %1 = arith.addf %0, %0 : tensor<3000xbf16>
+    plan.store %1, %x[%r] : tensor<3000xbf16>, memref<8x3000xbf16>
+  }
+}
+
+// Narrow rows share a warp. A launch on a slice that starts at four bytes leaves no vector.
+// REMARK: narrow has 4 lanes a unit, 4 columns a lane, 1 parts a row{{.*}}blocks=1{{.*}}threads=32
+// REMARK: unaligned has 16 lanes a unit, 1 columns a lane, 1 parts a row{{.*}}blocks=1{{.*}}threads=128
+// CHECK-LABEL: gpu.func @narrow(
+// CHECK: llvm.load {{.*}} {alignment = 16 : i64} : !llvm.ptr -> vector<4xf32>
+// CHECK-LABEL: gpu.func @unaligned(
+// CHECK: llvm.load {{.*}} {alignment = 4 : i64} : !llvm.ptr -> vector<1xf32>
+plan.kernel @narrow {
+^bb0(%x: memref<8x16xf32>):
+  plan.rows 8 per_task 2 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<8x16xf32> -> tensor<16xf32>
+    plan.store %0, %x[%r] : tensor<16xf32>, memref<8x16xf32>
+  }
+}
+plan.kernel @unaligned {
+^bb0(%x: memref<8x16xf32>):
+  plan.rows 8 per_task 2 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<8x16xf32> -> tensor<16xf32>
+    plan.store %0, %x[%r] : tensor<16xf32>, memref<8x16xf32>
+  }
+}
+
+// Rows of a task are added in order, by the same lanes.
+// CHECK-LABEL: gpu.func @sums(
+// CHECK: scf.for
+// CHECK: arith.cmpi eq
+// CHECK: arith.select
+// CHECK: llvm.store {{.*}} {alignment = 16 : i64} : vector<4xf32>, !llvm.ptr
+// REMARK: sums has 8 lanes a unit, 4 columns a lane, 1 parts a row{{.*}}blocks=1{{.*}}threads=32
+plan.kernel @sums {
+^bb0(%x: memref<8x32xf32>, %partial: memref<3x32xf32>):
+  plan.rows 8 per_task 3 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<8x32xf32> -> tensor<32xf32>
+    plan.accumulate %0, %partial : tensor<32xf32>, memref<3x32xf32>
+  }
+}
+
+// Sequential rows: a thread a column.
+// CHECK-LABEL: gpu.func @scatter(
+// CHECK: scf.for
+// CHECK: llvm.load {{.*}} : !llvm.ptr -> vector<1xf32>
+// REMARK: scatter has 1 lanes a unit, 1 columns a lane, 150 parts a row{{.*}}blocks=5{{.*}}threads=32
+plan.kernel @scatter {
+^bb0(%ids: memref<9xi32>, %g: memref<9x150xf32>, %table: memref<4x150xf32>):
+  plan.rows 9 per_task 9 sequential {
+  ^bb0(%r: index):
+    %id = plan.load %ids[%r] : memref<9xi32> -> i32
+    %i = arith.index_cast %id : i32 to index
+    %0 = plan.load %g[%r] : memref<9x150xf32> -> tensor<150xf32>
+    %1 = plan.load %table[%i] : memref<4x150xf32> -> tensor<150xf32>
+    %2 = arith.addf %1, %0 : tensor<150xf32>
+    plan.store %2, %table[%i] : tensor<150xf32>, memref<4x150xf32>
+  }
+}
+
+// A scalar that is read where the row is rewritten: the lanes wait.
+// CHECK-LABEL: gpu.func @first(
+// CHECK: llvm.load {{.*}} -> f32
+// CHECK: nvvm.bar.warp.sync
+// CHECK: llvm.store
+plan.kernel @first {
+^bb0(%x: memref<5x72xf32>):
+  plan.rows 5 per_task 2 parallel {
+  ^bb0(%r: index):
+    %c0 = arith.constant 0 : index
+    %s = plan.load %x[%r, %c0] : memref<5x72xf32> -> f32
+    %0 = plan.load %x[%r] : memref<5x72xf32> -> tensor<72xf32>
+    %b = plan.broadcast %s : f32 -> tensor<72xf32>
+    %1 = arith.divf %0, %b : tensor<72xf32>
+    plan.store %1, %x[%r] : tensor<72xf32>, memref<5x72xf32>
+  }
+}
+
+plan.entry @step kind(step) batch 1 sequence 4 flops 0.0 {
+  %x = plan.input "x" : memref<129xf32>
+  %part = plan.slice %x[1] : memref<129xf32> to memref<128xf32>
+  plan.launch @unaligned(%part) "u" : memref<128xf32>
+}

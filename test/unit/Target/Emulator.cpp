@@ -1,0 +1,291 @@
+//===- Emulator.cpp - GPU functions run on the CPU ---------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Emulator.h"
+
+#include "lib/Target/CPU/Passes.h"
+#include "lib/Target/CUDA/Passes.h"
+
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/ExecutionEngine/Orc/LLJIT.h"
+#include "llvm/Support/TargetSelect.h"
+#include "gtest/gtest.h"
+
+#include <map>
+#include <ucontext.h>
+
+using namespace mlir;
+using namespace ftc;
+using namespace ftc::test;
+
+//===----------------------------------------------------------------------===//
+// A warp
+//===----------------------------------------------------------------------===//
+
+namespace {
+constexpr int warpSize = 32;
+constexpr size_t stackBytes = 256 << 10;
+
+using Entry = void (*)(void **);
+
+/// What a lane waits for.
+enum class Stop { None, Shuffle, Barrier, End };
+
+struct Lane {
+  ucontext_t context;
+  std::vector<char> stack = std::vector<char>(stackBytes);
+  Stop stop = Stop::None;
+  uint32_t value = 0, offset = 0;
+};
+
+/// The warp that runs. Tests run one at a time.
+struct Warp {
+  Entry entry = nullptr;
+  void **buffers = nullptr;
+  int64_t block = 0, firstThread = 0;
+  int current = 0;
+  ucontext_t scheduler;
+  std::vector<Lane> lanes = std::vector<Lane>(warpSize);
+
+  std::string run(bool backwards);
+  /// Called on a lane's stack: back to the scheduler until all lanes have stopped.
+  void pause(Stop stop) {
+    Lane &lane = lanes[current];
+    lane.stop = stop;
+    swapcontext(&lane.context, &scheduler);
+  }
+};
+
+Warp &warp() {
+  static Warp instance;
+  return instance;
+}
+
+void startLane() {
+  warp().entry(warp().buffers);
+  warp().pause(Stop::End);
+}
+
+std::string Warp::run(bool backwards) {
+  for (Lane &lane : lanes) {
+    lane.stop = Stop::None;
+    getcontext(&lane.context);
+    lane.context.uc_stack.ss_sp = lane.stack.data();
+    lane.context.uc_stack.ss_size = lane.stack.size();
+    lane.context.uc_link = nullptr;
+    makecontext(&lane.context, startLane, 0);
+  }
+  while (true) {
+    for (int i = 0; i < warpSize; ++i) {
+      current = backwards ? warpSize - 1 - i : i;
+      swapcontext(&scheduler, &lanes[current].context);
+    }
+    for (Lane &lane : lanes)
+      if (lane.stop != lanes[0].stop)
+        return "lanes of a warp do not meet at the same shuffle, barrier or end";
+    if (lanes[0].stop == Stop::End)
+      return "";
+    if (lanes[0].stop == Stop::Shuffle) {
+      std::vector<uint32_t> given;
+      for (Lane &lane : lanes)
+        given.push_back(lane.value);
+      for (int i = 0; i < warpSize; ++i) {
+        if (lanes[i].offset != lanes[0].offset || lanes[i].offset >= warpSize)
+          return "lanes of a warp shuffle over different distances";
+        lanes[i].value = given[i ^ static_cast<int>(lanes[i].offset)];
+      }
+    }
+  }
+}
+} // namespace
+
+extern "C" {
+static int64_t emulatedThread() { return warp().firstThread + warp().current; }
+static int64_t emulatedBlock() { return warp().block; }
+static uint32_t emulatedShuffle(uint32_t value, uint32_t offset) {
+  Lane &lane = warp().lanes[warp().current];
+  lane.value = value;
+  lane.offset = offset;
+  warp().pause(Stop::Shuffle);
+  return lane.value;
+}
+static void emulatedBarrier() { warp().pause(Stop::Barrier); }
+}
+
+//===----------------------------------------------------------------------===//
+// Code
+//===----------------------------------------------------------------------===//
+
+namespace {
+struct Kernel {
+  int64_t block, grid;
+  Entry entry = nullptr;
+};
+
+/// Declares @name in `module`.
+LLVM::LLVMFuncOp declare(ModuleOp module, StringRef name, Type result, ArrayRef<Type> inputs) {
+  OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+  return LLVM::LLVMFuncOp::create(builder, module.getLoc(), name, LLVM::LLVMFunctionType::get(result, inputs));
+}
+
+/// Turns a gpu.func into @name(pointer to the buffers' pointers) of `host`.
+void moveToHost(gpu::GPUFuncOp function, ModuleOp host) {
+  MLIRContext *context = host.getContext();
+  Location loc = function.getLoc();
+  OpBuilder builder(context);
+  Type i64 = builder.getI64Type(), i32 = builder.getI32Type();
+  auto pointer = LLVM::LLVMPointerType::get(context);
+
+  function.walk([&](Operation *op) {
+    builder.setInsertionPoint(op);
+    auto call = [&](StringRef name, ValueRange operands, TypeRange results) {
+      return LLVM::CallOp::create(builder, loc, results, name, operands);
+    };
+    auto number = [&](StringRef name) {
+      Value result = call(name, {}, i64).getResult();
+      op->getResult(0).replaceAllUsesWith(
+          arith::IndexCastOp::create(builder, loc, builder.getIndexType(), result).getResult());
+      op->erase();
+    };
+    if (isa<gpu::ThreadIdOp>(op)) {
+      number("emulated_thread");
+    } else if (isa<gpu::BlockIdOp>(op)) {
+      number("emulated_block");
+    } else if (isa<NVVM::SyncWarpOp>(op)) {
+      call("emulated_barrier", {}, {});
+      op->erase();
+    } else if (auto shuffle = dyn_cast<gpu::ShuffleOp>(op)) {
+      ASSERT_EQ(shuffle.getMode(), gpu::ShuffleMode::XOR);
+      Value value = shuffle.getValue();
+      Type type = value.getType();
+      if (type != i32)
+        value = arith::BitcastOp::create(builder, loc, i32, value);
+      Value result = call("emulated_shuffle", {value, shuffle.getOffset()}, i32).getResult();
+      if (type != i32)
+        result = arith::BitcastOp::create(builder, loc, type, result);
+      shuffle.getShuffleResult().replaceAllUsesWith(result);
+      op->erase();
+    } else if (isa<gpu::ReturnOp>(op)) {
+      LLVM::ReturnOp::create(builder, loc, ValueRange{});
+      op->erase();
+    }
+  });
+
+  builder.setInsertionPointToEnd(host.getBody());
+  auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer});
+  auto target = LLVM::LLVMFuncOp::create(builder, loc, function.getName(), type);
+  target.getBody().takeBody(function.getBody());
+  Block &entry = target.getBody().front();
+  builder.setInsertionPointToStart(&entry);
+  unsigned count = entry.getNumArguments();
+  Value all = entry.addArgument(pointer, loc);
+  for (unsigned i = 0; i < count; ++i) {
+    Value place = LLVM::GEPOp::create(builder, loc, pointer, pointer, all,
+                                      ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(i)});
+    entry.getArgument(i).replaceAllUsesWith(LLVM::LoadOp::create(builder, loc, pointer, place).getResult());
+  }
+  entry.eraseArguments(0, count);
+}
+} // namespace
+
+struct Emulator::Impl {
+  std::unique_ptr<llvm::orc::LLJIT> jit;
+  std::map<std::string, Kernel> kernels;
+};
+
+Emulator::Emulator(ModuleOp plan, const std::string &device) : impl(new Impl) {
+  MLIRContext *context = plan.getContext();
+  context->loadDialect<gpu::GPUDialect, NVVM::NVVMDialect, LLVM::LLVMDialect>();
+  OwningOpRef<ModuleOp> owner(plan.clone());
+  {
+    PassManager passes(context);
+    CudaLowerRowsPassOptions options;
+    options.device = device;
+    passes.addPass(createCudaLowerRowsPass(options));
+    if (failed(passes.run(*owner))) {
+      ADD_FAILURE() << "cuda-lower-rows failed";
+      return;
+    }
+  }
+  OwningOpRef<ModuleOp> host(ModuleOp::create(plan.getLoc()));
+  Type i64 = IntegerType::get(context, 64), i32 = IntegerType::get(context, 32);
+  declare(*host, "emulated_thread", i64, {});
+  declare(*host, "emulated_block", i64, {});
+  declare(*host, "emulated_shuffle", i32, {i32, i32});
+  declare(*host, "emulated_barrier", LLVM::LLVMVoidType::get(context), {});
+  for (auto functions : owner->getOps<gpu::GPUModuleOp>())
+    for (auto function : llvm::to_vector(functions.getOps<gpu::GPUFuncOp>())) {
+      Kernel kernel{(*function.getKnownBlockSize())[0], (*function.getKnownGridSize())[0]};
+      EXPECT_EQ(kernel.block % warpSize, 0);
+      impl->kernels[function.getName().str()] = kernel;
+      moveToHost(function, *host);
+    }
+  PassManager passes(context);
+  passes.addPass(createCpuLowerToLLVMPass());
+  if (failed(passes.run(*host))) {
+    ADD_FAILURE() << "the emulated functions have no code";
+    return;
+  }
+
+  llvm::InitializeNativeTarget();
+  llvm::InitializeNativeTargetAsmPrinter();
+  registerBuiltinDialectTranslation(*context);
+  registerLLVMDialectTranslation(*context);
+  auto llvmContext = std::make_unique<llvm::LLVMContext>();
+  std::unique_ptr<llvm::Module> code = translateModuleToLLVMIR(*host, *llvmContext);
+  if (!code) {
+    ADD_FAILURE() << "the emulated functions cannot be translated";
+    return;
+  }
+  auto machine = llvm::cantFail(llvm::orc::JITTargetMachineBuilder::detectHost());
+  auto jit = llvm::cantFail(llvm::orc::LLJITBuilder().setJITTargetMachineBuilder(machine).create());
+  code->setDataLayout(jit->getDataLayout());
+  code->setTargetTriple(jit->getTargetTriple());
+  llvm::orc::SymbolMap symbols;
+  auto add = [&](const char *name, auto *function) {
+    symbols[jit->mangleAndIntern(name)] = {llvm::orc::ExecutorAddr::fromPtr(function),
+                                           llvm::JITSymbolFlags::Exported | llvm::JITSymbolFlags::Callable};
+  };
+  add("emulated_thread", emulatedThread);
+  add("emulated_block", emulatedBlock);
+  add("emulated_shuffle", emulatedShuffle);
+  add("emulated_barrier", emulatedBarrier);
+  llvm::cantFail(jit->getMainJITDylib().define(llvm::orc::absoluteSymbols(std::move(symbols))));
+  llvm::cantFail(jit->addIRModule(llvm::orc::ThreadSafeModule(std::move(code), std::move(llvmContext))));
+  for (auto &[name, kernel] : impl->kernels)
+    kernel.entry = llvm::cantFail(jit->lookup(name)).toPtr<Entry>();
+  impl->jit = std::move(jit);
+}
+
+Emulator::~Emulator() = default;
+
+bool Emulator::ok() const { return impl->jit != nullptr; }
+
+std::string Emulator::run(const std::string &name, const std::vector<void *> &buffers, bool backwards) {
+  auto found = impl->kernels.find(name);
+  if (found == impl->kernels.end())
+    return "no kernel " + name;
+  const Kernel &kernel = found->second;
+  std::vector<void *> arguments = buffers;
+  Warp &running = warp();
+  running.entry = kernel.entry;
+  running.buffers = arguments.data();
+  int64_t warps = kernel.block / warpSize, count = kernel.grid * warps;
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t number = backwards ? count - 1 - i : i;
+    running.block = number / warps;
+    running.firstThread = number % warps * warpSize;
+    if (std::string error = running.run(backwards); !error.empty())
+      return name + ": " + error;
+  }
+  return "";
+}
