@@ -326,7 +326,8 @@ struct CudaLowerRowsPass : ftc::impl::CudaLowerRowsPassBase<CudaLowerRowsPass> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
     std::string error;
-    if (!ftc::cuda::resolveDevice(device, error)) {
+    std::optional<ftc::cuda::CudaTarget> target = ftc::cuda::resolveDevice(device, error);
+    if (!target) {
       module.emitError(error);
       return signalPassFailure();
     }
@@ -341,7 +342,7 @@ struct CudaLowerRowsPass : ftc::impl::CudaLowerRowsPassBase<CudaLowerRowsPass> {
         OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
         functions = gpu::GPUModuleOp::create(builder, module.getLoc(), "kernels");
       }
-      FailureOr<ftc::cuda::RowMapping> mapping = ftc::cuda::mapRows(kernel);
+      FailureOr<ftc::cuda::RowMapping> mapping = ftc::cuda::mapRows(kernel, *target);
       if (failed(mapping) || failed(RowsEmitter(kernel, *mapping).emit(functions)))
         return signalPassFailure();
       remark::passed(kernel.getLoc(), remarkOpts)

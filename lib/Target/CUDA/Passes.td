@@ -33,12 +33,12 @@ def CudaLowerRowsPass : CudaPass<"cuda-lower-rows"> {
       }
     }
     ```
-    After: a warp a row, four columns a lane, four warps a block.
+    After: a warp a row, four columns a lane; eight blocks of a warp, since there are more multiprocessors than rows.
     ```mlir
     gpu.module @kernels {
       gpu.func @add(%x: !llvm.ptr, %y: !llvm.ptr) kernel
-          attributes {known_block_size = array<i32: 128, 1, 1>, known_grid_size = array<i32: 2, 1, 1>} {
-        ... // %row = (block * 128 + thread) / 32, %column = (thread mod 32) * 4
+          attributes {known_block_size = array<i32: 32, 1, 1>, known_grid_size = array<i32: 8, 1, 1>} {
+        ... // %row = (block * 32 + thread) / 32, %column = (thread mod 32) * 4
         %4 = llvm.load %3 {alignment = 16 : i64} : !llvm.ptr -> vector<4xf32>
         %5 = arith.addf %4, %4 : vector<4xf32>
         ...
@@ -67,7 +67,7 @@ def CudaLowerToNvvmPass : Pass<"cuda-lower-to-nvvm", "::mlir::ModuleOp"> {
     ```
     After:
     ```mlir
-    %t = nvvm.read.ptx.sreg.tid.x range <i32, 0, 128> : i32
+    %t = nvvm.read.ptx.sreg.tid.x range <i32, 0, 32> : i32
     %p = llvm.intr.fma(...)  // 2^n times a polynomial
     %s = nvvm.shfl.sync bfly %mask, %e, %c16, %c31 : f32 -> f32
     ```

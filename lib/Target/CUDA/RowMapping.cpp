@@ -7,8 +7,6 @@
 
 #include "lib/Target/CUDA/RowMapping.h"
 
-#include "lib/Target/CUDA/CudaTarget.h"
-
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -19,9 +17,8 @@ using cuda::RowMapping;
 static constexpr int64_t accessBytes = 16;
 /// Chunks that a lane takes in a row, at least, before the row is cut into another part.
 static constexpr int64_t chunksAPart = 4;
-/// Threads of a block: enough for a multiprocessor to hold all its threads with 16 blocks, few enough for small kernels
-/// to reach many multiprocessors.
-static constexpr int64_t blockThreads = 128, sequentialBlockThreads = 32;
+/// Most threads of a block: so many that 16 blocks fill a multiprocessor.
+static constexpr int64_t blockThreads = 128;
 
 /// The largest power of two up to `accessBytes` that divides `bytes`.
 static int64_t alignmentOf(int64_t bytes) { return bytes == 0 ? accessBytes : std::min(accessBytes, bytes & -bytes); }
@@ -115,7 +112,7 @@ static bool readsScalarsItWrites(plan::KernelOp kernel) {
   return llvm::any_of(read, [&](Value buffer) { return written.contains(buffer); });
 }
 
-FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel) {
+FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel, const CudaTarget &target) {
   auto rows = cast<plan::RowsOp>(kernel.getWork());
   int64_t columns = rows.getColumns();
   bool reduces = false, accumulates = false;
@@ -125,7 +122,7 @@ FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel) {
   });
   RowMapping mapping;
   bool clash = readsScalarsItWrites(kernel);
-  int64_t rowUnits, threads = blockThreads;
+  int64_t rowUnits;
   if (rows.getOrder() == plan::RowOrder::Sequential) {
     if (clash)
       return rows.emitError("the CUDA target cannot run this: sequential rows read a scalar from a buffer that they "
@@ -133,7 +130,6 @@ FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel) {
     mapping.allRows = true;
     mapping.parts = columns;
     rowUnits = 1;
-    threads = sequentialBlockThreads;
   } else {
     SmallVector<RowAccess> accesses = rowAccesses(kernel);
     mapping.fence = clash;
@@ -153,8 +149,11 @@ FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel) {
     rowUnits = accumulates ? rows.getTasks() : rows.getRows();
   }
   mapping.units = rowUnits * mapping.parts;
-  int64_t needed = llvm::alignTo(mapping.units * mapping.lanes, CudaTarget::warp);
-  mapping.block = std::min(threads, needed);
-  mapping.grid = llvm::divideCeil(mapping.units * mapping.lanes, mapping.block);
+  int64_t threads = llvm::alignTo(mapping.units * mapping.lanes, CudaTarget::warp);
+  // Where there is too little for all multiprocessors, blocks are smaller rather than some idle.
+  mapping.block = blockThreads;
+  while (mapping.block > CudaTarget::warp && llvm::divideCeil(threads, mapping.block) < target.multiprocessors)
+    mapping.block /= 2;
+  mapping.grid = llvm::divideCeil(threads, mapping.block);
   return mapping;
 }

@@ -25,6 +25,7 @@
 #define FTC_LIB_TARGET_CUDA_ROWMAPPING_H
 
 #include "dialects/Plan/IR/Plan.h"
+#include "lib/Target/CUDA/CudaTarget.h"
 
 namespace ftc::cuda {
 
@@ -46,8 +47,9 @@ struct RowMapping {
 };
 
 /// The mapping of a kernel whose work is plan.rows. A function of the kernel and of the places of the buffers that it
-/// is launched on. Fails with an error where lanes would have to wait for each other and cannot.
-mlir::FailureOr<RowMapping> mapRows(plan::KernelOp kernel);
+/// is launched on; the device only says into how many blocks small kernels are cut. Fails with an error where lanes
+/// would have to wait for each other and cannot.
+mlir::FailureOr<RowMapping> mapRows(plan::KernelOp kernel, const CudaTarget &target);
 
 } // namespace ftc::cuda
 

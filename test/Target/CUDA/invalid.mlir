@@ -1,6 +1,6 @@
 // RUN: ftc-opt %s -split-input-file -cuda-lower-rows -cuda-lower-to-nvvm -verify-diagnostics
-// RUN: not ftc-opt %s -cuda-lower-rows=device=h10 2>&1 | FileCheck %s --check-prefix=DEVICE
-// RUN: not ftc-opt %s -cuda-emit-ptx=device=tpu 2>&1 | FileCheck %s --check-prefix=NONE
+// RUN: not ftc-opt %s -split-input-file -cuda-lower-rows=device=h10 2>&1 | FileCheck %s --check-prefix=DEVICE
+// RUN: not ftc-opt %s -split-input-file -cuda-emit-ptx=device=tpu 2>&1 | FileCheck %s --check-prefix=NONE
 
 // DEVICE: unknown device 'h10'; did you mean 'h100'? known are 'a100', 'h100', 'h200', 'b200'
 // NONE: unknown device 'tpu'; known are 'a100', 'h100', 'h200', 'b200'
@@ -38,7 +38,6 @@ plan.kernel @k {
   plan.rows 4 per_task 4 parallel {
   ^bb0(%r: index):
     // expected-error@+1 {{the CUDA target cannot run this inside plan.rows}}
-    %0 = "tensor.empty"() : () -> tensor<8xf32>
-    plan.store %0, %x[%r] : tensor<8xf32>, memref<4x8xf32>
+    %0 = "vector.step"() : () -> vector<8xindex>
   }
 }

@@ -6,7 +6,7 @@
 
 // A row that is reduced: a warp, a lane for each partial sum, then the tree; vectors where nothing is reduced.
 // CHECK-LABEL: gpu.func @norm(
-// CHECK-SAME: %[[X:.*]]: !llvm.ptr, %{{.*}}: !llvm.ptr) kernel attributes {known_block_size = array<i32: 128, 1, 1>, known_grid_size = array<i32: 2, 1, 1>}
+// CHECK-SAME: %[[X:.*]]: !llvm.ptr, %{{.*}}: !llvm.ptr) kernel attributes {known_block_size = array<i32: 32, 1, 1>, known_grid_size = array<i32: 8, 1, 1>}
 // CHECK: %[[START:.*]] = arith.constant -0.000000e+00 : f32
 // CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[START]]) -> (f32)
 // CHECK-COUNT-4: llvm.load {{.*}} {alignment = 4 : i64} : !llvm.ptr -> vector<1xf32>
@@ -21,7 +21,7 @@
 // CHECK: llvm.load {{.*}} {alignment = 16 : i64} : !llvm.ptr -> vector<4xf32>
 // CHECK: math.exp {{.*}} : vector<4xf32>
 // CHECK: llvm.store {{.*}} {alignment = 16 : i64} : vector<4xf32>, !llvm.ptr
-// REMARK: norm has 32 lanes a unit, 4 columns a lane, 1 parts a row{{.*}}blocks=2{{.*}}threads=128
+// REMARK: norm has 32 lanes a unit, 4 columns a lane, 1 parts a row{{.*}}blocks=8{{.*}}threads=32
 plan.kernel @norm {
 ^bb0(%x: memref<8x256xf32>, %y: memref<8x256xf32>):
   plan.rows 8 per_task 2 parallel {
@@ -43,7 +43,7 @@ plan.kernel @norm {
 // CHECK: scf.if %[[INSIDE]]
 // CHECK: llvm.load {{.*}} {alignment = 16 : i64} : !llvm.ptr -> vector<8xbf16>
 // CHECK-NOT: gpu.shuffle
-// REMARK: wide has 32 lanes a unit, 8 columns a lane, 3 parts a row{{.*}}blocks=6{{.*}}threads=128
+// REMARK: wide has 32 lanes a unit, 8 columns a lane, 3 parts a row{{.*}}blocks=24{{.*}}threads=32
 plan.kernel @wide {
 ^bb0(%x: memref<8x3000xbf16>):
   plan.rows 8 per_task 2 parallel {
@@ -56,7 +56,7 @@ plan.kernel @wide {
 
 // Narrow rows share a warp. A launch on a slice that starts at four bytes leaves no vector.
 // REMARK: narrow has 4 lanes a unit, 4 columns a lane, 1 parts a row{{.*}}blocks=1{{.*}}threads=32
-// REMARK: unaligned has 16 lanes a unit, 1 columns a lane, 1 parts a row{{.*}}blocks=1{{.*}}threads=128
+// REMARK: unaligned has 16 lanes a unit, 1 columns a lane, 1 parts a row{{.*}}blocks=4{{.*}}threads=32
 // CHECK-LABEL: gpu.func @narrow(
 // CHECK: llvm.load {{.*}} {alignment = 16 : i64} : !llvm.ptr -> vector<4xf32>
 // CHECK-LABEL: gpu.func @unaligned(
@@ -75,6 +75,19 @@ plan.kernel @unaligned {
   ^bb0(%r: index):
     %0 = plan.load %x[%r] : memref<8x16xf32> -> tensor<16xf32>
     plan.store %0, %x[%r] : tensor<16xf32>, memref<8x16xf32>
+  }
+}
+
+// Enough rows for every multiprocessor: four warps a block.
+// REMARK: many has 32 lanes a unit, 4 columns a lane, 1 parts a row{{.*}}blocks=1024{{.*}}threads=128
+// CHECK-LABEL: gpu.func @many(
+// CHECK-SAME: known_block_size = array<i32: 128, 1, 1>, known_grid_size = array<i32: 1024, 1, 1>
+plan.kernel @many {
+^bb0(%x: memref<4096x128xf32>):
+  plan.rows 4096 per_task 2 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<4096x128xf32> -> tensor<128xf32>
+    plan.store %0, %x[%r] : tensor<128xf32>, memref<4096x128xf32>
   }
 }
 

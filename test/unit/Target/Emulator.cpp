@@ -189,8 +189,8 @@ void moveToHost(gpu::GPUFuncOp function, ModuleOp host) {
   unsigned count = entry.getNumArguments();
   Value all = entry.addArgument(pointer, loc);
   for (unsigned i = 0; i < count; ++i) {
-    Value place = LLVM::GEPOp::create(builder, loc, pointer, pointer, all,
-                                      ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(i)});
+    Value place =
+        LLVM::GEPOp::create(builder, loc, pointer, pointer, all, ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(i)});
     entry.getArgument(i).replaceAllUsesWith(LLVM::LoadOp::create(builder, loc, pointer, place).getResult());
   }
   entry.eraseArguments(0, count);

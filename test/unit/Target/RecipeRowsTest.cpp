@@ -5,9 +5,9 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Takes every distinct row kernel of a recipe's plan, gives each buffers of its own, and runs them all on an emulated GPU, on
-// the CPU target and in the interpreter. The GPU must have the CPU's bits everywhere, and the interpreter's wherever these
-// are defined: exp, log and powers it takes from the C library.
+// Takes every distinct row kernel of a recipe's plan, gives each buffers of its own, and runs them all on an emulated
+// GPU, on the CPU target and in the interpreter. The GPU must have the CPU's bits everywhere, and the interpreter's
+// wherever these are defined: exp, log and powers it takes from the C library.
 //
 //===----------------------------------------------------------------------===//
 
@@ -138,14 +138,12 @@ TEST_P(RecipeRows, GpuHasTheBitsOfTheCpu) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Recipes, RecipeRows,
-                         testing::Values(Case{"Fp32", DType::F32}, Case{"Bf16", DType::BF16},
-                                         Case{"Lora", DType::F32, true}, Case{"LoraBf16", DType::BF16, true},
-                                         Case{"Sgd", DType::F32, false, OptimizerConfig::Kind::SGD},
-                                         Case{"OddSizes", DType::F32, false, OptimizerConfig::Kind::AdamW, 40, 10, 52,
-                                              90},
-                                         Case{"OddSizesBf16", DType::BF16, false, OptimizerConfig::Kind::AdamW, 40, 10,
-                                              52, 90}),
-                         [](const auto &info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Recipes, RecipeRows,
+    testing::Values(Case{"Fp32", DType::F32}, Case{"Bf16", DType::BF16}, Case{"Lora", DType::F32, true},
+                    Case{"LoraBf16", DType::BF16, true}, Case{"Sgd", DType::F32, false, OptimizerConfig::Kind::SGD},
+                    Case{"OddSizes", DType::F32, false, OptimizerConfig::Kind::AdamW, 40, 10, 52, 90},
+                    Case{"OddSizesBf16", DType::BF16, false, OptimizerConfig::Kind::AdamW, 40, 10, 52, 90}),
+    [](const auto &info) { return std::string(info.param.name); });
 
 } // namespace
