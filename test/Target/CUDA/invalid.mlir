@@ -41,3 +41,17 @@ plan.kernel @k {
     %0 = "vector.step"() : () -> vector<8xindex>
   }
 }
+
+// -----
+
+// Codes of eight bits are decoded by the CPU target alone so far.
+plan.kernel @k {
+^bb0(%c: memref<4x8xi8>, %x: memref<4x8xf32>):
+  plan.rows 4 per_task 4 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %c[%r] : memref<4x8xi8> -> tensor<8xi8>
+    // expected-error@+1 {{the CUDA target cannot run this inside plan.rows}}
+    %1 = plan.decode %0 with <quantizer = torchao, isSigned = true> : tensor<8xi8> -> tensor<8xf32>
+    plan.store %1, %x[%r] : tensor<8xf32>, memref<4x8xf32>
+  }
+}
