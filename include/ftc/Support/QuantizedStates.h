@@ -8,8 +8,8 @@
 // 8-bit optimizer states (Dettmers et al., "8-bit Optimizers via Block-wise Quantization", 2022): the elements of a
 // moment, row-major, in blocks of 256. Each is one of 256 numbers in [-1, 1] (or [0, 1], for a moment that has no sign)
 // times the block's largest magnitude, in fp32: 8.125 bits an element. The numbers are the paper's dynamic map: decades
-// down to 1e-7, each in twice as many linear parts as the one below. Two libraries use the same numbers and choose among
-// them differently:
+// down to 1e-7, each in twice as many linear parts as the one below. Two libraries use the same numbers and choose
+// among them differently:
 //
 //   bitsandbytes (0.50, for CPUs) rounds to the nearest of 65536 evenly spaced numbers in [-1, 1], and takes the number
 //                nearest to that.
@@ -48,8 +48,8 @@ struct StateMap {
 const StateMap &stateMap(StateQuantizer quantizer, bool isSigned);
 
 /// A StateMap for look-up by bits: numbers with the same sign, exponent and leading seven bits of the mantissa share a
-/// bucket, and a bucket holds at most one place where the code changes. So code(x) is the lower eight bits of codes[b], or
-/// the eight above them where x >= starts[b].
+/// bucket, and a bucket holds at most one place where the code changes. So code(x) is the lower eight bits of codes[b],
+/// or the eight above them where x >= starts[b].
 struct StateBuckets {
   static constexpr int32_t firstKey = 103 << 7; ///< |x| below 2^-24 falls into one bucket
   static constexpr int32_t perSign = (127 << 7) - firstKey + 1;

@@ -5,8 +5,9 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// The parameter is seen as rows of 256 elements, a block of codes each, whatever its shape. A row decodes its two moments,
-// updates them, finds their largest magnitudes and encodes them again; nothing but codes and scales is in memory.
+// The parameter is seen as rows of 256 elements, a block of codes each, whatever its shape. A row decodes its two
+// moments, updates them, finds their largest magnitudes and encodes them again; nothing but codes and scales is in
+// memory.
 //
 //===----------------------------------------------------------------------===//
 
@@ -76,11 +77,10 @@ void EntryConverter::convertAdamW8bit(train::AdamW8bitOp op) {
   }
   SmallVector<Value> scalars;
   for (int64_t index : {0, 1, 2})
-    scalars.push_back(
-        launch.loadElement(prepared, arith::ConstantIndexOp::create(b, op.getLoc(), index).getResult()));
+    scalars.push_back(launch.loadElement(prepared, arith::ConstantIndexOp::create(b, op.getLoc(), index).getResult()));
   Value g = math.mul(math.convert(loadScalar(launch, scale), f32), rowOf(gradient));
-  AdamWElement updated = emitAdamWFormula(math, {rowOf(parameter), moments[0], moments[1]}, g, scalars,
-                                          op.getOptimizer());
+  AdamWElement updated =
+      emitAdamWFormula(math, {rowOf(parameter), moments[0], moments[1]}, g, scalars, op.getOptimizer());
   launch.storeAt(math.convert(updated.parameter, type.getElementType()), launch.argument(outputs[0], blocks),
                  launch.row());
   Value results[] = {updated.expAvg, updated.expAvgSq};

@@ -5,9 +5,10 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Decoding gathers from a table of 256 numbers. Encoding takes sign, exponent and seven bits of the mantissa for a place
-// in two tables (ftc/Support/QuantizedStates.h, StateBuckets): the codes at both ends of the bucket, and the number from
-// which on it is the upper one. Two gathers and a comparison, where a search among 256 numbers would take eight of each.
+// Decoding gathers from a table of 256 numbers. Encoding takes sign, exponent and seven bits of the mantissa for a
+// place in two tables (ftc/Support/QuantizedStates.h, StateBuckets): the codes at both ends of the bucket, and the
+// number from which on it is the upper one. Two gathers and a comparison, where a search among 256 numbers would take
+// eight of each.
 //
 //===----------------------------------------------------------------------===//
 
@@ -21,8 +22,7 @@ using namespace mlir;
 using namespace ftc;
 
 /// A constant array in the module.
-template <typename T>
-static LLVM::GlobalOp tableOf(ModuleOp module, StringRef name, Type element, ArrayRef<T> values) {
+template <typename T> static LLVM::GlobalOp tableOf(ModuleOp module, StringRef name, Type element, ArrayRef<T> values) {
   if (auto known = module.lookupSymbol<LLVM::GlobalOp>(name))
     return known;
   OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
@@ -33,8 +33,8 @@ static LLVM::GlobalOp tableOf(ModuleOp module, StringRef name, Type element, Arr
 }
 
 static std::string nameOf(plan::StateMapAttr map, StringRef what) {
-  return ("ftc.states." + plan::stringifyQuantizer(map.getQuantizer()) + (map.getIsSigned() ? ".signed." : ".unsigned.") +
-          what)
+  return ("ftc.states." + plan::stringifyQuantizer(map.getQuantizer()) +
+          (map.getIsSigned() ? ".signed." : ".unsigned.") + what)
       .str();
 }
 
@@ -54,7 +54,8 @@ static Value gather(OpBuilder &b, Location loc, LLVM::GlobalOp table, Type eleme
 Value cpu::emitDecode(OpBuilder &b, plan::DecodeOp op, Value codes) {
   Location loc = op.getLoc();
   auto module = b.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>();
-  LLVM::GlobalOp table = tableOf<float>(module, nameOf(op.getMap(), "values"), b.getF32Type(), op.getMap().getMap().values);
+  LLVM::GlobalOp table =
+      tableOf<float>(module, nameOf(op.getMap(), "values"), b.getF32Type(), op.getMap().getMap().values);
   auto wide = cast<VectorType>(codes.getType()).clone(b.getI32Type());
   return gather(b, loc, table, b.getF32Type(), arith::ExtUIOp::create(b, loc, wide, codes));
 }
@@ -78,8 +79,8 @@ Value cpu::emitEncode(OpBuilder &b, plan::EncodeOp op, Value numbers) {
   Value bucket = arith::AddIOp::create(b, loc, arith::SubIOp::create(b, loc, magnitude, splat(StateBuckets::firstKey)),
                                        arith::AndIOp::create(b, loc, negative, splat(StateBuckets::perSign)));
   Value code = gather(b, loc, first, b.getI32Type(), bucket);
-  Value next = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGE, numbers,
-                                     gather(b, loc, starts, b.getF32Type(), bucket));
+  Value next =
+      arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGE, numbers, gather(b, loc, starts, b.getF32Type(), bucket));
   // The lower eight bits are what is kept.
   code = arith::SelectOp::create(b, loc, next, arith::ShRUIOp::create(b, loc, code, splat(8)), code);
   Value isNaN = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, numbers, numbers);

@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// test/oracle/goldens/states.safetensors holds 50 steps of both libraries (test/oracle/golden_states.py). Each step is made
-// from the library's own state before it.
+// test/oracle/goldens/states.safetensors holds 50 steps of both libraries (test/oracle/golden_states.py). Each step is
+// made from the library's own state before it.
 //
 //===----------------------------------------------------------------------===//
 
@@ -30,7 +30,8 @@ namespace {
 
 constexpr int64_t steps = 50, rows = 16, elements = rows * stateBlock;
 
-std::string stepText(const std::string &quantizer, const std::string &shape = "16x256", const std::string &type = "f32") {
+std::string stepText(const std::string &quantizer, const std::string &shape = "16x256",
+                     const std::string &type = "f32") {
   std::string text = R"(
     train.variable @p : tensor<P> parameter init #train.zeros trainable
     train.variable @m : tensor<16x256xi8> state init #train.zeros
