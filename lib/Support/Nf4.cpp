@@ -7,6 +7,8 @@
 
 #include "ftc/Support/Nf4.h"
 
+#include "lib/Support/DynamicMap.h"
+
 #include <algorithm>
 #include <bit>
 #include <cassert>
@@ -67,21 +69,6 @@ const std::array<float, 256> &nf4ScaleMap() {
     return numbers;
   }();
   return map;
-}
-
-/// bitsandbytes' 8-bit code for a number in [-1, 1]: the nearest of the map to the nearest of 65536 evenly spaced
-/// numbers, as the library for CPUs looks it up.
-static uint8_t scaleCode(float value) {
-  const std::array<float, 256> &map = nf4ScaleMap();
-  auto place = static_cast<uint32_t>((value + 1.0f) * 0.5f * 65535.0f + 0.5f);
-  float grid = static_cast<float>(place) * (2.0f / 65535.0f) - 1.0f;
-  auto above = std::upper_bound(map.begin(), map.end(), grid);
-  if (above == map.begin())
-    return 0;
-  if (above == map.end())
-    return 255;
-  bool up = *above - grid < grid - above[-1];
-  return static_cast<uint8_t>(above - map.begin() - (up ? 0 : 1));
 }
 
 static uint8_t bitsandbytesCode(float scaled) {
@@ -197,7 +184,7 @@ void Nf4Encoder::finish() {
     nested = largest;
     float inverse = 1.0f / largest;
     for (int64_t i = first; i < end; ++i)
-      out.absmax[i] = largest == 0 ? 0 : scaleCode(std::clamp(absmax[i] * inverse, -1.0f, 1.0f));
+      out.absmax[i] = largest == 0 ? 0 : codeByGrid(nf4ScaleMap(), std::clamp(absmax[i] * inverse, -1.0f, 1.0f));
   }
   absmax.clear();
 }

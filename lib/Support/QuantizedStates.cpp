@@ -8,6 +8,7 @@
 #include "ftc/Support/QuantizedStates.h"
 
 #include "ftc/Support/Nf4.h"
+#include "lib/Support/DynamicMap.h"
 
 #include <algorithm>
 #include <bit>
@@ -42,19 +43,6 @@ static std::array<float, 256> unsignedMap() {
   return numbers;
 }
 
-/// As the library's code for CPUs looks it up.
-static int bitsandbytesCode(const std::array<float, 256> &map, float x) {
-  auto place = static_cast<uint32_t>((x + 1.0f) * 0.5f * 65535.0f + 0.5f);
-  float grid = static_cast<float>(place) * (2.0f / 65535.0f) - 1.0f;
-  auto above = std::upper_bound(map.begin(), map.end(), grid);
-  if (above == map.begin())
-    return 0;
-  if (above == map.end())
-    return 255;
-  bool up = *above - grid < grid - above[-1];
-  return static_cast<int>(above - map.begin()) - (up ? 0 : 1);
-}
-
 /// As `quantize_8bit_with_qmap`.
 static int torchaoCode(const std::array<float, 256> &map, float x) {
   int code = static_cast<int>(std::upper_bound(map.begin(), map.end(), x) - map.begin()) - 1;
@@ -83,7 +71,7 @@ static StateMap makeMap(StateQuantizer quantizer, bool isSigned) {
   StateMap map;
   map.values = isSigned ? nf4ScaleMap() : unsignedMap();
   auto code = [&](float x) {
-    return quantizer == StateQuantizer::Torchao ? torchaoCode(map.values, x) : bitsandbytesCode(map.values, x);
+    return quantizer == StateQuantizer::Torchao ? torchaoCode(map.values, x) : codeByGrid(map.values, x);
   };
   map.starts[0] = -infinity;
   for (int i = 1; i < 256; ++i) {
