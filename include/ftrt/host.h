@@ -28,8 +28,7 @@ extern "C" {
 
 typedef struct ftrt_host ftrt_host;
 
-/* As in the manifest (ElementType, Role, EntryKind). */
-enum { FTRT_F32 = 0, FTRT_BF16 = 1, FTRT_I32 = 2, FTRT_I64 = 3, FTRT_U8 = 4 };
+/* As in the manifest (Role, EntryKind); element types are in step.h. */
 enum { FTRT_PARAMETER = 0, FTRT_STATE = 1, FTRT_CONSTANT = 2, FTRT_INPUT = 3, FTRT_OUTPUT = 4 };
 enum { FTRT_ENTRY_STEP = 0, FTRT_ENTRY_MICRO = 1, FTRT_ENTRY_EVALUATE = 2, FTRT_ENTRY_LOGITS = 3 };
 

@@ -11,6 +11,13 @@
  *   4. Per step: write the entry's input tensors (tokens, labels, ...) at their places, call the entry, read its
  * outputs.
  *
+ * A step for a GPU (the manifest's `target` is "cuda") has its near slabs in the device's memory, and its entries do
+ * not compute: they call ftrt_device, which queues kernels, products and copies on streams. So step 3 also loads the
+ * step's modules, finds its kernels and prepares its products, all before the first call; and step 4 waits for the
+ * streams before it reads outputs. What an entry calls, with which arguments and in which order, depends on `slabs` and
+ * on the address of `scalars` only, never on what is stored there: a host may record the calls of one run, as a CUDA
+ * graph, and replay them, as long as both stay where they are.
+ *
  * C11; includes nothing of the project. All numbers are in the byte order of the machine (little endian).
  */
 #ifndef FTRT_STEP_H
@@ -24,12 +31,50 @@ extern "C" {
 #endif
 
 /* Raised whenever a layout or a meaning below changes. */
-#define FTRT_ABI_VERSION 2u
+#define FTRT_ABI_VERSION 3u
 #define FTRT_STEP_SYMBOL "ftrt_step_v1"
 
 /* One task of a parallel loop. `task` counts from 0; `thread` is below ftrt_services.threads, and no two tasks that run
  * at the same time see the same `thread` (it selects the thread's part of planned scratch memory). */
 typedef void (*ftrt_task_fn)(void *args, uint64_t task, uint32_t thread);
+
+/* Streams of a device. What is queued on one stream runs in order; streams wait for each other by events only. An entry
+ * starts and ends on FTRT_STREAM_COMPUTE: the other two first wait for an event of it, and at the end it waits for
+ * them. */
+enum {
+  FTRT_STREAM_COMPUTE = 0,
+  FTRT_STREAM_COPY_IN = 1,  /* far tier to device */
+  FTRT_STREAM_COPY_OUT = 2, /* device to far tier */
+  FTRT_STREAM_COUNT = 3,
+};
+
+/* What a step for a GPU gets from its host. Addresses are those of the device, slab bases plus planned offsets. Every
+ * function queues its work on `stream` and returns at once; it allocates nothing. It returns 0, or anything else when
+ * the work could not be queued or the device has failed: the entry then ends with FTRT_DEVICE_FAILED, and what went
+ * wrong, the host has to remember itself. */
+typedef struct ftrt_device {
+  uint32_t size; /* sizeof(ftrt_device) */
+  uint32_t reserved;
+  void *context; /* handed back to every function */
+  /* Runs kernel number `kernel` of ftrt_step.kernels. Its arguments are addresses, `argument_count` of them; the array
+   * is the caller's and may change after the call. */
+  int32_t (*launch)(void *context, uint32_t stream, uint32_t kernel, const uint64_t *addresses);
+  /* Runs product number `product` of ftrt_step.products. `addend` is of the type and shape of `d` and may be `d`; 0
+   * where the product has none. `workspace` is `workspace_bytes` long; 0 where that is 0. */
+  int32_t (*matmul)(void *context, uint32_t stream, uint32_t product, uint64_t a, uint64_t b, uint64_t addend,
+                    uint64_t d, uint64_t workspace);
+  /* Copies `bytes` bytes, 8 at most, from the ftrt_scalars that the entry was called with. Read when the copy runs: in
+   * a replay, what is there then. The host therefore keeps that struct in memory that the device can read. */
+  int32_t (*upload)(void *context, uint32_t stream, uint64_t to, const void *from, uint64_t bytes);
+  /* Copies between device memory and byte `offset` of the far slab `slab` (its index in the manifest), on the stream
+   * for that direction. NULL where the step has no far slab. */
+  int32_t (*far_write)(void *context, uint32_t stream, uint32_t slab, uint64_t offset, uint64_t from, uint64_t bytes);
+  int32_t (*far_read)(void *context, uint32_t stream, uint32_t slab, uint64_t offset, uint64_t to, uint64_t bytes);
+  /* Event number `event`, below ftrt_step.event_count, happens when all that is queued on `stream` now is over; what is
+   * queued on `stream` from now on waits for the event as it was last recorded. */
+  int32_t (*record)(void *context, uint32_t stream, uint32_t event);
+  int32_t (*wait)(void *context, uint32_t stream, uint32_t event);
+} ftrt_device;
 
 /* What a step gets from its host. Functions never allocate. Only copies of the far tier can fail; far_wait tells. */
 typedef struct ftrt_services {
@@ -50,6 +95,8 @@ typedef struct ftrt_services {
   uint64_t (*far_read)(void *context, uint32_t slab, uint64_t offset, void *to, uint64_t bytes);
   /* Returns when the copy is over: 0, or anything else when it, or any copy before it, has failed. */
   int32_t (*far_wait)(void *context, uint64_t copy);
+  /* For steps for a GPU, which need nothing of `threads` and of the functions above; otherwise it may be NULL. */
+  const ftrt_device *device;
 } ftrt_services;
 
 /* Scalar inputs of an entry. The entry copies those that it uses to their planned places before anything else runs. */
@@ -72,7 +119,42 @@ enum {
   FTRT_BAD_ABI = 1,     /* services->abi_version or size is not this step's */
   FTRT_BAD_THREADS = 2, /* services->threads is 0 or above the manifest's `threads` */
   FTRT_FAR_FAILED = 3,  /* far_wait told of a failure; what the step has written is worthless, and copies may be left */
+  FTRT_NO_DEVICE = 4,   /* the step is for a GPU, and services->device is NULL or not of this step's size */
+  FTRT_DEVICE_FAILED = 5, /* a function of ftrt_device did not return 0; as FTRT_FAR_FAILED */
 };
+
+/* Code for the device: a cubin, or PTX as text with a 0 at its end, which is counted. */
+typedef struct ftrt_module {
+  const void *image;
+  uint64_t size;
+} ftrt_module;
+
+/* A function of a module, and how it is launched, always. */
+typedef struct ftrt_kernel {
+  const char *name;
+  uint32_t module;         /* index in ftrt_step.modules */
+  uint32_t argument_count; /* all are addresses, 8 bytes each */
+  uint32_t grid[3];        /* blocks */
+  uint32_t block[3];       /* threads of a block */
+  uint32_t shared_bytes;   /* dynamic shared memory of a block; above 48 KiB, it has to be asked for */
+  uint32_t reserved;
+} ftrt_kernel;
+
+/* Element types, numbered as in the manifest. */
+enum { FTRT_F32 = 0, FTRT_BF16 = 1, FTRT_I32 = 2, FTRT_I64 = 3, FTRT_U8 = 4 };
+
+/* d = op(a) op(b), or d = addend + op(a) op(b). Matrices are row-major: row r of a begins r * lda elements behind its
+ * start. op(a) is m x k: a is stored so, or, transposed, as k x m; op(b) is k x n, or n x k; d and addend are m x n.
+ * Sums are in fp32, of operands as they are (no TF32), the addend is added in fp32, and d is rounded once. The same
+ * operands give the same bits each time. */
+typedef struct ftrt_matmul {
+  uint64_t m, n, k;
+  uint64_t lda, ldb, ldd;            /* elements; ldd holds for addend too */
+  uint32_t type_a, type_b, type_d;   /* FTRT_F32 or FTRT_BF16; addend has type_d */
+  uint32_t transpose_a, transpose_b; /* 0 or 1 */
+  uint32_t has_addend;               /* 0 or 1 */
+  uint64_t workspace_bytes;          /* of planned memory, aligned to 256, that the product may use */
+} ftrt_matmul;
 
 typedef struct ftrt_step {
   uint32_t abi_version; /* FTRT_ABI_VERSION */
@@ -81,6 +163,11 @@ typedef struct ftrt_step {
   uint64_t manifest_size;
   uint64_t entry_count;         /* equals the manifest's number of entries, in its order */
   const ftrt_entry_fn *entries; /* entry_count functions */
+  /* For a GPU; counts are 0 otherwise. */
+  uint64_t module_count, kernel_count, product_count, event_count;
+  const ftrt_module *modules;
+  const ftrt_kernel *kernels;
+  const ftrt_matmul *products;
 } ftrt_step;
 
 #ifdef __cplusplus

@@ -272,6 +272,8 @@ FailureOr<std::string> ftc::buildManifest(ModuleOp module, const TargetDescripti
   out.cpu = target.cpu;
   out.features = target.features;
   out.threads = target.threads;
+  out.device = target.device;
+  out.architecture = target.architecture;
   out.recipe = recipeYaml;
   ManifestBuilder builder(module);
   if (failed(builder.addSlabs(out)) || failed(builder.addVariables(out)) || failed(builder.addEntries(out)))

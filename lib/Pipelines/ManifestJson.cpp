@@ -77,6 +77,10 @@ std::string ftc::manifestAsJson(llvm::StringRef bytes) {
         json.value(feature);
     });
     json.attribute("threads", in->threads);
+    if (!in->device.empty()) {
+      json.attribute("device", in->device);
+      json.attribute("architecture", in->architecture);
+    }
     json.attribute("recipe", in->recipe);
     json.attributeArray("slabs", [&] {
       for (const auto &slab : in->slabs)

@@ -19,10 +19,12 @@ namespace ftc {
 
 /// What the manifest records of a target.
 struct TargetDescription {
-  std::string target; ///< "cpu"
+  std::string target; ///< "cpu" or "cuda"
   std::string cpu;    ///< resolved name, never "native"
   std::vector<std::string> features;
   unsigned threads = 1;
+  std::string device;       ///< of a GPU, as --device names it; empty otherwise
+  std::string architecture; ///< its instruction set, LLVM's name; empty otherwise
 };
 
 /// One per target. Everything the pipeline needs to go from a plan to a step.so.

@@ -86,7 +86,7 @@ void EntryWriter::returnUnless(Value condition, int32_t code) {
 /// ftrt_services.
 static LLVM::LLVMStructType servicesType(MLIRContext *context) {
   Type i32 = IntegerType::get(context, 32), pointer = LLVM::LLVMPointerType::get(context);
-  return LLVM::LLVMStructType::getLiteral(context, {i32, i32, pointer, i32, i32, pointer, pointer, pointer, pointer});
+  return LLVM::LLVMStructType::getLiteral(context, {i32, i32, pointer, i32, i32, pointer, pointer, pointer, pointer, pointer});
 }
 
 void EntryWriter::checkServices(LLVM::LLVMFuncOp function) {
@@ -299,17 +299,27 @@ static void createStep(ModuleOp module, ArrayRef<std::string> entries) {
     return table;
   });
 
-  auto stepType = LLVM::LLVMStructType::getLiteral(context, {i32, i32, pointer, i64, i64, pointer});
+  auto stepType = LLVM::LLVMStructType::getLiteral(
+      context, {i32, i32, pointer, i64, i64, pointer, i64, i64, i64, i64, pointer, pointer, pointer});
   createGlobal(builder, loc, stepType, LLVM::Linkage::External, FTRT_STEP_SYMBOL, [&](OpBuilder &inner) {
     auto number = [&](Type type, int64_t value) -> Value {
       return LLVM::ConstantOp::create(inner, loc, type, inner.getIntegerAttr(type, value));
     };
+    Value none = LLVM::ZeroOp::create(inner, loc, pointer);
     Value fields[] = {number(i32, FTRT_ABI_VERSION),
                       number(i32, sizeof(ftrt_step)),
                       LLVM::AddressOfOp::create(inner, loc, pointer, "manifest"),
                       number(i64, size),
                       number(i64, entries.size()),
-                      LLVM::AddressOfOp::create(inner, loc, pointer, "entries")};
+                      LLVM::AddressOfOp::create(inner, loc, pointer, "entries"),
+                      // Modules, kernels, products and events of a GPU.
+                      number(i64, 0),
+                      number(i64, 0),
+                      number(i64, 0),
+                      number(i64, 0),
+                      none,
+                      none,
+                      none};
     Value step = LLVM::UndefOp::create(inner, loc, stepType);
     for (auto [index, value] : llvm::enumerate(fields))
       step = LLVM::InsertValueOp::create(inner, loc, step, value, static_cast<int64_t>(index));
