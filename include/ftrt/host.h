@@ -2,7 +2,7 @@
  *
  *   ftrt_host *host = ftrt_host_open("step.so", 0);
  *   if (!host) { fputs(ftrt_host_error(), stderr); exit(1); }
- *   ftrt_host_init(host, seed);                              // or fill parameters yourself: ftrt_host_tensor
+ *   ftrt_host_init(host, seed);                              // or fill parameters yourself: ftrt_host_write
  *   int step = ftrt_host_entry(host, FTRT_ENTRY_STEP);
  *   ftrt_tensor tokens; ftrt_host_input(host, step, "tokens", &tokens);
  *   ... write tokens.data, labels, positions, segment_starts ...
@@ -32,10 +32,11 @@ typedef struct ftrt_host ftrt_host;
 enum { FTRT_PARAMETER = 0, FTRT_STATE = 1, FTRT_CONSTANT = 2, FTRT_INPUT = 3, FTRT_OUTPUT = 4 };
 enum { FTRT_ENTRY_STEP = 0, FTRT_ENTRY_MICRO = 1, FTRT_ENTRY_EVALUATE = 2, FTRT_ENTRY_LOGITS = 3 };
 
-/* A tensor in the step's memory, row-major. Pointers are valid until ftrt_host_close. */
+/* A tensor of a step, row-major. Pointers are valid until ftrt_host_close. Inputs and outputs always have `data`: for a
+ * step on a device these are copies on the host, which ftrt_host_run takes over and fills. */
 typedef struct ftrt_tensor {
   const char *name;
-  void *data; /* NULL for a state of the far tier */
+  void *data; /* NULL for a state of the far tier, and for what lies on a device: ftrt_host_read, ftrt_host_write */
   uint64_t bytes;
   int32_t type;
   int32_t role;
@@ -47,7 +48,8 @@ typedef struct ftrt_tensor {
 const char *ftrt_host_error(void);
 
 /* Opens and checks a step, takes its slabs and starts its threads (0: as many as were planned for, or as many as there
- * are processors where these are fewer). NULL on failure. */
+ * are processors where these are fewer). A step of target "cuda" is put on the first GPU that CUDA shows. NULL on
+ * failure. */
 ftrt_host *ftrt_host_open(const char *path, uint32_t threads);
 /* Ends the threads, gives the memory back and closes the library. NULL is allowed. */
 void ftrt_host_close(ftrt_host *host);
@@ -55,10 +57,11 @@ void ftrt_host_close(ftrt_host *host);
 /* Fills parameters, states and constants as the recipe says. Random ones depend on `seed` and their names only. */
 int ftrt_host_init(ftrt_host *host, uint64_t seed);
 
-/* Bytes that the plan takes, and bytes taken. They are equal. */
+/* Bytes that the plan takes, and bytes taken, of the host or of the device. They are equal. */
 uint64_t ftrt_host_planned_bytes(const ftrt_host *host);
 uint64_t ftrt_host_taken_bytes(const ftrt_host *host);
-/* Bytes of the far tier that the plan takes, in a file without a name under $TMPDIR or /var/tmp. */
+/* Bytes of the far tier that the plan takes: in a file without a name under $TMPDIR or /var/tmp; for a step on a
+ * device, in pinned memory. */
 uint64_t ftrt_host_far_bytes(const ftrt_host *host);
 /* Threads that entries run on. */
 uint32_t ftrt_host_threads(const ftrt_host *host);
@@ -74,6 +77,10 @@ int ftrt_host_tensor_at(const ftrt_host *host, uint64_t index, ftrt_tensor *out)
 int ftrt_host_tensor(const ftrt_host *host, const char *name, ftrt_tensor *out);
 int ftrt_host_input(const ftrt_host *host, int entry, const char *name, ftrt_tensor *out);
 int ftrt_host_output(const ftrt_host *host, int entry, const char *name, ftrt_tensor *out);
+
+/* Copies bytes `offset` to `offset + bytes` of a parameter, state or constant from or to the step, wherever it lies. */
+int ftrt_host_read(ftrt_host *host, const char *name, uint64_t offset, void *to, uint64_t bytes);
+int ftrt_host_write(ftrt_host *host, const char *name, uint64_t offset, const void *from, uint64_t bytes);
 
 /* Runs an entry. Allocates nothing. */
 int ftrt_host_run(ftrt_host *host, int entry, const ftrt_scalars *scalars);

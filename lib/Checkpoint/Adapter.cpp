@@ -133,38 +133,59 @@ bool AdapterReader::check(std::span<const TensorSpec> wanted, std::vector<Diagno
   return messages.empty();
 }
 
-bool AdapterReader::read(const TensorSpec &wanted, void *out, std::vector<Diagnostic> &diags) const {
+bool AdapterReader::read(const TensorView &out, std::vector<Diagnostic> &diags) const {
+  const TensorSpec &wanted = out.spec;
   const SafetensorsFile::Entry *entry = file->find(peftName(wanted.name));
   if (entry && entry->spec.shape == wanted.shape)
-    return file->read(*entry, wanted.type, out, diags);
+    return file->read(*entry, out, diags);
   diags.push_back(
       {Severity::Error, file->path(), 0, 0,
        fmt::format("there is no adapter tensor '{}' of shape {}", peftName(wanted.name), shapeText(wanted.shape))});
   return false;
 }
 
-MergedWeight::MergedWeight(const TensorView &weight, const TensorView &a, const TensorView &b, double scale)
-    : weight(weight), a(a), b(b), scale(static_cast<float>(scale)), factorA(static_cast<size_t>(a.spec.elements())),
-      rowB(static_cast<size_t>(a.spec.shape[0])), sum(static_cast<size_t>(weight.spec.shape[1])),
+RowReader::RowReader(const TensorView &matrix, std::vector<char> *buffer, int64_t rowsAtOnce)
+    : matrix(matrix), buffer(buffer), rowBytes(matrix.spec.shape[1] * typeBytes(matrix.spec.type)),
+      atOnce(rowsAtOnce ? rowsAtOnce : std::max<int64_t>(1, (1 << 20) / std::max<int64_t>(1, rowBytes))) {
+  atOnce = std::min(atOnce, matrix.spec.shape[0]);
+  if (!matrix.data && matrix.read)
+    buffer->resize(std::max(buffer->size(), static_cast<size_t>(atOnce * rowBytes)));
+}
+
+const char *RowReader::row(int64_t row) {
+  if (matrix.data)
+    return static_cast<const char *>(matrix.data) + row * rowBytes;
+  if (row == 0 || row < first || row >= first + count) {
+    first = row;
+    count = std::min(atOnce, matrix.spec.shape[0] - row);
+    matrix.read(static_cast<uint64_t>(row * rowBytes), buffer->data(), static_cast<uint64_t>(count * rowBytes));
+  }
+  return buffer->data() + (row - first) * rowBytes;
+}
+
+MergedWeight::MergedWeight(const TensorView &weight, const TensorView &a, const TensorView &b, double scale,
+                           MergeBuffers *buffers)
+    : weight(weight), weightRows(weight, buffers ? &buffers->weight : nullptr),
+      a(a, buffers ? &buffers->a : nullptr, a.spec.shape[0]), b(b, buffers ? &buffers->b : nullptr),
+      rank(a.spec.shape[0]), scale(static_cast<float>(scale)), factorA(static_cast<size_t>(a.spec.elements())),
+      rowB(static_cast<size_t>(rank)), sum(static_cast<size_t>(weight.spec.shape[1])),
       base(static_cast<size_t>(weight.spec.shape[1])) {}
 
 MergedWeight::MergedWeight(const TensorView &weight)
-    : weight(weight), scale(0), sum(static_cast<size_t>(weight.spec.shape[1])),
-      base(static_cast<size_t>(weight.spec.shape[1])) {}
+    : weight(weight), sum(static_cast<size_t>(weight.spec.shape[1])), base(static_cast<size_t>(weight.spec.shape[1])) {}
 
 void MergedWeight::row(int64_t row, void *out) {
-  const int64_t inputs = weight.spec.shape[1], rank = a.data ? a.spec.shape[0] : 0;
+  const int64_t inputs = weight.spec.shape[1];
   if (row == 0 && rank)
-    convertElements(a.data, a.spec.type, factorA.data(), TensorType::F32, a.spec.elements());
-  const auto rowOf = [&](const TensorView &view, int64_t columns) {
-    return static_cast<const char *>(view.data) + row * columns * typeBytes(view.spec.type);
-  };
+    convertElements(a.row(0), a.spec().type, factorA.data(), TensorType::F32, rank * inputs);
+  if (row == 0 && weight.nf4 && weight.nf4->fetch)
+    weight.nf4->fetch();
   if (rank)
-    convertElements(rowOf(b, rank), b.spec.type, rowB.data(), TensorType::F32, rank);
+    convertElements(b.row(row), b.spec().type, rowB.data(), TensorType::F32, rank);
   if (weight.nf4)
     nf4Decode(weight.nf4->format, weight.nf4->arrays, row * inputs, inputs, base.data());
   else
-    convertElements(rowOf(weight, inputs), weight.spec.type, base.data(), TensorType::F32, inputs);
+    convertElements(weightRows.row(row), weight.spec.type, base.data(), TensorType::F32, inputs);
   std::fill(sum.begin(), sum.end(), 0.0f);
   for (int64_t r = 0; r < rank; ++r) {
     const float factor = rowB[r], *from = factorA.data() + r * inputs;

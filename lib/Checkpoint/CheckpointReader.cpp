@@ -173,9 +173,9 @@ CheckpointReader::locate(const TensorSpec &wanted, std::vector<Diagnostic> &diag
   return {&file, &entry};
 }
 
-bool CheckpointReader::read(const TensorSpec &wanted, void *out, std::vector<Diagnostic> &diags) const {
-  auto [file, entry] = locate(wanted, diags);
-  return file && file->read(*entry, wanted.type, out, diags);
+bool CheckpointReader::read(const TensorView &out, std::vector<Diagnostic> &diags) const {
+  auto [file, entry] = locate(out.spec, diags);
+  return file && file->read(*entry, out, diags);
 }
 
 bool CheckpointReader::quantize(const TensorSpec &wanted, const Nf4Weight &weight,
@@ -184,6 +184,10 @@ bool CheckpointReader::quantize(const TensorSpec &wanted, const Nf4Weight &weigh
   if (!file)
     return false;
   Nf4Encoder encoder(weight.format, wanted.elements(), weight.arrays);
-  return file->stream(
-      *entry, wanted.type, [&](const float *values, int64_t count) { encoder.append(values, count); }, diags);
+  if (!file->stream(
+          *entry, wanted.type, [&](const float *values, int64_t count) { encoder.append(values, count); }, diags))
+    return false;
+  if (weight.store)
+    weight.store();
+  return true;
 }

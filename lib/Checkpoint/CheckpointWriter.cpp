@@ -64,18 +64,6 @@ std::vector<const TensorView *> inFileOrder(const std::vector<TensorView> &tenso
   return order;
 }
 
-/// Appends `bytes` bytes from byte `offset` of `from` to `to`, through a small buffer.
-bool copyPart(int from, uint64_t offset, uint64_t bytes, int to) {
-  char block[1 << 16];
-  for (uint64_t done = 0; done < bytes;) {
-    uint64_t count = std::min<uint64_t>(sizeof(block), bytes - done);
-    if (!fileio::readAt(from, block, count, offset + done) || !fileio::writeAll(to, block, count))
-      return false;
-    done += count;
-  }
-  return true;
-}
-
 PlannedFile tensorFile(std::string name, std::vector<const TensorView *> tensors) {
   std::vector<TensorSpec> specs;
   for (const TensorView *tensor : tensors)
@@ -119,7 +107,8 @@ struct CheckpointWriter::Impl {
   fileio::Descriptor directory; ///< of outputDir
   std::vector<TensorView> parameters, states, adapters;
   std::map<const TensorView *, MergedWeight> merged; ///< weights that are written with their adapters, or decoded
-  std::vector<char> rows;                            ///< some merged rows on their way to a file
+  std::vector<char> rows;                            ///< merged rows, or parts of tensors, on their way to a file
+  MergeBuffers buffers;
   std::vector<PlannedFile> files;
   uint64_t bytes = 0;
 
@@ -128,6 +117,7 @@ struct CheckpointWriter::Impl {
 
   void planAdapters(const AdapterOptions &options);
   bool writeMerged(int file, MergedWeight &weight);
+  bool writeFromElsewhere(int file, const TensorView &tensor);
   bool writeFile(int folder, const PlannedFile &planned);
   bool writeState(int folder, const TrainingState &state);
   bool install(const char *temporary, const char *name);
@@ -168,6 +158,10 @@ std::unique_ptr<CheckpointWriter> CheckpointWriter::create(const CheckpointOptio
     std::erase_if(impl->parameters, [](const TensorView &tensor) { return tensor.spec.name == "lm_head.weight"; });
   if (options.adapter)
     impl->planAdapters(*options.adapter);
+  for (const std::vector<TensorView> *tensors : {&impl->parameters, &impl->states, &impl->adapters})
+    for (const TensorView &tensor : *tensors)
+      if (tensor.read)
+        impl->rows.resize(std::max<uint64_t>(impl->rows.size(), uint64_t(4) << 20));
   auto parameters = inFileOrder(impl->parameters), states = inFileOrder(impl->states);
   impl->bytes = bytesOf(parameters) + bytesOf(states) + bytesOf(inFileOrder(impl->adapters));
 
@@ -209,7 +203,7 @@ void CheckpointWriter::Impl::planAdapters(const AdapterOptions &options) {
     auto a = byName.find(fmt::format("{}.lora_A.weight", module)),
          b = byName.find(fmt::format("{}.lora_B.weight", module));
     if (a != byName.end() && b != byName.end())
-      merged.try_emplace(&weight, weight, *a->second, *b->second, options.lora.scale());
+      merged.try_emplace(&weight, weight, *a->second, *b->second, options.lora.scale(), &buffers);
     else if (weight.nf4)
       merged.try_emplace(&weight, weight);
   }
@@ -219,6 +213,19 @@ void CheckpointWriter::Impl::planAdapters(const AdapterOptions &options) {
   rows.resize(merged.empty() ? 0 : longest);
   for (TensorView &adapter : adapters)
     adapter.spec.name = peftName(adapter.spec.name);
+}
+
+/// Appends a tensor that has no memory here, part by part.
+bool CheckpointWriter::Impl::writeFromElsewhere(int file, const TensorView &tensor) {
+  const uint64_t bytes = static_cast<uint64_t>(tensor.spec.bytes());
+  for (uint64_t done = 0; done < bytes;) {
+    const uint64_t count = std::min<uint64_t>(rows.size(), bytes - done);
+    tensor.read(done, rows.data(), count);
+    if (!fileio::writeAll(file, rows.data(), count))
+      return false;
+    done += count;
+  }
+  return true;
 }
 
 bool CheckpointWriter::Impl::writeMerged(int file, MergedWeight &weight) {
@@ -245,8 +252,7 @@ bool CheckpointWriter::Impl::writeFile(int folder, const PlannedFile &planned) {
     auto merge = merged.find(tensor);
     bool good = merge != merged.end() ? writeMerged(file.get(), merge->second)
                 : tensor->data ? fileio::writeAll(file.get(), tensor->data, static_cast<uint64_t>(tensor->spec.bytes()))
-                               : copyPart(tensor->file, tensor->fileOffset, static_cast<uint64_t>(tensor->spec.bytes()),
-                                          file.get());
+                               : writeFromElsewhere(file.get(), *tensor);
     if (!good)
       return false;
   }
@@ -312,23 +318,27 @@ bool CheckpointWriter::write(const TrainingState &state, std::vector<Diagnostic>
   snprintf(temporary, sizeof(temporary), ".step_%" PRIu64 ".tmp", state.step);
   impl->failedAt = temporary;
   bool good = !mkdirat(impl->directory.get(), temporary, 0777);
+  std::error_code ignored;
   if (!good && errno == EEXIST) {
-    std::error_code ignored;
     fs::remove_all(fs::path(impl->outputDir) / temporary, ignored);
     good = !mkdirat(impl->directory.get(), temporary, 0777);
   }
   if (good) {
     fileio::Descriptor folder(openat(impl->directory.get(), temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     good = static_cast<bool>(folder);
-    for (const PlannedFile &file : impl->files)
-      good = good && impl->writeFile(folder.get(), file);
+    try {
+      for (const PlannedFile &file : impl->files)
+        good = good && impl->writeFile(folder.get(), file);
+    } catch (...) { // a tensor elsewhere cannot be read
+      fs::remove_all(fs::path(impl->outputDir) / temporary, ignored);
+      throw;
+    }
     good = good && impl->writeState(folder.get(), state) && !fsync(folder.get());
   }
   good = good && impl->install(temporary, name);
   if (good)
     return true;
   int error = errno;
-  std::error_code ignored;
   fs::remove_all(fs::path(impl->outputDir) / temporary, ignored);
   diags.push_back({Severity::Error, (fs::path(impl->outputDir) / name).native(), 0, 0,
                    fmt::format("cannot write the checkpoint ({}): {}; nothing was left under this name by this attempt",

@@ -219,6 +219,22 @@ bool SafetensorsFile::read(const Entry &entry, TensorType type, void *out, std::
   return read(entry, type, 0, entry.spec.elements(), out, diags);
 }
 
+bool SafetensorsFile::read(const Entry &entry, const TensorView &out, std::vector<Diagnostic> &diags) const {
+  const TensorType type = out.spec.type;
+  if (out.data)
+    return read(entry, type, const_cast<void *>(out.data), diags);
+  const int64_t elements = entry.spec.elements(), size = typeBytes(type);
+  const int64_t block = std::min<int64_t>(elements, (int64_t(4) << 20) / size);
+  std::vector<char> part(static_cast<size_t>(block * size));
+  for (int64_t first = 0; first < elements; first += block) {
+    const int64_t count = std::min(block, elements - first);
+    if (!read(entry, type, first, count, part.data(), diags))
+      return false;
+    out.write(static_cast<uint64_t>(first * size), part.data(), static_cast<uint64_t>(count * size));
+  }
+  return true;
+}
+
 bool SafetensorsFile::read(const Entry &entry, TensorType type, int64_t first, int64_t elements, void *out,
                            std::vector<Diagnostic> &diags) const {
   auto fail = [&](const std::string &message) {

@@ -53,6 +53,17 @@ void requireEntry(const ftrt_host *host, int entry) {
                                                 host->session.manifest().entries()->size()));
 }
 
+/// A parameter, state or constant that has bytes `offset` to `offset + bytes`.
+const ftc::manifest::Tensor &requireBytes(const ftrt_host *host, const char *name, uint64_t offset, uint64_t bytes) {
+  const auto *tensor = host->session.findTensor(name);
+  if (!tensor)
+    throw RunError(ExitCode::Usage, fmt::format("there is no parameter, state or constant '{}'", name));
+  if (offset > tensor->bytes() || bytes > tensor->bytes() - offset)
+    throw RunError(ExitCode::Usage, fmt::format("'{}' has {} bytes: there are no {} from byte {} on", name,
+                                                tensor->bytes(), bytes, offset));
+  return *tensor;
+}
+
 void describe(const ftrt_host *host, const ftc::manifest::Tensor *tensor, const char *name, ftrt_tensor *out) {
   if (!tensor)
     throw RunError(ExitCode::Usage, fmt::format("there is no tensor '{}' there", name));
@@ -86,7 +97,7 @@ int ftrt_host_init(ftrt_host *host, uint64_t seed) {
 
 uint64_t ftrt_host_planned_bytes(const ftrt_host *host) { return host->session.step().plannedBytes(); }
 
-uint64_t ftrt_host_taken_bytes(const ftrt_host *host) { return host->session.memory().bytesTaken(); }
+uint64_t ftrt_host_taken_bytes(const ftrt_host *host) { return host->session.bytesTaken(); }
 
 uint64_t ftrt_host_far_bytes(const ftrt_host *host) { return host->session.step().plannedFarBytes(); }
 
@@ -132,6 +143,14 @@ int ftrt_host_output(const ftrt_host *host, int entry, const char *name, ftrt_te
     requireEntry(host, entry);
     describe(host, host->session.findOutput(entry, name), name, out);
   });
+}
+
+int ftrt_host_read(ftrt_host *host, const char *name, uint64_t offset, void *to, uint64_t bytes) {
+  return guarded([&] { host->session.read(requireBytes(host, name, offset, bytes), offset, to, bytes); });
+}
+
+int ftrt_host_write(ftrt_host *host, const char *name, uint64_t offset, const void *from, uint64_t bytes) {
+  return guarded([&] { host->session.write(requireBytes(host, name, offset, bytes), offset, from, bytes); });
 }
 
 int ftrt_host_run(ftrt_host *host, int entry, const ftrt_scalars *scalars) {

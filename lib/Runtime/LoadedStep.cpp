@@ -231,15 +231,17 @@ LoadedStep::LoadedStep(const std::string &path) : file(path) {
                                          info->abi_version(), FTRT_ABI_VERSION));
   if (std::string wrong = checkManifest(*info, *step); !wrong.empty())
     refuse(ExitCode::BadStep, fmt::format("its manifest is damaged: {}; recompile it", wrong));
-  if (info->target() && info->target()->str() != "cpu")
+  if (info->target() && info->target()->str() != "cpu" && info->target()->str() != "cuda")
     refuse(ExitCode::Unsupported,
-           fmt::format("compiled for target '{}'; this runtime has 'cpu'", info->target()->str()));
+           fmt::format("compiled for target '{}'; this runtime has 'cpu' and 'cuda'", info->target()->str()));
 }
 
 LoadedStep::~LoadedStep() {
   if (library)
     dlclose(library);
 }
+
+bool LoadedStep::needsDevice() const { return info->target() && info->target()->string_view() == "cuda"; }
 
 int LoadedStep::findEntry(manifest::EntryKind kind) const {
   for (flatbuffers::uoffset_t index = 0; index < info->entries()->size(); ++index)

@@ -134,17 +134,21 @@ void Memory::touch(size_t index, uint64_t part, uint64_t parts) {
   }
 }
 
-void fillWithPattern(const Slab &slab) {
-  for (uint64_t index = 0; index < slab.bytes; ++index)
-    slab.base[index] = patternAt(index);
+void fillWithPattern(std::byte *bytes, uint64_t first, uint64_t count) {
+  for (uint64_t index = 0; index < count; ++index)
+    bytes[index] = patternAt(first + index);
 }
 
-uint64_t highestWritten(const Slab &slab) {
-  for (uint64_t index = slab.bytes; index > 0; --index)
-    if (slab.base[index - 1] != patternAt(index - 1))
-      return index;
+uint64_t highestWritten(const std::byte *bytes, uint64_t first, uint64_t count) {
+  for (uint64_t index = count; index > 0; --index)
+    if (bytes[index - 1] != patternAt(first + index - 1))
+      return first + index;
   return 0;
 }
+
+void fillWithPattern(const Slab &slab) { fillWithPattern(slab.base, 0, slab.bytes); }
+
+uint64_t highestWritten(const Slab &slab) { return highestWritten(slab.base, 0, slab.bytes); }
 
 uint64_t availableMemory() {
   char buffer[8192];

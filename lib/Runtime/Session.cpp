@@ -74,6 +74,9 @@ const Tensor *findIn(const flatbuffers::Vector<flatbuffers::Offset<Tensor>> *lis
 } // namespace
 
 unsigned chooseThreads(const manifest::Manifest &manifest, unsigned asked) {
+  // On a device, threads only fill memory at the start, and no scratch memory was planned for them.
+  if (manifest.target() && manifest.target()->string_view() == "cuda")
+    return asked ? asked : availableProcessors();
   if (asked > manifest.threads())
     throw RunError(
         ExitCode::TooManyThreads,
@@ -85,7 +88,40 @@ unsigned chooseThreads(const manifest::Manifest &manifest, unsigned asked) {
 
 Session::Session(std::unique_ptr<LoadedStep> step, const SessionOptions &options) : loaded(std::move(step)) {
   loaded->requireCpuFeatures();
-  unsigned count = chooseThreads(manifest(), options.threads);
+  const unsigned count = chooseThreads(manifest(), options.threads);
+  try {
+    threads = std::make_unique<ThreadPool>(count);
+  } catch (const std::system_error &error) {
+    throw RunError(ExitCode::NoMemory, fmt::format("cannot start {} threads: {}; use fewer", count, error.what()));
+  }
+  if (loaded->needsDevice())
+    takeDevice(options);
+  else
+    takeHostMemory(options);
+}
+
+void Session::takeDevice(const SessionOptions &options) {
+  gpu = openCudaDevice(loaded->path(), loaded->tables(), manifest());
+  for (const auto *slab : *manifest().slabs())
+    slabs.take(slab->name()->str(), 0, slab->alignment());
+  if (!options.fillPattern)
+    return;
+  std::vector<std::byte> part(1 << 20);
+  for (uint32_t index = 0; index < manifest().slabs()->size(); ++index) {
+    const auto *slab = manifest().slabs()->Get(index);
+    if (slab->place() == manifest::Place::Far) {
+      fillWithPattern(gpu->farSlab(), 0, slab->bytes());
+      continue;
+    }
+    for (uint64_t done = 0; done < slab->bytes(); done += part.size()) {
+      const uint64_t bytes = std::min<uint64_t>(part.size(), slab->bytes() - done);
+      fillWithPattern(part.data(), done, bytes);
+      gpu->write(index, done, part.data(), bytes);
+    }
+  }
+}
+
+void Session::takeHostMemory(const SessionOptions &options) {
   uint64_t planned = loaded->plannedBytes(), available = availableMemory();
   if (planned > available)
     throw RunError(
@@ -94,11 +130,6 @@ Session::Session(std::unique_ptr<LoadedStep> step, const SessionOptions &options
                     "programs, or recompile with a smaller batch_size or tokenizer.max_seq_len",
                     loaded->path(), formatBytes(planned), planned, formatBytes(available),
                     formatBytes(planned - available)));
-  try {
-    threads = std::make_unique<ThreadPool>(count);
-  } catch (const std::system_error &error) {
-    throw RunError(ExitCode::NoMemory, fmt::format("cannot start {} threads: {}; use fewer", count, error.what()));
-  }
   for (const auto *slab : *manifest().slabs()) {
     const bool isFar = slab->place() == manifest::Place::Far;
     // A far slab keeps its number among the slabs and has no memory.
@@ -108,7 +139,7 @@ Session::Session(std::unique_ptr<LoadedStep> step, const SessionOptions &options
           std::make_unique<FarTier>(options.farFolder.empty() ? defaultFarFolder() : options.farFolder, slab->bytes());
   }
   for (size_t index = 0; index < slabs.slabs().size(); ++index) {
-    const uint64_t parts = 8ull * count;
+    const uint64_t parts = 8ull * threads->threads();
     threads->forEach(parts, [&](uint64_t part, unsigned) { slabs.touch(index, part, parts); });
     if (options.fillPattern)
       fillWithPattern(slabs.slabs()[index]);
@@ -154,7 +185,46 @@ bool Session::isFar(const Tensor &tensor) const {
 }
 
 std::byte *Session::data(const Tensor &tensor) const {
+  if (gpu)
+    return isFar(tensor) ? gpu->farSlab() + tensor.offset() : gpu->mirror(tensor);
   return isFar(tensor) ? nullptr : slabs.slabs()[tensor.slab()].base + tensor.offset();
+}
+
+void Session::read(const Tensor &tensor, uint64_t offset, void *to, uint64_t bytes) const {
+  if (const std::byte *from = data(tensor))
+    std::memcpy(to, from + offset, bytes);
+  else if (gpu)
+    gpu->read(tensor.slab(), tensor.offset() + offset, to, bytes);
+  else
+    far->read(tensor.offset() + offset, to, bytes);
+}
+
+void Session::write(const Tensor &tensor, uint64_t offset, const void *from, uint64_t bytes) {
+  if (std::byte *to = data(tensor))
+    std::memcpy(to + offset, from, bytes);
+  else if (gpu)
+    gpu->write(tensor.slab(), tensor.offset() + offset, from, bytes);
+  else
+    far->write(tensor.offset() + offset, from, bytes);
+}
+
+uint64_t Session::farBytesTaken() const { return gpu ? gpu->farBytes() : far ? far->bytes() : 0; }
+
+uint64_t Session::highestWritten(uint32_t index) const {
+  const auto *slab = manifest().slabs()->Get(index);
+  if (slab->place() == manifest::Place::Far)
+    return gpu ? ftc::highestWritten(gpu->farSlab(), 0, slab->bytes()) : far->highestWritten();
+  if (!gpu)
+    return ftc::highestWritten(slabs.slabs()[index]);
+  std::vector<std::byte> part(1 << 20);
+  for (uint64_t end = slab->bytes(); end > 0;) {
+    const uint64_t bytes = std::min<uint64_t>(part.size(), end);
+    gpu->read(index, end - bytes, part.data(), bytes);
+    if (uint64_t highest = ftc::highestWritten(part.data(), end - bytes, bytes); highest > end - bytes)
+      return highest;
+    end -= bytes;
+  }
+  return 0;
 }
 
 void Session::initialize(uint64_t seed, const std::function<bool(std::string_view)> &parameters) {
@@ -162,20 +232,24 @@ void Session::initialize(uint64_t seed, const std::function<bool(std::string_vie
   for (const Tensor *tensor : *manifest().tensors())
     if (tensor->encoding() != manifest::Encoding::None && (!parameters || parameters(tensor->name()->string_view())))
       encoded.push_back(tensor);
-  threads->forEach(encoded.size(), [&](uint64_t index, unsigned) { initializeEncoded(*encoded[index], seed); });
+  if (gpu) // through one staging buffer: one after another
+    for (const Tensor *tensor : encoded)
+      initializeEncoded(*tensor, seed);
+  else
+    threads->forEach(encoded.size(), [&](uint64_t index, unsigned) { initializeEncoded(*encoded[index], seed); });
   for (const Tensor *tensor : *manifest().tensors()) {
     if (parameters && tensor->role() == ftc::manifest::Role::Parameter && !parameters(tensor->name()->string_view()))
       continue;
     if (tensor->role() == ftc::manifest::Role::Quantized)
       continue;
-    if (isFar(*tensor))
+    if (far && isFar(*tensor))
       fillFar(*tensor);
     else
       fill(*tensor, seed);
   }
 }
 
-/// States of the far tier begin as zeros.
+/// States of the far tier's file begin as zeros.
 void Session::fillFar(const Tensor &tensor) {
   if (tensor.init() != InitKind::None && tensor.init() != InitKind::Zeros)
     throw RunError(ExitCode::BadStep,
@@ -190,29 +264,44 @@ void Session::fillFar(const Tensor &tensor) {
 }
 
 void Session::fill(const Tensor &tensor, uint64_t seed) {
-  // Blocks of a fixed size: which thread fills a block changes nothing, since every element is a function of its index.
-  constexpr uint64_t block = 1024;
   std::byte *base = data(tensor);
   if (tensor.data() && tensor.data()->size() == tensor.bytes() && tensor.init() == InitKind::None) {
-    std::memcpy(base, tensor.data()->data(), tensor.bytes());
+    write(tensor, 0, tensor.data()->data(), tensor.bytes());
     return;
   }
-  const uint64_t elements = tensor.bytes() / elementSize(tensor.type());
-  const uint64_t blocks = (elements + block - 1) / block;
   if (tensor.init() == InitKind::None || tensor.init() == InitKind::Zeros) {
-    std::memset(base, 0, tensor.bytes());
+    if (base)
+      std::memset(base, 0, tensor.bytes());
+    else
+      gpu->zero(tensor.slab(), tensor.offset(), tensor.bytes());
     return;
   }
   if (!holdsFloats(tensor.type()))
     throw RunError(ExitCode::BadStep, fmt::format("{}: tensor '{}' of type {} cannot be initialized with numbers",
                                                   loaded->path(), tensor.name()->str(), elementName(tensor.type())));
   CounterRandom random(seed, tensor.name()->string_view());
-  threads->forEach(blocks, [&](uint64_t index, unsigned) {
-    std::array<float, block> values;
-    const uint64_t first = index * block, count = std::min(block, elements - first);
-    fillPart(tensor, random, first, values.data(), count);
-    storeFloats(base, tensor.type(), first, values.data(), count);
-  });
+  // Blocks of a fixed size: which thread fills a block changes nothing, since every element is a function of its index.
+  constexpr uint64_t block = 1024;
+  const uint64_t elements = tensor.bytes() / elementSize(tensor.type());
+  const auto fillElements = [&](std::byte *to, uint64_t from, uint64_t count) {
+    threads->forEach((count + block - 1) / block, [&](uint64_t index, unsigned) {
+      std::array<float, block> values;
+      const uint64_t first = index * block, size = std::min(block, count - first);
+      fillPart(tensor, random, from + first, values.data(), size);
+      storeFloats(to, tensor.type(), first, values.data(), size);
+    });
+  };
+  if (base) {
+    fillElements(base, 0, elements);
+    return;
+  }
+  constexpr uint64_t partElements = 1 << 20;
+  std::vector<std::byte> part(std::min(partElements, elements) * elementSize(tensor.type()));
+  for (uint64_t first = 0; first < elements; first += partElements) {
+    const uint64_t count = std::min(partElements, elements - first), size = elementSize(tensor.type());
+    fillElements(part.data(), first, count);
+    write(tensor, first * size, part.data(), count * size);
+  }
 }
 
 Nf4Format Session::formatOf(const Tensor &tensor) const {
@@ -220,10 +309,50 @@ Nf4Format Session::formatOf(const Tensor &tensor) const {
           tensor.decoded_type() == ElementType::BF16};
 }
 
-Nf4Arrays Session::arraysOf(const Tensor &tensor) const {
-  auto piece = [&](const char *suffix) { return data(*findTensor(tensor.name()->str() + suffix)); };
-  return {reinterpret_cast<uint8_t *>(data(tensor)), reinterpret_cast<uint8_t *>(piece(".absmax")),
-          reinterpret_cast<float *>(piece(".nested_absmax")), reinterpret_cast<float *>(piece(".offset"))};
+/// The four tensors of a weight in four bits: codes, absmax, nested absmax, offset.
+std::array<const Tensor *, 4> Session::piecesOf(const Tensor &tensor) const {
+  const auto piece = [&](const char *suffix) { return findTensor(tensor.name()->str() + suffix); };
+  return {&tensor, piece(".absmax"), piece(".nested_absmax"), piece(".offset")};
+}
+
+Nf4Arrays Session::arraysOf(const Tensor &tensor, std::vector<std::byte> &room) const {
+  const std::array<const Tensor *, 4> pieces = piecesOf(tensor);
+  std::array<std::byte *, 4> places;
+  if (data(tensor)) {
+    std::transform(pieces.begin(), pieces.end(), places.begin(), [&](const Tensor *piece) { return data(*piece); });
+  } else {
+    constexpr uint64_t alignment = 16;
+    std::array<uint64_t, 4> offsets;
+    uint64_t end = 0;
+    for (size_t index = 0; index < pieces.size(); ++index) {
+      offsets[index] = end;
+      end += (pieces[index]->bytes() + alignment - 1) / alignment * alignment;
+    }
+    if (room.size() < end)
+      room.resize(end);
+    std::transform(offsets.begin(), offsets.end(), places.begin(),
+                   [&](uint64_t offset) { return room.data() + offset; });
+  }
+  return {reinterpret_cast<uint8_t *>(places[0]), reinterpret_cast<uint8_t *>(places[1]),
+          reinterpret_cast<float *>(places[2]), reinterpret_cast<float *>(places[3])};
+}
+
+void Session::readArrays(const Tensor &tensor, const Nf4Arrays &arrays) const {
+  if (data(tensor))
+    return;
+  void *const places[] = {arrays.codes, arrays.absmax, arrays.nested, arrays.offset};
+  const std::array<const Tensor *, 4> pieces = piecesOf(tensor);
+  for (size_t index = 0; index < pieces.size(); ++index)
+    read(*pieces[index], 0, places[index], pieces[index]->bytes());
+}
+
+void Session::writeArrays(const Tensor &tensor, const Nf4Arrays &arrays) {
+  if (data(tensor))
+    return;
+  const void *const places[] = {arrays.codes, arrays.absmax, arrays.nested, arrays.offset};
+  const std::array<const Tensor *, 4> pieces = piecesOf(tensor);
+  for (size_t index = 0; index < pieces.size(); ++index)
+    write(*pieces[index], 0, places[index], pieces[index]->bytes());
 }
 
 /// A weight in four bits: the numbers that it would have are made a part at a time and encoded.
@@ -232,7 +361,9 @@ void Session::initializeEncoded(const Tensor &tensor, uint64_t seed) {
   for (int64_t size : *tensor.decoded_shape())
     elements *= size;
   Nf4Format format = formatOf(tensor);
-  Nf4Encoder encoder(format, elements, arraysOf(tensor));
+  std::vector<std::byte> room;
+  const Nf4Arrays arrays = arraysOf(tensor, room);
+  Nf4Encoder encoder(format, elements, arrays);
   CounterRandom random(seed, tensor.name()->string_view());
   std::array<float, 1024> values;
   for (int64_t first = 0; first < elements; first += values.size()) {
@@ -245,9 +376,14 @@ void Session::initializeEncoded(const Tensor &tensor, uint64_t seed) {
       }
     encoder.append(values.data(), static_cast<int64_t>(count));
   }
+  writeArrays(tensor, arrays);
 }
 
 void Session::run(int index, const ftrt_scalars &scalars) {
+  if (gpu) {
+    gpu->run(static_cast<size_t>(index), scalars);
+    return;
+  }
   int32_t code = loaded->entry(static_cast<size_t>(index))(&services, bases.data(), &scalars);
   if (code == FTRT_OK)
     return;

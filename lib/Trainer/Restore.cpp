@@ -49,41 +49,39 @@ std::vector<TensorView> viewsOf(Session &session, manifest::Role role) {
   for (const manifest::Tensor *tensor : *session.manifest().tensors())
     if (tensor->role() == role) {
       TensorView view{specOf(*tensor), session.data(*tensor)};
-      if (session.isFar(*tensor)) {
-        view.file = session.farTier()->descriptor();
-        view.fileOffset = tensor->offset();
+      if (!view.data) {
+        view.read = [&session, tensor](uint64_t offset, void *to, uint64_t bytes) {
+          session.read(*tensor, offset, to, bytes);
+        };
+        view.write = [&session, tensor](uint64_t offset, const void *from, uint64_t bytes) {
+          session.write(*tensor, offset, from, bytes);
+        };
       }
       views.push_back(std::move(view));
     }
   return views;
 }
 
-/// Reads a state of the far tier through a small buffer.
-bool readFar(Session &session, const SafetensorsFile &file, const SafetensorsFile::Entry &entry, const TensorView &view,
-             std::vector<Diagnostic> &diags) {
-  constexpr int64_t block = 1 << 18;
-  const int64_t elements = view.spec.elements(), size = typeBytes(view.spec.type);
-  std::vector<char> part(static_cast<size_t>(std::min(block, elements) * size));
-  for (int64_t first = 0; first < elements; first += block) {
-    const int64_t count = std::min(block, elements - first);
-    if (!file.read(entry, view.spec.type, first, count, part.data(), diags))
-      return false;
-    session.farTier()->write(view.fileOffset + static_cast<uint64_t>(first * size), part.data(),
-                             static_cast<uint64_t>(count * size));
-  }
-  return true;
-}
-
-/// Weights in four bits, with the spec of what they are quantized from.
+/// Weights in four bits, with the spec of what they are quantized from. Those on a device share one buffer here: at any
+/// time it holds one of them at most.
 std::vector<TensorView> quantizedOf(Session &session) {
-  std::vector<TensorView> views;
+  std::vector<const manifest::Tensor *> tensors;
   for (const manifest::Tensor *tensor : *session.manifest().tensors())
-    if (tensor->encoding() != manifest::Encoding::None) {
-      TensorView &view = views.emplace_back();
-      view.spec = {tensor->name()->str(), typeOf(tensor->decoded_type()), {}};
-      view.spec.shape.assign(tensor->decoded_shape()->begin(), tensor->decoded_shape()->end());
-      view.nf4 = Nf4Weight{session.formatOf(*tensor), session.arraysOf(*tensor)};
-    }
+    if (tensor->encoding() != manifest::Encoding::None)
+      tensors.push_back(tensor);
+  auto room = std::make_shared<std::vector<std::byte>>();
+  for (const manifest::Tensor *tensor : tensors)
+    session.arraysOf(*tensor, *room); // the largest decides
+  std::vector<TensorView> views;
+  for (const manifest::Tensor *tensor : tensors) {
+    TensorView &view = views.emplace_back();
+    view.spec = {tensor->name()->str(), typeOf(tensor->decoded_type()), {}};
+    view.spec.shape.assign(tensor->decoded_shape()->begin(), tensor->decoded_shape()->end());
+    const Nf4Arrays arrays = session.arraysOf(*tensor, *room);
+    view.nf4 = Nf4Weight{session.formatOf(*tensor), arrays};
+    view.nf4->fetch = [&session, tensor, arrays, room] { session.readArrays(*tensor, arrays); };
+    view.nf4->store = [&session, tensor, arrays, room] { session.writeArrays(*tensor, arrays); };
+  }
   return views;
 }
 
@@ -138,8 +136,7 @@ void loadParameters(Session &session, const std::string &directory, const std::v
   if (!good)
     throwErrors(ExitCode::BadCheckpoint, diags);
   for (const TensorView &view : views)
-    if (!(view.nf4 ? reader->quantize(view.spec, *view.nf4, diags)
-                   : reader->read(view.spec, const_cast<void *>(view.data), diags)))
+    if (!(view.nf4 ? reader->quantize(view.spec, *view.nf4, diags) : reader->read(view, diags)))
       throwErrors(ExitCode::BadCheckpoint, diags);
 }
 
@@ -161,7 +158,7 @@ void loadAdapters(Session &session, const std::string &path, const LoraConfig &l
   if (!good)
     throwErrors(ExitCode::BadCheckpoint, diags);
   for (const TensorView &view : views)
-    if (!reader->read(view.spec, const_cast<void *>(view.data), diags))
+    if (!reader->read(view, diags))
       throwErrors(ExitCode::BadCheckpoint, diags);
 }
 
@@ -186,8 +183,7 @@ void loadStates(Session &session, const std::string &directory) {
       throw RunError(ExitCode::BadCheckpoint,
                      fmt::format("{}: state '{}' has shape {}, the step needs {}", file->path(), view.spec.name,
                                  shapeText(entry->spec.shape), shapeText(view.spec.shape)));
-    if (view.data ? !file->read(*entry, view.spec.type, const_cast<void *>(view.data), diags)
-                  : !readFar(session, *file, *entry, view, diags))
+    if (!file->read(*entry, view, diags))
       throwErrors(ExitCode::BadCheckpoint, diags);
   }
 }

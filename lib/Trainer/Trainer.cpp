@@ -81,6 +81,7 @@ private:
   void readData(const manifest::Entry &entry);
   void countSteps();
   void takeMemory(std::unique_ptr<LoadedStep> step);
+  void tellDevice(const Device &device);
   void restore();
   void train();
   bool trainOne(uint64_t step, EntryFeed *micro, EntryFeed &feed, Progress &progress);
@@ -173,7 +174,7 @@ int64_t Run::batchesInEpoch() const {
 
 void Run::takeMemory(std::unique_ptr<LoadedStep> step) {
   SessionOptions wanted{.threads = options.threads, .fillPattern = options.provePlan, .farFolder = options.farDir};
-  if (step->plannedFarBytes() > 0 && wanted.farFolder.empty()) {
+  if (step->plannedFarBytes() > 0 && !step->needsDevice() && wanted.farFolder.empty()) {
     // Beside the checkpoints: they need a disk that is large enough anyway.
     wanted.farFolder = recipe.outputDir;
     std::error_code error;
@@ -184,14 +185,31 @@ void Run::takeMemory(std::unique_ptr<LoadedStep> step) {
   }
   session = std::make_unique<Session>(std::move(step), wanted);
   last.plannedBytes = session->step().plannedBytes();
-  last.takenBytes = session->memory().bytesTaken();
-  last.farBytes = session->farTier() ? session->farTier()->bytes() : 0;
+  last.takenBytes = session->bytesTaken();
+  last.farBytes = session->farBytesTaken();
+  if (const Device *device = session->device()) {
+    tellDevice(*device);
+    return;
+  }
   peakFlops = measureFmaPeak(session->pool());
   say("planned {} ({} bytes), taken {} bytes; {} threads reach {:.1f} GFLOP/s", formatBytes(last.plannedBytes),
       last.plannedBytes, last.takenBytes, session->pool().threads(), peakFlops * 1e-9);
   if (last.farBytes > 0)
     say("planned {} ({} bytes) of the far tier, in a file without a name in {}", formatBytes(last.farBytes),
         last.farBytes, wanted.farFolder);
+}
+
+/// What the step takes on a device: the plan's slabs, and beside it what the driver and NVIDIA's libraries take.
+void Run::tellDevice(const Device &device) {
+  say("{}", device.describe());
+  say("planned {} ({} bytes), taken {} bytes of the device", formatBytes(last.plannedBytes), last.plannedBytes,
+      last.takenBytes);
+  for (const DeviceBytes &item : device.measured())
+    say("  {:<12} {:>16} bytes of its free memory", item.what, item.bytes);
+  say("pinned {} ({} bytes) of the host for batches and copies", formatBytes(device.pinnedBytes()),
+      device.pinnedBytes());
+  if (last.farBytes > 0)
+    say("planned {} ({} bytes) of the far tier, in pinned memory", formatBytes(last.farBytes), last.farBytes);
 }
 
 /// Parameters, states and the place in the data: from the newest checkpoint of OUT, from checkpoint_dir, or as the
@@ -398,10 +416,8 @@ void Run::printSample() {
 void Run::printPlanProof() {
   const auto &slabs = *session->manifest().slabs();
   for (flatbuffers::uoffset_t index = 0; index < slabs.size(); ++index) {
-    const bool isFar = slabs.Get(index)->place() == manifest::Place::Far;
-    const Slab &slab = session->memory().slabs()[index];
-    say("slab '{}': planned {} bytes, highest byte written {}", slab.name, slabs.Get(index)->bytes(),
-        isFar ? session->farTier()->highestWritten() : highestWritten(slab));
+    say("slab '{}': planned {} bytes, highest byte written {}", slabs.Get(index)->name()->str(),
+        slabs.Get(index)->bytes(), session->highestWritten(index));
   }
 }
 

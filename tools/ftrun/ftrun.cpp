@@ -43,8 +43,8 @@ int main(int argc, char **argv) {
   app.add_flag("--info", info, "Print what the step is, and stop");
   app.footer(
       "Exit codes: 0 done, 2 usage, 10 no file, 11 not a step, 12 other ABI, 13 CPU feature, 14 threads, 15 memory,\n"
-      "16 unsupported, 20 empty data, 21 bad data, 22 bad checkpoint, 24 cannot write, 25 step failed,\n"
-      "130 and 143 stopped by SIGINT and SIGTERM after a checkpoint.");
+      "16 unsupported, 17 no GPU for the step, 20 empty data, 21 bad data, 22 bad checkpoint, 24 cannot write,\n"
+      "25 step failed, 130 and 143 stopped by SIGINT and SIGTERM after a checkpoint.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {

@@ -18,6 +18,7 @@
 #include "ftc/Config/Recipe.h"
 
 #include <memory>
+#include <vector>
 
 namespace ftc {
 
@@ -43,11 +44,35 @@ public:
   /// Compares with the adapters that the step wants, types aside: missing, misshapen and further tensors are errors.
   bool check(std::span<const TensorSpec> wanted, std::vector<Diagnostic> &diags) const;
 
-  /// Reads `wanted` (the step's name), converted to wanted.type.
-  bool read(const TensorSpec &wanted, void *out, std::vector<Diagnostic> &diags) const;
+  /// Reads a tensor (by the step's name) to where `out` is, converted to its type there.
+  bool read(const TensorView &out, std::vector<Diagnostic> &diags) const;
 
 private:
   std::unique_ptr<SafetensorsFile> file;
+};
+
+/// Rows of a matrix in order, wherever it lies: from memory as they are, from elsewhere some at a time through
+/// `buffer`, which several of these may share as long as one after another is used.
+class RowReader {
+public:
+  RowReader() = default;
+  /// Makes `buffer` large enough for `rowsAtOnce` rows (0: about 1 MiB of them); not used for a matrix in memory.
+  RowReader(const TensorView &matrix, std::vector<char> *buffer, int64_t rowsAtOnce = 0);
+
+  /// Row `row`; valid until the next call. Row 0 is always read anew.
+  const char *row(int64_t row);
+  const TensorSpec &spec() const { return matrix.spec; }
+
+private:
+  TensorView matrix;
+  std::vector<char> *buffer = nullptr;
+  int64_t rowBytes = 0, atOnce = 0;
+  int64_t first = 0, count = 0; ///< rows in the buffer
+};
+
+/// What MergedWeights may share: they are used one after another.
+struct MergeBuffers {
+  std::vector<char> weight, a, b;
 };
 
 /// A weight with its adapter merged in: W + scale * B A, row by row, in fp32 (the sum over the rank in order), rounded
@@ -56,17 +81,21 @@ class MergedWeight {
 public:
   /// Of a weight in four bits without an adapter: what it decodes to.
   explicit MergedWeight(const TensorView &weight);
-  /// Shapes are [outputs, inputs], [rank, inputs], [outputs, rank].
-  MergedWeight(const TensorView &weight, const TensorView &a, const TensorView &b, double scale);
+  /// Shapes are [outputs, inputs], [rank, inputs], [outputs, rank]. `buffers` are for tensors that have no memory here.
+  MergedWeight(const TensorView &weight, const TensorView &a, const TensorView &b, double scale,
+               MergeBuffers *buffers = nullptr);
 
-  /// Computes row `row` into `out`, inputs elements of W's type. Row 0 reads A anew; rows of one pass see the same A.
+  /// Computes row `row` into `out`, inputs elements of W's type; rows in order. Row 0 reads A anew; rows of one pass
+  /// see the same A. Throws what a tensor's `read` throws.
   void row(int64_t row, void *out);
   int64_t rows() const { return weight.spec.shape[0]; }
   int64_t rowBytes() const { return weight.spec.shape[1] * typeBytes(weight.spec.type); }
 
 private:
-  TensorView weight, a, b;
-  float scale;
+  TensorView weight;
+  RowReader weightRows, a, b;
+  int64_t rank = 0;
+  float scale = 0;
   std::vector<float> factorA, rowB, sum, base;
 };
 

@@ -54,8 +54,8 @@ public:
   /// tables and, when nothing wants it, `lm_head.weight` (tied embeddings) are passed over.
   bool check(std::span<const TensorSpec> wanted, std::vector<Diagnostic> &diags) const;
 
-  /// Reads `wanted` into `out`, converted to wanted.type; see SafetensorsFile::read.
-  bool read(const TensorSpec &wanted, void *out, std::vector<Diagnostic> &diags) const;
+  /// Reads a tensor into `out`, converted to its type there; see SafetensorsFile::read.
+  bool read(const TensorView &out, std::vector<Diagnostic> &diags) const;
 
   /// Reads a weight, converted to wanted.type, and quantizes it as it comes: never whole in memory.
   bool quantize(const TensorSpec &wanted, const Nf4Weight &weight, std::vector<Diagnostic> &diags) const;
@@ -116,7 +116,8 @@ public:
   ~CheckpointWriter();
 
   /// Writes step_N under a temporary name, syncs every file and the directories, then renames. An existing step_N is
-  /// replaced whole. On an error (disk full, say) the temporary directory is removed and OUT is as it was.
+  /// replaced whole. On an error (disk full, say) the temporary directory is removed and OUT is as it was. So too when
+  /// a tensor's `read` throws, which is passed on.
   bool write(const TrainingState &state, std::vector<Diagnostic> &diags);
 
   /// Bytes of one checkpoint's tensors.

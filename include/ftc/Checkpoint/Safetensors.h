@@ -49,14 +49,17 @@ struct TensorSpec {
 struct Nf4Weight {
   Nf4Format format;
   Nf4Arrays arrays;
+  /// Where the weight lies elsewhere: fill `arrays` with it, and put them back there. Both may throw.
+  std::function<void()> fetch = {}, store = {};
 };
 
-/// A tensor in the caller's memory, or in a file that the caller has open.
+/// A tensor in the caller's memory, or elsewhere (in a file, on a device).
 struct TensorView {
   TensorSpec spec;
-  const void *data = nullptr; ///< null: in the file, or in four bits
-  int file = -1;
-  uint64_t fileOffset = 0; ///< bytes from the start of the file
+  const void *data = nullptr; ///< null: elsewhere, or in four bits
+  /// Of a tensor elsewhere: copies its bytes `offset` to `offset + bytes` into `to`, or back. Both may throw.
+  std::function<void(uint64_t offset, void *to, uint64_t bytes)> read = {};
+  std::function<void(uint64_t offset, const void *from, uint64_t bytes)> write = {};
   /// A matrix in four bits: `spec` is what it is decoded to.
   std::optional<Nf4Weight> nf4 = {};
 };
@@ -87,6 +90,9 @@ public:
   /// Reads a whole tensor into `out`, which has room for entry.spec.elements() elements of `type`. F32, F16 and BF16
   /// are converted into each other (to nearest, ties to even; a NaN stays one); other types must be equal.
   bool read(const Entry &entry, TensorType type, void *out, std::vector<Diagnostic> &diags) const;
+  /// Reads a whole tensor to where `out` is, of the type that it has there: into its memory, or part by part through
+  /// its `write`.
+  bool read(const Entry &entry, const TensorView &out, std::vector<Diagnostic> &diags) const;
   /// The same for `count` elements from element `first` on.
   bool read(const Entry &entry, TensorType type, int64_t first, int64_t count, void *out,
             std::vector<Diagnostic> &diags) const;

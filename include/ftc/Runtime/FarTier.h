@@ -39,7 +39,7 @@ public:
   uint64_t bytes() const { return size; }
   /// One past the highest byte that was ever written; 0 when none was.
   uint64_t highestWritten() const { return highest.load(); }
-  /// For copies of whole tensors from and to other files, between calls of the step.
+  /// Of the file.
   int descriptor() const { return file; }
 
   /// As in ftrt_services. A copy that has failed makes all later ones do nothing, and every wait tell of it.

@@ -29,6 +29,10 @@ public:
   const std::string &path() const { return file; }
   const manifest::Manifest &manifest() const { return *info; }
   ftrt_entry_fn entry(size_t index) const { return step->entries[index]; }
+  /// What the file exports: entries, and for a device kernels, modules and products.
+  const ftrt_step &tables() const { return *step; }
+  /// Whether the step runs on a GPU (target "cuda").
+  bool needsDevice() const;
   /// Index of the first entry of `kind`, or -1.
   int findEntry(manifest::EntryKind kind) const;
   /// Bytes of all near slabs: the plan's total.

@@ -56,6 +56,9 @@ private:
 void fillWithPattern(const Slab &slab);
 /// One past the highest byte of `slab` that no longer has its pattern; 0 when none was written.
 uint64_t highestWritten(const Slab &slab);
+/// The same for `count` bytes of a slab that are copied part by part: `bytes` are those from byte `first` of it on.
+void fillWithPattern(std::byte *bytes, uint64_t first, uint64_t count);
+uint64_t highestWritten(const std::byte *bytes, uint64_t first, uint64_t count);
 
 /// Bytes that this process can still take: what the system says is available, or less where a control group limits it.
 uint64_t availableMemory();

@@ -24,13 +24,14 @@ enum class ExitCode : int {
   TooManyThreads = 14, ///< more threads than scratch memory was planned for
   NoMemory = 15,       ///< the plan does not fit this machine now
   Unsupported = 16,    ///< the step needs something that this runtime does not have (another target, an entry)
-  EmptyData = 20,      ///< nothing to train on
-  BadData = 21,        ///< malformed data, or a token outside of the vocabulary
-  BadCheckpoint = 22,  ///< a tensor is missing or misshapen, or a file is damaged
-  WriteFailed = 24,    ///< a checkpoint or the metrics could not be written
-  StepFailed = 25,     ///< an entry of the step returned an error
-  Interrupted = 130,   ///< SIGINT: the current step was finished and saved
-  Terminated = 143,    ///< SIGTERM: the same
+  NoDevice = 17,  ///< the step is for a GPU: no driver, no GPU, one of another architecture, or a library is missing
+  EmptyData = 20, ///< nothing to train on
+  BadData = 21,   ///< malformed data, or a token outside of the vocabulary
+  BadCheckpoint = 22, ///< a tensor is missing or misshapen, or a file is damaged
+  WriteFailed = 24,   ///< a checkpoint or the metrics could not be written
+  StepFailed = 25,    ///< an entry of the step returned an error
+  Interrupted = 130,  ///< SIGINT: the current step was finished and saved
+  Terminated = 143,   ///< SIGTERM: the same
 };
 
 /// The one exception of Runtime and Trainer. `what()` names the place, the cause and a way out.

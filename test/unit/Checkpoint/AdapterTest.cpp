@@ -65,7 +65,7 @@ TEST_F(Adapter, RoundTripAndMergedWeights) {
     ASSERT_TRUE(reader) << messages();
     EXPECT_TRUE(reader->check(wanted(), diags)) << messages();
     std::vector<float> read(6);
-    ASSERT_TRUE(reader->read(wanted()[1], read.data(), diags)) << messages();
+    ASSERT_TRUE(reader->read({wanted()[1], read.data()}, diags)) << messages();
     EXPECT_EQ(read, std::vector<float>(weights.begin() + 8, weights.begin() + 14));
   }
   auto file = SafetensorsFile::open(folder + "/adapter_model.safetensors", diags);
@@ -83,7 +83,7 @@ TEST_F(Adapter, RoundTripAndMergedWeights) {
   ASSERT_TRUE(model) << messages();
   EXPECT_FALSE(model->find("m.q_proj.lora_A.weight"));
   std::vector<float> merged(12);
-  ASSERT_TRUE(model->read(options.parameters[2].spec, merged.data(), diags)) << messages();
+  ASSERT_TRUE(model->read({options.parameters[2].spec, merged.data()}, diags)) << messages();
   const float *a = weights.data(), *b = weights.data() + 8, *w = weights.data() + 14;
   for (int o = 0; o < 3; ++o)
     for (int i = 0; i < 4; ++i)

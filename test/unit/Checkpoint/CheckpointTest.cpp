@@ -93,7 +93,7 @@ TEST_F(Checkpoint, RoundTrip) {
   EXPECT_TRUE(reader->check(wanted(), diags)) << messages();
   EXPECT_FALSE(reader->find("lm_head.weight")); // tied: stored once
   std::vector<float> read(32);
-  ASSERT_TRUE(reader->read(options.parameters[1].spec, read.data(), diags)) << messages();
+  ASSERT_TRUE(reader->read({options.parameters[1].spec, read.data()}, diags)) << messages();
   EXPECT_EQ(read, std::vector<float>(weights.begin() + 8, weights.begin() + 40));
   auto states = openOptimizerState(found->directory, diags);
   ASSERT_TRUE(states) << messages();
@@ -126,7 +126,7 @@ TEST_F(Checkpoint, ShardsAndIndex) {
   ASSERT_TRUE(reader) << messages();
   EXPECT_TRUE(reader->check(wanted(), diags)) << messages();
   std::vector<float> read(8);
-  ASSERT_TRUE(reader->read(options.parameters[0].spec, read.data(), diags));
+  ASSERT_TRUE(reader->read({options.parameters[0].spec, read.data()}, diags));
   EXPECT_EQ(read, std::vector<float>(weights.begin(), weights.begin() + 8));
   EXPECT_TRUE(findNewestCheckpoint(root / "out", diags)) << messages();
 
@@ -182,8 +182,8 @@ TEST_F(Checkpoint, DifferencesAreListedByName) {
   EXPECT_TRUE(says("tensor 'model.embed_tokens.weight' of shape [4, 8] has no place")) << messages();
   EXPECT_EQ(diags.size(), 4u);
   std::vector<float> read(64);
-  EXPECT_FALSE(reader->read(specs[0], read.data(), diags));
-  EXPECT_FALSE(reader->read(specs[1], read.data(), diags));
+  EXPECT_FALSE(reader->read({specs[0], read.data()}, diags));
+  EXPECT_FALSE(reader->read({specs[1], read.data()}, diags));
 
   // A list that is too long is cut.
   diags.clear();
@@ -277,7 +277,7 @@ TEST_F(Checkpoint, WritesWhatIsInMemoryAtThatMoment) {
   ASSERT_TRUE(out->write({.step = 2}, diags));
   auto reader = CheckpointReader::open(root / "out/step_2", {}, diags);
   std::vector<float> read(8);
-  ASSERT_TRUE(reader->read(options.parameters[0].spec, read.data(), diags));
+  ASSERT_TRUE(reader->read({options.parameters[0].spec, read.data()}, diags));
   EXPECT_EQ(read[0], -77);
 }
 

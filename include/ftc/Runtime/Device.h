@@ -1,0 +1,69 @@
+//===- Device.h - Memory and entries of a step that runs on a device -------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_RUNTIME_DEVICE_H
+#define FTC_RUNTIME_DEVICE_H
+
+#include "ftc/Schema/manifest_generated.h"
+#include "ftrt/step.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace ftc {
+
+/// Something of a device's memory, measured: how far the free memory fell while it was made.
+struct DeviceBytes {
+  std::string what; ///< "slabs", "modules", "cuBLASLt", "graphs"
+  uint64_t bytes;
+};
+
+/// A device (a GPU) with a step on it: its near slabs, its code, its streams. Everything is made when it is opened;
+/// then nothing is allocated. Near memory of such a step has no address on the host. Inputs and outputs of entries have
+/// a mirror there, which `run` copies in and out. Functions throw RunError(StepFailed) when the device fails. One
+/// thread at a time may use it.
+class Device {
+public:
+  virtual ~Device() = default;
+
+  /// The device, its driver and the libraries in use, in one line: "NVIDIA H200 (sm_90), driver 13.0, ...".
+  virtual std::string describe() const = 0;
+  /// Bytes asked of the device for near slabs: what must equal the plan.
+  virtual uint64_t bytesTaken() const = 0;
+  /// Bytes of pinned host memory: mirrors and staging, and those of the far slab.
+  virtual uint64_t pinnedBytes() const = 0;
+  virtual uint64_t farBytes() const = 0;
+  /// What the step takes of the device's memory, item by item, from just after the context was there.
+  virtual const std::vector<DeviceBytes> &measured() const = 0;
+
+  /// The far slab (pinned host memory); null for a step without one.
+  virtual std::byte *farSlab() const = 0;
+  /// Host memory of an input or output of an entry (of `input_tensors` and `output_tensors`); null for other tensors.
+  virtual std::byte *mirror(const manifest::Tensor &tensor) const = 0;
+
+  /// Copies between host memory and byte `offset` of near slab `slab`, through a small pinned buffer. Back when done.
+  virtual void write(uint32_t slab, uint64_t offset, const void *from, uint64_t bytes) = 0;
+  virtual void read(uint32_t slab, uint64_t offset, void *to, uint64_t bytes) = 0;
+  virtual void zero(uint32_t slab, uint64_t offset, uint64_t bytes) = 0;
+
+  /// Copies the inputs in, runs entry `index`, copies the outputs out, and waits for it all.
+  virtual void run(size_t index, const ftrt_scalars &scalars) = 0;
+};
+
+/// Opens the GPU that `step` (file `path`, target "cuda") is for: driver, context, modules, slabs, libraries; runs
+/// every entry once on zeros, so that whatever is loaded late is loaded now, and records it as a graph. Near slabs are
+/// zero then. Throws RunError: NoDevice (no driver, device or library; another architecture), NoMemory, BadStep,
+/// StepFailed.
+std::unique_ptr<Device> openCudaDevice(const std::string &path, const ftrt_step &step,
+                                       const manifest::Manifest &manifest);
+
+} // namespace ftc
+
+#endif // FTC_RUNTIME_DEVICE_H

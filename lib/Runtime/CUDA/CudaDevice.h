@@ -1,0 +1,126 @@
+//===- CudaDevice.h - A step on an NVIDIA GPU ------------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_RUNTIME_CUDA_CUDADEVICE_H
+#define FTC_LIB_RUNTIME_CUDA_CUDADEVICE_H
+
+#include "Products.h"
+
+#include "ftc/Runtime/Device.h"
+#include "ftc/Runtime/RunError.h"
+
+#include <array>
+#include <unordered_map>
+
+namespace ftc::cuda {
+
+class CudaDevice final : public Device {
+public:
+  CudaDevice(const std::string &path, const ftrt_step &step, const manifest::Manifest &manifest);
+  ~CudaDevice() override { release(); }
+  CudaDevice(const CudaDevice &) = delete;
+  CudaDevice &operator=(const CudaDevice &) = delete;
+
+  std::string describe() const override;
+  uint64_t bytesTaken() const override { return taken; }
+  uint64_t pinnedBytes() const override { return pinnedTotal; }
+  uint64_t farBytes() const override { return farTotal; }
+  const std::vector<DeviceBytes> &measured() const override { return items; }
+  std::byte *farSlab() const override { return far; }
+  std::byte *mirror(const manifest::Tensor &tensor) const override;
+  void write(uint32_t slab, uint64_t offset, const void *from, uint64_t bytes) override;
+  void read(uint32_t slab, uint64_t offset, void *to, uint64_t bytes) override;
+  void zero(uint32_t slab, uint64_t offset, uint64_t bytes) override;
+  void run(size_t index, const ftrt_scalars &scalars) override;
+
+private:
+  /// Bytes of each of the two buffers through which everything but inputs and outputs is copied.
+  static constexpr uint64_t stagingBytes = 4 << 20;
+
+  /// What a function of the table could not queue.
+  struct Failure {
+    enum Kind { None, Kernel, Product, Copy, Order } kind = None;
+    uint32_t index = 0; ///< of the kernel or product
+    Result result = Success;
+    LtStatus lt = 0;
+  };
+
+  // Opening, in this order.
+  void openDevice();
+  void requireArchitecture();
+  void requireMemory();
+  void loadModules();
+  void loadKernel(size_t index);
+  void takeSlabs();
+  void takeHostMemory();
+  void makeStreams();
+  void makeProducts();
+  void fillTable();
+  void warmUp();
+  void recordGraphs();
+  void release();
+
+  /// Adds an item to what is measured: how far free memory fell since the last.
+  void measure(const char *what);
+  uint64_t freeMemory() const;
+  /// Makes the context current in the thread that calls.
+  void enter() const;
+  /// Throws RunError(code) unless `result` is success.
+  void require(Result result, const std::string &what, ExitCode code) const;
+  /// Queues copies of inputs, the entry, copies of outputs. Throws.
+  void queueEntry(size_t index);
+  void copyMirrors(size_t index, bool in);
+  /// Waits for every stream. Throws RunError(StepFailed) with what `index` is.
+  void finish(size_t index);
+  [[noreturn]] void throwFailure(size_t index, Result result) const;
+  std::string failureText() const;
+  int32_t fail(Failure::Kind kind, uint32_t index, Result result, LtStatus status = 0);
+  Stream computeStream() const { return streams[FTRT_STREAM_COMPUTE]; }
+
+  // The functions of ftrt_device.
+  int32_t launch(uint32_t stream, uint32_t kernel, const uint64_t *addresses);
+  int32_t matmul(uint32_t stream, uint32_t product, uint64_t a, uint64_t b, uint64_t addend, uint64_t d,
+                 uint64_t workspace);
+  int32_t afterWork(Failure::Kind kind, uint32_t index, uint32_t stream);
+
+  const DriverFunctions &cu;
+  const std::string path;
+  const ftrt_step &step;
+  const manifest::Manifest &info;
+
+  DeviceOrdinal device = 0;
+  std::string name, architecture; ///< "NVIDIA H200", "sm_90"
+  int driverVersion = 0;          ///< 13000 is 13.0
+  Context context = nullptr;
+  std::vector<Module> modules;
+  std::vector<Function> kernels;
+  std::vector<Address> allocations; ///< of each slab; 0 for a far or an empty one
+  std::vector<void *> bases;
+  std::array<Stream, FTRT_STREAM_COUNT> streams{};
+  std::vector<Event> events;
+  std::array<Event, 2> stagingFree{};
+  std::vector<GraphExec> graphs; ///< of each entry; empty without graphs
+  std::unique_ptr<Products> products;
+
+  std::byte *pinned = nullptr; ///< scalars, staging, mirrors
+  ftrt_scalars *scalars = nullptr;
+  std::array<std::byte *, 2> staging{};
+  std::unordered_map<const manifest::Tensor *, std::byte *> mirrors;
+  std::byte *far = nullptr;
+
+  uint64_t taken = 0, pinnedTotal = 0, farTotal = 0, lastFree = 0;
+  std::vector<DeviceBytes> items;
+  ftrt_device table{};
+  ftrt_services services{};
+  bool started = false;  ///< all is made
+  bool oneByOne = false; ///< waits after every kernel and product, so that the one that fails is known
+  Failure failure;
+};
+
+} // namespace ftc::cuda
+
+#endif // FTC_LIB_RUNTIME_CUDA_CUDADEVICE_H

@@ -1,0 +1,349 @@
+//===- OpenDevice.cpp - A step on an NVIDIA GPU: what it takes to start ----===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Everything that a run needs of the device is made here, in an order that lets each refusal name its own cause: driver
+// and device, the architecture, enough memory, code, slabs, pinned memory, products. Then every entry runs once on
+// memory that is all zeros: NVIDIA's libraries load code and take memory when something is first used, and that must
+// happen before the first step. A kernel that cannot run at all is found there too, by name. Last, entries are
+// recorded.
+//
+//===----------------------------------------------------------------------===//
+
+#include "CudaDevice.h"
+#include "Survey.h"
+
+#include "ftc/Support/Units.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <fmt/format.h>
+
+namespace ftc {
+
+std::unique_ptr<Device> openCudaDevice(const std::string &path, const ftrt_step &step,
+                                       const manifest::Manifest &manifest) {
+  return std::make_unique<cuda::CudaDevice>(path, step, manifest);
+}
+
+namespace cuda {
+namespace {
+
+constexpr ExitCode noDevice = ExitCode::NoDevice;
+
+/// Dynamic shared memory that a kernel may have without asking for it.
+constexpr uint32_t plainSharedBytes = 48 << 10;
+
+bool wantsGraphs() {
+  const char *wish = std::getenv("FTRT_CUDA_GRAPH");
+  return !wish || std::strcmp(wish, "0") != 0;
+}
+
+bool isCubin(const ftrt_module &module) { return std::memcmp(module.image, "\177ELF", 4) == 0; }
+
+/// ftc's --device for a GPU of compute capability `version` (90: 9.0).
+std::string deviceFlag(int version) {
+  const char *flag = version == 80 ? "a100" : version == 90 ? "h100' or '--device h200" : version == 100 ? "b200" : "";
+  return *flag ? fmt::format("recompile with '--device {}'", flag) : "ftc has no --device for this GPU";
+}
+
+} // namespace
+
+CudaDevice::CudaDevice(const std::string &path, const ftrt_step &step, const manifest::Manifest &manifest)
+    : cu(openDriver()), path(path), step(step), info(manifest) {
+  checkTables(path, step);
+  try {
+    openDevice();
+    requireArchitecture();
+    requireMemory();
+    loadModules();
+    takeSlabs();
+    takeHostMemory();
+    makeStreams();
+    fillTable();
+    makeProducts();
+    warmUp();
+    if (wantsGraphs())
+      recordGraphs();
+    else
+      oneByOne = true;
+    for (uint32_t slab = 0; slab < allocations.size(); ++slab)
+      if (allocations[slab])
+        zero(slab, 0, info.slabs()->Get(slab)->bytes());
+    started = true;
+  } catch (...) {
+    release();
+    throw;
+  }
+}
+
+void CudaDevice::release() {
+  if (!context)
+    return;
+  // Where the device has failed, so do these; there is nothing left to tell.
+  cu.ctxSetCurrent(context);
+  for (Stream stream : streams)
+    if (stream)
+      cu.streamSynchronize(stream);
+  for (GraphExec graph : graphs)
+    cu.graphExecDestroy(graph);
+  products.reset();
+  for (Event event : events)
+    cu.eventDestroy(event);
+  for (Event event : stagingFree)
+    if (event)
+      cu.eventDestroy(event);
+  for (Stream stream : streams)
+    if (stream)
+      cu.streamDestroy(stream);
+  for (std::byte *host : {pinned, far})
+    if (host)
+      cu.memFreeHost(host);
+  for (Address address : allocations)
+    if (address)
+      cu.memFree(address);
+  for (Module module : modules)
+    cu.moduleUnload(module);
+  cu.primaryCtxRelease(device);
+  context = nullptr;
+}
+
+uint64_t CudaDevice::freeMemory() const {
+  size_t free = 0, total = 0;
+  require(cu.memGetInfo(&free, &total), "cannot ask for the device's memory", noDevice);
+  return free;
+}
+
+void CudaDevice::measure(const char *what) {
+  const uint64_t now = freeMemory();
+  items.push_back({what, lastFree > now ? lastFree - now : 0});
+  lastFree = now;
+}
+
+void CudaDevice::openDevice() {
+  if (Result result = cu.init(0); result != Success)
+    throw RunError(ExitCode::NoDevice,
+                   fmt::format("{}: the step runs on an NVIDIA GPU, and the driver cannot start: {}; {}", path,
+                               errorText(cu, result),
+                               result == ErrorNoDevice
+                                   ? "no GPU is there, or CUDA_VISIBLE_DEVICES hides it (see nvidia-smi)"
+                                   : "see what nvidia-smi says"));
+  int count = 0;
+  require(cu.deviceGetCount(&count), "cannot count the GPUs", noDevice);
+  if (count == 0)
+    throw RunError(ExitCode::NoDevice, fmt::format("{}: the step runs on an NVIDIA GPU, and none is there, or "
+                                                   "CUDA_VISIBLE_DEVICES hides it (see nvidia-smi)",
+                                                   path));
+  require(cu.driverGetVersion(&driverVersion), "cannot ask for the driver's version", noDevice);
+  require(cu.deviceGet(&device, 0), "cannot open the GPU", noDevice);
+  char text[256] = {};
+  require(cu.deviceGetName(text, sizeof(text) - 1, device), "cannot ask for the GPU's name", noDevice);
+  name = text;
+  Context retained = nullptr;
+  require(cu.primaryCtxRetain(&retained, device), "cannot open the GPU; is another program using it alone?", noDevice);
+  context = retained;
+  enter();
+  lastFree = freeMemory();
+}
+
+void CudaDevice::requireArchitecture() {
+  int major = 0, minor = 0;
+  require(cu.deviceGetAttribute(&major, AttributeMajor, device), "cannot ask for the GPU's architecture", noDevice);
+  require(cu.deviceGetAttribute(&minor, AttributeMinor, device), "cannot ask for the GPU's architecture", noDevice);
+  architecture = fmt::format("sm_{}{}", major, minor);
+
+  const std::string wanted = info.architecture() ? info.architecture()->str() : "";
+  int number = 0;
+  const char *end = wanted.data() + wanted.size();
+  const auto [rest, error] = wanted.starts_with("sm_")
+                                 ? std::from_chars(wanted.data() + 3, end, number)
+                                 : std::from_chars_result{wanted.data(), std::errc::invalid_argument};
+  if (error != std::errc() || end - rest > 1)
+    throw RunError(ExitCode::BadStep,
+                   fmt::format("{}: its manifest is damaged: architecture '{}'; recompile it", path, wanted));
+  // "sm_90a": code for 9.0 alone; "sm_80": machine code for 8.0 and later minors, PTX for everything later.
+  const int here = 10 * major + minor;
+  const bool exact = rest != end;
+  const bool machineCode = std::any_of(step.modules, step.modules + step.module_count, isCubin);
+  const bool runs = exact ? here == number : machineCode ? here >= number && here / 10 == number / 10 : here >= number;
+  if (!runs)
+    throw RunError(ExitCode::NoDevice,
+                   fmt::format("{}: compiled for {} ({}), and this GPU is {} ({}); {}", path, wanted,
+                               info.device() ? info.device()->str() : "?", architecture, name, deviceFlag(here)));
+}
+
+void CudaDevice::requireMemory() {
+  uint64_t planned = 0;
+  for (const auto *slab : *info.slabs())
+    planned += slab->place() == manifest::Place::Near ? slab->bytes() : 0;
+  if (planned > lastFree)
+    throw RunError(
+        ExitCode::NoMemory,
+        fmt::format("{}: the plan takes {} ({} bytes), and {} has {} free: {} too little; end other programs "
+                    "that use it, or recompile with a smaller batch_size or tokenizer.max_seq_len",
+                    path, formatBytes(planned), planned, name, formatBytes(lastFree), formatBytes(planned - lastFree)));
+}
+
+void CudaDevice::loadModules() {
+  std::array<char, 4096> log{};
+  for (uint64_t index = 0; index < step.module_count; ++index) {
+    const ftrt_module &image = step.modules[index];
+    if (!isCubin(image) && static_cast<const char *>(image.image)[image.size - 1] != 0)
+      throw RunError(ExitCode::BadStep,
+                     fmt::format("{}: module {} is no cubin, and no text with an end; recompile it", path, index));
+    int options[] = {JitErrorLog, JitErrorLogBytes};
+    void *values[] = {log.data(), reinterpret_cast<void *>(log.size())};
+    Module module = nullptr;
+    if (Result result = cu.moduleLoadDataEx(&module, image.image, 2, options, values); result != Success)
+      throw RunError(ExitCode::NoDevice,
+                     fmt::format("{}: the driver (CUDA {}.{}) does not take the step's code for {}: {}{}{}; install a "
+                                 "driver that is at least as new as the CUDA toolkit that the step was compiled with",
+                                 path, driverVersion / 1000, driverVersion % 1000 / 10, info.architecture()->str(),
+                                 errorText(cu, result), log[0] ? ": " : "", log.data()));
+    modules.push_back(module);
+  }
+  kernels.resize(step.kernel_count);
+  for (size_t index = 0; index < kernels.size(); ++index)
+    loadKernel(index);
+  measure("modules");
+}
+
+void CudaDevice::loadKernel(size_t index) {
+  const ftrt_kernel &kernel = step.kernels[index];
+  require(cu.moduleGetFunction(&kernels[index], modules[kernel.module], kernel.name),
+          fmt::format("its code for the device has no kernel '{}'; recompile it", kernel.name), ExitCode::BadStep);
+  if (kernel.shared_bytes > plainSharedBytes)
+    require(cu.funcSetAttribute(kernels[index], FunctionMaxDynamicShared, static_cast<int>(kernel.shared_bytes)),
+            fmt::format("kernel '{}' needs {} bytes of shared memory a block, and the GPU refuses them", kernel.name,
+                        kernel.shared_bytes),
+            noDevice);
+  if (cu.funcLoad)
+    require(cu.funcLoad(kernels[index]), fmt::format("kernel '{}' cannot be loaded", kernel.name), noDevice);
+}
+
+void CudaDevice::takeSlabs() {
+  for (const auto *slab : *info.slabs()) {
+    Address address = 0;
+    if (slab->place() == manifest::Place::Near && slab->bytes() > 0) {
+      if (cu.memAlloc(&address, slab->bytes()) != Success)
+        throw RunError(ExitCode::NoMemory,
+                       fmt::format("{}: slab '{}': {} refuses {} ({} bytes), with {} free; end other programs that use "
+                                   "it, or recompile with a smaller batch_size or tokenizer.max_seq_len",
+                                   path, slab->name()->str(), name, formatBytes(slab->bytes()), slab->bytes(),
+                                   formatBytes(lastFree)));
+      taken += slab->bytes();
+    }
+    allocations.push_back(address);
+    bases.push_back(reinterpret_cast<void *>(address));
+    if (address % slab->alignment() != 0)
+      throw RunError(ExitCode::BadStep,
+                     fmt::format("{}: slab '{}' wants to be aligned to {}, which the device does not do; recompile it",
+                                 path, slab->name()->str(), slab->alignment()));
+  }
+  measure("slabs");
+}
+
+void CudaDevice::takeHostMemory() {
+  // Offsets first, then one allocation for them all.
+  constexpr uint64_t alignment = 256;
+  const auto aligned = [](uint64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; };
+  uint64_t end = aligned(sizeof(ftrt_scalars)) + staging.size() * stagingBytes;
+  std::vector<std::pair<const manifest::Tensor *, uint64_t>> places;
+  for (const auto *entry : *info.entries())
+    for (const auto *list : {entry->input_tensors(), entry->output_tensors()})
+      if (list)
+        for (const manifest::Tensor *tensor : *list) {
+          places.emplace_back(tensor, end);
+          end += aligned(tensor->bytes());
+        }
+  const auto take = [&](uint64_t bytes, const char *what) {
+    void *memory = nullptr;
+    require(cu.memHostAlloc(&memory, bytes, 0),
+            fmt::format("cannot take {} ({} bytes) of pinned host memory for {}; close other programs",
+                        formatBytes(bytes), bytes, what),
+            ExitCode::NoMemory);
+    std::memset(memory, 0, bytes);
+    return static_cast<std::byte *>(memory);
+  };
+  pinned = take(end, "the batch");
+  pinnedTotal = end;
+  scalars = new (pinned) ftrt_scalars{};
+  for (size_t half = 0; half < staging.size(); ++half)
+    staging[half] = pinned + aligned(sizeof(ftrt_scalars)) + half * stagingBytes;
+  for (const auto &[tensor, offset] : places)
+    mirrors[tensor] = pinned + offset;
+  for (const auto *slab : *info.slabs())
+    if (slab->place() == manifest::Place::Far && slab->bytes() > 0) {
+      far = take(slab->bytes(), "the far tier");
+      farTotal = slab->bytes();
+    }
+}
+
+void CudaDevice::makeStreams() {
+  const auto event = [&] {
+    Event made = nullptr;
+    require(cu.eventCreate(&made, eventDisableTiming), "cannot make an event", noDevice);
+    return made;
+  };
+  for (Stream &stream : streams)
+    require(cu.streamCreate(&stream, streamNonBlocking), "cannot make a stream", noDevice);
+  for (Event &free : stagingFree)
+    free = event();
+  for (uint64_t index = 0; index < step.event_count; ++index)
+    events.push_back(event());
+}
+
+void CudaDevice::makeProducts() {
+  const Survey survey = surveyEntries(path, step, info, bases, scalars);
+  if (survey.products > 0)
+    products = std::make_unique<Products>(path, step, survey.alignments);
+}
+
+/// Runs every entry once, on zeros.
+void CudaDevice::warmUp() {
+  for (uint32_t slab = 0; slab < allocations.size(); ++slab)
+    if (allocations[slab])
+      zero(slab, 0, info.slabs()->Get(slab)->bytes());
+  oneByOne = true;
+  *scalars = {};
+  scalars->step = 1;
+  for (size_t index = 0; index < step.entry_count; ++index) {
+    queueEntry(index);
+    finish(index);
+  }
+  oneByOne = false;
+  measure(products ? "cuBLASLt" : "first run");
+}
+
+void CudaDevice::recordGraphs() {
+  for (size_t index = 0; index < step.entry_count; ++index) {
+    const std::string hint =
+        fmt::format("entry {} cannot be recorded as a graph (FTRT_CUDA_GRAPH=0 runs without)", index);
+    require(cu.streamBeginCapture(computeStream(), CaptureThreadLocal), hint, ExitCode::StepFailed);
+    Graph graph = nullptr;
+    try {
+      queueEntry(index);
+    } catch (...) {
+      if (cu.streamEndCapture(computeStream(), &graph) == Success && graph)
+        cu.graphDestroy(graph);
+      throw;
+    }
+    require(cu.streamEndCapture(computeStream(), &graph), hint, ExitCode::StepFailed);
+    GraphExec exec = nullptr;
+    const Result result = cu.graphInstantiate(&exec, graph, 0);
+    cu.graphDestroy(graph);
+    require(result, hint, ExitCode::StepFailed);
+    graphs.push_back(exec);
+    require(cu.graphUpload(exec, computeStream()), hint, ExitCode::StepFailed);
+  }
+  require(cu.streamSynchronize(computeStream()), "graphs cannot be loaded", ExitCode::StepFailed);
+  measure("graphs");
+}
+
+} // namespace cuda
+} // namespace ftc

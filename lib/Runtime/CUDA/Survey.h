@@ -1,0 +1,37 @@
+//===- Survey.h - What a step's entries ask of a device --------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_RUNTIME_CUDA_SURVEY_H
+#define FTC_LIB_RUNTIME_CUDA_SURVEY_H
+
+#include "Products.h"
+
+#include "ftc/Schema/manifest_generated.h"
+
+namespace ftc::cuda {
+
+/// Most arguments of a kernel: its parameters take 4 KiB at most.
+constexpr uint32_t maxArguments = 512;
+
+/// What all calls of all entries have in common.
+struct Survey {
+  std::vector<OperandAlignment> alignments; ///< of each product of the step
+  uint64_t launches = 0, products = 0, copies = 0;
+};
+
+/// Checks the tables of a step for a device (kernels, modules, products). Throws RunError(BadStep).
+void checkTables(const std::string &path, const ftrt_step &step);
+
+/// Calls every entry with a device that does nothing but look. What an entry calls does not depend on what is stored in
+/// memory, so nothing of this changes later: every address lies in a slab, every number is one of the step's, every
+/// event that is waited for was recorded before. `slabs` are the bases on the device. Throws RunError(BadStep).
+Survey surveyEntries(const std::string &path, const ftrt_step &step, const manifest::Manifest &manifest,
+                     const std::vector<void *> &slabs, const ftrt_scalars *scalars);
+
+} // namespace ftc::cuda
+
+#endif // FTC_LIB_RUNTIME_CUDA_SURVEY_H
