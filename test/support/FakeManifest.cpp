@@ -8,14 +8,16 @@
 //
 // fake-manifest VARIANT HEADER
 //
-// Writes the manifest of FakeStep.c as a C array, and its offsets as macros. Variants other than `good`, `norm` and
-// `large` have one thing wrong each.
+// Writes the manifest of FakeStep.c as a C array, and its offsets as macros. Variants other than `good`, `norm`,
+// `large` and `nf4` have one thing wrong each. Variants that begin with `cuda` are for FakeCudaStep.c: the same model,
+// seeds and order on a device; `cuda-far` keeps the optimizer's states in the far tier.
 //
 //===----------------------------------------------------------------------===//
 
 #include "ftc/Schema/manifest_generated.h"
 #include "ftrt/step.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -76,13 +78,36 @@ struct Layout {
     for (int64_t size : shape)
       tensor.bytes *= static_cast<uint64_t>(size);
     tensor.shape = std::move(shape);
-    end = (end + tensor.bytes + 63) / 64 * 64;
+    end = (end + tensor.bytes + 255) / 256 * 256;
     header << "#define AT_" << macro << " " << tensor.offset << "ul\n";
     return tensor;
   }
 };
 
 std::unique_ptr<TensorT> copy(const TensorT &tensor) { return std::make_unique<TensorT>(tensor); }
+
+/// "model.layers.0.self_attn.q_proj.weight", 96 x 64, as bitsandbytes quantizes it.
+std::vector<TensorT> quantized(Layout &layout) {
+  constexpr int64_t rows = 96, columns = 64, blocks = rows * columns / 64;
+  const std::string name = "model.layers.0.self_attn.q_proj.weight";
+  const auto place = [&](const char *suffix, const char *macro, ElementType type, int64_t elements, uint64_t bytes) {
+    TensorT tensor = layout.place("", macro, Role::Quantized, type, {elements});
+    tensor.name = name + suffix;
+    tensor.bytes = bytes;
+    return tensor;
+  };
+  std::vector<TensorT> tensors{place("", "CODES", ElementType::U8, rows * columns / 2, rows * columns / 2),
+                               place(".absmax", "ABSMAX", ElementType::U8, blocks, blocks),
+                               place(".nested_absmax", "NESTED", ElementType::F32, 1, 4),
+                               place(".offset", "OFFSET", ElementType::F32, 1, 4)};
+  TensorT &codes = tensors[0];
+  codes.init = InitKind::Normal;
+  codes.value = 0.02;
+  codes.encoding = Encoding::Nf4Bitsandbytes;
+  codes.decoded_type = ElementType::F32;
+  codes.decoded_shape = {rows, columns};
+  return tensors;
+}
 
 } // namespace
 
@@ -107,6 +132,14 @@ int main(int argc, char **argv) {
   if (variant == "feature")
     manifest.features.push_back("avx9000");
   manifest.threads = Threads;
+  const bool onDevice = variant.starts_with("cuda");
+  if (onDevice) {
+    manifest.target = "cuda";
+    manifest.cpu = "";
+    manifest.features.clear();
+    manifest.device = "h100";
+    manifest.architecture = "sm_90a";
+  }
   manifest.recipe = recipe;
 
   TensorT weight =
@@ -137,21 +170,38 @@ int main(int argc, char **argv) {
   TensorT norm = layout.place("grad_norm", "NORM", Role::Output, ElementType::F32, {});
   TensorT valid = layout.place("valid_tokens", "VALID", Role::Output, ElementType::I32, {});
   TensorT logits = layout.place("logits", "LOGITS", Role::Output, ElementType::F32, {Vocab});
+  if (onDevice) {
+    layout.place("scratch", "SCALARS", Role::Input, ElementType::I32, {sizeof(ftrt_scalars) / 4});
+    layout.place("scratch", "ONEHOT", Role::Input, ElementType::F32, {Vocab});
+    layout.place("scratch", "ROW", Role::Input, ElementType::F32, {Vocab});
+  }
+  if (variant == "cuda-far") {
+    layout.header << "#define FAR_MEAN 0ul\n#define FAR_SQUARE " << mean.bytes << "ul\n";
+    for (TensorT *tensor : {&mean, &square})
+      tensor->slab = 1;
+    mean.offset = 0;
+    square.offset = mean.bytes;
+  }
   for (const TensorT *tensor : {&adam, &weight, &mean, &square, &scale})
     manifest.tensors.push_back(copy(*tensor));
+  if (variant.ends_with("nf4")) // a weight in four bits that nothing reads: it is only filled and saved
+    for (TensorT &tensor : quantized(layout))
+      manifest.tensors.push_back(copy(tensor));
   if (variant == "outside")
     manifest.tensors[1]->offset = layout.end;
+  std::sort(manifest.tensors.begin(), manifest.tensors.end(),
+            [](const auto &left, const auto &right) { return left->name < right->name; });
 
   auto slab = std::make_unique<SlabT>();
   slab->name = "arena";
   slab->bytes = variant == "huge" ? uint64_t(1) << 46 : variant == "large" ? uint64_t(256) << 20 : layout.end;
-  slab->alignment = 64;
+  slab->alignment = onDevice ? 256 : 64;
   manifest.slabs.push_back(std::move(slab));
-  if (variant == "far") {
+  if (variant.ends_with("far")) {
     auto far = std::make_unique<SlabT>();
     far->name = "states";
     far->place = Place::Far;
-    far->bytes = 4096;
+    far->bytes = onDevice ? 2 * weight.bytes : 4096;
     far->alignment = 64;
     manifest.slabs.push_back(std::move(far));
   }
