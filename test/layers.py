@@ -5,7 +5,7 @@
 
 Checks that includes go downward only, as docs/architecture.md draws the house: every `#include` of a project header must
 be allowed by BELOW, rooms without a compiler see no MLIR and no LLVM, only two rooms name CUDA, one room names YAML, and
-the C ABI includes nothing but C. With FTRUN, checks that this program loads no LLVM and no MLIR library. Prints each
+the C ABI includes nothing but C. With FTRUN, checks that this program loads no library of LLVM, MLIR or NVIDIA. Prints each
 violation as file:line and exits 1 if there is one. Standard library only.
 """
 import os
@@ -111,9 +111,10 @@ def check_file(path, text):
 
 
 def check_program(path):
-    """Libraries of the compiler that `path` loads."""
+    """Libraries of the compiler and of NVIDIA that `path` loads."""
     text = subprocess.run(["ldd", path], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
-    return [line.split()[0] for line in text.splitlines() if re.search(r"LLVM|MLIR|clang|libPolly", line)]
+    unwanted = r"LLVM|MLIR|clang|libPolly|libcuda|cublas|cudnn|nvJitLink|nvrtc"
+    return [line.split()[0] for line in text.splitlines() if re.search(unwanted, line)]
 
 
 def main():

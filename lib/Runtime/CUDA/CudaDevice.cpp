@@ -38,7 +38,7 @@ void CudaDevice::enter() const {
   require(cu.ctxSetCurrent(context), "cannot use the device's context", ExitCode::StepFailed);
 }
 
-void CudaDevice::require(Result result, const std::string &what, ExitCode code) const {
+void CudaDevice::require(Result result, std::string_view what, ExitCode code) const {
   if (result != Success)
     throw RunError(
         code, fmt::format("{}: {}{}: {}", path, what, name.empty() ? "" : " (" + name + ")", errorText(cu, result)));

@@ -14,6 +14,7 @@
 #include "ftc/Runtime/RunError.h"
 
 #include <array>
+#include <string_view>
 #include <unordered_map>
 
 namespace ftc::cuda {
@@ -70,7 +71,7 @@ private:
   /// Makes the context current in the thread that calls.
   void enter() const;
   /// Throws RunError(code) unless `result` is success.
-  void require(Result result, const std::string &what, ExitCode code) const;
+  void require(Result result, std::string_view what, ExitCode code) const;
   /// Queues copies of inputs, the entry, copies of outputs. Throws.
   void queueEntry(size_t index);
   void copyMirrors(size_t index, bool in);

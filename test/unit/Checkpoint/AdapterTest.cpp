@@ -10,6 +10,7 @@
 
 #include "lib/Checkpoint/Convert.h"
 
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -102,6 +103,65 @@ TEST_F(Adapter, MergedBf16IsRoundedOnce) {
   EXPECT_EQ(bf16ToFloat(merged), 1.0f); // a tie, to even
   MergedWeight(view(one), view(a), view(b), 1.5).row(0, &merged);
   EXPECT_EQ(bf16ToFloat(merged), 1.0f + 0x1p-7f);
+}
+
+/// Matrices that are read through functions merge to the same rows, whichever of them are.
+TEST_F(Adapter, MergesMatricesThatLieElsewhere) {
+  constexpr int64_t rows = 700, columns = 513, rank = 5; // more rows than are read at once
+  const auto fill = [](int64_t count, uint64_t seed) {
+    std::vector<float> values(static_cast<size_t>(count));
+    for (float &value : values)
+      value = static_cast<float>((seed = seed * 6364136223846793005u + 1442695040888963407u) >> 40) * 0x1p-24f - 0.5f;
+    return values;
+  };
+  const auto w = fill(rows * columns, 1), a = fill(rank * columns, 2), b = fill(rows * rank, 3);
+  const auto viewOf = [](const std::vector<float> &values, int64_t height, int64_t width, bool elsewhere) {
+    TensorView view{{"x", TensorType::F32, {height, width}}, elsewhere ? nullptr : values.data()};
+    if (elsewhere)
+      view.read = [&values](uint64_t offset, void *to, uint64_t bytes) {
+        std::memcpy(to, reinterpret_cast<const char *>(values.data()) + offset, bytes);
+      };
+    return view;
+  };
+  const auto merge = [&](unsigned elsewhere) {
+    MergeBuffers buffers;
+    MergedWeight merged(viewOf(w, rows, columns, elsewhere & 1), viewOf(a, rank, columns, elsewhere & 2),
+                        viewOf(b, rows, rank, elsewhere & 4), 0.75, &buffers);
+    std::vector<float> out(rows * columns);
+    for (int pass = 0; pass < 2; ++pass)
+      for (int64_t row = 0; row < rows; ++row)
+        merged.row(row, out.data() + row * columns);
+    EXPECT_LT(buffers.weight.size() + buffers.a.size() + buffers.b.size(), 3u << 20);
+    return out;
+  };
+  const std::vector<float> expected = merge(0);
+  for (unsigned elsewhere : {1u, 2u, 4u, 7u})
+    EXPECT_TRUE(merge(elsewhere) == expected) << elsewhere;
+}
+
+/// A weight in four bits that lies elsewhere is fetched when its first row is asked for.
+TEST_F(Adapter, FetchesWeightsInFourBits) {
+  constexpr int64_t rows = 8, columns = 64;
+  std::vector<uint8_t> codes(rows * columns / 2), absmax(rows);
+  float nested = 0, offset = 0;
+  const Nf4Arrays arrays{codes.data(), absmax.data(), &nested, &offset};
+  std::vector<float> values(rows * columns);
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<float>(i % 37) - 18;
+  int fetched = 0;
+  TensorView view{{"x", TensorType::F32, {rows, columns}}};
+  view.nf4 = Nf4Weight{{}, arrays};
+  view.nf4->fetch = [&] {
+    ++fetched;
+    Nf4Encoder({}, rows * columns, arrays).append(values.data(), rows * columns);
+  };
+  MergedWeight decoded(view);
+  std::vector<float> out(rows * columns), expected(rows * columns);
+  for (int64_t row = 0; row < rows; ++row)
+    decoded.row(row, out.data() + row * columns);
+  nf4Decode({}, arrays, 0, rows * columns, expected.data());
+  EXPECT_EQ(fetched, 1);
+  EXPECT_EQ(out, expected);
 }
 
 TEST_F(Adapter, AdapterOnly) {

@@ -9,8 +9,12 @@
 #include "CheckpointFixture.h"
 
 #include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <stdexcept>
 
 using namespace ftc;
 using nlohmann::json;
@@ -384,6 +388,60 @@ TEST_F(Checkpoint, ConfigDifferences) {
   }
   EXPECT_FALSE(check(json::array()));
   EXPECT_FALSE(checkConfigJson(root / "missing", model, diags));
+}
+
+/// The same tensor without memory here, read and written through functions.
+TensorView elsewhere(const TensorView &view, std::vector<uint64_t> *sizes = nullptr) {
+  TensorView far{view.spec};
+  auto *bytes = static_cast<char *>(const_cast<void *>(view.data));
+  far.read = [bytes, sizes](uint64_t offset, void *to, uint64_t count) {
+    if (sizes)
+      sizes->push_back(count);
+    std::memcpy(to, bytes + offset, count);
+  };
+  far.write = [bytes](uint64_t offset, const void *from, uint64_t count) { std::memcpy(bytes + offset, from, count); };
+  return far;
+}
+
+std::string contents(const fs::path &path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST_F(Checkpoint, TensorsThatLieElsewhereAreCopiedPartByPart) {
+  // One of them is longer than the buffer through which they are copied.
+  std::vector<float> large((5 << 20) + 3);
+  for (size_t i = 0; i < large.size(); ++i)
+    large[i] = static_cast<float>(i % 1001);
+  options.parameters.push_back({{"large", TensorType::F32, {static_cast<int64_t>(large.size())}}, large.data()});
+  ASSERT_TRUE(writer()->write({.step = 1}, diags)) << messages();
+  std::vector<uint64_t> sizes;
+  for (std::vector<TensorView> *tensors : {&options.parameters, &options.states})
+    for (TensorView &tensor : *tensors)
+      tensor = elsewhere(tensor, &sizes);
+  auto made = writer();
+  sizes.reserve(100);
+  const uint64_t allocations = allocationCount();
+  EXPECT_TRUE(made->write({.step = 2}, diags)) << messages();
+  EXPECT_EQ(allocationCount(), allocations);
+  EXPECT_LE(*std::max_element(sizes.begin(), sizes.end()), 4u << 20);
+  for (const char *file : {"model.safetensors", "state.safetensors"})
+    EXPECT_TRUE(contents(root / "out" / "step_1" / file) == contents(root / "out" / "step_2" / file)) << file;
+
+  const std::vector<float> before = large;
+  std::fill(large.begin(), large.end(), -1.0f);
+  auto reader = CheckpointReader::open(root / "out" / "step_1", {}, diags);
+  ASSERT_TRUE(reader) << messages();
+  ASSERT_TRUE(reader->read(options.parameters.back(), diags)) << messages();
+  EXPECT_TRUE(large == before);
+}
+
+TEST_F(Checkpoint, WhatCannotBeReadLeavesNothing) {
+  options.parameters[1] = elsewhere(options.parameters[1]);
+  options.parameters[1].read = [](uint64_t, void *, uint64_t) { throw std::runtime_error("the device has failed"); };
+  auto made = writer();
+  EXPECT_THROW(made->write({.step = 3}, diags), std::runtime_error);
+  EXPECT_TRUE(fs::is_empty(root / "out"));
 }
 
 } // namespace

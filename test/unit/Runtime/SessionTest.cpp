@@ -43,7 +43,8 @@ TEST(LoadedStep, RefusesWhatIsNoStep) {
   std::ofstream(text) << "hello";
   expectRefusal(ExitCode::BadStep, "not a compiled step", [&] { LoadedStep step(text); });
   expectRefusal(ExitCode::BadStep, "exports no 'ftrt_step_v1'", [] { LoadedStep step(fake("unnamed")); });
-  expectRefusal(ExitCode::BadAbi, "ABI version 4", [] { LoadedStep step(fake("abi")); });
+  expectRefusal(ExitCode::BadAbi, "ABI version " + std::to_string(FTRT_ABI_VERSION + 1),
+                [] { LoadedStep step(fake("abi")); });
   expectRefusal(ExitCode::BadStep, "manifest is damaged", [] { LoadedStep step(fake("damaged")); });
   expectRefusal(ExitCode::BadStep, "'model.embed_tokens.weight' does not lie inside slab 'arena'",
                 [] { LoadedStep step(fake("outside")); });

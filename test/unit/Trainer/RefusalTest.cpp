@@ -9,6 +9,7 @@
 
 #include "ftc/Checkpoint/Safetensors.h"
 #include "ftc/Runtime/RunError.h"
+#include "ftrt/step.h"
 
 using namespace ftc;
 using namespace ftc::test;
@@ -48,7 +49,7 @@ TEST_F(RefusalTest, OfTheStep) {
   };
   expectRefusal(ExitCode::NoFile, "cannot open the step", with(at("nothing.so")));
   expectRefusal(ExitCode::BadStep, "not a compiled step", with(textFile("hello", "step.so")));
-  expectRefusal(ExitCode::BadAbi, "ABI version 3", with(fakeStep("abi")));
+  expectRefusal(ExitCode::BadAbi, "ABI version " + std::to_string(FTRT_ABI_VERSION + 1), with(fakeStep("abi")));
   expectRefusal(ExitCode::BadStep, "manifest is damaged", with(fakeStep("damaged")));
   expectRefusal(ExitCode::CpuFeature, "avx9000", with(fakeStep("feature")));
   expectRefusal(ExitCode::NoMemory, "too little", with(fakeStep("huge")));
