@@ -84,11 +84,12 @@ std::string describeStep(const std::string &path) {
   } else {
     fmt::format_to(out, "target      {}, {}\n", orNone(info.target()), orNone(info.cpu()));
   }
-  fmt::format_to(out, "features    {}\n", fmt::join(features, " "));
-  fmt::format_to(out, "this CPU    {}: {}\n", cpuBrand(),
-                 missing.empty() ? "has all of them" : fmt::format("lacks {}", fmt::join(missing, ", ")));
-  if (!step.needsDevice())
+  if (!step.needsDevice()) {
+    fmt::format_to(out, "features    {}\n", fmt::join(features, " "));
+    fmt::format_to(out, "this CPU    {}: {}\n", cpuBrand(),
+                   missing.empty() ? "has all of them" : fmt::format("lacks {}", fmt::join(missing, ", ")));
     fmt::format_to(out, "threads     up to {}\n", info.threads());
+  }
 
   fmt::format_to(out, "\nentries\n");
   for (const auto *entry : *info.entries()) {
