@@ -130,12 +130,13 @@ std::string checkManifest(const Manifest &info, const ftrt_step &step) {
       return fmt::format("entry {} has batch {} and sequence {}", index, entry->batch(), entry->sequence());
     for (const auto *list : {entry->input_tensors(), entry->output_tensors()})
       if (list)
-        for (const Tensor *tensor : *list)
+        for (const Tensor *tensor : *list) {
           if (std::string wrong = checkTensor(info, *tensor); !wrong.empty())
             return fmt::format("entry {}: {}", entryName(entry->kind()), wrong);
-          else if (isFar(*tensor))
+          if (isFar(*tensor))
             return fmt::format("entry {}: tensor '{}' lies in the far tier", entryName(entry->kind()),
                                tensor->name()->str());
+        }
   }
   return "";
 }
