@@ -96,13 +96,23 @@ bool Compiler::fail(std::string message) {
 }
 
 bool Compiler::setUp() {
-  if (options.target != "cpu")
-    return fail("unknown target '" + options.target + "'; this ftc compiles for 'cpu'");
+  bool cuda = options.target == "cuda";
+  if (options.target != "cpu" && !cuda)
+    return fail("unknown target '" + options.target + "'; this ftc compiles for 'cpu' and 'cuda'");
+  if (cuda && options.device.empty())
+    return fail("--target cuda needs --device, the GPU to plan and compile for: a100, h100, h200 or b200");
+  if (!cuda && !options.device.empty())
+    return fail("--device is for --target cuda; --target cpu takes --mcpu");
   std::string error;
-  backend = createCpuBackend(options.cpu, options.threads, error);
+  // Beside a GPU, the host only queues work: nothing is won by what this machine's CPU may have beyond others.
+  backend =
+      createCpuBackend(cuda && options.cpu == "native" ? "x86-64-v3" : options.cpu, cuda ? 1 : options.threads, error);
+  if (backend && cuda)
+    backend = createCudaBackend(options.device, std::move(backend), error);
   if (!backend)
     return fail(std::move(error));
-  result.cpu = backend->describe().cpu;
+  TargetDescription description = backend->describe();
+  result.cpu = cuda ? description.device + " (" + description.architecture + ")" : description.cpu;
   if (!options.dumpFolder.empty()) {
     std::error_code code;
     std::filesystem::create_directories(options.dumpFolder, code);
@@ -221,7 +231,8 @@ bool Compiler::runPlanStages() {
          pass("plan-stream-far-variables",
               [](auto &passes) { passes.addPass(plan::createPlanStreamFarVariablesPass()); }) &&
          pass("target-plan", [&](auto &passes) { backend->addPlanPasses(passes); }) &&
-         pass("plan-assign-offsets", [](auto &passes) { passes.addPass(plan::createPlanAssignOffsetsPass()); }) &&
+         pass("plan-assign-offsets",
+              [&](auto &passes) { passes.addPass(plan::createPlanAssignOffsetsPass({backend->slabAlignment()})); }) &&
          pass("plan-verify", [](auto &passes) { passes.addPass(plan::createPlanVerifyPass()); });
 }
 

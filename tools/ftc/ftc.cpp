@@ -28,7 +28,10 @@ void addCommonOptions(CLI::App &command, Arguments &arguments) {
   command.add_option("config", arguments.config, "The recipe, YAML as torchtune writes it")->required();
   command.add_option("overrides", arguments.overrides,
                      "key=value sets a key of the recipe, ~key removes one, in order");
-  command.add_option("--mcpu", arguments.options.cpu, "CPU to compile for: native, or LLVM's name, e.g. x86-64-v3")
+  command
+      .add_option(
+          "--mcpu", arguments.options.cpu,
+          "CPU to compile for: native, or LLVM's name, e.g. x86-64-v3 (which is what native means beside a GPU)")
       ->type_name("NAME")
       ->capture_default_str();
   command
@@ -37,8 +40,12 @@ void addCommonOptions(CLI::App &command, Arguments &arguments) {
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   command.add_option("--target", arguments.options.target, "What to compile for")
-      ->check(CLI::IsMember({"cpu"}))
+      ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();
+  command
+      .add_option("--device", arguments.options.device,
+                  "GPU to compile for, with --target cuda: a100, h100, h200, b200")
+      ->type_name("NAME");
   command.add_option("--dump-ir", arguments.options.dumpFolder, "Write one numbered file a stage into this folder")
       ->type_name("DIR");
   command

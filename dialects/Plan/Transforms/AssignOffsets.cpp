@@ -29,6 +29,8 @@ struct Region {
 };
 
 struct AssignOffsetsPass : ftc::plan::impl::PlanAssignOffsetsPassBase<AssignOffsetsPass> {
+  using PlanAssignOffsetsPassBase::PlanAssignOffsetsPassBase;
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
     auto variables = llvm::to_vector(module.getOps<plan::VariableOp>());
@@ -36,7 +38,7 @@ struct AssignOffsetsPass : ftc::plan::impl::PlanAssignOffsetsPassBase<AssignOffs
     if (variables.empty() && entries.empty())
       return markAllAnalysesPreserved();
     // A page of the file holds bytes of one buffer: writing one never makes the system read another.
-    Region near{"near", 64}, far{"far", 4096};
+    Region near{"near", alignment}, far{"far", 4096};
     for (const Region &region : {near, far})
       if (auto old = module.lookupSymbol(region.name)) {
         old->emitError("is already in the module; plan-assign-offsets runs once, on buffers without a place");

@@ -14,7 +14,7 @@ def PlanAssignOffsetsPass : Pass<"plan-assign-offsets", "::mlir::ModuleOp"> {
   let summary = "gives every buffer a slab and an offset";
   let description = [{
     One slab, `@near`, and one more, `@far`, where there are buffers of the far tier. In each: variables first (parameters,
-    states, constants), each at a multiple of 64 bytes (far: 4096); after them one transient region that all entries share,
+    states, constants), each at a multiple of `alignment` bytes (far: 4096); after them one transient region that all entries share,
     since they never run at the same time. In it, buffers of an entry that are live at the same moment (a launch, a copy or a
     wait; a copy uses its buffers until somebody waits for it) get disjoint places (greedy best fit, see ftc/Planning/Offsets.h). `plan.alloc` becomes
     `plan.view`; variables and inputs get their `at`.
@@ -22,6 +22,7 @@ def PlanAssignOffsetsPass : Pass<"plan-assign-offsets", "::mlir::ModuleOp"> {
     Each entry records `plan.transient_bytes`, the bound below which no assignment can go (`plan.transient_bound`) and the launch
     where the most bytes are live (`plan.peak_launch`); with far buffers also `plan.far_transient_bytes`. One remark a place is emitted in the category `memory`.
   }];
+  let options = [Option<"alignment", "alignment", "unsigned", "64", "bytes to which near buffers are aligned">];
   let dependentDialects = ["::ftc::plan::PlanDialect"];
 }
 

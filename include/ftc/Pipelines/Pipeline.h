@@ -43,7 +43,8 @@ enum class Stage {
 std::optional<Stage> stageFromName(const std::string &name);
 
 struct CompileOptions {
-  std::string target = "cpu";
+  std::string target = "cpu"; ///< or "cuda"
+  std::string device;         ///< for "cuda": name of the GPU
   std::string cpu = "native"; ///< or LLVM's name of one
   unsigned threads = 2;       ///< most threads that the step may run on; scratch memory is planned for so many
   Stage stopAfter = Stage::Step;
@@ -59,7 +60,7 @@ struct CompileResult {
   /// What the passes decided: a summary, and every decision with its place, bytes and reason, a line each. Empty as
   /// above.
   std::string decisions, allDecisions;
-  std::string cpu; ///< resolved name
+  std::string cpu; ///< resolved name, or the GPU's
   /// Seconds of each stage, in order.
   std::vector<std::pair<std::string, double>> seconds;
 };

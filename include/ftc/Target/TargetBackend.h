@@ -34,6 +34,9 @@ public:
 
   virtual TargetDescription describe() const = 0;
 
+  /// Bytes to which buffers in near memory are aligned; a power of two.
+  virtual unsigned slabAlignment() const { return 64; }
+
   /// Adds the passes that ask for scratch memory; they run before plan-assign-offsets.
   virtual void addPlanPasses(mlir::OpPassManager &passes) const = 0;
 
@@ -53,6 +56,11 @@ public:
 
 /// The CPU backend. `cpu` is "native" or an LLVM name; on an unknown name returns null and says so in `error`.
 std::unique_ptr<TargetBackend> createCpuBackend(const std::string &cpu, unsigned threads, std::string &error);
+
+/// The CUDA backend for a GPU by name ("a100", "h100", "h200", "b200"); `host` makes the code that runs beside it. On an
+/// unknown name returns null and says so in `error`.
+std::unique_ptr<TargetBackend> createCudaBackend(const std::string &device, std::unique_ptr<TargetBackend> host,
+                                                 std::string &error);
 
 } // namespace ftc
 

@@ -17,8 +17,32 @@ def ConvertPlanToLLVMPass : Pass<"convert-plan-to-llvm", "::mlir::ModuleOp"> {
     function `(services, slabs, scalars) -> i32` that checks the services, copies scalar inputs to their places and calls
     the kernels in order. The constant `ftrt_step_v1` (include/ftrt/step.h) lists the entries and holds the manifest:
     the bytes of the module's attribute `plan.manifest`, none when it is absent.
+
+    With `device`, the entries are those of a step for a GPU: kernels are functions `(ftrt_device, addresses...) -> i32`,
+    and scalars, copies and events go through `ftrt_device` too. The globals `step.modules`, `step.kernels` and
+    `step.products`, where the target has made them, become the step's tables.
+
+    Before:
+    ```mlir
+    llvm.func internal @add(!llvm.ptr, !llvm.ptr, !llvm.ptr)
+    plan.entry @step kind(step) batch 1 sequence 1 flops 0.0 {
+      %a = plan.view @near[64] "a" : memref<4xf32>
+      plan.launch @add(%a, %a) "add" : memref<4xf32>, memref<4xf32>
+    }
+    ```
+    After:
+    ```mlir
+    llvm.func internal @step.entry(%services: !llvm.ptr, %slabs: !llvm.ptr, %scalars: !llvm.ptr) -> i32 {
+      ... // services->abi_version, size and threads
+      %near = llvm.load %slabs : !llvm.ptr -> !llvm.ptr
+      %a = llvm.getelementptr %near[64] : (!llvm.ptr) -> !llvm.ptr, i8
+      llvm.call @add(%services, %a, %a) : (!llvm.ptr, !llvm.ptr, !llvm.ptr) -> ()
+      ...
+    }
+    ```
   }];
-  let options = [Option<"threads", "threads", "unsigned", "2", "most threads that an entry accepts">];
+  let options = [Option<"threads", "threads", "unsigned", "2", "most threads that an entry accepts">,
+                 Option<"device", "device", "bool", "false", "entries queue their work on a device">];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
 }
 

@@ -4,11 +4,22 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
+//
+// Assumes that kernels are functions ("drivers") and that buffers have places. A driver of the CPU is called as
+// (services, addresses...); one for a device as (device, addresses...), and returns a code. What an entry of a device
+// does is queued on streams: launches on the compute stream, copies of the far tier on streams of their own, between
+// two events each, one before which the copy does not start, and one that plan.wait waits for.
+//
+// Promises that nothing but a failure makes the calls of an entry differ from run to run. Refuses buffers without a
+// place, kernels that are no functions, and scalars of the wrong type.
+//
+//===----------------------------------------------------------------------===//
 
 #include "lib/Conversion/PlanToLLVM/PlanToLLVM.h"
 
 #include "dialects/Plan/IR/Plan.h"
 #include "ftrt/step.h"
+#include "lib/Conversion/PlanToLLVM/DeviceTable.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -32,12 +43,15 @@ struct Place {
 /// Writes one entry's function.
 class EntryWriter {
 public:
-  EntryWriter(ModuleOp module, plan::EntryOp entry, unsigned threads, const llvm::StringMap<int32_t> &slabs,
-              const SymbolTable &symbols)
-      : module(module), entry(entry), threads(threads), slabs(slabs), symbols(symbols), builder(module.getContext()),
+  EntryWriter(ModuleOp module, plan::EntryOp entry, const ConvertPlanToLLVMPassOptions &options,
+              const llvm::StringMap<int32_t> &slabs, const SymbolTable &symbols)
+      : module(module), entry(entry), options(options), slabs(slabs), symbols(symbols), builder(module.getContext()),
         loc(entry.getLoc()), pointer(LLVM::LLVMPointerType::get(module.getContext())) {}
 
   LogicalResult write();
+
+  /// How many events of the device the entry uses.
+  uint32_t events() const { return eventCount; }
 
 private:
   Value constant(Type type, int64_t value) {
@@ -51,15 +65,22 @@ private:
   void checkServices(LLVM::LLVMFuncOp function);
   FailureOr<Place> placeOf(Operation *buffer);
   FailureOr<Value> address(Operation *buffer);
+  /// Calls a function of ftrt_device, and ends the entry where it fails.
+  void callDevice(DeviceFunction function, ArrayRef<Value> arguments);
+  void checkCode(Value code);
+  void record(uint32_t stream, uint32_t event);
+  void wait(uint32_t stream, uint32_t event);
   LogicalResult copyScalars();
   LogicalResult callKernels();
   LogicalResult callKernel(plan::LaunchOp launch);
   LogicalResult startCopy(Operation *copy, Value near, Value far, bool out);
+  void startDeviceCopy(Operation *copy, Value near, int32_t slab, int64_t offset, Value address, bool out);
   void waitForCopy(plan::WaitOp wait);
+  void joinStreams();
 
   ModuleOp module;
   plan::EntryOp entry;
-  unsigned threads;
+  const ConvertPlanToLLVMPassOptions &options;
   const llvm::StringMap<int32_t> &slabs;
   const SymbolTable &symbols;
   OpBuilder builder;
@@ -67,7 +88,12 @@ private:
   Type pointer;
   Block *body = nullptr;
   SmallVector<Value> bases;
-  llvm::DenseMap<Value, Value> copies; ///< numbers that the host gave, by event
+  Value device;                                    ///< address of ftrt_device
+  llvm::DenseMap<int32_t, Block *> refusals;       ///< blocks that return a code
+  llvm::DenseMap<Value, Value> copies;             ///< numbers that the host gave, by event
+  llvm::DenseMap<Value, uint32_t> overAt;          ///< events of the device, by event of the plan
+  std::optional<uint32_t> last[FTRT_STREAM_COUNT]; ///< latest event of each copy stream
+  uint32_t eventCount = 0;
 };
 } // namespace
 
@@ -75,8 +101,11 @@ private:
 void EntryWriter::returnUnless(Value condition, int32_t code) {
   Region *region = builder.getInsertionBlock()->getParent();
   Block *current = builder.getInsertionBlock();
-  Block *refuse = builder.createBlock(region, region->end());
-  LLVM::ReturnOp::create(builder, loc, constant(builder.getI32Type(), code));
+  Block *&refuse = refusals[code];
+  if (!refuse) {
+    refuse = builder.createBlock(region, region->end());
+    LLVM::ReturnOp::create(builder, loc, constant(builder.getI32Type(), code));
+  }
   Block *next = builder.createBlock(region, region->end());
   builder.setInsertionPointToEnd(current);
   LLVM::CondBrOp::create(builder, loc, condition, next, refuse);
@@ -86,7 +115,25 @@ void EntryWriter::returnUnless(Value condition, int32_t code) {
 /// ftrt_services.
 static LLVM::LLVMStructType servicesType(MLIRContext *context) {
   Type i32 = IntegerType::get(context, 32), pointer = LLVM::LLVMPointerType::get(context);
-  return LLVM::LLVMStructType::getLiteral(context, {i32, i32, pointer, i32, i32, pointer, pointer, pointer, pointer, pointer});
+  return LLVM::LLVMStructType::getLiteral(context,
+                                          {i32, i32, pointer, i32, i32, pointer, pointer, pointer, pointer, pointer});
+}
+
+void EntryWriter::callDevice(DeviceFunction function, ArrayRef<Value> arguments) {
+  checkCode(ftc::callDevice(builder, loc, device, function, arguments));
+}
+
+void EntryWriter::checkCode(Value code) {
+  returnUnless(LLVM::ICmpOp::create(builder, loc, LLVM::ICmpPredicate::eq, code, constant(builder.getI32Type(), 0)),
+               FTRT_DEVICE_FAILED);
+}
+
+void EntryWriter::record(uint32_t stream, uint32_t event) {
+  callDevice(DeviceFunction::Record, {constant(builder.getI32Type(), stream), constant(builder.getI32Type(), event)});
+}
+
+void EntryWriter::wait(uint32_t stream, uint32_t event) {
+  callDevice(DeviceFunction::Wait, {constant(builder.getI32Type(), stream), constant(builder.getI32Type(), event)});
 }
 
 void EntryWriter::checkServices(LLVM::LLVMFuncOp function) {
@@ -99,9 +146,17 @@ void EntryWriter::checkServices(LLVM::LLVMFuncOp function) {
   // The version first: of another one, nothing else is known, the size neither.
   returnUnless(compare(LLVM::ICmpPredicate::eq, field(type, services, 0, i32), FTRT_ABI_VERSION), FTRT_BAD_ABI);
   returnUnless(compare(LLVM::ICmpPredicate::eq, field(type, services, 1, i32), sizeof(ftrt_services)), FTRT_BAD_ABI);
+  if (options.device) {
+    device = field(type, services, 9, pointer);
+    Value none = LLVM::ZeroOp::create(builder, loc, pointer);
+    returnUnless(LLVM::ICmpOp::create(builder, loc, LLVM::ICmpPredicate::ne, device, none), FTRT_NO_DEVICE);
+    Value size = field(deviceTableType(module.getContext()), device, 0, i32);
+    returnUnless(compare(LLVM::ICmpPredicate::eq, size, sizeof(ftrt_device)), FTRT_NO_DEVICE);
+    return;
+  }
   // One unsigned comparison: 0 - 1 wraps around.
   Value less = LLVM::SubOp::create(builder, loc, field(type, services, 3, i32), constant(i32, 1));
-  returnUnless(compare(LLVM::ICmpPredicate::ult, less, threads), FTRT_BAD_THREADS);
+  returnUnless(compare(LLVM::ICmpPredicate::ult, less, options.threads), FTRT_BAD_THREADS);
 }
 
 FailureOr<Place> EntryWriter::placeOf(Operation *buffer) {
@@ -162,6 +217,13 @@ LogicalResult EntryWriter::copyScalars() {
     if (failed(place))
       return failure();
     Value scalars = body->getArgument(2);
+    if (options.device) {
+      Value from = LLVM::GEPOp::create(builder, loc, pointer, type, scalars, ArrayRef<LLVM::GEPArg>{0, index});
+      callDevice(DeviceFunction::Upload,
+                 {constant(builder.getI32Type(), FTRT_STREAM_COMPUTE),
+                  LLVM::PtrToIntOp::create(builder, loc, i64, *place), from, constant(i64, plan::bytesOf(buffer))});
+      continue;
+    }
     LLVM::StoreOp::create(builder, loc, field(type, scalars, index, type.getBody()[index]), *place);
   }
   return success();
@@ -171,7 +233,7 @@ LogicalResult EntryWriter::callKernel(plan::LaunchOp launch) {
   auto driver = symbols.lookup<LLVM::LLVMFuncOp>(launch.getKernel());
   if (!driver)
     return launch.emitOpError("launches '") << launch.getKernel() << "', which is no function; lower kernels first";
-  SmallVector<Value> arguments{body->getArgument(0)};
+  SmallVector<Value> arguments{options.device ? device : body->getArgument(0)};
   for (Value buffer : launch.getBuffers()) {
     FailureOr<Value> place = address(buffer.getDefiningOp());
     if (failed(place))
@@ -183,7 +245,9 @@ LogicalResult EntryWriter::callKernel(plan::LaunchOp launch) {
                                         << driver.getNumArguments() - 1;
   // Launches share the kernel's code; hundreds of copies would take seconds to compile.
   driver.setNoInline(true);
-  LLVM::CallOp::create(builder, loc, driver, arguments);
+  auto call = LLVM::CallOp::create(builder, loc, driver, arguments);
+  if (options.device)
+    checkCode(call.getResult());
   return success();
 }
 
@@ -195,6 +259,8 @@ LogicalResult EntryWriter::startCopy(Operation *copy, Value near, Value far, boo
   auto slab = slabs.find(place->slab);
   if (slab == slabs.end())
     return far.getDefiningOp()->emitOpError("lies in the slab '") << place->slab << "', which does not exist";
+  if (options.device)
+    return startDeviceCopy(copy, near, slab->second, place->offset, *address, out), success();
   Type i32 = builder.getI32Type(), i64 = builder.getI64Type();
   LLVM::LLVMStructType type = servicesType(module.getContext());
   Value services = body->getArgument(0);
@@ -209,7 +275,32 @@ LogicalResult EntryWriter::startCopy(Operation *copy, Value near, Value far, boo
   return success();
 }
 
+/// The copy starts when all launches before it are over, as the plan counts them, and everything that may wait for it
+/// waits for an event behind it.
+void EntryWriter::startDeviceCopy(Operation *copy, Value near, int32_t slab, int64_t offset, Value address, bool out) {
+  Type i32 = builder.getI32Type(), i64 = builder.getI64Type();
+  uint32_t stream = out ? FTRT_STREAM_COPY_OUT : FTRT_STREAM_COPY_IN;
+  uint32_t before = eventCount++, after = eventCount++;
+  record(FTRT_STREAM_COMPUTE, before);
+  wait(stream, before);
+  callDevice(out ? DeviceFunction::FarWrite : DeviceFunction::FarRead,
+             {constant(i32, stream), constant(i32, slab), constant(i64, offset),
+              LLVM::PtrToIntOp::create(builder, loc, i64, address), constant(i64, plan::bytesOf(near.getType()))});
+  record(stream, after);
+  overAt[copy->getResult(0)] = after;
+  last[stream] = after;
+}
+
+/// An entry is over when all its streams are.
+void EntryWriter::joinStreams() {
+  for (std::optional<uint32_t> event : last)
+    if (event)
+      wait(FTRT_STREAM_COMPUTE, *event);
+}
+
 void EntryWriter::waitForCopy(plan::WaitOp wait) {
+  if (options.device)
+    return this->wait(FTRT_STREAM_COMPUTE, overAt.lookup(wait.getEvent()));
   LLVM::LLVMStructType type = servicesType(module.getContext());
   Value services = body->getArgument(0);
   auto function = LLVM::LLVMFunctionType::get(builder.getI32Type(), {pointer, builder.getI64Type()});
@@ -255,6 +346,7 @@ LogicalResult EntryWriter::write() {
   }
   if (failed(copyScalars()) || failed(callKernels()))
     return failure();
+  joinStreams();
   LLVM::ReturnOp::create(builder, loc, constant(builder.getI32Type(), FTRT_OK));
   return success();
 }
@@ -274,7 +366,7 @@ static LLVM::GlobalOp createGlobal(OpBuilder &builder, Location loc, Type type, 
   return global;
 }
 
-static void createStep(ModuleOp module, ArrayRef<std::string> entries) {
+static void createStep(ModuleOp module, ArrayRef<std::string> entries, uint32_t events) {
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
   MLIRContext *context = module.getContext();
   Location loc = module.getLoc();
@@ -305,21 +397,30 @@ static void createStep(ModuleOp module, ArrayRef<std::string> entries) {
     auto number = [&](Type type, int64_t value) -> Value {
       return LLVM::ConstantOp::create(inner, loc, type, inner.getIntegerAttr(type, value));
     };
-    Value none = LLVM::ZeroOp::create(inner, loc, pointer);
+    // Tables that the target has left in the module; see PlanToLLVM.h.
+    auto table = [&](const char *name, Value &count) -> Value {
+      auto global = module.lookupSymbol<LLVM::GlobalOp>(name);
+      auto array = global ? cast<LLVM::LLVMArrayType>(global.getType()) : LLVM::LLVMArrayType();
+      count = number(i64, array ? array.getNumElements() : 0);
+      return global ? LLVM::AddressOfOp::create(inner, loc, global).getResult()
+                    : LLVM::ZeroOp::create(inner, loc, pointer).getResult();
+    };
+    Value moduleCount, kernelCount, productCount;
+    Value modules = table(modulesName, moduleCount), kernels = table(kernelsName, kernelCount);
+    Value products = table(productsName, productCount);
     Value fields[] = {number(i32, FTRT_ABI_VERSION),
                       number(i32, sizeof(ftrt_step)),
                       LLVM::AddressOfOp::create(inner, loc, pointer, "manifest"),
                       number(i64, size),
                       number(i64, entries.size()),
                       LLVM::AddressOfOp::create(inner, loc, pointer, "entries"),
-                      // Modules, kernels, products and events of a GPU.
-                      number(i64, 0),
-                      number(i64, 0),
-                      number(i64, 0),
-                      number(i64, 0),
-                      none,
-                      none,
-                      none};
+                      moduleCount,
+                      kernelCount,
+                      productCount,
+                      number(i64, events),
+                      modules,
+                      kernels,
+                      products};
     Value step = LLVM::UndefOp::create(inner, loc, stepType);
     for (auto [index, value] : llvm::enumerate(fields))
       step = LLVM::InsertValueOp::create(inner, loc, step, value, static_cast<int64_t>(index));
@@ -338,17 +439,21 @@ struct ConvertPlanToLLVMPass : ftc::impl::ConvertPlanToLLVMPassBase<ConvertPlanT
       slabs.try_emplace(slab.getSymName(), static_cast<int32_t>(slabs.size()));
     SymbolTable symbols(module);
 
+    ConvertPlanToLLVMPassOptions options{.threads = threads, .device = device};
+    uint32_t events = 0;
     std::vector<std::string> entries;
     auto all = llvm::to_vector(module.getOps<plan::EntryOp>());
     for (plan::EntryOp entry : all) {
-      if (failed(EntryWriter(module, entry, threads, slabs, symbols).write()))
+      EntryWriter writer(module, entry, options, slabs, symbols);
+      if (failed(writer.write()))
         return signalPassFailure();
+      events = std::max(events, writer.events());
       entries.push_back((entry.getSymName() + ".entry").str());
     }
     for (Operation &op : llvm::make_early_inc_range(*module.getBody()))
       if (isa<plan::EntryOp, plan::SlabOp, plan::VariableOp>(op))
         op.erase();
-    createStep(module, entries);
+    createStep(module, entries, events);
   }
 };
 } // namespace

@@ -16,6 +16,10 @@ namespace ftc {
 /// step.
 inline constexpr const char manifestAttrName[] = "plan.manifest";
 
+/// Globals, arrays of ftrt_module, ftrt_kernel and ftrt_matmul, that a target for a device leaves in the module.
+inline constexpr const char modulesName[] = "step.modules", kernelsName[] = "step.kernels",
+                            productsName[] = "step.products";
+
 #define GEN_PASS_DECL
 #include "lib/Conversion/PlanToLLVM/Passes.h.inc"
 

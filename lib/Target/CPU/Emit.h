@@ -23,6 +23,7 @@
 #include "lib/Target/CPU/CpuTarget.h"
 #include "lib/Target/Common/Build.h"
 #include "lib/Target/Common/Math.h"
+#include "lib/Target/Common/Seam.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -57,6 +58,8 @@ using target::constantI64;
 using target::elementPointer;
 using target::emitExp;
 using target::emitFor;
+using target::emitSeam;
+using target::shapedLike;
 
 // One emitter for each kind of work; each creates the driver of `kernel` and its task functions, and leaves the kernel
 // in place.

@@ -89,9 +89,6 @@ struct MacroOperands {
 };
 void emitMacro(mlir::OpBuilder &builder, mlir::Location loc, const ProductTile &tile, const MacroOperands &operands);
 
-/// Emits the body of a seam over scalars, or over vectors of equal length: element-wise.
-mlir::Value emitSeam(mlir::OpBuilder &builder, mlir::Location loc, mlir::Region &seam, mlir::ValueRange inputs);
-
 /// i64 arithmetic, short to write.
 struct SizeMath {
   mlir::OpBuilder &builder;

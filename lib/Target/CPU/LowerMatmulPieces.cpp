@@ -41,13 +41,6 @@ void cpu::emitStore(OpBuilder &builder, Location loc, Value value, Value pointer
   LLVM::StoreOp::create(builder, loc, value, pointer, alignment ? alignment : bytesOfElement(value.getType()));
 }
 
-/// `element`, shaped like `like`: itself or a vector of it.
-static Type shapedLike(Type like, Type element) {
-  if (auto vector = dyn_cast<VectorType>(like))
-    return VectorType::get(vector.getShape(), element);
-  return element;
-}
-
 Value cpu::emitWiden(OpBuilder &builder, Location loc, Value value) {
   Type f32 = builder.getF32Type();
   if (getElementTypeOrSelf(value.getType()) == f32)
@@ -59,41 +52,6 @@ Value cpu::emitNarrow(OpBuilder &builder, Location loc, Value value, Type elemen
   if (getElementTypeOrSelf(value.getType()) == element)
     return value;
   return arith::TruncFOp::create(builder, loc, shapedLike(value.getType(), element), value);
-}
-
-Value cpu::emitSeam(OpBuilder &builder, Location loc, Region &seam, ValueRange inputs) {
-  Block &block = seam.front();
-  Type like = inputs.front().getType();
-  IRMapping mapping;
-  mapping.map(block.getArguments(), inputs);
-  // Values from outside the seam are constants of the kernel.
-  auto spread = [&](Value value) -> Value {
-    if (auto known = mapping.lookupOrNull(value))
-      return known;
-    Operation *constant = builder.clone(*value.getDefiningOp());
-    Value result = constant->getResult(0);
-    if (auto vector = dyn_cast<VectorType>(like))
-      result = vector::BroadcastOp::create(builder, loc, VectorType::get(vector.getShape(), value.getType()), result);
-    mapping.map(value, result);
-    return result;
-  };
-  for (Operation &op : block.without_terminator()) {
-    if (op.hasTrait<OpTrait::ConstantLike>()) {
-      spread(op.getResult(0));
-      continue;
-    }
-    SmallVector<Value> operands;
-    for (Value operand : op.getOperands())
-      operands.push_back(spread(operand));
-    SmallVector<Type> types;
-    for (Type type : op.getResultTypes())
-      types.push_back(shapedLike(like, type));
-    OperationState state(op.getLoc(), op.getName(), operands, types, op.getAttrs());
-    if (op.getPropertiesStorage())
-      state.propertiesAttr = op.getPropertiesAsAttribute();
-    mapping.map(op.getResults(), builder.create(state)->getResults());
-  }
-  return spread(cast<plan::YieldOp>(block.getTerminator()).getValue());
 }
 
 /// Whether a seam does no more than widen its element.

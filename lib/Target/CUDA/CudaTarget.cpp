@@ -14,12 +14,13 @@
 using namespace ftc;
 
 // Figures: NVIDIA's CUDA programming guide, table of compute capabilities (8.0, 9.0 and 10.0), and the data sheets of
-// the SXM boards.
+// the SXM boards. Workspaces: cuBLAS library documentation, cublasSetWorkspace (32 MiB for Hopper and later, 4 MiB
+// before).
 static const std::vector<cuda::CudaTarget> &devices() {
-  static const std::vector<cuda::CudaTarget> table = {{"a100", "sm_80", 80, 108, 163 * 1024},
-                                                      {"h100", "sm_90a", 80, 132, 227 * 1024},
-                                                      {"h200", "sm_90a", 80, 132, 227 * 1024},
-                                                      {"b200", "sm_100", 86, 148, 227 * 1024}};
+  static const std::vector<cuda::CudaTarget> table = {{"a100", "sm_80", 80, 108, 163 * 1024, 4 << 20},
+                                                      {"h100", "sm_90a", 80, 132, 227 * 1024, 32 << 20},
+                                                      {"h200", "sm_90a", 80, 132, 227 * 1024, 32 << 20},
+                                                      {"b200", "sm_100", 86, 148, 227 * 1024, 32 << 20}};
   return table;
 }
 

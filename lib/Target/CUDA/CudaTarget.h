@@ -22,8 +22,11 @@ struct CudaTarget {
   unsigned ptxVersion = 0;       ///< of the text, major * 10 + minor: the oldest that has the chip
   int64_t multiprocessors = 0;   ///< streaming multiprocessors
   int64_t sharedBytesABlock = 0; ///< most shared memory that one block can have, in bytes
+  /// Planned memory that the library may use for one product, in bytes: what NVIDIA recommends for cuBLAS.
+  int64_t productWorkspaceBytes = 0;
 
-  static constexpr int64_t warp = 32; ///< threads
+  static constexpr int64_t warp = 32;            ///< threads
+  static constexpr unsigned slabAlignment = 256; ///< bytes: what cuBLAS asks of workspaces, and cudaMalloc gives
 };
 
 /// The GPU called `name`. nullopt when it is unknown; `error` then says so and names the nearest one, or all.

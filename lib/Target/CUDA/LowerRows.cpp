@@ -14,12 +14,11 @@
 // every lane has been through. Scalars read from a buffer that is written are the one exception, and get a barrier of
 // the warp.
 //
-// Refuses, by name, what RowBody refuses; products and attention are not its business and stay.
+// Refuses, by name, what RowBody refuses.
 //
 //===----------------------------------------------------------------------===//
 
-#include "lib/Target/CUDA/CudaTarget.h"
-#include "lib/Target/CUDA/Passes.h"
+#include "lib/Target/CUDA/Lower.h"
 #include "lib/Target/CUDA/RowMapping.h"
 #include "lib/Target/Common/Build.h"
 #include "lib/Target/Common/RowBody.h"
@@ -29,11 +28,6 @@
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
-namespace ftc {
-#define GEN_PASS_DEF_CUDALOWERROWSPASS
-#include "lib/Target/CUDA/Passes.h.inc"
-} // namespace ftc
-
 using namespace mlir;
 using namespace ftc;
 using target::constantI64;
@@ -41,7 +35,7 @@ using target::numPartials;
 using Chunk = target::RowBody::Chunk;
 
 namespace {
-constexpr remark::RemarkOpts remarkOpts = remark::RemarkOpts::name("rows").category("cuda-lower-rows");
+constexpr remark::RemarkOpts remarkOpts = remark::RemarkOpts::name("rows").category("cuda-lower-kernels");
 
 /// Chunks of a lane whose loads are under way together while a row is reduced.
 constexpr int64_t unroll = 4;
@@ -53,7 +47,7 @@ public:
       : kernel(kernel), rows(cast<plan::RowsOp>(kernel.getWork())), program(rows), mapping(mapping),
         loc(kernel.getLoc()), columns(rows.getColumns()), body(loc, "CUDA") {}
 
-  LogicalResult emit(gpu::GPUModuleOp module);
+  LogicalResult emit(gpu::GPUFuncOp function);
 
 private:
   void emitUnit(OpBuilder &builder);
@@ -278,14 +272,8 @@ void RowsEmitter::emitUnit(OpBuilder &builder) {
   });
 }
 
-LogicalResult RowsEmitter::emit(gpu::GPUModuleOp module) {
-  OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
-  SmallVector<Type> inputs(kernel.getBuffers().size(), LLVM::LLVMPointerType::get(builder.getContext()));
-  auto function = gpu::GPUFuncOp::create(builder, loc, kernel.getSymName(), builder.getFunctionType(inputs, {}));
-  function->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), builder.getUnitAttr());
-  function.setKnownBlockSizeAttr(builder.getDenseI32ArrayAttr({static_cast<int32_t>(mapping.block), 1, 1}));
-  function.setKnownGridSizeAttr(builder.getDenseI32ArrayAttr({static_cast<int32_t>(mapping.grid), 1, 1}));
-  builder.setInsertionPointToStart(&function.getBody().front());
+LogicalResult RowsEmitter::emit(gpu::GPUFuncOp function) {
+  OpBuilder builder = OpBuilder::atBlockBegin(&function.getBody().front());
   known.map(kernel.getBuffers(), function.getArguments());
 
   auto number = [&](Value index) -> Value {
@@ -315,42 +303,23 @@ LogicalResult RowsEmitter::emit(gpu::GPUModuleOp module) {
   return failure(body.hasFailed());
 }
 
-//===----------------------------------------------------------------------===//
-// The pass
-//===----------------------------------------------------------------------===//
-
-namespace {
-struct CudaLowerRowsPass : ftc::impl::CudaLowerRowsPassBase<CudaLowerRowsPass> {
-  using CudaLowerRowsPassBase::CudaLowerRowsPassBase;
-
-  void runOnOperation() override {
-    ModuleOp module = getOperation();
-    std::string error;
-    std::optional<ftc::cuda::CudaTarget> target = ftc::cuda::resolveDevice(device, error);
-    if (!target) {
-      module.emitError(error);
-      return signalPassFailure();
-    }
-    gpu::GPUModuleOp functions;
-    for (auto kernel : llvm::to_vector(module.getOps<plan::KernelOp>())) {
-      if (!isa<plan::RowsOp>(kernel.getWork())) {
-        remark::missed(kernel.getLoc(), remarkOpts)
-            << remark::add("{0} stays: its work is not plan.rows", kernel.getSymName());
-        continue;
-      }
-      if (!functions) {
-        OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
-        functions = gpu::GPUModuleOp::create(builder, module.getLoc(), "kernels");
-      }
-      FailureOr<ftc::cuda::RowMapping> mapping = ftc::cuda::mapRows(kernel, *target);
-      if (failed(mapping) || failed(RowsEmitter(kernel, *mapping).emit(functions)))
-        return signalPassFailure();
-      remark::passed(kernel.getLoc(), remarkOpts)
-          << remark::add("{0} has {1} lanes a unit, {2} columns a lane, {3} parts a row", kernel.getSymName(),
-                         mapping->lanes, mapping->vector, mapping->parts)
-          << remark::metric("blocks", mapping->grid) << remark::metric("threads", mapping->block);
-      kernel.erase();
-    }
-  }
-};
-} // namespace
+LogicalResult cuda::emitRows(plan::KernelOp kernel, const CudaTarget &target, KernelTables &tables) {
+  FailureOr<RowMapping> mapping = mapRows(kernel, target);
+  if (failed(mapping))
+    return failure();
+  gpu::GPUFuncOp function = tables.addFunction(kernel.getLoc(), kernel.getSymName(), kernel.getBuffers().size(),
+                                               {mapping->grid, mapping->block, 0});
+  if (failed(RowsEmitter(kernel, *mapping).emit(function)))
+    return failure();
+  remark::passed(kernel.getLoc(), remarkOpts)
+      << remark::add("{0} has {1} lanes a unit, {2} columns a lane, {3} parts a row", kernel.getSymName(),
+                     mapping->lanes, mapping->vector, mapping->parts)
+      << remark::metric("blocks", mapping->grid) << remark::metric("threads", mapping->block);
+  Driver driver(tables, kernel);
+  SmallVector<Value> addresses;
+  for (unsigned index = 0; index < kernel.getBuffers().size(); ++index)
+    addresses.push_back(driver.address(index));
+  driver.launch(function, addresses);
+  driver.finish();
+  return success();
+}

@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Assumes what cuda-lower-rows leaves: a gpu.module whose functions use i64 (index only where a thread's number comes
-// in), vectors of one dimension and LLVM pointers. Promises the CPU's arithmetic: the same expansions
+// Assumes what cuda-lower-kernels leaves: a gpu.module whose functions use i64 (index only where a thread's number
+// comes in), vectors of one dimension and LLVM pointers. Promises the CPU's arithmetic: the same expansions
 // (lib/Target/Common/Math.h), and IEEE square roots and quotients, which PTX has. Refuses what would call libdevice.
 //
 //===----------------------------------------------------------------------===//

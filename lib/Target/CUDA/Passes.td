@@ -14,12 +14,44 @@ class CudaPass<string name> : Pass<name, "::mlir::ModuleOp"> {
   let options = [Option<"device", "device", "std::string", "\"h100\"", "name of the GPU: a100, h100, h200 or b200">];
 }
 
-def CudaLowerRowsPass : CudaPass<"cuda-lower-rows"> {
-  let summary = "Turns each row kernel into a GPU function";
+def CudaPlanScratchPass : CudaPass<"cuda-plan-scratch"> {
+  let summary = "Plans the working memory of products and attention";
   let description = [{
-    Each `plan.kernel` whose work is `plan.rows` becomes a kernel of one `gpu.module @kernels`. A row, or a part of one, is
-    spread over the lanes of a warp or of less; block and grid are fixed by the sizes and stand on the function. Bodies are in
-    `arith`, `math`, `scf` and `vector`; buffers are pointers. Other kernels and the entries are left as they are.
+    Runs before `plan-assign-offsets`. A product that the library computes gets its workspace, whose bytes the device
+    says; the gradient of attention gets a number for each token and head.
+
+    Before:
+    ```mlir
+    plan.kernel @p {
+    ^bb0(%a: memref<4x8xf32>, %b: memref<8x6xf32>, %c: memref<4x6xf32>):
+      plan.matmul %a, %b, %c : memref<4x8xf32>, memref<8x6xf32>, memref<4x6xf32> read_a {} read_b {} store_c {}
+    }
+    ```
+    After:
+    ```mlir
+    plan.kernel @p {
+    ^bb0(%a: memref<4x8xf32>, %b: memref<8x6xf32>, %c: memref<4x6xf32>, %s: memref<33554432xi8>):
+      plan.matmul %a, %b, %c scratch(%s : memref<33554432xi8>) : ...
+    }
+    // each launch: %0 = plan.alloc "scratch of ..." : memref<33554432xi8>
+    ```
+  }];
+  let dependentDialects = ["::ftc::plan::PlanDialect"];
+}
+
+def CudaLowerKernelsPass : CudaPass<"cuda-lower-kernels"> {
+  let summary = "Turns each kernel into functions of the device and a driver";
+  let description = [{
+    What the device runs are functions of one `gpu.module @kernels`; block and grid are fixed by the sizes and stand on the
+    function. Bodies are in `arith`, `math`, `scf` and `vector`; buffers are pointers.
+
+    - `plan.rows`: a row, or a part of one, is spread over the lanes of a warp or of less (RowMapping.h).
+    - `plan.matmul`: a product of the library where its seams only convert and add; else a generated one, by tiles in
+      shared memory.
+    - `plan.attention`, `plan.attention_grad`: by tiles, with a softmax that is corrected on the way.
+
+    Each kernel leaves a driver, a function `(ftrt_device, addresses...) -> i32` of the host that queues it. The globals
+    `step.kernels` and `step.products` say what the numbers in drivers stand for (include/ftrt/step.h).
 
     Before:
     ```mlir
@@ -35,6 +67,9 @@ def CudaLowerRowsPass : CudaPass<"cuda-lower-rows"> {
     ```
     After: a warp a row, four columns a lane; eight blocks of a warp, since there are more multiprocessors than rows.
     ```mlir
+    llvm.func internal @add(%device: !llvm.ptr, %x: !llvm.ptr, %y: !llvm.ptr) -> i32 {
+      ... // device->launch(context, stream 0, kernel 0, addresses)
+    }
     gpu.module @kernels {
       gpu.func @add(%x: !llvm.ptr, %y: !llvm.ptr) kernel
           attributes {known_block_size = array<i32: 32, 1, 1>, known_grid_size = array<i32: 8, 1, 1>} {
@@ -45,6 +80,7 @@ def CudaLowerRowsPass : CudaPass<"cuda-lower-rows"> {
         gpu.return
       }
     }
+    llvm.mlir.global internal constant @step.kernels() : !llvm.array<1 x struct<(ptr, i32, i32, ...)>> { ... }
     ```
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::vector::VectorDialect", "::mlir::arith::ArithDialect",
@@ -90,6 +126,25 @@ def CudaEmitPtxPass : CudaPass<"cuda-emit-ptx"> {
     ```
   }];
   let dependentDialects = ["::mlir::gpu::GPUDialect", "::mlir::NVVM::NVVMDialect"];
+}
+
+def CudaEmbedBinaryPass : CudaPass<"cuda-embed-binary"> {
+  let summary = "Assembles PTX and puts the machine code into the step";
+  let description = [{
+    NVIDIA's libnvJitLink assembles in this process, or `ptxas` where it is missing; no GPU is needed. The cubin becomes
+    a constant, and the table `step.modules` names it.
+
+    Before:
+    ```mlir
+    gpu.binary @kernels [#gpu.object<#nvvm.target<chip = "sm_90a">, assembly = ".version 8.0 ...">]
+    ```
+    After:
+    ```mlir
+    llvm.mlir.global internal constant @step.image(dense<...> : tensor<8192xi8>) : !llvm.array<8192 x i8>
+    llvm.mlir.global internal constant @step.modules() : !llvm.array<1 x struct<(ptr, i64)>> { ... }
+    ```
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
 }
 
 #endif

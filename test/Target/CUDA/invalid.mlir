@@ -1,5 +1,5 @@
-// RUN: ftc-opt %s -split-input-file -cuda-lower-rows -cuda-lower-to-nvvm -verify-diagnostics
-// RUN: not ftc-opt %s -split-input-file -cuda-lower-rows=device=h10 2>&1 | FileCheck %s --check-prefix=DEVICE
+// RUN: ftc-opt %s -split-input-file -cuda-lower-kernels -cuda-lower-to-nvvm -verify-diagnostics
+// RUN: not ftc-opt %s -split-input-file -cuda-lower-kernels=device=h10 2>&1 | FileCheck %s --check-prefix=DEVICE
 // RUN: not ftc-opt %s -split-input-file -cuda-emit-ptx=device=tpu 2>&1 | FileCheck %s --check-prefix=NONE
 
 // DEVICE: unknown device 'h10'; did you mean 'h100'? known are 'a100', 'h100', 'h200', 'b200'
@@ -54,4 +54,30 @@ plan.kernel @k {
     %1 = plan.decode %0 with <quantizer = torchao, isSigned = true> : tensor<8xi8> -> tensor<8xf32>
     plan.store %1, %x[%r] : tensor<8xf32>, memref<4x8xf32>
   }
+}
+
+// -----
+
+plan.kernel @k {
+^bb0(%a: memref<4x8xf32>, %w: memref<32xi8>, %x: memref<1xi8>, %n: memref<1xf32>, %o: memref<1xf32>, %c: memref<4x8xf32>):
+  // expected-error@+1 {{the CUDA target does not multiply with weights in four bits yet}}
+  plan.matmul %a, %w, %c decode_b <bitsandbytes, f32> scales(%x, %n, %o : memref<1xi8>, memref<1xf32>, memref<1xf32>)
+    transpose_b : memref<4x8xf32>, memref<32xi8>, memref<4x8xf32> read_a {} read_b {} store_c {}
+}
+
+// -----
+
+plan.kernel @k {
+^bb0(%a: memref<4x8xf32>, %b: memref<8x6xf32>, %c: memref<4x6xf32>):
+  // expected-error@+1 {{has no scratch memory; run cuda-plan-scratch first}}
+  plan.matmul %a, %b, %c : memref<4x8xf32>, memref<8x6xf32>, memref<4x6xf32> read_a {} read_b {} store_c {}
+}
+
+// -----
+
+// expected-error@+1 {{attention with heads of 512 columns takes 281600 bytes of shared memory, and a block of device 'h100' has 232448}}
+plan.kernel @k {
+^bb0(%q: memref<4x512xf32>, %s: memref<4xi32>, %o: memref<4x512xf32>, %lse: memref<4x1xf32>):
+  plan.attention %q, %q, %q, %s, %o, %lse batch 1 heads 1 kv_heads 1 scale 2.5e-01
+    : memref<4x512xf32>, memref<4x512xf32>, memref<4x512xf32>, memref<4xi32>, memref<4x512xf32>, memref<4x1xf32>
 }

@@ -1,7 +1,7 @@
-// RUN: ftc-opt %s -cuda-lower-rows -cuda-lower-to-nvvm | FileCheck %s --check-prefix=NVVM --implicit-check-not=__nv_
-// RUN: ftc-opt %s -cuda-lower-rows=device=a100 -cuda-lower-to-nvvm -cuda-emit-ptx=device=a100 | %python %source/test/support/ptx.py | FileCheck %s --check-prefixes=PTX,A100
-// RUN: ftc-opt %s -cuda-lower-rows=device=h200 -cuda-lower-to-nvvm -cuda-emit-ptx=device=h200 | %python %source/test/support/ptx.py | FileCheck %s --check-prefixes=PTX,H200
-// RUN: ftc-opt %s -cuda-lower-rows=device=b200 -cuda-lower-to-nvvm -cuda-emit-ptx=device=b200 | %python %source/test/support/ptx.py | FileCheck %s --check-prefixes=PTX,B200
+// RUN: ftc-opt %s -cuda-lower-kernels -cuda-lower-to-nvvm | FileCheck %s --check-prefix=NVVM --implicit-check-not=__nv_
+// RUN: ftc-opt %s -cuda-lower-kernels=device=a100 -cuda-lower-to-nvvm -cuda-emit-ptx=device=a100 | %python %source/test/support/ptx.py | FileCheck %s --check-prefixes=PTX,A100
+// RUN: ftc-opt %s -cuda-lower-kernels=device=h200 -cuda-lower-to-nvvm -cuda-emit-ptx=device=h200 | %python %source/test/support/ptx.py | FileCheck %s --check-prefixes=PTX,H200
+// RUN: ftc-opt %s -cuda-lower-kernels=device=b200 -cuda-lower-to-nvvm -cuda-emit-ptx=device=b200 | %python %source/test/support/ptx.py | FileCheck %s --check-prefixes=PTX,B200
 
 // NVVM: llvm.func @norm(
 // NVVM-SAME: gpu.kernel

@@ -1,5 +1,5 @@
-// RUN: ftc-opt %s -cuda-lower-rows | FileCheck %s
-// RUN: ftc-opt %s -cuda-lower-rows --remarks-filter=cuda-lower-rows --remark-format=emitRemark -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
+// RUN: ftc-opt %s -cuda-lower-kernels | FileCheck %s
+// RUN: ftc-opt %s -cuda-lower-kernels --remarks-filter=cuda-lower-kernels --remark-format=emitRemark -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
 
 // CHECK-NOT: plan.kernel @norm
 // CHECK: gpu.module @kernels

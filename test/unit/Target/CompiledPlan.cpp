@@ -11,7 +11,7 @@
 #include "ftc/Conversion/TrainToPlan/Passes.h"
 #include "ftc/Pipelines/Register.h"
 #include "ftc/Support/Random.h"
-#include "ftc/Target/TargetBackend.h"
+#include "lib/Target/CUDA/Passes.h"
 
 #include "mlir/AsmParser/AsmParser.h"
 #include "mlir/Parser/Parser.h"
@@ -39,14 +39,16 @@ MLIRContext &test::context() {
   return instance;
 }
 
-OwningOpRef<ModuleOp> test::parsePlan(llvm::StringRef text) {
+OwningOpRef<ModuleOp> test::parsePlan(llvm::StringRef text, const std::string &device) {
   auto module = parseSourceString<ModuleOp>(text, &context());
   EXPECT_TRUE(module) << text.str();
   if (!module)
     return {};
   PassManager passes(&context());
   passes.addPass(createConvertTrainToPlanPass());
-  passes.addPass(plan::createPlanAssignOffsetsPass());
+  if (!device.empty())
+    passes.addPass(createCudaPlanScratchPass({.device = device}));
+  passes.addPass(plan::createPlanAssignOffsetsPass({.alignment = device.empty() ? 64u : 256u}));
   EXPECT_TRUE(succeeded(passes.run(*module)));
   return module;
 }
@@ -168,26 +170,34 @@ Tensor test::integers(llvm::StringRef type, std::vector<int64_t> values) {
 // CompiledPlan
 //===----------------------------------------------------------------------===//
 
-CompiledPlan::CompiledPlan(ModuleOp source, const std::string &cpu, unsigned threads)
-    : owner(source.clone()), plan(*owner) {
+CompiledPlan::CompiledPlan(ModuleOp source) : owner(source.clone()), plan(*owner) {}
+
+CompiledPlan::CompiledPlan(ModuleOp source, const std::string &cpu, unsigned threads) : CompiledPlan(source) {
   std::string error;
   std::unique_ptr<TargetBackend> backend = createCpuBackend(cpu, threads, error);
   EXPECT_TRUE(backend) << error;
-  if (!backend)
-    return;
-  OwningOpRef<ModuleOp> lowered(source.clone());
-  PassManager passes(source.getContext());
-  backend->addLoweringPasses(passes);
-  if (failed(passes.run(*lowered))) {
+  if (backend)
+    build(*backend, [&](ModuleOp module) {
+      PassManager passes(module.getContext());
+      backend->addLoweringPasses(passes);
+      return passes.run(module);
+    });
+}
+
+ftrt_services CompiledPlan::servicesFor(unsigned threads) { return services(threads); }
+
+void CompiledPlan::build(TargetBackend &host, llvm::function_ref<LogicalResult(ModuleOp)> lower) {
+  OwningOpRef<ModuleOp> lowered(plan.clone());
+  if (failed(lower(*lowered))) {
     ADD_FAILURE() << "lowering failed";
     return;
   }
-  FailureOr<std::string> object = backend->emitObject(*lowered);
+  FailureOr<std::string> object = host.emitObject(*lowered);
   if (failed(object)) {
     ADD_FAILURE() << "no object";
     return;
   }
-  FailureOr<std::string> linked = backend->link(source.getLoc(), *object);
+  FailureOr<std::string> linked = host.link(plan.getLoc(), *object);
   if (failed(linked)) {
     ADD_FAILURE() << "not linked";
     return;
@@ -294,7 +304,7 @@ NamedTensors CompiledPlan::run(llvm::StringRef name, const NamedTensors &inputs,
       else
         toBytes(value, address(input.getBuffer()));
     }
-    EXPECT_EQ(call(index, services(threads), scalars), FTRT_OK);
+    EXPECT_EQ(call(index, servicesFor(threads), scalars), FTRT_OK);
     NamedTensors outputs;
     for (auto output : body.getOps<plan::OutputOp>())
       outputs[output.getName().str()] =

@@ -10,6 +10,7 @@
 
 #include "dialects/Plan/IR/Plan.h"
 #include "ftc/Reference/PlanInterpreter.h"
+#include "ftc/Target/TargetBackend.h"
 #include "ftrt/step.h"
 
 #include "mlir/IR/OwningOpRef.h"
@@ -22,13 +23,14 @@ mlir::MLIRContext &context();
 
 /// Parses plan or train IR; train IR is brought to plan. The result has places for all buffers. A failure fails the
 /// test.
-mlir::OwningOpRef<mlir::ModuleOp> parsePlan(llvm::StringRef text);
+/// `device`: with the working memory that the CUDA target asks for.
+mlir::OwningOpRef<mlir::ModuleOp> parsePlan(llvm::StringRef text, const std::string &device = "");
 
 /// A module of plan ops with places, compiled for `cpu`, loaded, with slabs of its own.
 class CompiledPlan {
 public:
   CompiledPlan(mlir::ModuleOp plan, const std::string &cpu, unsigned threads = 2);
-  ~CompiledPlan();
+  virtual ~CompiledPlan();
   CompiledPlan(const CompiledPlan &) = delete;
   CompiledPlan &operator=(const CompiledPlan &) = delete;
 
@@ -45,7 +47,13 @@ public:
   /// The entry's code for the services as given.
   int32_t call(size_t entry, const ftrt_services &services, const ftrt_scalars &scalars);
 
-private:
+protected:
+  /// For targets of another kind: build() makes the step.
+  explicit CompiledPlan(mlir::ModuleOp plan);
+  /// Lowers a clone of the plan by `lower` to the llvm dialect, compiles and loads it.
+  void build(TargetBackend &host, llvm::function_ref<mlir::LogicalResult(mlir::ModuleOp)> lower);
+  virtual ftrt_services servicesFor(unsigned threads);
+
   uint8_t *address(mlir::Value buffer) const;
   uint8_t *address(llvm::StringRef slab, uint64_t offset) const;
 

@@ -8,6 +8,7 @@
 #include "Emulator.h"
 
 #include "lib/Target/CPU/Passes.h"
+#include "lib/Target/CUDA/KernelTables.h"
 #include "lib/Target/CUDA/Passes.h"
 
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
@@ -20,6 +21,7 @@
 #include "llvm/Support/TargetSelect.h"
 #include "gtest/gtest.h"
 
+#include <cstring>
 #include <map>
 #include <ucontext.h>
 
@@ -28,36 +30,40 @@ using namespace ftc;
 using namespace ftc::test;
 
 //===----------------------------------------------------------------------===//
-// A warp
+// A block
 //===----------------------------------------------------------------------===//
 
 namespace {
 constexpr int warpSize = 32;
 constexpr size_t stackBytes = 256 << 10;
+/// More than any block may have, and some bytes behind that nobody may write.
+constexpr size_t sharedCapacity = 256 << 10, guardBytes = 1024;
 
 using Entry = void (*)(void **);
 
-/// What a lane waits for.
-enum class Stop { None, Shuffle, Barrier, End };
+/// What a lane waits for: lanes of its warp, with a value or without, all threads of the block, or nothing any more.
+enum class Stop { None, Shuffle, WarpBarrier, BlockBarrier, End };
 
 struct Lane {
   ucontext_t context;
-  std::vector<char> stack = std::vector<char>(stackBytes);
+  std::unique_ptr<char[]> stack = std::make_unique_for_overwrite<char[]>(stackBytes);
   Stop stop = Stop::None;
   uint32_t value = 0, offset = 0;
 };
 
-/// The warp that runs. Tests run one at a time.
-struct Warp {
+/// The block that runs. Tests run one at a time.
+struct ThreadBlock {
   Entry entry = nullptr;
   void **buffers = nullptr;
-  int64_t block = 0, firstThread = 0;
-  int current = 0;
+  int64_t number = 0;
+  int threads = 0, current = 0;
   ucontext_t scheduler;
-  std::vector<Lane> lanes = std::vector<Lane>(warpSize);
+  std::vector<Lane> lanes;
+  alignas(256) unsigned char shared[sharedCapacity + guardBytes];
 
-  std::string run(bool backwards);
-  /// Called on a lane's stack: back to the scheduler until all lanes have stopped.
+  std::string run(int64_t block, int64_t sharedBytes, bool backwards);
+  std::string runWarp(Lane *first, bool backwards);
+  /// Called on a lane's stack: back to the scheduler until its warp, or the block, has come as far.
   void pause(Stop stop) {
     Lane &lane = lanes[current];
     lane.stop = stop;
@@ -65,60 +71,85 @@ struct Warp {
   }
 };
 
-Warp &warp() {
-  static Warp instance;
+ThreadBlock &threadBlock() {
+  static ThreadBlock instance;
   return instance;
 }
 
 void startLane() {
-  warp().entry(warp().buffers);
-  warp().pause(Stop::End);
+  threadBlock().entry(threadBlock().buffers);
+  threadBlock().pause(Stop::End);
 }
 
-std::string Warp::run(bool backwards) {
-  for (Lane &lane : lanes) {
-    lane.stop = Stop::None;
-    getcontext(&lane.context);
-    lane.context.uc_stack.ss_sp = lane.stack.data();
-    lane.context.uc_stack.ss_size = lane.stack.size();
-    lane.context.uc_link = nullptr;
-    makecontext(&lane.context, startLane, 0);
-  }
+/// Runs a warp until its lanes wait for the block, or are done.
+std::string ThreadBlock::runWarp(Lane *first, bool backwards) {
   while (true) {
     for (int i = 0; i < warpSize; ++i) {
-      current = backwards ? warpSize - 1 - i : i;
+      current = static_cast<int>(first - lanes.data()) + (backwards ? warpSize - 1 - i : i);
       swapcontext(&scheduler, &lanes[current].context);
     }
-    for (Lane &lane : lanes)
-      if (lane.stop != lanes[0].stop)
+    for (int i = 0; i < warpSize; ++i)
+      if (first[i].stop != first->stop)
         return "lanes of a warp do not meet at the same shuffle, barrier or end";
-    if (lanes[0].stop == Stop::End)
+    if (first->stop == Stop::BlockBarrier || first->stop == Stop::End)
       return "";
-    if (lanes[0].stop == Stop::Shuffle) {
+    if (first->stop == Stop::Shuffle) {
       std::vector<uint32_t> given;
-      for (Lane &lane : lanes)
-        given.push_back(lane.value);
+      for (int i = 0; i < warpSize; ++i)
+        given.push_back(first[i].value);
       for (int i = 0; i < warpSize; ++i) {
-        if (lanes[i].offset != lanes[0].offset || lanes[i].offset >= warpSize)
+        if (first[i].offset != first->offset || first[i].offset >= warpSize)
           return "lanes of a warp shuffle over different distances";
-        lanes[i].value = given[i ^ static_cast<int>(lanes[i].offset)];
+        first[i].value = given[i ^ static_cast<int>(first[i].offset)];
       }
     }
   }
 }
+
+std::string ThreadBlock::run(int64_t blockNumber, int64_t sharedBytes, bool backwards) {
+  number = blockNumber;
+  if (lanes.size() < static_cast<size_t>(threads))
+    lanes.resize(threads);
+  for (int i = 0; i < threads; ++i) {
+    Lane &lane = lanes[i];
+    lane.stop = Stop::None;
+    getcontext(&lane.context);
+    lane.context.uc_stack.ss_sp = lane.stack.get();
+    lane.context.uc_stack.ss_size = stackBytes;
+    lane.context.uc_link = nullptr;
+    makecontext(&lane.context, startLane, 0);
+  }
+  // What nobody has stored is no number.
+  std::memset(shared, 0xFF, sharedBytes + guardBytes);
+  int warps = threads / warpSize;
+  do {
+    for (int i = 0; i < warps; ++i)
+      if (std::string error = runWarp(&lanes[(backwards ? warps - 1 - i : i) * warpSize], backwards); !error.empty())
+        return error;
+    for (int i = 0; i < warps; ++i)
+      if (lanes[i * warpSize].stop != lanes[0].stop)
+        return "warps of a block do not meet at the same barrier or end";
+  } while (lanes[0].stop != Stop::End);
+  for (size_t i = 0; i < guardBytes; ++i)
+    if (shared[sharedBytes + i] != 0xFF)
+      return "something was written behind the shared memory of " + std::to_string(sharedBytes) + " bytes";
+  return "";
+}
 } // namespace
 
 extern "C" {
-static int64_t emulatedThread() { return warp().firstThread + warp().current; }
-static int64_t emulatedBlock() { return warp().block; }
+static int64_t emulatedThread() { return threadBlock().current; }
+static int64_t emulatedBlock() { return threadBlock().number; }
 static uint32_t emulatedShuffle(uint32_t value, uint32_t offset) {
-  Lane &lane = warp().lanes[warp().current];
+  Lane &lane = threadBlock().lanes[threadBlock().current];
   lane.value = value;
   lane.offset = offset;
-  warp().pause(Stop::Shuffle);
+  threadBlock().pause(Stop::Shuffle);
   return lane.value;
 }
-static void emulatedBarrier() { warp().pause(Stop::Barrier); }
+static void emulatedBarrier() { threadBlock().pause(Stop::WarpBarrier); }
+static void emulatedBlockBarrier() { threadBlock().pause(Stop::BlockBarrier); }
+static void *emulatedShared() { return threadBlock().shared; }
 }
 
 //===----------------------------------------------------------------------===//
@@ -127,7 +158,7 @@ static void emulatedBarrier() { warp().pause(Stop::Barrier); }
 
 namespace {
 struct Kernel {
-  int64_t block, grid;
+  int64_t block, grid, shared;
   Entry entry = nullptr;
 };
 
@@ -160,6 +191,13 @@ void moveToHost(gpu::GPUFuncOp function, ModuleOp host) {
       number("emulated_thread");
     } else if (isa<gpu::BlockIdOp>(op)) {
       number("emulated_block");
+    } else if (isa<gpu::BarrierOp>(op)) {
+      call("emulated_block_barrier", {}, {});
+      op->erase();
+    } else if (isa<LLVM::AddressOfOp>(op)) {
+      // The only global of the device is its shared memory.
+      op->getResult(0).replaceAllUsesWith(call("emulated_shared", {}, pointer).getResult());
+      op->erase();
     } else if (isa<NVVM::SyncWarpOp>(op)) {
       call("emulated_barrier", {}, {});
       op->erase();
@@ -178,6 +216,13 @@ void moveToHost(gpu::GPUFuncOp function, ModuleOp host) {
       LLVM::ReturnOp::create(builder, loc, ValueRange{});
       op->erase();
     }
+  });
+
+  // Here all memory is in one space.
+  function.walk([&](Operation *op) {
+    for (Value result : op->getResults())
+      if (isa<LLVM::LLVMPointerType>(result.getType()))
+        result.setType(pointer);
   });
 
   builder.setInsertionPointToEnd(host.getBody());
@@ -206,25 +251,33 @@ Emulator::Emulator(ModuleOp plan, const std::string &device) : impl(new Impl) {
   MLIRContext *context = plan.getContext();
   context->loadDialect<gpu::GPUDialect, NVVM::NVVMDialect, LLVM::LLVMDialect>();
   OwningOpRef<ModuleOp> owner(plan.clone());
-  {
-    PassManager passes(context);
-    CudaLowerRowsPassOptions options;
-    options.device = device;
-    passes.addPass(createCudaLowerRowsPass(options));
-    if (failed(passes.run(*owner))) {
-      ADD_FAILURE() << "cuda-lower-rows failed";
-      return;
-    }
-  }
-  OwningOpRef<ModuleOp> host(ModuleOp::create(plan.getLoc()));
+  PassManager passes(context);
+  CudaLowerKernelsPassOptions options;
+  options.device = device;
+  passes.addPass(createCudaLowerKernelsPass(options));
+  if (failed(passes.run(*owner)))
+    ADD_FAILURE() << "cuda-lower-kernels failed";
+  else
+    load(*owner);
+}
+
+Emulator::Emulator(ModuleOp lowered) : impl(new Impl) { load(lowered); }
+
+void Emulator::load(ModuleOp lowered) {
+  MLIRContext *context = lowered.getContext();
+  OwningOpRef<ModuleOp> host(ModuleOp::create(lowered.getLoc()));
   Type i64 = IntegerType::get(context, 64), i32 = IntegerType::get(context, 32);
   declare(*host, "emulated_thread", i64, {});
   declare(*host, "emulated_block", i64, {});
   declare(*host, "emulated_shuffle", i32, {i32, i32});
   declare(*host, "emulated_barrier", LLVM::LLVMVoidType::get(context), {});
-  for (auto functions : owner->getOps<gpu::GPUModuleOp>())
+  declare(*host, "emulated_block_barrier", LLVM::LLVMVoidType::get(context), {});
+  declare(*host, "emulated_shared", LLVM::LLVMPointerType::get(context), {});
+  for (auto functions : lowered.getOps<gpu::GPUModuleOp>())
     for (auto function : llvm::to_vector(functions.getOps<gpu::GPUFuncOp>())) {
-      Kernel kernel{(*function.getKnownBlockSize())[0], (*function.getKnownGridSize())[0]};
+      auto shared = function->getAttrOfType<IntegerAttr>(ftc::cuda::sharedBytesAttrName);
+      Kernel kernel{(*function.getKnownBlockSize())[0], (*function.getKnownGridSize())[0],
+                    shared ? shared.getInt() : 0};
       EXPECT_EQ(kernel.block % warpSize, 0);
       impl->kernels[function.getName().str()] = kernel;
       moveToHost(function, *host);
@@ -259,6 +312,8 @@ Emulator::Emulator(ModuleOp plan, const std::string &device) : impl(new Impl) {
   add("emulated_block", emulatedBlock);
   add("emulated_shuffle", emulatedShuffle);
   add("emulated_barrier", emulatedBarrier);
+  add("emulated_block_barrier", emulatedBlockBarrier);
+  add("emulated_shared", emulatedShared);
   llvm::cantFail(jit->getMainJITDylib().define(llvm::orc::absoluteSymbols(std::move(symbols))));
   llvm::cantFail(jit->addIRModule(llvm::orc::ThreadSafeModule(std::move(code), std::move(llvmContext))));
   for (auto &[name, kernel] : impl->kernels)
@@ -276,16 +331,12 @@ std::string Emulator::run(const std::string &name, const std::vector<void *> &bu
     return "no kernel " + name;
   const Kernel &kernel = found->second;
   std::vector<void *> arguments = buffers;
-  Warp &running = warp();
+  ThreadBlock &running = threadBlock();
   running.entry = kernel.entry;
   running.buffers = arguments.data();
-  int64_t warps = kernel.block / warpSize, count = kernel.grid * warps;
-  for (int64_t i = 0; i < count; ++i) {
-    int64_t number = backwards ? count - 1 - i : i;
-    running.block = number / warps;
-    running.firstThread = number % warps * warpSize;
-    if (std::string error = running.run(backwards); !error.empty())
+  running.threads = static_cast<int>(kernel.block);
+  for (int64_t i = 0; i < kernel.grid; ++i)
+    if (std::string error = running.run(backwards ? kernel.grid - 1 - i : i, kernel.shared, backwards); !error.empty())
       return name + ": " + error;
-  }
   return "";
 }

@@ -5,10 +5,10 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Which thread takes which column, and what lanes give each other, is decided by cuda-lower-rows; so that is what has
-// to be run. A gpu.func is compiled for this machine as it is, with calls in place of the few ops that a GPU alone has:
-// the numbers of thread and block, shuffles, and the barrier of a warp. Each lane is a fiber with a stack of its own;
-// one that calls a shuffle or a barrier stops until all lanes of its warp have come there. Warps run one after the
+// Which thread takes which column, and what lanes give each other, is decided by cuda-lower-kernels; so that is what
+// has to be run. A gpu.func is compiled for this machine as it is, with calls in place of the few ops that a GPU alone
+// has: the numbers of thread and block, shuffles, and the barrier of a warp. Each lane is a fiber with a stack of its
+// own; one that calls a shuffle or a barrier stops until all lanes of its warp have come there. Warps run one after the
 // other, in an order that the caller picks, and so do lanes between two stops: results must not depend on it.
 //
 // It lives with the tests because nothing but a test may ever run it.
@@ -27,20 +27,25 @@
 
 namespace ftc::test {
 
-/// The row kernels of a plan as the CUDA target makes them.
+/// The device's functions as the CUDA target makes them. Each thread of a block is a fiber; shuffles, barriers and
+/// shared memory are the block's.
 class Emulator {
 public:
-  /// Lowers all row kernels of `plan` for `device`. A failure fails the test, and ok() is false.
+  /// Lowers all kernels of `plan` for `device`. A failure fails the test, and ok() is false.
   Emulator(mlir::ModuleOp plan, const std::string &device);
+  /// Takes the functions out of a module that cuda-lower-kernels has been through.
+  explicit Emulator(mlir::ModuleOp lowered);
   ~Emulator();
 
   bool ok() const;
 
-  /// Runs the kernel `name` on all its blocks. `backwards`: the last warp and the last lane first. Returns "", or what
-  /// is wrong: lanes that do not meet at the same shuffle or barrier.
+  /// Runs the function `name` on all its blocks. `backwards`: the last block, warp and lane first. Returns "", or what
+  /// is wrong: threads that do not meet at the same shuffle or barrier, writes behind the shared memory.
   std::string run(const std::string &name, const std::vector<void *> &buffers, bool backwards);
 
 private:
+  void load(mlir::ModuleOp lowered);
+
   struct Impl;
   std::unique_ptr<Impl> impl;
 };

@@ -187,8 +187,8 @@ static void parallelFor(void *context, ftrt_task_fn body, void *args, uint64_t t
 
 bool JitKernel::run(const std::vector<void *> &buffers, unsigned threads) {
   check(threads <= impl->plannedThreads, "more threads than planned");
-  ftrt_services services{FTRT_ABI_VERSION, sizeof(ftrt_services), &threads, threads, 0, parallelFor, nullptr, nullptr,
-                         nullptr, nullptr};
+  ftrt_services services{
+      FTRT_ABI_VERSION, sizeof(ftrt_services), &threads, threads, 0, parallelFor, nullptr, nullptr, nullptr, nullptr};
   std::vector<void *> arguments{&services};
   arguments.insert(arguments.end(), buffers.begin(), buffers.end());
   if (impl->scratchBytes > 0) {

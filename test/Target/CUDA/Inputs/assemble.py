@@ -18,7 +18,7 @@ SUPPORT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "
 
 def assemble(ptxas, device, plan):
     """Returns (architecture, kernels, bytes spilled)."""
-    ir = subprocess.run(["ftc-opt", plan, f"-cuda-lower-rows=device={device}", "-cuda-lower-to-nvvm",
+    ir = subprocess.run(["ftc-opt", plan, f"-cuda-lower-kernels=device={device}", "-cuda-lower-to-nvvm",
                          f"-cuda-emit-ptx=device={device}"], capture_output=True, text=True, check=True).stdout
     ptx = subprocess.run([sys.executable, os.path.join(SUPPORT, "ptx.py")], input=ir, capture_output=True, text=True,
                          check=True).stdout

@@ -1,0 +1,61 @@
+//===- CudaBackend.cpp - The CUDA target as the pipeline sees it ---------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Target/TargetBackend.h"
+#include "lib/Conversion/PlanToLLVM/PlanToLLVM.h"
+#include "lib/Target/CUDA/CudaTarget.h"
+#include "lib/Target/CUDA/Passes.h"
+
+using namespace mlir;
+using namespace ftc;
+
+namespace {
+/// The device's part of a step is made here; the host's part, entries that call ftrt_device, by the backend of the CPU.
+class CudaBackend final : public TargetBackend {
+public:
+  CudaBackend(cuda::CudaTarget target, std::unique_ptr<TargetBackend> host)
+      : target(std::move(target)), host(std::move(host)) {}
+
+  TargetDescription describe() const override {
+    TargetDescription description = host->describe();
+    description.target = "cuda";
+    description.device = target.name;
+    description.architecture = target.chip;
+    return description;
+  }
+
+  unsigned slabAlignment() const override { return cuda::CudaTarget::slabAlignment; }
+
+  void addPlanPasses(OpPassManager &passes) const override {
+    passes.addPass(createCudaPlanScratchPass({.device = target.name}));
+  }
+
+  void addLoweringPasses(OpPassManager &passes) const override {
+    passes.addPass(createCudaLowerKernelsPass({.device = target.name}));
+    passes.addPass(createCudaLowerToNvvmPass());
+    passes.addPass(createCudaEmitPtxPass({.device = target.name}));
+    passes.addPass(createCudaEmbedBinaryPass({.device = target.name}));
+    passes.addPass(createConvertPlanToLLVMPass({.device = true}));
+  }
+
+  FailureOr<std::string> emitLLVM(ModuleOp module) const override { return host->emitLLVM(module); }
+  FailureOr<std::string> emitObject(ModuleOp module) const override { return host->emitObject(module); }
+  FailureOr<std::string> link(Location loc, llvm::StringRef object) const override { return host->link(loc, object); }
+
+private:
+  cuda::CudaTarget target;
+  std::unique_ptr<TargetBackend> host;
+};
+} // namespace
+
+std::unique_ptr<TargetBackend> ftc::createCudaBackend(const std::string &device, std::unique_ptr<TargetBackend> host,
+                                                      std::string &error) {
+  std::optional<ftc::cuda::CudaTarget> target = ftc::cuda::resolveDevice(device, error);
+  if (!target)
+    return nullptr;
+  return std::make_unique<CudaBackend>(std::move(*target), std::move(host));
+}

@@ -1,0 +1,217 @@
+//===- KernelTables.cpp - What a step has for the device -----------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "lib/Target/CUDA/KernelTables.h"
+
+#include "lib/Conversion/PlanToLLVM/DeviceTable.h"
+#include "lib/Conversion/PlanToLLVM/PlanToLLVM.h"
+
+#include <cstring>
+#include <variant>
+
+using namespace mlir;
+using namespace ftc;
+using cuda::Driver;
+using cuda::KernelTables;
+
+static constexpr const char driverSuffix[] = ".driver";
+/// The device's symbol of dynamic shared memory, the same in all functions.
+static constexpr const char sharedName[] = "shared";
+static constexpr unsigned sharedSpace = 3;
+
+//===----------------------------------------------------------------------===//
+// Functions and products
+//===----------------------------------------------------------------------===//
+
+gpu::GPUModuleOp KernelTables::functions() {
+  if (!deviceModule) {
+    OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+    deviceModule = gpu::GPUModuleOp::create(builder, module.getLoc(), "kernels");
+  }
+  return deviceModule;
+}
+
+gpu::GPUFuncOp KernelTables::addFunction(Location loc, StringRef name, unsigned arguments, const LaunchShape &shape) {
+  OpBuilder builder = OpBuilder::atBlockEnd(functions().getBody());
+  SmallVector<Type> inputs(arguments, LLVM::LLVMPointerType::get(builder.getContext()));
+  auto function = gpu::GPUFuncOp::create(builder, loc, name, builder.getFunctionType(inputs, {}));
+  auto three = [&](int64_t x) { return builder.getDenseI32ArrayAttr({static_cast<int32_t>(x), 1, 1}); };
+  function->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), builder.getUnitAttr());
+  function.setKnownBlockSizeAttr(three(shape.block));
+  function.setKnownGridSizeAttr(three(shape.grid));
+  if (shape.sharedBytes > 0)
+    function->setAttr(sharedBytesAttrName, builder.getI32IntegerAttr(static_cast<int32_t>(shape.sharedBytes)));
+  all.push_back(function);
+  return function;
+}
+
+uint32_t KernelTables::numberOf(gpu::GPUFuncOp function) const { return llvm::find(all, function) - all.begin(); }
+
+uint32_t KernelTables::addProduct(const ftrt_matmul &product) {
+  for (auto [number, known] : llvm::enumerate(products))
+    if (std::memcmp(&known, &product, sizeof(product)) == 0)
+      return number;
+  products.push_back(product);
+  return products.size() - 1;
+}
+
+Value KernelTables::sharedMemory(OpBuilder &builder, Location loc) {
+  auto pointer = LLVM::LLVMPointerType::get(builder.getContext(), sharedSpace);
+  if (!functions().lookupSymbol(sharedName)) {
+    OpBuilder atStart = OpBuilder::atBlockBegin(functions().getBody());
+    LLVM::GlobalOp::create(atStart, module.getLoc(), LLVM::LLVMArrayType::get(builder.getI8Type(), 0),
+                           /*isConstant=*/false, LLVM::Linkage::External, sharedName, Attribute(), /*alignment=*/16,
+                           sharedSpace);
+  }
+  return LLVM::AddressOfOp::create(builder, loc, pointer, sharedName);
+}
+
+//===----------------------------------------------------------------------===//
+// Tables
+//===----------------------------------------------------------------------===//
+
+/// Creates a constant array called `name` of `rows`, structs of `type`. A field is a number, or the name of a global.
+static void createTable(ModuleOp module, StringRef name, LLVM::LLVMStructType type,
+                        ArrayRef<SmallVector<std::variant<int64_t, std::string>>> rows) {
+  OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+  Location loc = module.getLoc();
+  auto array = LLVM::LLVMArrayType::get(type, rows.size());
+  auto global = LLVM::GlobalOp::create(builder, loc, array, /*isConstant=*/true, LLVM::Linkage::Internal, name,
+                                       Attribute(), /*alignment=*/8);
+  OpBuilder inner(builder.getContext());
+  inner.createBlock(&global.getInitializerRegion());
+  Value table = LLVM::UndefOp::create(inner, loc, array);
+  for (auto [number, row] : llvm::enumerate(rows)) {
+    Value fields = LLVM::UndefOp::create(inner, loc, type);
+    for (auto [index, field] : llvm::enumerate(row)) {
+      Type fieldType = type.getBody()[index];
+      Value value;
+      if (auto *symbol = std::get_if<std::string>(&field))
+        value = LLVM::AddressOfOp::create(inner, loc, fieldType, *symbol);
+      else
+        value =
+            LLVM::ConstantOp::create(inner, loc, fieldType, inner.getIntegerAttr(fieldType, std::get<int64_t>(field)));
+      fields = LLVM::InsertValueOp::create(inner, loc, fields, value, static_cast<int64_t>(index));
+    }
+    table = LLVM::InsertValueOp::create(inner, loc, table, fields, static_cast<int64_t>(number));
+  }
+  LLVM::ReturnOp::create(inner, loc, table);
+}
+
+static_assert(offsetof(ftrt_kernel, grid) == 16 && offsetof(ftrt_kernel, shared_bytes) == 40 &&
+                  sizeof(ftrt_kernel) == 48 && offsetof(ftrt_matmul, type_a) == 48 &&
+                  offsetof(ftrt_matmul, workspace_bytes) == 72 && sizeof(ftrt_matmul) == 80,
+              "the tables below are written as these structs lie in memory");
+
+void KernelTables::writeKernels() {
+  OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+  Type i8 = builder.getI8Type(), i32 = builder.getI32Type();
+  SmallVector<Type> types{LLVM::LLVMPointerType::get(builder.getContext())};
+  types.append(10, i32);
+  SmallVector<SmallVector<std::variant<int64_t, std::string>>> rows;
+  for (auto [number, function] : llvm::enumerate(all)) {
+    std::string symbol = "step.kernel_name." + std::to_string(number);
+    std::string name = function.getName().str();
+    name.push_back('\0');
+    LLVM::GlobalOp::create(builder, module.getLoc(), LLVM::LLVMArrayType::get(i8, name.size()), /*isConstant=*/true,
+                           LLVM::Linkage::Internal, symbol, builder.getStringAttr(name), /*alignment=*/1);
+    ArrayRef<int32_t> grid = *function.getKnownGridSize(), block = *function.getKnownBlockSize();
+    auto shared = function->getAttrOfType<IntegerAttr>(sharedBytesAttrName);
+    rows.push_back({symbol, /*module=*/0, function.getNumArguments(), grid[0], grid[1], grid[2], block[0], block[1],
+                    block[2], shared ? shared.getInt() : 0, /*reserved=*/0});
+  }
+  createTable(module, kernelsName, LLVM::LLVMStructType::getLiteral(builder.getContext(), types), rows);
+}
+
+void KernelTables::writeProducts() {
+  MLIRContext *context = module.getContext();
+  Type i32 = IntegerType::get(context, 32), i64 = IntegerType::get(context, 64);
+  SmallVector<SmallVector<std::variant<int64_t, std::string>>> rows;
+  for (const ftrt_matmul &product : products)
+    rows.push_back({int64_t(product.m), int64_t(product.n), int64_t(product.k), int64_t(product.lda),
+                    int64_t(product.ldb), int64_t(product.ldd), product.type_a, product.type_b, product.type_d,
+                    product.transpose_a, product.transpose_b, product.has_addend, int64_t(product.workspace_bytes)});
+  Type types[] = {i64, i64, i64, i64, i64, i64, i32, i32, i32, i32, i32, i32, i64};
+  createTable(module, productsName, LLVM::LLVMStructType::getLiteral(context, types), rows);
+}
+
+void KernelTables::finish() {
+  if (!all.empty())
+    writeKernels();
+  if (!products.empty())
+    writeProducts();
+  SymbolTable symbols(module);
+  for (auto kernel : llvm::to_vector(module.getOps<plan::KernelOp>())) {
+    std::string name = kernel.getSymName().str();
+    auto driver = symbols.lookup<LLVM::LLVMFuncOp>(name + driverSuffix);
+    kernel.erase();
+    driver.setSymName(name);
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Drivers
+//===----------------------------------------------------------------------===//
+
+Driver::Driver(KernelTables &tables, plan::KernelOp kernel)
+    : tables(tables), loc(kernel.getLoc()), builder(kernel.getContext()) {
+  auto pointer = LLVM::LLVMPointerType::get(kernel.getContext());
+  SmallVector<Type> inputs(kernel.getBuffers().size() + 1, pointer);
+  builder.setInsertionPointToEnd(kernel->getBlock());
+  function =
+      LLVM::LLVMFuncOp::create(builder, loc, (kernel.getSymName() + driverSuffix).str(),
+                               LLVM::LLVMFunctionType::get(builder.getI32Type(), inputs), LLVM::Linkage::Internal);
+  Block *entry = function.addEntryBlock(builder);
+  failed = builder.createBlock(&function.getBody(), function.getBody().end(), builder.getI32Type(), loc);
+  LLVM::ReturnOp::create(builder, loc, failed->getArgument(0));
+  builder.setInsertionPointToEnd(entry);
+}
+
+Value Driver::constant(Type type, int64_t value) {
+  return LLVM::ConstantOp::create(builder, loc, type, builder.getIntegerAttr(type, value));
+}
+
+Value Driver::address(unsigned index) {
+  return LLVM::PtrToIntOp::create(builder, loc, builder.getI64Type(), function.getArgument(index + 1));
+}
+
+Value Driver::address(Value buffer) {
+  if (!buffer)
+    return constant(builder.getI64Type(), 0);
+  return address(cast<BlockArgument>(buffer).getArgNumber());
+}
+
+void Driver::check(Value code) {
+  Value good =
+      LLVM::ICmpOp::create(builder, loc, LLVM::ICmpPredicate::eq, code, constant(builder.getI32Type(), FTRT_OK));
+  Block *current = builder.getInsertionBlock(), *next = builder.createBlock(failed);
+  builder.setInsertionPointToEnd(current);
+  LLVM::CondBrOp::create(builder, loc, good, next, ValueRange(), failed, ValueRange(code));
+  builder.setInsertionPointToEnd(next);
+}
+
+void Driver::launch(gpu::GPUFuncOp launched, ValueRange addresses) {
+  Type i32 = builder.getI32Type(), i64 = builder.getI64Type(), pointer = function.getArgument(0).getType();
+  auto array = LLVM::LLVMArrayType::get(i64, addresses.size());
+  Value arguments = LLVM::AllocaOp::create(builder, loc, pointer, array, constant(i32, 1), /*alignment=*/8);
+  for (auto [index, address] : llvm::enumerate(addresses)) {
+    Value place = LLVM::GEPOp::create(builder, loc, pointer, array, arguments,
+                                      ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(index)});
+    LLVM::StoreOp::create(builder, loc, address, place);
+  }
+  check(
+      callDevice(builder, loc, function.getArgument(0), DeviceFunction::Launch,
+                 ValueRange{constant(i32, FTRT_STREAM_COMPUTE), constant(i32, tables.numberOf(launched)), arguments}));
+}
+
+void Driver::multiply(uint32_t product, Value a, Value b, Value addend, Value d, Value workspace) {
+  Type i32 = builder.getI32Type();
+  check(callDevice(builder, loc, function.getArgument(0), DeviceFunction::Matmul,
+                   ValueRange{constant(i32, FTRT_STREAM_COMPUTE), constant(i32, product), a, b, addend, d, workspace}));
+}
+
+void Driver::finish() { LLVM::ReturnOp::create(builder, loc, constant(builder.getI32Type(), FTRT_OK)); }

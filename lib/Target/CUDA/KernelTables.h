@@ -1,0 +1,96 @@
+//===- KernelTables.h - What a step has for the device ----------------*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+//
+// Kernels of a plan become functions of the device and products that the host's library computes. Both are numbered:
+// the tables step.kernels and step.products (arrays of ftrt_kernel and ftrt_matmul) say what the numbers stand for, and
+// a *driver*, a function of the host for each plan.kernel, queues what its kernel consists of:
+//
+//   llvm.func @add(%device: !llvm.ptr, %address...: !llvm.ptr) -> i32   // 0, or the code of what failed
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_TARGET_CUDA_KERNELTABLES_H
+#define FTC_LIB_TARGET_CUDA_KERNELTABLES_H
+
+#include "dialects/Plan/IR/Plan.h"
+#include "ftrt/step.h"
+
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+
+namespace ftc::cuda {
+
+/// Attribute of a gpu.func: bytes of dynamic shared memory of a block.
+inline constexpr const char sharedBytesAttrName[] = "plan.shared_bytes";
+
+/// How a function is launched, always.
+struct LaunchShape {
+  int64_t grid = 1, block = 32; ///< blocks, and threads of a block
+  int64_t sharedBytes = 0;
+};
+
+class KernelTables {
+public:
+  explicit KernelTables(mlir::ModuleOp module) : module(module) {}
+
+  /// A new function of the device whose arguments are `arguments` pointers; it has an empty entry block.
+  mlir::gpu::GPUFuncOp addFunction(mlir::Location loc, llvm::StringRef name, unsigned arguments,
+                                   const LaunchShape &shape);
+
+  /// The number of a function.
+  uint32_t numberOf(mlir::gpu::GPUFuncOp function) const;
+
+  /// The number of a product; equal ones are one.
+  uint32_t addProduct(const ftrt_matmul &product);
+
+  /// Dynamic shared memory in the function that `builder` is in, a pointer of address space 3.
+  mlir::Value sharedMemory(mlir::OpBuilder &builder, mlir::Location loc);
+
+  /// Adds both tables to the module. Drivers take the names of their kernels, which are erased.
+  void finish();
+
+private:
+  mlir::gpu::GPUModuleOp functions();
+  void writeKernels();
+  void writeProducts();
+
+  mlir::ModuleOp module;
+  mlir::gpu::GPUModuleOp deviceModule;
+  llvm::SmallVector<mlir::gpu::GPUFuncOp> all;
+  llvm::SmallVector<ftrt_matmul> products;
+};
+
+/// The driver of a kernel while it is written. finish() ends it.
+class Driver {
+public:
+  Driver(KernelTables &tables, plan::KernelOp kernel);
+
+  /// The address (i64) of argument `index` of the kernel.
+  mlir::Value address(unsigned index);
+  /// The address of a buffer of the kernel; 0 for none.
+  mlir::Value address(mlir::Value buffer);
+
+  void launch(mlir::gpu::GPUFuncOp function, mlir::ValueRange addresses);
+  void multiply(uint32_t product, mlir::Value a, mlir::Value b, mlir::Value addend, mlir::Value d,
+                mlir::Value workspace);
+  void finish();
+
+private:
+  void check(mlir::Value code);
+  mlir::Value constant(mlir::Type type, int64_t value);
+
+  KernelTables &tables;
+  mlir::Location loc;
+  mlir::OpBuilder builder;
+  mlir::LLVM::LLVMFuncOp function;
+  mlir::Block *failed = nullptr;
+};
+
+} // namespace ftc::cuda
+
+#endif // FTC_LIB_TARGET_CUDA_KERNELTABLES_H

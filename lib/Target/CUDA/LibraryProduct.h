@@ -1,0 +1,31 @@
+//===- LibraryProduct.h - Products that cuBLASLt computes -------------*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_TARGET_CUDA_LIBRARYPRODUCT_H
+#define FTC_LIB_TARGET_CUDA_LIBRARYPRODUCT_H
+
+#include "dialects/Plan/IR/Plan.h"
+#include "ftrt/step.h"
+#include "lib/Target/CUDA/CudaTarget.h"
+
+#include <optional>
+
+namespace ftc::cuda {
+
+/// What ftrt_device.matmul is asked for in place of a plan.matmul.
+struct LibraryProduct {
+  ftrt_matmul product;
+  mlir::Value addend; ///< buffer, or null
+};
+
+/// The product as the library computes it: operands in f32, or both in bf16, read as they are; the sum stored as f32 or
+/// bf16, by itself or added to a buffer of the same type, rounded once. nullopt for any other, and `reason` says why.
+std::optional<LibraryProduct> asLibraryProduct(plan::MatmulOp op, const CudaTarget &target, std::string &reason);
+
+} // namespace ftc::cuda
+
+#endif // FTC_LIB_TARGET_CUDA_LIBRARYPRODUCT_H

@@ -1,0 +1,36 @@
+//===- Lower.h - One emitter for each kind of kernel ------------------*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_TARGET_CUDA_LOWER_H
+#define FTC_LIB_TARGET_CUDA_LOWER_H
+
+#include "lib/Target/CUDA/CudaTarget.h"
+#include "lib/Target/CUDA/KernelTables.h"
+
+namespace ftc::cuda {
+
+// Each adds what the device runs for `kernel` to the tables, and the driver that queues it. The kernel stays in place.
+mlir::LogicalResult emitRows(plan::KernelOp kernel, const CudaTarget &target, KernelTables &tables);
+mlir::LogicalResult emitMatmul(plan::KernelOp kernel, const CudaTarget &target, KernelTables &tables);
+mlir::LogicalResult emitAttention(plan::KernelOp kernel, const CudaTarget &target, KernelTables &tables);
+
+/// Bytes of planned memory that the work of a kernel needs beside its buffers; 0 for none.
+int64_t scratchBytes(mlir::Operation *work, const CudaTarget &target);
+
+/// Fails, with an error at `loc` that says what needs it, where a block cannot have so much shared memory.
+mlir::LogicalResult checkSharedBytes(mlir::Location loc, int64_t bytes, const CudaTarget &target,
+                                     const llvm::Twine &what);
+
+/// Writes a function of the device: `body` gets a builder in it and its arguments, and does not return.
+void emitFunction(mlir::gpu::GPUFuncOp function, llvm::function_ref<void(mlir::OpBuilder &, mlir::ValueRange)> body);
+
+/// The number of this block (i64).
+mlir::Value blockNumber(mlir::OpBuilder &builder, mlir::Location loc);
+
+} // namespace ftc::cuda
+
+#endif // FTC_LIB_TARGET_CUDA_LOWER_H

@@ -1,0 +1,172 @@
+//===- EmulatedStep.cpp - A whole step on an emulated GPU ----------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "EmulatedStep.h"
+
+#include "lib/Conversion/PlanToLLVM/PlanToLLVM.h"
+#include "lib/Target/CUDA/Passes.h"
+
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+
+#include <cmath>
+#include <cstring>
+
+using namespace mlir;
+using namespace ftc;
+using namespace ftc::test;
+
+EmulatedStep::EmulatedStep(ModuleOp source, const std::string &deviceName) : CompiledPlan(source) {
+  std::string error;
+  std::unique_ptr<TargetBackend> host = createCpuBackend("x86-64-v3", 1, error);
+  EXPECT_TRUE(host) << error;
+  build(*host, [&](ModuleOp module) {
+    PassManager kernels(module.getContext()), entries(module.getContext());
+    kernels.addPass(createCudaLowerKernelsPass({.device = deviceName}));
+    if (failed(kernels.run(module)))
+      return failure();
+    emulator = std::make_unique<Emulator>(module);
+    for (auto functions : llvm::to_vector(module.getOps<gpu::GPUModuleOp>()))
+      functions.erase();
+    entries.addPass(createConvertPlanToLLVMPass({.device = true}));
+    return success(emulator->ok() && succeeded(entries.run(module)));
+  });
+  device.size = sizeof(ftrt_device);
+  device.context = this;
+  device.launch = [](void *context, uint32_t stream, uint32_t kernel, const uint64_t *addresses) -> int32_t {
+    EXPECT_EQ(stream, FTRT_STREAM_COMPUTE);
+    return static_cast<EmulatedStep *>(context)->launch(kernel, addresses);
+  };
+  device.matmul = [](void *context, uint32_t stream, uint32_t product, uint64_t a, uint64_t b, uint64_t addend,
+                     uint64_t d, uint64_t workspace) -> int32_t {
+    EXPECT_EQ(stream, FTRT_STREAM_COMPUTE);
+    return static_cast<EmulatedStep *>(context)->multiply(product, a, b, addend, d, workspace);
+  };
+  device.upload = [](void *context, uint32_t, uint64_t to, const void *from, uint64_t bytes) -> int32_t {
+    auto &self = *static_cast<EmulatedStep *>(context);
+    EXPECT_TRUE(self.isInside(to, bytes));
+    std::memcpy(reinterpret_cast<void *>(to), from, bytes);
+    return self.count(self.uploads);
+  };
+  device.far_write = [](void *context, uint32_t stream, uint32_t slab, uint64_t offset, uint64_t from,
+                        uint64_t bytes) -> int32_t {
+    auto &self = *static_cast<EmulatedStep *>(context);
+    EXPECT_EQ(stream, FTRT_STREAM_COPY_OUT);
+    std::memcpy(static_cast<uint8_t *>(self.slabs[slab]) + offset, reinterpret_cast<void *>(from), bytes);
+    return self.count(self.copies);
+  };
+  device.far_read = [](void *context, uint32_t stream, uint32_t slab, uint64_t offset, uint64_t to,
+                       uint64_t bytes) -> int32_t {
+    auto &self = *static_cast<EmulatedStep *>(context);
+    EXPECT_EQ(stream, FTRT_STREAM_COPY_IN);
+    std::memcpy(reinterpret_cast<void *>(to), static_cast<uint8_t *>(self.slabs[slab]) + offset, bytes);
+    return self.count(self.copies);
+  };
+  device.record = [](void *context, uint32_t stream, uint32_t event) -> int32_t {
+    auto &self = *static_cast<EmulatedStep *>(context);
+    EXPECT_LT(event, self.table().event_count);
+    self.recorded.resize(self.table().event_count);
+    self.recorded[event] = true;
+    return 0;
+  };
+  device.wait = [](void *context, uint32_t stream, uint32_t event) -> int32_t {
+    auto &self = *static_cast<EmulatedStep *>(context);
+    EXPECT_TRUE(event < self.recorded.size() && self.recorded[event]) << "waits for an event that nobody recorded";
+    return 0;
+  };
+}
+
+ftrt_services EmulatedStep::servicesFor(unsigned) {
+  ftrt_services services{};
+  services.abi_version = FTRT_ABI_VERSION;
+  services.size = sizeof(ftrt_services);
+  services.device = &device;
+  calls = 0;
+  recorded.clear();
+  return services;
+}
+
+int32_t EmulatedStep::count(int &which) {
+  ++which;
+  return calls++ == failingCall ? 77 : 0;
+}
+
+bool EmulatedStep::isInside(uint64_t at, uint64_t bytes) const {
+  size_t index = 0;
+  for (auto slab : plan.getOps<plan::SlabOp>()) {
+    auto begin = reinterpret_cast<uint64_t>(slabs[index++]);
+    if (!slab.getFar() && at >= begin && at + bytes <= begin + slab.getBytes())
+      return true;
+  }
+  return false;
+}
+
+int32_t EmulatedStep::launch(uint32_t number, const uint64_t *addresses) {
+  EXPECT_LT(number, step->kernel_count);
+  const ftrt_kernel &kernel = step->kernels[number];
+  EXPECT_EQ(kernel.module, 0u);
+  std::vector<void *> buffers;
+  for (uint32_t i = 0; i < kernel.argument_count; ++i) {
+    EXPECT_TRUE(isInside(addresses[i], 1)) << kernel.name;
+    buffers.push_back(reinterpret_cast<void *>(addresses[i]));
+  }
+  EXPECT_EQ(emulator->run(kernel.name, buffers, backwards), "");
+  return count(launches);
+}
+
+namespace {
+/// A row-major matrix in memory, of f32 or bf16.
+struct Stored {
+  uint64_t at, pitch;
+  uint32_t type;
+
+  float get(uint64_t row, uint64_t column) const {
+    uint64_t index = row * pitch + column;
+    if (type == FTRT_F32)
+      return reinterpret_cast<const float *>(at)[index];
+    uint32_t bits = static_cast<uint32_t>(reinterpret_cast<const uint16_t *>(at)[index]) << 16;
+    float value;
+    std::memcpy(&value, &bits, 4);
+    return value;
+  }
+  void set(uint64_t row, uint64_t column, float value) const {
+    uint64_t index = row * pitch + column;
+    if (type == FTRT_F32) {
+      reinterpret_cast<float *>(at)[index] = value;
+      return;
+    }
+    uint32_t bits;
+    std::memcpy(&bits, &value, 4);
+    bits += 0x7FFF + (bits >> 16 & 1); // to nearest, ties to even
+    reinterpret_cast<uint16_t *>(at)[index] = static_cast<uint16_t>(bits >> 16);
+  }
+};
+} // namespace
+
+int32_t EmulatedStep::multiply(uint32_t number, uint64_t a, uint64_t b, uint64_t addend, uint64_t d,
+                               uint64_t workspace) {
+  EXPECT_LT(number, step->product_count);
+  const ftrt_matmul &what = step->products[number];
+  auto bytes = [](uint64_t rows, uint64_t pitch, uint32_t type) { return rows * pitch * (type == FTRT_F32 ? 4 : 2); };
+  EXPECT_TRUE(isInside(a, bytes(what.transpose_a ? what.k : what.m, what.lda, what.type_a)));
+  EXPECT_TRUE(isInside(b, bytes(what.transpose_b ? what.n : what.k, what.ldb, what.type_b)));
+  EXPECT_TRUE(isInside(d, bytes(what.m, what.ldd, what.type_d)));
+  EXPECT_EQ(addend != 0, what.has_addend != 0);
+  EXPECT_TRUE(isInside(workspace, what.workspace_bytes));
+  EXPECT_EQ(workspace % 256, 0u);
+  std::memset(reinterpret_cast<void *>(workspace), 0xFF, what.workspace_bytes);
+  Stored left{a, what.lda, what.type_a}, right{b, what.ldb, what.type_b}, before{addend, what.ldd, what.type_d},
+      after{d, what.ldd, what.type_d};
+  for (uint64_t row = 0; row < what.m; ++row)
+    for (uint64_t column = 0; column < what.n; ++column) {
+      float sum = 0;
+      for (uint64_t k = 0; k < what.k; ++k)
+        sum = std::fma(what.transpose_a ? left.get(k, row) : left.get(row, k),
+                       what.transpose_b ? right.get(column, k) : right.get(k, column), sum);
+      after.set(row, column, what.has_addend ? before.get(row, column) + sum : sum);
+    }
+  return count(products);
+}

@@ -1,0 +1,50 @@
+//===- EmulatedStep.h - A whole step on an emulated GPU ---------------*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_TEST_UNIT_TARGET_EMULATEDSTEP_H
+#define FTC_TEST_UNIT_TARGET_EMULATEDSTEP_H
+
+#include "CompiledPlan.h"
+#include "Emulator.h"
+
+namespace ftc::test {
+
+/// A module of plan ops with places and working memory, compiled for a GPU. The step's entries run as they are, behind
+/// a table of services that runs the device's functions in the emulation, and multiplies by itself. Everything happens
+/// when it is queued; that it would be right on streams too is checked by the plan's verifier.
+class EmulatedStep : public CompiledPlan {
+public:
+  EmulatedStep(mlir::ModuleOp plan, const std::string &device);
+
+  /// The last block, warp and lane run first.
+  void setBackwards(bool backwards) { this->backwards = backwards; }
+  /// The call number `number` (from 0) of the table fails.
+  void failAt(int number) { failingCall = number; }
+
+  const ftrt_step &table() const { return *step; }
+  /// How often each function of the table was called.
+  int launches = 0, products = 0, uploads = 0, copies = 0;
+
+  ftrt_services servicesFor(unsigned threads) override;
+
+private:
+  int32_t count(int &calls);
+  int32_t launch(uint32_t kernel, const uint64_t *addresses);
+  int32_t multiply(uint32_t product, uint64_t a, uint64_t b, uint64_t addend, uint64_t d, uint64_t workspace);
+  /// Whether [at, at + bytes) is inside of a slab.
+  bool isInside(uint64_t at, uint64_t bytes) const;
+
+  std::unique_ptr<Emulator> emulator;
+  ftrt_device device{};
+  bool backwards = false;
+  int calls = 0, failingCall = -1;
+  std::vector<bool> recorded;
+};
+
+} // namespace ftc::test
+
+#endif // FTC_TEST_UNIT_TARGET_EMULATEDSTEP_H
