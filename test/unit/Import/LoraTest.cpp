@@ -79,8 +79,8 @@ void compareWithPeft(const std::string &name) {
     ArrayRef<int64_t> shape = variable.getTensorType().getShape();
     TensorSpec spec{symbol, ftc::TensorType::F32, {shape.begin(), shape.end()}};
     std::vector<float> values(static_cast<size_t>(spec.elements()));
-    bool good =
-        isAdapterName(symbol) ? adapter->read(spec, values.data(), diags) : base->read(spec, values.data(), diags);
+    TensorView view{spec, values.data()};
+    bool good = isAdapterName(symbol) ? adapter->read(view, diags) : base->read(view, diags);
     ASSERT_TRUE(good) << firstOf(diags);
     reference::Tensor tensor(variable.getTensorType());
     tensor.reals.assign(values.begin(), values.end());
