@@ -187,8 +187,12 @@ void Run::takeMemory(std::unique_ptr<LoadedStep> step) {
   last.plannedBytes = session->step().plannedBytes();
   last.takenBytes = session->bytesTaken();
   last.farBytes = session->farBytesTaken();
-  if (const Device *device = session->device()) {
+  if (Device *device = session->device()) {
     tellDevice(*device);
+    const MatrixRate rate = options.provePlan ? MatrixRate() : device->measureMatrixRate(0.2);
+    peakFlops = rate.flops;
+    if (peakFlops > 0)
+      say("products reach {:.1f} TFLOP/s ({})", peakFlops * 1e-12, rate.what);
     return;
   }
   peakFlops = measureFmaPeak(session->pool());

@@ -25,6 +25,12 @@ struct DeviceBytes {
   uint64_t bytes;
 };
 
+/// How fast a device multiplies matrices.
+struct MatrixRate {
+  double flops = 0; ///< a second, counting a multiplication and an addition as two; 0: unknown
+  std::string what; ///< "8192 x 8192 by 8192 x 8192, bf16 by bf16 to bf16"
+};
+
 /// A device (a GPU) with a step on it: its near slabs, its code, its streams. Everything is made when it is opened;
 /// then nothing is allocated. Near memory of such a step has no address on the host. Inputs and outputs of entries have
 /// a mirror there, which `run` copies in and out. Functions throw RunError(StepFailed) when the device fails. One
@@ -37,7 +43,7 @@ public:
   virtual std::string describe() const = 0;
   /// Bytes asked of the device for near slabs: what must equal the plan.
   virtual uint64_t bytesTaken() const = 0;
-  /// Bytes of pinned host memory: mirrors and staging, and those of the far slab.
+  /// Bytes of pinned host memory: mirrors and staging; and those of the far slab.
   virtual uint64_t pinnedBytes() const = 0;
   virtual uint64_t farBytes() const = 0;
   /// What the step takes of the device's memory, item by item, from just after the context was there.
@@ -52,6 +58,10 @@ public:
   virtual void write(uint32_t slab, uint64_t offset, const void *from, uint64_t bytes) = 0;
   virtual void read(uint32_t slab, uint64_t offset, void *to, uint64_t bytes) = 0;
   virtual void zero(uint32_t slab, uint64_t offset, uint64_t bytes) = 0;
+
+  /// Multiplies square matrices, of the types of the step's largest product, in the step's own slab: before that is
+  /// filled, and it is all zeros afterwards. For about `seconds`. The rate is 0 for a step without products.
+  virtual MatrixRate measureMatrixRate(double seconds) = 0;
 
   /// Copies the inputs in, runs entry `index`, copies the outputs out, and waits for it all.
   virtual void run(size_t index, const ftrt_scalars &scalars) = 0;

@@ -43,7 +43,7 @@ public:
   const Memory &memory() const { return slabs; }
   ThreadPool &pool() { return *threads; }
   /// The device that the step runs on; null: the host's processor.
-  const Device *device() const { return gpu.get(); }
+  Device *device() const { return gpu.get(); }
   /// The file of the far tier; null for a step that needs none, and for one on a device, whose far tier is pinned
   /// memory.
   FarTier *farTier() { return far.get(); }

@@ -36,6 +36,7 @@ public:
   void write(uint32_t slab, uint64_t offset, const void *from, uint64_t bytes) override;
   void read(uint32_t slab, uint64_t offset, void *to, uint64_t bytes) override;
   void zero(uint32_t slab, uint64_t offset, uint64_t bytes) override;
+  MatrixRate measureMatrixRate(double seconds) override;
   void run(size_t index, const ftrt_scalars &scalars) override;
 
 private:

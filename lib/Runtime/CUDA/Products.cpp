@@ -60,7 +60,8 @@ void Products::release() {
     if (product.desc)
       lt.functions.descDestroy(product.desc);
   }
-  lt.functions.destroy(handle);
+  if (handle)
+    lt.functions.destroy(handle);
 }
 
 void Products::require(LtStatus status, const std::string &what) const {

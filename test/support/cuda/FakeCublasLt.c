@@ -41,8 +41,8 @@ struct heuristic {
 
 int cublasLtCreate(int **handle) {
   int failed = fake_cuda_enter(__func__);
-  *handle = malloc(sizeof(int));
-  **handle = 0;
+  if (!failed)
+    *handle = calloc(1, sizeof(int));
   return failed;
 }
 int cublasLtDestroy(int *handle) {

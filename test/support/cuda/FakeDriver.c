@@ -287,6 +287,7 @@ int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, struct strea
 /* ---- Modules and launches ---- */
 
 struct module {
+  struct function *functions;
   void *library;      /* of a test's module */
   const char *device; /* code for a GPU */
 };
@@ -319,6 +320,11 @@ int cuModuleLoadDataEx(struct module **module, const void *image, unsigned optio
   return OK;
 }
 int cuModuleUnload(struct module *module) {
+  while (module->functions) {
+    struct function *function = module->functions;
+    module->functions = function->next;
+    free(function);
+  }
   if (module->library)
     dlclose(module->library);
   free(module);
@@ -363,8 +369,10 @@ int cuModuleGetFunction(struct function **function, struct module *module, const
   } else if (!has_symbol(module->device, name)) {
     return NOT_FOUND;
   }
-  *function = malloc(sizeof(made)); /* lives as long as the process */
+  *function = malloc(sizeof(made));
+  made.next = module->functions;
   **function = made;
+  module->functions = *function;
   return OK;
 }
 int cuFuncSetAttribute(struct function *function, int attribute, int value) {

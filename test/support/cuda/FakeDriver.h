@@ -26,6 +26,7 @@ enum {
 enum { MOST_ARGUMENTS = 64, MOST_STREAMS = 16, QUEUE = 4096, MOST_RANGES = 256 };
 
 struct function {
+  struct function *next; /* of the same module */
   char name[256];
   fake_kernel run; /* NULL: code for a GPU */
   unsigned arguments;

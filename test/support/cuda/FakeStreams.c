@@ -177,6 +177,11 @@ int cuStreamWaitEvent(struct stream *stream, struct event *event, unsigned flags
 
 /* ---- Graphs ---- */
 
+int cuGraphDestroy(struct graph *graph) {
+  free(graph->works);
+  free(graph);
+  return OK;
+}
 int cuStreamBeginCapture_v2(struct stream *stream, int mode) {
   fake_cuda_log("cuStreamBeginCapture");
   ENTER();
@@ -197,8 +202,11 @@ int cuStreamEndCapture(struct stream *stream, struct graph **graph) {
     joined &= !streams[i].recorded || stream->clock[i] == streams[i].clock[i];
     streams[i].recorded = 0;
   }
-  *graph = recording;
+  struct graph *recorded = recording;
   recording = NULL;
+  if (!joined)
+    cuGraphDestroy(recorded);
+  *graph = joined ? recorded : NULL;
   return joined ? OK : CAPTURE_UNJOINED;
 }
 int cuGraphInstantiateWithFlags(struct graph **exec, struct graph *graph, unsigned long long flags) {
@@ -209,11 +217,6 @@ int cuGraphInstantiateWithFlags(struct graph **exec, struct graph *graph, unsign
   **exec = (struct graph){malloc((graph->count + 1) * sizeof(struct work)), graph->count, graph->count};
   memcpy((*exec)->works, graph->works, graph->count * sizeof(struct work));
   fake_cuda_consume(1);
-  return OK;
-}
-int cuGraphDestroy(struct graph *graph) {
-  free(graph->works);
-  free(graph);
   return OK;
 }
 int cuGraphExecDestroy(struct graph *exec) {

@@ -37,14 +37,14 @@ int32_t productEntry(const ftrt_services *services, void *const *slabs, const ft
 
 /// A step with one entry that only multiplies, built in memory.
 struct ProductStep {
-  explicit ProductStep(const ftrt_matmul &product) : product(product) {
+  explicit ProductStep(const ftrt_matmul &product, uint64_t bytes = slabBytes) : product(product) {
     manifest::ManifestT manifest;
     manifest.target = "cuda";
     manifest.device = "h100";
     manifest.architecture = "sm_90a";
     auto slab = std::make_unique<manifest::SlabT>();
     slab->name = "arena";
-    slab->bytes = slabBytes;
+    slab->bytes = bytes;
     slab->alignment = 256;
     manifest.slabs.push_back(std::move(slab));
     manifest.entries.push_back(std::make_unique<manifest::EntryT>());
@@ -193,6 +193,23 @@ TEST_F(CudaDevice, RefusesOperandsOutsideOfTheirSlab) {
   narrow = square(64);
   narrow.k = 0;
   refuses(narrow, {"sizes or types that cannot be"});
+}
+
+/// In the step's own memory, which is left as it was.
+TEST_F(CudaDevice, MeasuresHowFastItMultiplies) {
+  places.b = 1024, places.addend = 2048, places.d = 3072, places.workspace = 4096;
+  auto device = ProductStep(square(4), (4 << 20) + (300 << 10)).open();
+  calls();
+  const MatrixRate rate = device->measureMatrixRate(0.01);
+  EXPECT_GT(rate.flops, 1e6);
+  EXPECT_EQ(rate.what, "128 x 128 by 128 x 128, fp32 by fp32 to fp32");
+  const auto lines = calls();
+  EXPECT_GE(count(lines, "run matmul"), 3u);
+  EXPECT_EQ(count(lines, "cuMemAlloc"), 0u);
+  std::vector<std::byte> bytes((4 << 20) + (300 << 10));
+  device->read(0, 0, bytes.data(), bytes.size());
+  EXPECT_EQ(std::count(bytes.begin(), bytes.end(), std::byte(0)), static_cast<std::ptrdiff_t>(bytes.size()));
+  EXPECT_EQ(ProductStep(square(4), 64 << 10).open()->measureMatrixRate(0.01).flops, 0); // no room
 }
 
 /// Copies larger than both halves of the staging buffer, at any place.
