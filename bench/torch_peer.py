@@ -5,9 +5,9 @@
 
 Forward, backward, clipping to norm 1.0, fused AdamW, as a user of transformers writes it. Default: 135M parameters (30
 layers, width 576, feed-forward 1536, heads 9/3, vocabulary 49152, tied), batch 4 x 512, fp32, eager. With --lora PEFT's adapters are trained instead, with
---nf4 on 4-bit weights. Prints one JSON object:
+--nf4 on 4-bit weights; with --device cuda on a GPU. Prints one JSON object:
 seconds of each timed step, their minimum and median, seconds of the first step (with torch.compile: compilation), the
-process's largest resident size in bytes, the last loss. One process a measurement, so that the resident size is its
+process's largest resident size in bytes and PyTorch's highest use of the GPU, the last loss. One process a measurement, so that the resident size is its
 own. Needs test/oracle/requirements-torch.txt.
 """
 import argparse
@@ -27,6 +27,7 @@ def arguments():
     parser.add_argument("--lora", type=int, metavar="RANK",
                         help="train PEFT's adapters of this rank on every projection but k, alpha twice the rank")
     parser.add_argument("--nf4", action="store_true", help="with --lora: frozen projections in bitsandbytes' NF4")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--length", type=int, default=512)
@@ -89,7 +90,8 @@ def main():
         num_hidden_layers=args.layers, num_attention_heads=args.heads, num_key_value_heads=args.kv_heads,
         max_position_embeddings=2048, rms_norm_eps=1e-5, tie_word_embeddings=True,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0}, use_cache=False)
-    model = LlamaForCausalLM(config).to(dtype).train()
+    config._attn_implementation = "sdpa"
+    model = LlamaForCausalLM(config).to(dtype).to(args.device).train()
     if args.nf4:
         quantize(model, dtype)
     if args.lora:
@@ -97,7 +99,7 @@ def main():
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=3e-4, weight_decay=0.01, fused=True)
     forward = torch.compile(model) if args.compile else model
-    ids = torch.randint(0, args.vocabulary, (args.batch, args.length))
+    ids = torch.randint(0, args.vocabulary, (args.batch, args.length)).to(args.device)
 
     def step():
         loss = forward(input_ids=ids, labels=ids).loss
@@ -117,7 +119,9 @@ def main():
                "dtype": args.dtype, "batch": args.batch, "length": args.length, "threads": args.threads,
                "parameters": sum(p.numel() for p in model.parameters()), "first_seconds": seconds[0],
                "seconds": timed, "min_seconds": min(timed), "median_seconds": statistics.median(timed),
-               "peak_resident_bytes": peak_resident(), "loss": loss}, sys.stdout)
+               "peak_resident_bytes": peak_resident(), "device": args.device,
+               "peak_device_bytes": torch.cuda.max_memory_allocated() if args.device == "cuda" else 0, "loss": loss},
+              sys.stdout)
     print()
     return 0
 

@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+# Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Packs what a bare machine with an NVIDIA GPU needs to check and measure this project's steps there.
+
+usage: bundle.py --build BUILD --out BUNDLE.tar.gz [--device h200] [--cases FILE.json] [--only NAME...]
+
+For each case a recipe is compiled twice: for the GPU, and for this machine's CPU, which then trains the same steps on the same
+tokens from the same seed; its losses and gradient norms are the goldens. Into the archive go the GPU's steps, the
+tokens, the goldens, ftrun with the two libraries that Debian has and others may not, and run_all. No weights (the
+initialization is a function of the seed), no LLVM, no library of CUDA. Fails above 60 MiB, and when no case compiles.
+
+--cases names a JSON list of cases to pack instead: {"name", "check": "fp32" or "bf16" or null, "steps", and either
+"recipe" with "overrides", or "step" and "reference", compiled already}. Standard library only.
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+LIMIT = 60 << 20
+LARGEST_ID = 250  # ids below what every tokenizer has
+
+TINY, SMALL = "configs/demo/tiny_llama.yaml", "configs/bench/llama_135m.yaml"
+LORA = ["model=torchtune.models.llama3_2.lora_llama3_2", "model.lora_attn_modules=[q_proj,v_proj,output_proj]",
+        "model.apply_lora_to_mlp=True", "model.lora_rank=8", "model.lora_alpha=16"]
+
+
+def sized(width, layers, heads, kv_heads, feed_forward, vocabulary, batch, length):
+    """A full fine-tuning step in bf16 of a model of these sizes, at 16k tokens."""
+    return ["dtype=bf16", f"model.embed_dim={width}", f"model.num_layers={layers}", f"model.num_heads={heads}",
+            f"model.num_kv_heads={kv_heads}", f"model.intermediate_dim={feed_forward}", f"model.vocab_size={vocabulary}",
+            f"model.max_seq_len={length}", f"batch_size={batch}", f"tokenizer.max_seq_len={length}"]
+
+
+# `check`: compared with goldens, in this precision. Without: only measured; `peer` is then what PyTorch runs beside it.
+CASES = [
+    {"name": "tiny-fp32", "recipe": TINY, "overrides": [], "steps": 20, "check": "fp32"},
+    {"name": "tiny-bf16", "recipe": TINY, "overrides": ["dtype=bf16"], "steps": 20, "check": "bf16"},
+    {"name": "tiny-lora-fp32", "recipe": TINY, "overrides": LORA, "steps": 20, "check": "fp32"},
+    {"name": "135m-fp32", "recipe": SMALL, "overrides": [], "steps": 20, "check": "fp32"},
+    {"name": "135m-bf16", "recipe": SMALL, "overrides": ["dtype=bf16"], "steps": 20, "check": "bf16"},
+    {"name": "qwen-0.5b-bf16", "recipe": SMALL, "overrides": sized(896, 24, 14, 2, 4864, 151936, 8, 2048), "steps": 20,
+     "check": None, "peer": {"width": 896, "layers": 24, "heads": 14, "kv-heads": 2, "feed-forward": 4864,
+                             "vocabulary": 151936}},
+    {"name": "llama-1.5b-bf16", "recipe": SMALL, "overrides": sized(1536, 28, 12, 2, 8960, 151936, 8, 2048), "steps": 12,
+     "check": None, "peer": {"width": 1536, "layers": 28, "heads": 12, "kv-heads": 2, "feed-forward": 8960,
+                             "vocabulary": 151936}},
+    {"name": "llama-3b-bf16", "recipe": SMALL, "overrides": sized(3072, 28, 24, 8, 8192, 128256, 8, 2048), "steps": 12,
+     "check": None, "peer": {"width": 3072, "layers": 28, "heads": 24, "kv-heads": 8, "feed-forward": 8192,
+                             "vocabulary": 128256}},
+]
+
+
+def run(command):
+    """Output of a command, or None and its output when it fails."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT)
+    text = done.stdout.decode(errors="replace")
+    return (text, text) if done.returncode == 0 else (None, text)
+
+
+def compile_step(build, case, path, options):
+    return run([os.path.join(build, "bin", "ftc"), "compile", os.path.join(ROOT, case["recipe"]), "-o", path, *options,
+                *case["overrides"]])
+
+
+def shape_of(build, step):
+    """Batch and length of a step's entry `step`."""
+    text, said = run([os.path.join(build, "bin", "ftrun"), "--info", step])
+    found = text and re.search(r"^  step +batch (\d+) x (\d+) tokens", text, re.MULTILINE)
+    if not found:
+        sys.exit(f"{step}: it has no entry 'step':\n{said}")
+    return int(found.group(1)), int(found.group(2))
+
+
+def write_tokens(path, count):
+    """A sequence of 16-bit ids in which the next one follows from the last, give or take: something to learn."""
+    state, token = 1, 0
+    with open(path, "wb") as file:
+        for _ in range(count):
+            state = (state * 1664525 + 1013904223) % 2**32
+            token = (token * 3 + 1 + (state >> 30)) % LARGEST_ID
+            file.write(token.to_bytes(2, "little"))
+
+
+def golden(build, case, reference, tokens, folder):
+    """Losses and gradient norms of the reference step on this machine."""
+    text, said = run([os.path.join(build, "bin", "ftrun"), reference, "--data", tokens, "--steps", str(case["steps"]),
+                      "--out", os.path.join(folder, "reference-" + case["name"]), "shuffle=False"])
+    if text is None:
+        sys.exit(f"{case['name']}: the reference does not run:\n{said}")
+    with open(os.path.join(folder, "reference-" + case["name"], "metrics.jsonl"), encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    shutil.rmtree(os.path.join(folder, "reference-" + case["name"]))
+    return {"losses": [row["loss"] for row in rows], "grad_norms": [row["grad_norm"] for row in rows]}
+
+
+def add_program(build, folder):
+    """ftrun, and beside it the libraries that are not part of every system (the C++ library is)."""
+    os.makedirs(os.path.join(folder, "bin"))
+    os.makedirs(os.path.join(folder, "lib"))
+    program = os.path.join(build, "bin", "ftrun")
+    shutil.copy(program, os.path.join(folder, "bin"))
+    subprocess.run(["strip", os.path.join(folder, "bin", "ftrun")], check=True)
+    text, said = run(["ldd", program])
+    for name, path in re.findall(r"^\s*(\S+) => (\S+)", text or sys.exit(said), re.MULTILINE):
+        if re.match(r"lib(yaml-cpp|fmt)\.", name):
+            shutil.copy(path, os.path.join(folder, "lib", name))
+
+
+def add_case(args, case, folder, scratch):
+    """Adds one case; returns its entry, or None when the compiler does not take it for the GPU."""
+    name = case["name"]
+    step = os.path.join(folder, "steps", name + ".so")
+    reference = os.path.join(scratch, name + "-cpu.so")
+    if "step" in case:
+        shutil.copy(case["step"], step)
+        reference = case.get("reference")
+    else:
+        text, said = compile_step(args.build, case, step, ["--target", "cuda", "--device", args.device])
+        if text is None:
+            print(f"  {name:18} not for the GPU: {said.strip().splitlines()[-1] if said.strip() else 'no word'}")
+            return None
+        if case["check"]:
+            text, said = compile_step(args.build, case, reference, [])
+            if text is None:
+                sys.exit(f"{name}: it compiles for the GPU and not for the CPU:\n{said}")
+    batch, length = shape_of(args.build, step)
+    tokens = os.path.join(folder, "data", name + ".bin")
+    write_tokens(tokens, batch * length * case["steps"] * case.get("accumulation", 1))
+    entry = {"name": name, "steps": case["steps"], "check": case["check"], "batch": batch, "length": length,
+             "peer": case.get("peer")}
+    if case["check"]:
+        entry["golden"] = golden(args.build, case, reference, tokens, scratch)
+    print(f"  {name:18} {batch} x {length} tokens, {case['steps']} steps, step.so of {os.path.getsize(step)} bytes")
+    return entry
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--out", required=True, help="the archive to write")
+    parser.add_argument("--device", default="h200", help="of ftc compile --device")
+    parser.add_argument("--cases", help="a JSON list of cases instead of the built-in ones")
+    parser.add_argument("--only", nargs="+", help="names of cases")
+    args = parser.parse_args()
+    args.build = os.path.abspath(args.build)
+    cases = CASES
+    if args.cases:
+        with open(args.cases, encoding="utf-8") as file:
+            cases = json.load(file)
+    cases = [case for case in cases if not args.only or case["name"] in args.only]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = os.path.join(scratch, "ftc-gpu-bundle")
+        for name in ("steps", "data"):
+            os.makedirs(os.path.join(folder, name))
+        entries = [entry for entry in (add_case(args, case, folder, scratch) for case in cases) if entry]
+        if not entries:
+            sys.exit("no case compiles for the GPU, so there is nothing to pack")
+        add_program(args.build, folder)
+        shutil.copy(os.path.join(HERE, "run_all.py"), os.path.join(folder, "run_all"))
+        os.chmod(os.path.join(folder, "run_all"), 0o755)
+        shutil.copy(os.path.join(ROOT, "bench", "torch_peer.py"), folder)
+        with open(os.path.join(folder, "cases.json"), "w", encoding="utf-8") as file:
+            json.dump({"device": args.device, "cases": entries}, file, indent=1)
+        out = os.path.abspath(args.out)
+        os.makedirs(os.path.dirname(out), exist_ok=True)
+        with tarfile.open(out, "w:gz") as archive:
+            archive.add(folder, os.path.basename(folder))
+    size = os.path.getsize(out)
+    print(f"{out}: {size} bytes, {len(entries)} of {len(cases)} cases; on the machine with the GPU: "
+          f"tar xf {os.path.basename(out)} && ftc-gpu-bundle/run_all")
+    if size > LIMIT:
+        sys.exit(f"{out} is larger than {LIMIT} bytes: leave cases out with --only")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

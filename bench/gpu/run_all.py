@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+# Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Checks and measures the steps of this bundle on the machine's NVIDIA GPU.
+
+usage: run_all [--dry-run] [--json FILE] [--only NAME...] [--skip-torch] [--skip-sanitizer]
+
+For each case, in this order: losses and gradient norms of its steps against goldens; the GPU's memory, item by item (slabs must
+be the plan's, rounded up to 2 MiB); the same bits from a second run, and from one without CUDA graphs. Then
+compute-sanitizer, where it is installed, on the first case. Then speed: tokens/s of the later steps, and SOL, the time that the
+necessary products take at the rate that a large product reaches on this GPU, over the step's time; beside it, where
+PyTorch and transformers are installed, the same step there. Everything goes into one JSON file, and the last line is
+'N passed, N failed'. Needs python3, NVIDIA's driver and cuBLAS; nothing is installed or fetched.
+
+--dry-run: everything that needs no GPU (files, steps, goldens), and the commands that would run. Standard library only.
+"""
+import argparse
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+PAGE = 2 << 20  # what the driver rounds allocations up to
+# As on the CPU: relative difference of each loss, and of each gradient norm.
+BARS = {"fp32": {"losses": 1e-5, "grad_norms": 1e-3}, "bf16": {"losses": 2e-3, "grad_norms": 5e-2}}
+TIMEOUT = 1800  # seconds for one program
+
+
+class Judge:
+    """Counts and prints what holds and what does not."""
+
+    def __init__(self):
+        self.passed = self.failed = 0
+        self.failures = []
+
+    def expect(self, good, what):
+        self.passed += bool(good)
+        self.failed += not good
+        if not good:
+            self.failures.append(what)
+        print(f"  {'ok  ' if good else 'FAIL'} {what}", flush=True)
+        return good
+
+
+def execute(command, environment=None):
+    """(exit code, output); a program that hangs has code -1."""
+    variables = dict(os.environ)
+    libraries = [os.path.join(HERE, "lib"), variables.get("LD_LIBRARY_PATH", "")]
+    variables["LD_LIBRARY_PATH"] = ":".join(path for path in libraries if path)
+    variables.update(environment or {})
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=TIMEOUT, env=variables)
+        return done.returncode, done.stdout.decode(errors="replace")
+    except subprocess.TimeoutExpired as error:
+        return -1, (error.stdout or b"").decode(errors="replace") + f"\nno end after {TIMEOUT} s"
+    except OSError as error:
+        return -1, str(error)
+
+
+def ftrun(*arguments):
+    return [os.path.join(HERE, "bin", "ftrun"), *arguments]
+
+
+def training(case, out, steps=None):
+    return ftrun(step_of(case), "--data", os.path.join(HERE, "data", case["name"] + ".bin"), "--steps",
+                 str(steps or case["steps"]), "--out", out, "shuffle=False")
+
+
+def step_of(case):
+    return os.path.join(HERE, "steps", case["name"] + ".so")
+
+
+def read_metrics(out):
+    with open(os.path.join(out, "metrics.jsonl"), encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def digest(out, steps):
+    """A hash of everything that a run has trained."""
+    total = hashlib.sha256()
+    for name in sorted(os.listdir(os.path.join(out, f"step_{steps}"))):
+        if name.endswith(".safetensors"):
+            with open(os.path.join(out, f"step_{steps}", name), "rb") as file:
+                for block in iter(lambda: file.read(1 << 20), b""):
+                    total.update(block)
+    return total.hexdigest()
+
+
+def apart(ours, theirs):
+    """Largest relative difference of two lists of numbers; infinite where one has no number."""
+    if len(ours) != len(theirs):
+        return math.inf
+    worst = 0.0
+    for x, y in zip(ours, theirs):
+        if (x is None) != (y is None):
+            return math.inf
+        if x is not None:
+            worst = max(worst, abs(x - y) / max(abs(y), 1e-30))
+    return worst
+
+
+def read_memory(case, said):
+    """The items that ftrun prints, and what the slabs must be."""
+    planned = re.search(r"^planned .* \((\d+) bytes\), taken (\d+) bytes of the device$", said, re.MULTILINE)
+    items = dict((name.strip(), int(count)) for name, count in
+                 re.findall(r"^  (\S.*?) +(\d+) bytes of its free memory$", said, re.MULTILINE))
+    _, info = execute(ftrun("--info", step_of(case)))
+    slabs = [int(count) for count in re.findall(r"^  slab '.*': (\d+) bytes, near", info, re.MULTILINE)]
+    return {"planned": int(planned.group(1)) if planned else None, "taken": int(planned.group(2)) if planned else None,
+            "items": items, "slabs_rounded": sum((count + PAGE - 1) // PAGE * PAGE for count in slabs)}
+
+
+def read_device(said):
+    found = re.search(r"^(.+) \((sm_\w+)\), driver ([\d.]+)(?:, cuBLASLt ([\d.]+) \((.+)\))?$", said, re.MULTILINE)
+    names = ("name", "architecture", "driver", "cublaslt", "cublaslt_path")
+    return dict(zip(names, found.groups())) if found else None
+
+
+def speed_of(case, rows):
+    """Figures of the later half of the steps; the first ones warm up."""
+    later = rows[len(rows) // 2:]
+    seconds = [row["tokens"] / row["tokens_per_second"] for row in later]
+    shares = [row["share_of_peak"] for row in later if row.get("share_of_peak")]
+    second = statistics.median(seconds)
+    return {"seconds": second, "fastest_seconds": min(seconds), "tokens_per_second": case["batch"] * case["length"] / second,
+            "sol": statistics.median(shares) if shares else None}
+
+
+def check_case(case, judge, result, folder):
+    """Runs a case; fills `result`. Returns what ftrun said, or None when it failed."""
+    out = os.path.join(folder, "first")
+    code, said = execute(training(case, out))
+    if not judge.expect(code == 0, f"{case['name']}: runs (exit code {code})"):
+        print(said[-4000:])
+        result["error"] = said[-4000:]
+        return None
+    rows = read_metrics(out)
+    judge.expect(len(rows) == case["steps"], f"{case['name']}: {len(rows)} of {case['steps']} steps")
+    result["losses"] = [row["loss"] for row in rows]
+    if case["check"]:
+        for key, bar in BARS[case["check"]].items():
+            ours = [row[{"losses": "loss", "grad_norms": "grad_norm"}[key]] for row in rows]
+            worst = apart(ours, case["golden"][key])
+            result[key + "_apart"] = worst if math.isfinite(worst) else None
+            judge.expect(worst <= bar, f"{case['name']}: {key} apart by {worst:.2e} at most (bar {bar:.0e})")
+    memory = result["memory"] = read_memory(case, said)
+    judge.expect(memory["planned"] and memory["planned"] == memory["taken"],
+                 f"{case['name']}: bytes planned {memory['planned']}, taken {memory['taken']}")
+    judge.expect(memory["items"].get("slabs") == memory["slabs_rounded"],
+                 f"{case['name']}: free memory fell by {memory['items'].get('slabs')} for slabs of "
+                 f"{memory['slabs_rounded']} in pages")
+    result["speed"] = speed_of(case, rows)
+    if case["check"]:
+        bits = digest(out, case["steps"])
+        for what, environment in (("a second run", {}), ("a run without graphs", {"FTRT_CUDA_GRAPH": "0"})):
+            again = os.path.join(folder, "again")
+            code, text = execute(training(case, again), environment)
+            judge.expect(code == 0 and digest(again, case["steps"]) == bits, f"{case['name']}: the same bits from {what}")
+            shutil.rmtree(again, ignore_errors=True)
+    return said
+
+
+def sanitize(case, judge, result, folder):
+    tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
+    if not os.path.exists(tool):
+        result["sanitizer"] = None
+        print("  compute-sanitizer is not installed: skipped")
+        return
+    code, said = execute([tool, "--error-exitcode", "9", *training(case, os.path.join(folder, "sanitized"), steps=2)],
+                         {"FTRT_CUDA_GRAPH": "0"})
+    result["sanitizer"] = code
+    if not judge.expect(code == 0, f"{case['name']}: compute-sanitizer finds nothing (exit code {code})"):
+        print(said[-4000:])
+
+
+def peer_command(case, compiled):
+    command = [sys.executable, os.path.join(HERE, "torch_peer.py"), "--device", "cuda", "--dtype", "bf16", "--batch",
+               str(case["batch"]), "--length", str(case["length"]), "--steps", "8", "--warmup", "4"]
+    for name, value in case["peer"].items():
+        command += ["--" + name, str(value)]
+    return command + (["--compile"] if compiled else [])
+
+
+def compare_with_torch(case, result):
+    """Seconds of the same step in PyTorch, eager and compiled; None where it does not run."""
+    result["torch"] = {}
+    for mode in ("eager", "compiled"):
+        code, said = execute(peer_command(case, mode == "compiled"))
+        figures = json.loads(said.strip().splitlines()[-1]) if code == 0 else None
+        result["torch"][mode] = figures
+        if figures:
+            ratio = figures["median_seconds"] / result["speed"]["seconds"]
+            print(f"  {case['name']}: PyTorch {mode} {figures['median_seconds']:.4f} s a step, {ratio:.2f} of ours")
+        else:
+            print(f"  {case['name']}: PyTorch {mode} does not run here: {said.strip().splitlines()[-1:]}")
+
+
+def dry_run(bundle, judge):
+    for case in bundle["cases"]:
+        code, said = execute(ftrun("--info", step_of(case)))
+        judge.expect(code == 0 and "target      cuda" in said, f"{case['name']}: its step is one for a GPU")
+        data = os.path.join(HERE, "data", case["name"] + ".bin")
+        judge.expect(os.path.exists(data) and os.path.getsize(data) >= 2 * case["batch"] * case["length"] * case["steps"],
+                     f"{case['name']}: tokens for {case['steps']} steps of {case['batch']} x {case['length']}")
+        if case["check"]:
+            losses = case["golden"]["losses"]
+            judge.expect(len(losses) == case["steps"] and all(loss is not None for loss in losses),
+                         f"{case['name']}: goldens of {len(losses)} steps")
+        print("       " + " ".join(training(case, "OUT")))
+        if case.get("peer"):
+            print("       " + " ".join(peer_command(case, compiled=True)))
+
+
+def measure(bundle, judge, args):
+    report = {"compiled_for": bundle["device"], "device": None, "cases": {}}
+    sanitized = False
+    for case in bundle["cases"]:
+        print(case["name"], flush=True)
+        result = report["cases"][case["name"]] = {}
+        with tempfile.TemporaryDirectory() as folder:
+            said = check_case(case, judge, result, folder)
+            if said is None:
+                continue
+            report["device"] = report["device"] or read_device(said)
+            if not sanitized and not args.skip_sanitizer:
+                sanitize(case, judge, result, folder)
+                sanitized = True
+        speed = result["speed"]
+        print(f"  {case['name']}: {speed['seconds']:.4f} s a step, {speed['tokens_per_second']:.0f} tokens/s"
+              + (f", SOL {100 * speed['sol']:.1f} %" if speed["sol"] else ""))
+        if case.get("peer") and not args.skip_torch:
+            compare_with_torch(case, result)
+    return report
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dry-run", action="store_true", help="check the bundle, run nothing on the GPU")
+    parser.add_argument("--json", default="gpu.json", help="where every figure goes")
+    parser.add_argument("--only", nargs="+", help="names of cases")
+    parser.add_argument("--skip-sanitizer", action="store_true", help="without compute-sanitizer")
+    parser.add_argument("--skip-torch", action="store_true", help="without PyTorch")
+    args = parser.parse_args()
+    with open(os.path.join(HERE, "cases.json"), encoding="utf-8") as file:
+        bundle = json.load(file)
+    bundle["cases"] = [case for case in bundle["cases"] if not args.only or case["name"] in args.only]
+    judge = Judge()
+    if args.dry_run:
+        dry_run(bundle, judge)
+    else:
+        report = measure(bundle, judge, args)
+        report.update(passed=judge.passed, failed=judge.failed, failures=judge.failures)
+        with open(args.json, "w", encoding="utf-8") as file:
+            json.dump(report, file, indent=1)
+        print(f"{args.json}: every figure, on {report['device']}")
+    print(f"{judge.passed} passed, {judge.failed} failed")
+    return 0 if judge.passed and not judge.failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
