@@ -6,7 +6,7 @@
 //===----------------------------------------------------------------------===//
 //
 // What a step's speed is compared with: a square product by the same library, in the same types, with the same demands
-// (no TF32, a fixed order of sums). Operands are random: a GPU multiplies zeros at a higher clock.
+// (no TF32, a fixed order of sums) and workspace. Operands are random: a GPU multiplies zeros at a higher clock.
 //
 //===----------------------------------------------------------------------===//
 
@@ -19,7 +19,7 @@
 namespace ftc::cuda {
 namespace {
 
-constexpr uint64_t largest = 8192, granule = 64, workspaceBytes = 4 << 20;
+constexpr uint64_t largest = 8192, granule = 64;
 
 uint64_t elementBytes(uint32_t type) { return type == FTRT_BF16 ? 2 : 4; }
 
@@ -56,7 +56,7 @@ MatrixRate CudaDevice::measureMatrixRate(double seconds) {
   const uint64_t element =
       elementBytes(model.type_a) + elementBytes(model.type_b) + elementBytes(model.type_d); // of the three matrices
   uint64_t size = largest;
-  while (size > 0 && size * size * element + workspaceBytes + 1024 > room)
+  while (size > 0 && size * size * element + model.workspace_bytes + 1024 > room)
     size -= granule;
   if (!allocations[slab] || size == 0)
     return {};
@@ -64,7 +64,7 @@ MatrixRate CudaDevice::measureMatrixRate(double seconds) {
   ftrt_matmul product{};
   product.m = product.n = product.k = product.lda = product.ldb = product.ldd = size;
   product.type_a = model.type_a, product.type_b = model.type_b, product.type_d = model.type_d;
-  product.workspace_bytes = workspaceBytes;
+  product.workspace_bytes = model.workspace_bytes;
   ftrt_step square{};
   square.product_count = 1;
   square.products = &product;

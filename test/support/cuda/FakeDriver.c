@@ -12,7 +12,8 @@
  *
  * Environment: FAKE_CUDA_DEVICES (1), FAKE_CUDA_ARCH (90), FAKE_CUDA_MEMORY (bytes, 1 GiB), FAKE_CUDA_LOG (file that
  * calls are appended to), FAKE_CUDA_FAIL (FUNCTION=CODE or FUNCTION=CODE@N, the Nth call), FAKE_CUDA_FAULT (KERNEL or
- * KERNEL@N, the Nth run), FAKE_CUDA_RECORD (set: kernels of cubins and PTX, which cannot run here, are only counted).
+ * KERNEL@N, the Nth run), FAKE_CUDA_RECORD (set: kernels of cubins and PTX, which cannot run here, and products are
+ * only counted).
  *
  * Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
  * SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -39,7 +40,7 @@ struct range {
 static struct range allocations[MOST_RANGES], pinned[MOST_RANGES];
 static char *reserved, *shadow; /* of the device: its addresses, and where the bytes are */
 static size_t total, next, consumed;
-#define MOST_MEMORY ((size_t)1 << 30)
+#define MOST_MEMORY ((size_t)64 << 30) /* of addresses */
 
 static size_t in_pages(size_t bytes) { return (bytes + (2 << 20) - 1) / (2 << 20) * (2 << 20); }
 
@@ -142,7 +143,7 @@ int cuInit(unsigned flags) {
   ENTER();
   if (variable("FAKE_CUDA_DEVICES", 1) == 0)
     return NO_DEVICE;
-  total = variable("FAKE_CUDA_MEMORY", MOST_MEMORY);
+  total = variable("FAKE_CUDA_MEMORY", (size_t)1 << 30);
   if (!started) {
     reserved = mmap(NULL, MOST_MEMORY, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     shadow = mmap(NULL, MOST_MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
