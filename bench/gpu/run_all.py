@@ -70,8 +70,9 @@ def ftrun(*arguments):
 
 
 def training(case, out, steps=None):
+    measured = [] if case["check"] else ["--no-checkpoint"]
     return ftrun(step_of(case), "--data", os.path.join(HERE, "data", case["name"] + ".bin"), "--steps",
-                 str(steps or case["steps"]), "--out", out, "shuffle=False")
+                 str(steps or case["steps"]), "--out", out, "shuffle=False", *measured)
 
 
 def step_of(case):

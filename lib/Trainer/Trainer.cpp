@@ -378,7 +378,7 @@ void Run::train() {
   progress.finish();
   if (last.skipped)
     say("{} steps had no label to train on and changed nothing", last.skipped);
-  if (doneSteps != savedStep)
+  if (doneSteps != savedStep && options.lastCheckpoint)
     save(doneSteps);
 }
 

@@ -38,6 +38,9 @@ int main(int argc, char **argv) {
   app.add_option("--prompt", options.prompt, "What the sample goes on from");
   app.add_option("--temperature", options.temperature, "Of the sample; 0: always the likeliest token")
       ->check(CLI::NonNegativeNumber);
+  app.add_flag_callback(
+      "--no-checkpoint", [&] { options.lastCheckpoint = false; },
+      "Write no checkpoint at the end: for measurements of steps that are not kept");
   app.add_flag("--prove-plan", options.provePlan,
                "Fill the memory with a pattern and tell the highest byte that was written");
   app.add_flag("--info", info, "Print what the step is, and stop");

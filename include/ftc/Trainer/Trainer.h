@@ -31,6 +31,7 @@ struct RunOptions {
   int64_t sample = 0;                 ///< tokens of text to generate at the end
   std::string prompt;                 ///< what the generated text goes on from
   double temperature = 0.8;           ///< of the sample; 0: always the likeliest token
+  bool lastCheckpoint = true;         ///< write one when the run ends
   bool provePlan = false;             ///< fill the slabs with a pattern, and tell the highest byte written
   std::vector<std::string> overrides; ///< "key=value" for keys of the recipe that belong to a run
 };

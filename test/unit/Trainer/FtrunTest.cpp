@@ -204,6 +204,16 @@ TEST(Gate, DISABLED_Allocates) {
   ASSERT_EQ(numbers[999], 1);
 }
 
+TEST_F(FtrunTest, LeavesTheLastCheckpointOutWhenAsked) {
+  ASSERT_EQ(run({fakeStep("good"), "--data", tokenFile(40 * BatchTokens), "--steps", "5", "--out", at("out"),
+                 "--no-checkpoint", "save_every_n_steps=3"}),
+            0)
+      << said;
+  EXPECT_TRUE(fs::exists(at("out/step_3/model.safetensors")));
+  EXPECT_FALSE(fs::exists(at("out/step_5")));
+  EXPECT_EQ(metrics(at("out")).size(), 5u);
+}
+
 TEST_F(FtrunTest, ProvesThePlan) {
   ASSERT_EQ(run({fakeStep("good"), "--data", tokenFile(40 * BatchTokens), "--steps", "2", "--prove-plan", "--out",
                  at("out")}),
