@@ -58,7 +58,9 @@ using target::constantI64;
 using target::elementPointer;
 using target::emitExp;
 using target::emitFor;
+using target::emitNarrow;
 using target::emitSeam;
+using target::emitWiden;
 using target::shapedLike;
 
 // One emitter for each kind of work; each creates the driver of `kernel` and its task functions, and leaves the kernel

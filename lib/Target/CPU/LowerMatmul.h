@@ -127,10 +127,6 @@ mlir::Value emitLoad(mlir::OpBuilder &builder, mlir::Location loc, mlir::Type ty
 void emitStore(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, mlir::Value pointer,
                unsigned alignment = 0);
 
-/// f32 from f32 or bf16, scalar or vector; and back.
-mlir::Value emitWiden(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value);
-mlir::Value emitNarrow(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, mlir::Type element);
-
 /// Blocks of one product, all functions of its sizes (and, for `nc` alone, of the planned number of threads; it does
 /// not touch the order of sums). Sizes in elements, scratch in f32 elements.
 struct ProductBlocks {

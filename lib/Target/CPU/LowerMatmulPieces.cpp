@@ -41,19 +41,6 @@ void cpu::emitStore(OpBuilder &builder, Location loc, Value value, Value pointer
   LLVM::StoreOp::create(builder, loc, value, pointer, alignment ? alignment : bytesOfElement(value.getType()));
 }
 
-Value cpu::emitWiden(OpBuilder &builder, Location loc, Value value) {
-  Type f32 = builder.getF32Type();
-  if (getElementTypeOrSelf(value.getType()) == f32)
-    return value;
-  return arith::ExtFOp::create(builder, loc, shapedLike(value.getType(), f32), value);
-}
-
-Value cpu::emitNarrow(OpBuilder &builder, Location loc, Value value, Type element) {
-  if (getElementTypeOrSelf(value.getType()) == element)
-    return value;
-  return arith::TruncFOp::create(builder, loc, shapedLike(value.getType(), element), value);
-}
-
 /// Whether a seam does no more than widen its element.
 static bool isPlain(Region *seam) {
   if (!seam || seam->empty())

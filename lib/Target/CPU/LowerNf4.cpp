@@ -13,77 +13,17 @@
 //===----------------------------------------------------------------------===//
 
 #include "lib/Target/CPU/LowerMatmul.h"
+#include "lib/Target/Common/Nf4Decoder.h"
 
 using namespace mlir;
 using namespace ftc;
 using namespace ftc::cpu;
 
-/// A constant array of f32 in the module.
-static LLVM::GlobalOp tableOf(ModuleOp module, StringRef name, ArrayRef<float> values) {
-  if (auto known = module.lookupSymbol<LLVM::GlobalOp>(name))
-    return known;
-  OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
-  auto size = static_cast<int64_t>(values.size());
-  auto data = DenseElementsAttr::get(RankedTensorType::get({size}, builder.getF32Type()), values);
-  return LLVM::GlobalOp::create(builder, module.getLoc(), LLVM::LLVMArrayType::get(builder.getF32Type(), size),
-                                /*isConstant=*/true, LLVM::Linkage::Internal, name, data);
-}
-
-static std::string nameOf(plan::Nf4Attr encoding) {
-  std::string name = "nf4.";
-  llvm::raw_string_ostream(name) << plan::stringifyQuantizer(encoding.getQuantizer()) << '.' << encoding.getDecoded();
-  return name;
-}
-
 namespace {
 
-/// Emits the decoding of elements in a packing function.
-struct Decoder {
-  ModuleOp module;
-  Location loc;
-  plan::Nf4Attr encoding;
+/// Decodes vectors of elements too.
+struct Decoder : target::Nf4Decoder {
   int64_t lanes;
-  Value codes, absmax, nested, offset;
-
-  bool isTorchao() const { return encoding.getQuantizer() == plan::Quantizer::Torchao; }
-
-  Value constant(OpBuilder &b, int64_t value) { return constantI64(b, loc, value); }
-  Value shiftRight(OpBuilder &b, Value index, int64_t bits) {
-    return arith::ShRUIOp::create(b, loc, index, constant(b, bits));
-  }
-  Value load(OpBuilder &b, Type type, Value pointer, Value index) {
-    return emitLoad(b, loc, type, elementPointer(b, loc, pointer, getElementTypeOrSelf(type), index));
-  }
-  Value lookUp(OpBuilder &b, StringRef table, ArrayRef<float> values, Value index) {
-    Value address = LLVM::AddressOfOp::create(b, loc, tableOf(module, table, values));
-    return load(b, b.getF32Type(), address, index);
-  }
-  /// To the decoded type and back to f32.
-  Value round(OpBuilder &b, Value value) { return emitWiden(b, loc, emitNarrow(b, loc, value, encoding.getDecoded())); }
-
-  /// The factor of the block of element `index`; see nf4Scale.
-  Value scale(OpBuilder &b, Value index) {
-    Value block = shiftRight(b, index, 6), above = load(b, b.getF32Type(), nested, shiftRight(b, block, 8));
-    Value mean = load(b, b.getF32Type(), offset, constant(b, 0)), code = load(b, b.getI8Type(), absmax, block);
-    if (isTorchao()) {
-      Value number = arith::SIToFPOp::create(b, loc, b.getF32Type(), code);
-      return round(b, arith::AddFOp::create(b, loc, round(b, arith::DivFOp::create(b, loc, number, above)), mean));
-    }
-    Value place = arith::ExtUIOp::create(b, loc, b.getI64Type(), code);
-    Value number = lookUp(b, "ftc.nf4.map", nf4ScaleMap(), place);
-    return arith::AddFOp::create(b, loc, arith::MulFOp::create(b, loc, number, above), mean);
-  }
-
-  Value scalar(OpBuilder &b, Value index) {
-    Value byte = load(b, b.getI8Type(), codes, shiftRight(b, index, 1));
-    Value wide = arith::ExtUIOp::create(b, loc, b.getI64Type(), byte);
-    // The first of two elements is in the upper bits.
-    Value odd = arith::AndIOp::create(b, loc, index, constant(b, 1));
-    Value shift = arith::ShLIOp::create(b, loc, arith::XOrIOp::create(b, loc, odd, constant(b, 1)), constant(b, 2));
-    Value code = arith::AndIOp::create(b, loc, arith::ShRUIOp::create(b, loc, wide, shift), constant(b, 15));
-    Value number = lookUp(b, "ftc." + nameOf(encoding), nf4Codes(plan::formatOf(encoding)), code);
-    return round(b, arith::MulFOp::create(b, loc, number, scale(b, index)));
-  }
 
   /// `lanes` elements from `index` on, a multiple of `lanes`.
   Value vector(OpBuilder &b, Value index) {
@@ -209,7 +149,7 @@ void cpu::emitPackNf4(OpBuilder &builder, Location loc, const CpuTarget &target,
   const int64_t lanes = target.lanes();
   bool inVectors = source.inputs % lanes == 0 && width % lanes == 0;
   std::string name = ("ftc.pack." + Twine(source.form == PanelForm::AlongK ? "along." : "across.") + Twine(width) +
-                      "." + nameOf(source.encoding) + (inVectors ? "" : ".odd"))
+                      "." + target::nameOf(source.encoding) + (inVectors ? "" : ".odd"))
                          .str();
   SmallVector<Value> operands(source.buffers.begin(), source.buffers.end());
   operands.append({first, to, ld, valid, k, panelStride});
@@ -226,7 +166,7 @@ void cpu::emitPackNf4(OpBuilder &builder, Location loc, const CpuTarget &target,
     Block *entry = function.addEntryBlock(inside);
     inside.setInsertionPointToStart(entry);
     auto argument = [&](unsigned number) -> Value { return entry->getArgument(number); };
-    Decoder decode{module, module.getLoc(), source.encoding, lanes, argument(0), argument(1), argument(2), argument(3)};
+    Decoder decode{{module.getLoc(), source.encoding, argument(0), argument(1), argument(2), argument(3)}, lanes};
     PackArguments arguments{argument(4), argument(5), argument(6), argument(7), argument(8), argument(9)};
     if (source.form == PanelForm::AlongK)
       emitAlongK(inside, decode, arguments, width, inVectors);

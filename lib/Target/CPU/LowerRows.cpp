@@ -6,7 +6,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "lib/Target/CPU/Emit.h"
-#include "lib/Target/CPU/LowerCodes.h"
 #include "lib/Target/Common/RowBody.h"
 #include "lib/Target/Common/RowProgram.h"
 
@@ -17,20 +16,11 @@ namespace {
 using target::numPartials;
 using Chunk = target::RowBody::Chunk;
 
-/// Ops of bodies that this target has code of its own for; null for any other.
-Value emitCodes(OpBuilder &builder, Operation *op, const IRMapping &values) {
-  if (auto decode = dyn_cast<plan::DecodeOp>(op))
-    return cpu::emitDecode(builder, decode, values.lookup(decode.getCodes()));
-  if (auto encode = dyn_cast<plan::EncodeOp>(op))
-    return cpu::emitEncode(builder, encode, values.lookup(encode.getInput()));
-  return Value();
-}
-
 class RowsEmitter {
 public:
   RowsEmitter(plan::KernelOp kernel, const cpu::CpuTarget &target)
       : kernel(kernel), rows(cast<plan::RowsOp>(kernel.getWork())), program(rows), loc(kernel.getLoc()),
-        columns(rows.getColumns()), lanes(target.lanes()), body(loc, "CPU", emitCodes) {}
+        columns(rows.getColumns()), lanes(target.lanes()), body(loc, "CPU") {}
 
   LogicalResult emit();
 

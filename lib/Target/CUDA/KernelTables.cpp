@@ -10,6 +10,8 @@
 #include "lib/Conversion/PlanToLLVM/DeviceTable.h"
 #include "lib/Conversion/PlanToLLVM/PlanToLLVM.h"
 
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+
 #include <cstring>
 #include <variant>
 
@@ -43,10 +45,20 @@ gpu::GPUFuncOp KernelTables::addFunction(Location loc, StringRef name, unsigned 
   function->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), builder.getUnitAttr());
   function.setKnownBlockSizeAttr(three(shape.block));
   function.setKnownGridSizeAttr(three(shape.grid));
-  if (shape.sharedBytes > 0)
+  if (shape.sharedBytes > 0) {
     function->setAttr(sharedBytesAttrName, builder.getI32IntegerAttr(static_cast<int32_t>(shape.sharedBytes)));
+    // ptxas does not know how few blocks shared memory leaves room for, and saves registers for more.
+    int64_t blocks = std::clamp<int64_t>(target.sharedBytesABlock / shape.sharedBytes, 1, 2);
+    function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
+                      builder.getI32IntegerAttr(static_cast<int32_t>(blocks)));
+  }
   all.push_back(function);
   return function;
+}
+
+gpu::GPUFuncOp KernelTables::find(StringRef name) const {
+  auto found = llvm::find_if(all, [&](gpu::GPUFuncOp function) { return function.getName() == name; });
+  return found == all.end() ? gpu::GPUFuncOp() : *found;
 }
 
 uint32_t KernelTables::numberOf(gpu::GPUFuncOp function) const { return llvm::find(all, function) - all.begin(); }
@@ -183,6 +195,11 @@ Value Driver::address(Value buffer) {
   if (!buffer)
     return constant(builder.getI64Type(), 0);
   return address(cast<BlockArgument>(buffer).getArgNumber());
+}
+
+Value Driver::behind(Value address, int64_t bytes) {
+  return bytes == 0 ? address
+                    : LLVM::AddOp::create(builder, loc, address, constant(builder.getI64Type(), bytes)).getResult();
 }
 
 void Driver::check(Value code) {

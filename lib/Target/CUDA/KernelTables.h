@@ -19,6 +19,7 @@
 
 #include "dialects/Plan/IR/Plan.h"
 #include "ftrt/step.h"
+#include "lib/Target/CUDA/CudaTarget.h"
 
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -36,11 +37,14 @@ struct LaunchShape {
 
 class KernelTables {
 public:
-  explicit KernelTables(mlir::ModuleOp module) : module(module) {}
+  KernelTables(mlir::ModuleOp module, const CudaTarget &target) : module(module), target(target) {}
 
   /// A new function of the device whose arguments are `arguments` pointers; it has an empty entry block.
   mlir::gpu::GPUFuncOp addFunction(mlir::Location loc, llvm::StringRef name, unsigned arguments,
                                    const LaunchShape &shape);
+
+  /// The function of this name, or null.
+  mlir::gpu::GPUFuncOp find(llvm::StringRef name) const;
 
   /// The number of a function.
   uint32_t numberOf(mlir::gpu::GPUFuncOp function) const;
@@ -60,6 +64,7 @@ private:
   void writeProducts();
 
   mlir::ModuleOp module;
+  const CudaTarget &target;
   mlir::gpu::GPUModuleOp deviceModule;
   llvm::SmallVector<mlir::gpu::GPUFuncOp> all;
   llvm::SmallVector<ftrt_matmul> products;
@@ -74,6 +79,8 @@ public:
   mlir::Value address(unsigned index);
   /// The address of a buffer of the kernel; 0 for none.
   mlir::Value address(mlir::Value buffer);
+  /// `bytes` behind an address.
+  mlir::Value behind(mlir::Value address, int64_t bytes);
 
   void launch(mlir::gpu::GPUFuncOp function, mlir::ValueRange addresses);
   void multiply(uint32_t product, mlir::Value a, mlir::Value b, mlir::Value addend, mlir::Value d,

@@ -56,11 +56,11 @@ static Store storeOf(Region &seam) {
 static uint32_t typeOf(Type type) { return type.isBF16() ? FTRT_BF16 : FTRT_F32; }
 
 std::optional<LibraryProduct> cuda::asLibraryProduct(plan::MatmulOp op, const CudaTarget &target, std::string &reason) {
-  Type a = elementOf(op.getA()), b = elementOf(op.getB()), d = elementOf(op.getC());
+  bool decodes = op.getDecodeB().has_value();
+  Type a = elementOf(op.getA()), b = decodes ? op.getDecodeB()->getDecoded() : elementOf(op.getB());
+  Type d = elementOf(op.getC());
   Store store = storeOf(op.getStoreC());
-  if (op.getDecodeB())
-    reason = "its second operand is in four bits";
-  else if (!readsPlainly(op.getReadA()) || !readsPlainly(op.getReadB()))
+  if (!readsPlainly(op.getReadA()) || !readsPlainly(op.getReadB()))
     reason = "it computes while it reads";
   else if (store == Store::Other)
     reason = "it computes while it stores";
@@ -76,7 +76,7 @@ std::optional<LibraryProduct> cuda::asLibraryProduct(plan::MatmulOp op, const Cu
   result.product.n = op.getN();
   result.product.k = op.getK();
   result.product.lda = pitch(op.getA());
-  result.product.ldb = pitch(op.getB());
+  result.product.ldb = decodes ? (op.getTransposeB() ? op.getK() : op.getN()) : pitch(op.getB());
   result.product.ldd = pitch(op.getC());
   result.product.type_a = typeOf(a);
   result.product.type_b = typeOf(b);
@@ -85,6 +85,8 @@ std::optional<LibraryProduct> cuda::asLibraryProduct(plan::MatmulOp op, const Cu
   result.product.transpose_b = op.getTransposeB();
   result.product.has_addend = store == Store::Onto;
   result.product.workspace_bytes = target.productWorkspaceBytes;
+  if (decodes)
+    result.decodedBytes = op.getK() * op.getN() * (b.isF32() ? 4 : 2);
   if (store == Store::Onto)
     result.addend = op.getExtras()[0];
   return result;

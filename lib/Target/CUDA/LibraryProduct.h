@@ -20,10 +20,14 @@ namespace ftc::cuda {
 struct LibraryProduct {
   ftrt_matmul product;
   mlir::Value addend; ///< buffer, or null
+  /// Bytes of b as it is decoded from four bits: they lie in the product's working memory, behind the workspace. 0
+  /// where b is a matrix in memory.
+  int64_t decodedBytes = 0;
 };
 
-/// The product as the library computes it: operands in f32, or both in bf16, read as they are; the sum stored as f32 or
-/// bf16, by itself or added to a buffer of the same type, rounded once. nullopt for any other, and `reason` says why.
+/// The product as the library computes it: operands in f32, or both in bf16, read as they are (b, in four bits, after
+/// it was decoded); the sum stored as f32 or bf16, by itself or added to a buffer of the same type, rounded once.
+/// nullopt for any other, and `reason` says why.
 std::optional<LibraryProduct> asLibraryProduct(plan::MatmulOp op, const CudaTarget &target, std::string &reason);
 
 } // namespace ftc::cuda

@@ -156,14 +156,19 @@ void GradientCode::emitQuery(Value queryGradient) {
                              deep.fill(values, keyRows(value), other);
                              deep.barrier();
                              Numbers none(perThread * perThread, deep.real(0));
-                             Numbers score = deep.dot(queries, keys, none), product = deep.dot(gradients, values, none);
+                             Numbers score = deep.dot(queries, keys, none);
                              for (int64_t i = 0; i < perThread; ++i)
                                for (int64_t j = 0; j < perThread; ++j) {
                                  Value &number = score[i * perThread + j];
-                                 Value p = probability(deep, number, logSum[i], position[i], start[i],
-                                                       deep.add(keyPosition, deep.column(j)));
-                                 Value difference = deep.subf(product[i * perThread + j], inner[i]);
-                                 number = deep.mulf(deep.mulf(p, difference), deep.real(shape.scale));
+                                 Value place = deep.add(keyPosition, deep.column(j));
+                                 number = deep.mulf(probability(deep, number, logSum[i], position[i], start[i], place),
+                                                    deep.real(shape.scale));
+                               }
+                             Numbers product = deep.dot(gradients, values, none);
+                             for (int64_t i = 0; i < perThread; ++i)
+                               for (int64_t j = 0; j < perThread; ++j) {
+                                 Value &number = score[i * perThread + j];
+                                 number = deep.mulf(number, deep.subf(product[i * perThread + j], inner[i]));
                                }
                              deep.put(weights, score);
                              deep.barrier();
@@ -185,23 +190,30 @@ Numbers GradientCode::emitQueries(TileCode inner, Value queryHead, Value positio
   inner.fill(queries, rows(query), other);
   inner.fill(gradients, rows(gradient), other);
   inner.barrier();
+  // First all of p, then all of ds: a thread has not registers enough for both.
   Numbers none(perThread * perThread, inner.real(0));
-  Numbers score = inner.dot(keys, queries, none), product = inner.dot(values, gradients, none);
+  Numbers weight = inner.dot(keys, queries, none), differences;
   for (int64_t j = 0; j < perThread; ++j) {
     Value clamped = cuda::clampedPosition(inner, position, inner.column(j), shape.sequence);
-    auto [logSum, innerProduct] = numbersOf(inner, clamped, queryHead);
+    auto [logSum, delta] = numbersOf(inner, clamped, queryHead);
     Value start = startOf(inner, clamped), own = inner.add(position, inner.column(j));
+    differences.push_back(delta);
     for (int64_t i = 0; i < perThread; ++i) {
-      Value &number = score[i * perThread + j];
+      Value &number = weight[i * perThread + j];
       number = probability(inner, number, logSum, own, start, inner.add(first, inner.row(i)));
-      Value difference = inner.subf(product[i * perThread + j], innerProduct);
-      product[i * perThread + j] = inner.mulf(inner.mulf(number, difference), inner.real(shape.scale));
     }
   }
   size_t half = sums.size() / 2;
-  inner.put(weights, score);
+  inner.put(weights, weight);
   inner.barrier();
   Numbers ofValues = inner.accumulate(weights, gradients, sums.drop_front(half));
+  Numbers product = inner.dot(values, gradients, none);
+  for (int64_t i = 0; i < perThread; ++i)
+    for (int64_t j = 0; j < perThread; ++j) {
+      Value &number = product[i * perThread + j];
+      number = inner.mulf(weight[i * perThread + j], inner.subf(number, differences[j]));
+      number = inner.mulf(number, inner.real(shape.scale));
+    }
   inner.barrier();
   inner.put(weights, product);
   inner.barrier();

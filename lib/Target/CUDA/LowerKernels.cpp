@@ -55,7 +55,7 @@ struct CudaLowerKernelsPass : ftc::impl::CudaLowerKernelsPassBase<CudaLowerKerne
       module.emitError(error);
       return signalPassFailure();
     }
-    ftc::cuda::KernelTables tables(module);
+    ftc::cuda::KernelTables tables(module, *target);
     for (auto kernel : llvm::to_vector(module.getOps<plan::KernelOp>())) {
       Operation *work = kernel.getWork();
       LogicalResult emitted = isa<plan::RowsOp>(work)     ? ftc::cuda::emitRows(kernel, *target, tables)

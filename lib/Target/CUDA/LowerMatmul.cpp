@@ -6,20 +6,24 @@
 //===----------------------------------------------------------------------===//
 
 //
-// A product that cuBLASLt has (LibraryProduct.h) is queued as one. Any other becomes a function of the device: a block
+// A product that cuBLASLt has (LibraryProduct.h) is queued as one; a weight in four bits is decoded into the product's
+// working memory right before. Any other product becomes a function of the device: a block
 // computes 64 x 64 numbers of c by tiles (Tiles.h), 64 terms of k at a time, in ascending order; elements of a and b go
 // through their seams on the way into shared memory, sums through theirs on the way out.
 //
 // Assumes verified plan IR. Promises that the generated product adds in an order that depends on nothing. Refuses
-// seams that are not element-wise arithmetic on f32 and bf16, and operands in four bits.
+// seams that are not element-wise arithmetic on f32 and bf16, and weights in four bits where the library has no product
+// for what they decode to.
 //
 //===----------------------------------------------------------------------===//
 
 #include "lib/Target/CUDA/LibraryProduct.h"
 #include "lib/Target/CUDA/Lower.h"
 #include "lib/Target/CUDA/Tiles.h"
+#include "lib/Target/Common/Nf4Decoder.h"
 #include "lib/Target/Common/Seam.h"
 
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Remarks.h"
 
 using namespace mlir;
@@ -87,11 +91,10 @@ static void storeThroughSeam(TileCode &code, plan::MatmulOp op, const IRMapping 
 }
 
 static LogicalResult emitGenerated(plan::KernelOp kernel, plan::MatmulOp op, const cuda::CudaTarget &target,
-                                   cuda::KernelTables &tables) {
+                                   const std::string &reason, cuda::KernelTables &tables) {
   Location loc = kernel.getLoc();
   if (op.getDecodeB())
-    return op.emitError("the CUDA target does not multiply with weights in four bits yet; compile for --target cpu, or "
-                        "without quantize_base");
+    return op.emitError("the CUDA target multiplies with a weight in four bits only as the library can: ") << reason;
   int64_t shared = 2 * cuda::tileBytes(tileRows);
   if (failed(cuda::checkSharedBytes(loc, shared, target, "a product")))
     return failure();
@@ -130,6 +133,62 @@ static LogicalResult emitGenerated(plan::KernelOp kernel, plan::MatmulOp op, con
   return success();
 }
 
+//===----------------------------------------------------------------------===//
+// Weights in four bits
+//===----------------------------------------------------------------------===//
+
+/// Elements of one thread: a word of codes, always of one block of the weight.
+static constexpr int64_t wordElements = 8;
+
+/// Decodes the elements from `first` on and stores those that the weight has.
+static void decodeWord(TileCode &code, target::Nf4Decoder &decoder, Value to, Type stored, Value first,
+                       int64_t elements) {
+  OpBuilder &b = code.b;
+  auto floats = VectorType::get({wordElements}, b.getF32Type());
+  if (elements % wordElements != 0) {
+    for (int64_t i = 0; i < wordElements; ++i) {
+      Value index = code.add(first, i);
+      code.when(code.less(index, code.number(elements)),
+                [&](TileCode then) { then.store(then.narrow(decoder.scalar(then.b, index), stored), to, index); });
+    }
+    return;
+  }
+  Type i32 = b.getI32Type();
+  Value word = code.load(i32, decoder.codes, code.div(first, wordElements)), scale = decoder.scale(b, first);
+  Value values = arith::ConstantOp::create(b, code.loc, b.getZeroAttr(floats));
+  for (int64_t i = 0; i < wordElements; ++i) {
+    // The first of two elements is in the upper half of a byte.
+    Value shift = arith::ConstantOp::create(b, code.loc, b.getI32IntegerAttr(static_cast<int32_t>(i ^ 1) * 4));
+    Value mask = arith::ConstantOp::create(b, code.loc, b.getI32IntegerAttr(15));
+    Value bits = arith::AndIOp::create(b, code.loc, arith::ShRUIOp::create(b, code.loc, word, shift), mask);
+    Value number = decoder.decode(b, arith::ExtUIOp::create(b, code.loc, b.getI64Type(), bits), scale);
+    values = vector::InsertOp::create(b, code.loc, number, values, ArrayRef<int64_t>{i});
+  }
+  code.store(code.narrow(values, stored), to, first, 16);
+}
+
+/// The function that decodes the weight of a product: (codes, absmax, nested, offset, to). One for all of this size.
+static gpu::GPUFuncOp decodeFunction(plan::MatmulOp op, cuda::KernelTables &tables) {
+  int64_t elements = op.getN() * op.getK(), words = (elements + wordElements - 1) / wordElements;
+  plan::Nf4Attr encoding = *op.getDecodeB();
+  std::string name = "decode_" + std::to_string(elements) + "_" + target::nameOf(encoding);
+  std::replace(name.begin(), name.end(), '.', '_');
+  if (gpu::GPUFuncOp known = tables.find(name))
+    return known;
+  Location loc = op.getLoc();
+  gpu::GPUFuncOp function =
+      tables.addFunction(loc, name, /*arguments=*/5, {(words + tileThreads - 1) / tileThreads, tileThreads, 0});
+  cuda::emitFunction(function, [&](OpBuilder &builder, ValueRange arguments) {
+    TileCode code(builder, loc);
+    Value word = code.add(code.times(cuda::blockNumber(builder, loc), tileThreads), code.thread);
+    code.when(code.less(word, code.number(words)), [&](TileCode then) {
+      target::Nf4Decoder decoder{loc, encoding, arguments[0], arguments[1], arguments[2], arguments[3]};
+      decodeWord(then, decoder, arguments[4], encoding.getDecoded(), then.times(word, wordElements), elements);
+    });
+  });
+  return function;
+}
+
 LogicalResult cuda::emitMatmul(plan::KernelOp kernel, const CudaTarget &target, KernelTables &tables) {
   auto op = cast<plan::MatmulOp>(kernel.getWork());
   std::string reason;
@@ -137,16 +196,26 @@ LogicalResult cuda::emitMatmul(plan::KernelOp kernel, const CudaTarget &target, 
   if (!product) {
     remark::missed(kernel.getLoc(), remarkOpts)
         << remark::add("{0} is a generated product: {1}", kernel.getSymName(), reason);
-    return emitGenerated(kernel, op, target, tables);
+    return emitGenerated(kernel, op, target, reason, tables);
   }
   remark::passed(kernel.getLoc(), remarkOpts)
       << remark::add("{0} is a product of the library", kernel.getSymName())
       << remark::metric("workspace_bytes", static_cast<int64_t>(product->product.workspace_bytes));
-  if (product->product.workspace_bytes > 0 && !op.getScratch())
+  auto workspace = static_cast<int64_t>(product->product.workspace_bytes);
+  if (workspace + product->decodedBytes > 0 && !op.getScratch())
     return op.emitError("has no scratch memory; run cuda-plan-scratch first");
   Driver driver(tables, kernel);
-  driver.multiply(tables.addProduct(product->product), driver.address(op.getA()), driver.address(op.getB()),
-                  driver.address(product->addend), driver.address(op.getC()), driver.address(op.getScratch()));
+  Value scratch = driver.address(op.getScratch()), b = driver.address(op.getB());
+  if (op.getDecodeB()) {
+    SmallVector<Value> addresses{b};
+    for (Value scale : op.getScales())
+      addresses.push_back(driver.address(scale));
+    b = driver.behind(scratch, workspace);
+    addresses.push_back(b);
+    driver.launch(decodeFunction(op, tables), addresses);
+  }
+  driver.multiply(tables.addProduct(product->product), driver.address(op.getA()), b, driver.address(product->addend),
+                  driver.address(op.getC()), scratch);
   driver.finish();
   return success();
 }

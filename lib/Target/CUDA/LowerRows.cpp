@@ -99,10 +99,9 @@ void RowsEmitter::emitColumns(OpBuilder &builder, ArrayRef<Operation *> slice) {
     if (mapping.span * mapping.parts == columns)
       return emitChunk(inner, column);
     // A chunk is inside of the row or outside: the vector divides the row.
-    scf::IfOp::create(inner, loc, below(inner, column, columns), [&](OpBuilder &nested, Location) {
-      emitChunk(nested, column);
-      scf::YieldOp::create(nested, loc);
-    });
+    auto inside = scf::IfOp::create(inner, loc, below(inner, column, columns), /*withElseRegion=*/false);
+    OpBuilder nested = inside.getThenBodyBuilder();
+    emitChunk(nested, column);
   };
   if (mapping.span == step)
     return emitStep(builder, constant(builder, 0));
@@ -160,16 +159,15 @@ void RowsEmitter::emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, 
         partials = combine(builder, partials, inputs);
       continue;
     }
-    auto some = scf::IfOp::create(
-        builder, loc, below(builder, column, columns),
-        [&](OpBuilder &inner, Location) {
-          SmallVector<Value> inputs, sums = partials;
-          emitColumn(inner, column, inputs);
-          if (!body.hasFailed())
-            sums = combine(inner, partials, inputs);
-          scf::YieldOp::create(inner, loc, sums);
-        },
-        [&](OpBuilder &inner, Location) { scf::YieldOp::create(inner, loc, partials); });
+    auto some = scf::IfOp::create(builder, loc, ValueRange(partials).getTypes(), below(builder, column, columns),
+                                  /*withElseRegion=*/true);
+    OpBuilder inner = some.getThenBodyBuilder(), outside = some.getElseBodyBuilder();
+    SmallVector<Value> inputs, sums = partials;
+    emitColumn(inner, column, inputs);
+    if (!body.hasFailed())
+      sums = combine(inner, partials, inputs);
+    scf::YieldOp::create(inner, loc, sums);
+    scf::YieldOp::create(outside, loc, partials);
     partials.assign(some.getResults().begin(), some.getResults().end());
   }
   if (body.hasFailed())
@@ -222,11 +220,9 @@ void RowsEmitter::emitEffects(OpBuilder &builder) {
   Value zero = constant(builder, 0);
   Value owns = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq,
                                      arith::OrIOp::create(builder, loc, lane, part), zero);
-  scf::IfOp::create(builder, loc, owns, [&](OpBuilder &inner, Location) {
-    for (Operation *op : program.scalarEffects())
-      body.emitOp(inner, op, known, Chunk());
-    scf::YieldOp::create(inner, loc);
-  });
+  OpBuilder inner = scf::IfOp::create(builder, loc, owns, /*withElseRegion=*/false).getThenBodyBuilder();
+  for (Operation *op : program.scalarEffects())
+    body.emitOp(inner, op, known, Chunk());
 }
 
 void RowsEmitter::emitRow(OpBuilder &builder, Value row) {

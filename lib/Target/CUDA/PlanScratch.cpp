@@ -28,7 +28,7 @@ int64_t cuda::scratchBytes(Operation *work, const CudaTarget &target) {
   std::string reason;
   if (auto op = dyn_cast<plan::MatmulOp>(work)) {
     std::optional<LibraryProduct> product = asLibraryProduct(op, target, reason);
-    return product ? static_cast<int64_t>(product->product.workspace_bytes) : 0;
+    return product ? static_cast<int64_t>(product->product.workspace_bytes) + product->decodedBytes : 0;
   }
   if (auto op = dyn_cast<plan::AttentionGradOp>(work)) {
     AttentionShape shape = attentionShape(op);

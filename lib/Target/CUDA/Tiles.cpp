@@ -46,23 +46,8 @@ Value TileCode::subf(Value a, Value c) { return arith::SubFOp::create(b, loc, a,
 Value TileCode::mulf(Value a, Value c) { return arith::MulFOp::create(b, loc, a, c); }
 Value TileCode::select(Value condition, Value a, Value c) { return arith::SelectOp::create(b, loc, condition, a, c); }
 
-/// `type` with another element.
-static Type withElement(Type type, Type element) {
-  auto vector = dyn_cast<VectorType>(type);
-  return vector ? Type(vector.clone(element)) : element;
-}
-
-Value TileCode::widen(Value value) {
-  if (getElementTypeOrSelf(value.getType()).isF32())
-    return value;
-  return arith::ExtFOp::create(b, loc, withElement(value.getType(), b.getF32Type()), value);
-}
-
-Value TileCode::narrow(Value value, Type element) {
-  if (getElementTypeOrSelf(value.getType()) == element)
-    return value;
-  return arith::TruncFOp::create(b, loc, withElement(value.getType(), element), value);
-}
+Value TileCode::widen(Value value) { return target::emitWiden(b, loc, value); }
+Value TileCode::narrow(Value value, Type element) { return target::emitNarrow(b, loc, value, element); }
 
 static unsigned bytesOfElement(Type type) { return getElementTypeOrSelf(type).getIntOrFloatBitWidth() / 8; }
 

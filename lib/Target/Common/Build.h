@@ -27,6 +27,17 @@ emitFor(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value lower, mlir::V
         mlir::ValueRange initial,
         llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::OpBuilder &, mlir::Value, mlir::ValueRange)> body);
 
+/// `element`, shaped like `like`: itself or a vector of it.
+mlir::Type shapedLike(mlir::Type like, mlir::Type element);
+
+/// A scalar or vector in f32, and in `element`: f32 or bf16.
+mlir::Value emitWiden(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value);
+mlir::Value emitNarrow(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, mlir::Type element);
+
+/// The address of the constant array `name`, made once in the module of the code being written. T: float or int32_t.
+template <typename T>
+mlir::Value constantTable(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef name, llvm::ArrayRef<T> values);
+
 } // namespace ftc::target
 
 #endif // FTC_LIB_TARGET_COMMON_BUILD_H

@@ -8,6 +8,7 @@
 #include "lib/Target/Common/RowBody.h"
 
 #include "lib/Target/Common/Build.h"
+#include "lib/Target/Common/Codes.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/TypeUtilities.h"
@@ -152,8 +153,6 @@ void RowBody::emitGeneric(OpBuilder &builder, Operation *op, IRMapping &values, 
 void RowBody::emitOp(OpBuilder &builder, Operation *op, IRMapping &values, const Chunk &chunk) {
   if (failedOnce)
     return;
-  if (Value own = ownOp ? ownOp(builder, op, values) : Value())
-    return values.map(op->getResult(0), own);
   llvm::TypeSwitch<Operation *>(op)
       .Case([&](plan::LoadOp load) {
         bool isRow = isa<RankedTensorType>(load.getType());
@@ -164,6 +163,12 @@ void RowBody::emitOp(OpBuilder &builder, Operation *op, IRMapping &values, const
         bool isRow = isa<RankedTensorType>(store.getValue().getType());
         Value pointer = place(builder, store.getBuffer(), store.getIndices(), store.getOffset(), isRow, values, chunk);
         this->store(builder, values.lookup(store.getValue()), pointer, chunk);
+      })
+      .Case([&](plan::DecodeOp decode) {
+        values.map(decode.getResult(), emitDecode(builder, decode, values.lookup(decode.getCodes())));
+      })
+      .Case([&](plan::EncodeOp encode) {
+        values.map(encode.getResult(), emitEncode(builder, encode, values.lookup(encode.getInput())));
       })
       .Case([&](plan::AccumulateOp accumulate) { emitAccumulate(builder, accumulate, values, chunk); })
       .Case([&](plan::BroadcastOp broadcast) {

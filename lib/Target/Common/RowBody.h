@@ -45,12 +45,8 @@ public:
     bool aligned = false;
   };
 
-  /// The value of an op that a target has code of its own for; null for any other op.
-  using OwnOp = mlir::Value (*)(mlir::OpBuilder &builder, mlir::Operation *op, const mlir::IRMapping &values);
-
   /// `targetName` is for messages.
-  RowBody(mlir::Location loc, std::string targetName, OwnOp ownOp = nullptr)
-      : loc(loc), targetName(std::move(targetName)), ownOp(ownOp) {}
+  RowBody(mlir::Location loc, std::string targetName) : loc(loc), targetName(std::move(targetName)) {}
 
   /// The task of the rows that follow and its first row (i64), for plan.accumulate.
   void setTask(mlir::Value task, mlir::Value first) { currentTask = task, firstRow = first; }
@@ -76,7 +72,6 @@ private:
 
   mlir::Location loc;
   std::string targetName;
-  OwnOp ownOp;
   mlir::Value currentTask, firstRow, currentRow;
   bool failedOnce = false;
 };

@@ -8,18 +8,13 @@
 #include "lib/Target/Common/Seam.h"
 
 #include "dialects/Plan/IR/Plan.h"
+#include "lib/Target/Common/Build.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/IRMapping.h"
 
 using namespace mlir;
 using namespace ftc;
-
-Type target::shapedLike(Type like, Type element) {
-  if (auto vector = dyn_cast<VectorType>(like))
-    return VectorType::get(vector.getShape(), element);
-  return element;
-}
 
 Value target::emitSeam(OpBuilder &builder, Location loc, Region &seam, ValueRange inputs) {
   Block &block = seam.front();

@@ -12,9 +12,6 @@
 
 namespace ftc::target {
 
-/// `element`, shaped like `like`: itself or a vector of it.
-mlir::Type shapedLike(mlir::Type like, mlir::Type element);
-
 /// Writes out the body of a seam of plan.matmul on `inputs`, scalars or vectors of one shape; what it yields.
 mlir::Value emitSeam(mlir::OpBuilder &builder, mlir::Location loc, mlir::Region &seam, mlir::ValueRange inputs);
 

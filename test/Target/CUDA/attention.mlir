@@ -10,7 +10,7 @@
 // SCRATCH: plan.attention_grad {{.*}} scratch(%{{.*}} : memref<4160xi8>)
 
 // CHECK: gpu.func @forward(
-// CHECK-SAME: known_block_size = array<i32: 256, 1, 1>, known_grid_size = array<i32: 24, 1, 1>, plan.shared_bytes = 52224 : i32
+// CHECK-SAME: known_block_size = array<i32: 256, 1, 1>, known_grid_size = array<i32: 24, 1, 1>, nvvm.minctasm = 2 : i32, plan.shared_bytes = 52224 : i32
 // CHECK-COUNT-5: gpu.shuffle xor
 // CHECK: scf.for
 // CHECK-COUNT-4: gpu.barrier
@@ -18,11 +18,11 @@
 // CHECK: gpu.func @backward$delta(
 // CHECK-SAME: known_block_size = array<i32: 128, 1, 1>, known_grid_size = array<i32: 260, 1, 1>}
 // CHECK: gpu.func @backward$query(
-// CHECK-SAME: known_grid_size = array<i32: 24, 1, 1>, plan.shared_bytes = 87040 : i32
+// CHECK-SAME: known_grid_size = array<i32: 24, 1, 1>, nvvm.minctasm = 2 : i32, plan.shared_bytes = 87040 : i32
 // CHECK-COUNT-3: gpu.barrier
 // CHECK-NOT: gpu.barrier
 // CHECK: gpu.func @backward$key_value(
-// CHECK-SAME: known_grid_size = array<i32: 12, 1, 1>, plan.shared_bytes = 87040 : i32
+// CHECK-SAME: known_grid_size = array<i32: 12, 1, 1>, nvvm.minctasm = 2 : i32, plan.shared_bytes = 87040 : i32
 // CHECK-COUNT-5: gpu.barrier
 // CHECK-NOT: gpu.barrier
 // Drivers: one launch forward, three backward.

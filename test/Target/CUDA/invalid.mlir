@@ -44,24 +44,10 @@ plan.kernel @k {
 
 // -----
 
-// Codes of eight bits are decoded by the CPU target alone so far.
-plan.kernel @k {
-^bb0(%c: memref<4x8xi8>, %x: memref<4x8xf32>):
-  plan.rows 4 per_task 4 parallel {
-  ^bb0(%r: index):
-    %0 = plan.load %c[%r] : memref<4x8xi8> -> tensor<8xi8>
-    // expected-error@+1 {{the CUDA target cannot run this inside plan.rows}}
-    %1 = plan.decode %0 with <quantizer = torchao, isSigned = true> : tensor<8xi8> -> tensor<8xf32>
-    plan.store %1, %x[%r] : tensor<8xf32>, memref<4x8xf32>
-  }
-}
-
-// -----
-
 plan.kernel @k {
 ^bb0(%a: memref<4x8xf32>, %w: memref<32xi8>, %x: memref<1xi8>, %n: memref<1xf32>, %o: memref<1xf32>, %c: memref<4x8xf32>):
-  // expected-error@+1 {{the CUDA target does not multiply with weights in four bits yet}}
-  plan.matmul %a, %w, %c decode_b <bitsandbytes, f32> scales(%x, %n, %o : memref<1xi8>, memref<1xf32>, memref<1xf32>)
+  // expected-error@+1 {{the CUDA target multiplies with a weight in four bits only as the library can: the library has no product of these types}}
+  plan.matmul %a, %w, %c decode_b <bitsandbytes, bf16> scales(%x, %n, %o : memref<1xi8>, memref<1xf32>, memref<1xf32>)
     transpose_b : memref<4x8xf32>, memref<32xi8>, memref<4x8xf32> read_a {} read_b {} store_c {}
 }
 

@@ -68,7 +68,7 @@ plan.kernel @scaled {
 // CHECK: gpu.module @kernels
 // CHECK: llvm.mlir.global external @shared() {addr_space = 3 : i32, alignment = 16 : i64} : !llvm.array<0 x i8>
 // CHECK: gpu.func @mixed(
-// CHECK-SAME: known_block_size = array<i32: 256, 1, 1>, known_grid_size = array<i32: 4, 1, 1>, plan.shared_bytes = 34816 : i32
+// CHECK-SAME: known_block_size = array<i32: 256, 1, 1>, known_grid_size = array<i32: 4, 1, 1>, nvvm.minctasm = 2 : i32, plan.shared_bytes = 34816 : i32
 // CHECK: gpu.barrier
 // CHECK: arith.extf
 // CHECK: gpu.barrier

@@ -89,6 +89,12 @@ ftrt_services EmulatedStep::servicesFor(unsigned) {
   return services;
 }
 
+void EmulatedStep::clear() {
+  size_t index = 0;
+  for (auto slab : plan.getOps<plan::SlabOp>())
+    std::memset(slabs[index++], 0, slab.getBytes());
+}
+
 int32_t EmulatedStep::count(int &which) {
   ++which;
   return calls++ == failingCall ? 77 : 0;

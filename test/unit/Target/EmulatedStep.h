@@ -25,6 +25,9 @@ public:
   /// The call number `number` (from 0) of the table fails.
   void failAt(int number) { failingCall = number; }
 
+  /// Fills all slabs with zeros.
+  void clear();
+
   const ftrt_step &table() const { return *step; }
   /// How often each function of the table was called.
   int launches = 0, products = 0, uploads = 0, copies = 0;

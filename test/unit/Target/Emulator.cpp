@@ -194,8 +194,7 @@ void moveToHost(gpu::GPUFuncOp function, ModuleOp host) {
     } else if (isa<gpu::BarrierOp>(op)) {
       call("emulated_block_barrier", {}, {});
       op->erase();
-    } else if (isa<LLVM::AddressOfOp>(op)) {
-      // The only global of the device is its shared memory.
+    } else if (auto global = dyn_cast<LLVM::AddressOfOp>(op); global && global.getGlobalName() == "shared") {
       op->getResult(0).replaceAllUsesWith(call("emulated_shared", {}, pointer).getResult());
       op->erase();
     } else if (isa<NVVM::SyncWarpOp>(op)) {
@@ -273,6 +272,11 @@ void Emulator::load(ModuleOp lowered) {
   declare(*host, "emulated_barrier", LLVM::LLVMVoidType::get(context), {});
   declare(*host, "emulated_block_barrier", LLVM::LLVMVoidType::get(context), {});
   declare(*host, "emulated_shared", LLVM::LLVMPointerType::get(context), {});
+  // Tables of numbers are the same here.
+  for (auto functions : lowered.getOps<gpu::GPUModuleOp>())
+    for (auto global : functions.getOps<LLVM::GlobalOp>())
+      if (global.getConstant())
+        host->push_back(global->clone());
   for (auto functions : lowered.getOps<gpu::GPUModuleOp>())
     for (auto function : llvm::to_vector(functions.getOps<gpu::GPUFuncOp>())) {
       auto shared = function->getAttrOfType<IntegerAttr>(ftc::cuda::sharedBytesAttrName);

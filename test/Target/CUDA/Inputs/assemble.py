@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """usage: assemble.py PTXAS DEVICE PLAN...
 
-Lowers the row kernels of each plan for DEVICE, assembles their PTX with ptxas -v, and prints for each plan the
+Lowers the kernels of each plan for DEVICE, assembles their PTX with ptxas -v, and prints for each plan the
 architecture, how many kernels there are, and how many bytes they spill. ftc-opt must be on the PATH. Exits 1 if a tool
 fails or ptxas reports on another number of kernels than the plan has. Standard library only.
 """

@@ -1,4 +1,4 @@
-//===- LowerCodes.cpp - Codes of eight bits in rows -----------------------===//
+//===- Codes.cpp - Codes of eight bits in rows ---------------------------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -12,25 +12,14 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "lib/Target/CPU/LowerCodes.h"
+#include "lib/Target/Common/Codes.h"
 
-#include "lib/Target/CPU/Emit.h"
+#include "lib/Target/Common/Build.h"
 
 #include "mlir/IR/BuiltinAttributes.h"
 
 using namespace mlir;
 using namespace ftc;
-
-/// A constant array in the module.
-template <typename T> static LLVM::GlobalOp tableOf(ModuleOp module, StringRef name, Type element, ArrayRef<T> values) {
-  if (auto known = module.lookupSymbol<LLVM::GlobalOp>(name))
-    return known;
-  OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
-  auto size = static_cast<int64_t>(values.size());
-  auto data = DenseElementsAttr::get(RankedTensorType::get({size}, element), values);
-  return LLVM::GlobalOp::create(builder, module.getLoc(), LLVM::LLVMArrayType::get(element, size),
-                                /*isConstant=*/true, LLVM::Linkage::Internal, name, data);
-}
 
 static std::string nameOf(plan::StateMapAttr map, StringRef what) {
   return ("ftc.states." + plan::stringifyQuantizer(map.getQuantizer()) +
@@ -39,10 +28,9 @@ static std::string nameOf(plan::StateMapAttr map, StringRef what) {
 }
 
 /// `table[index]` in every lane; `index` is a vector of i32.
-static Value gather(OpBuilder &b, Location loc, LLVM::GlobalOp table, Type element, Value index) {
+static Value gather(OpBuilder &b, Location loc, Value base, Type element, Value index) {
   auto indices = cast<VectorType>(index.getType());
   Type pointer = LLVM::LLVMPointerType::get(b.getContext());
-  Value base = LLVM::AddressOfOp::create(b, loc, table);
   Value places = LLVM::GEPOp::create(b, loc, VectorType::get(indices.getShape(), pointer), element, base,
                                      ArrayRef<LLVM::GEPArg>{index});
   auto all = VectorType::get(indices.getShape(), b.getI1Type());
@@ -51,21 +39,18 @@ static Value gather(OpBuilder &b, Location loc, LLVM::GlobalOp table, Type eleme
                                      4);
 }
 
-Value cpu::emitDecode(OpBuilder &b, plan::DecodeOp op, Value codes) {
+Value target::emitDecode(OpBuilder &b, plan::DecodeOp op, Value codes) {
   Location loc = op.getLoc();
-  auto module = b.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>();
-  LLVM::GlobalOp table =
-      tableOf<float>(module, nameOf(op.getMap(), "values"), b.getF32Type(), op.getMap().getMap().values);
+  Value table = target::constantTable<float>(b, loc, nameOf(op.getMap(), "values"), op.getMap().getMap().values);
   auto wide = cast<VectorType>(codes.getType()).clone(b.getI32Type());
   return gather(b, loc, table, b.getF32Type(), arith::ExtUIOp::create(b, loc, wide, codes));
 }
 
-Value cpu::emitEncode(OpBuilder &b, plan::EncodeOp op, Value numbers) {
+Value target::emitEncode(OpBuilder &b, plan::EncodeOp op, Value numbers) {
   Location loc = op.getLoc();
-  auto module = b.getInsertionBlock()->getParentOp()->getParentOfType<ModuleOp>();
   StateBuckets buckets = bucketsOf(op.getMap().getMap());
-  LLVM::GlobalOp first = tableOf<int32_t>(module, nameOf(op.getMap(), "codes"), b.getI32Type(), buckets.codes);
-  LLVM::GlobalOp starts = tableOf<float>(module, nameOf(op.getMap(), "starts"), b.getF32Type(), buckets.starts);
+  Value first = target::constantTable<int32_t>(b, loc, nameOf(op.getMap(), "codes"), buckets.codes);
+  Value starts = target::constantTable<float>(b, loc, nameOf(op.getMap(), "starts"), buckets.starts);
   auto integers = cast<VectorType>(numbers.getType()).clone(b.getI32Type());
   auto splat = [&](int32_t value) -> Value {
     return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(integers, value));
