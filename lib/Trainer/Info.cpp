@@ -77,19 +77,18 @@ std::string describeStep(const std::string &path) {
     uint64_t bytes = 0;
     for (uint64_t index = 0; index < tables.module_count; ++index)
       bytes += tables.modules[index].size;
-    fmt::format_to(out, "target      {}, {} ({})\n", orNone(info.target()), orNone(info.device()),
-                   orNone(info.architecture()));
+    fmt::format_to(out, "target      {}, {} ({}); on the host {}\n", orNone(info.target()), orNone(info.device()),
+                   orNone(info.architecture()), orNone(info.cpu()));
     fmt::format_to(out, "code        {} kernels in {} modules ({}), {} products, {} events\n", tables.kernel_count,
                    tables.module_count, formatBytes(bytes), tables.product_count, tables.event_count);
   } else {
     fmt::format_to(out, "target      {}, {}\n", orNone(info.target()), orNone(info.cpu()));
   }
-  if (!step.needsDevice()) {
-    fmt::format_to(out, "features    {}\n", fmt::join(features, " "));
-    fmt::format_to(out, "this CPU    {}: {}\n", cpuBrand(),
-                   missing.empty() ? "has all of them" : fmt::format("lacks {}", fmt::join(missing, ", ")));
+  fmt::format_to(out, "features    {}\n", fmt::join(features, " "));
+  fmt::format_to(out, "this CPU    {}: {}\n", cpuBrand(),
+                 missing.empty() ? "has all of them" : fmt::format("lacks {}", fmt::join(missing, ", ")));
+  if (!step.needsDevice())
     fmt::format_to(out, "threads     up to {}\n", info.threads());
-  }
 
   fmt::format_to(out, "\nentries\n");
   for (const auto *entry : *info.entries()) {

@@ -69,8 +69,8 @@ public:
 
 /// Opens the GPU that `step` (file `path`, target "cuda") is for: driver, context, modules, slabs, libraries; runs
 /// every entry once on zeros, so that whatever is loaded late is loaded now, and records it as a graph. Near slabs are
-/// zero then. Throws RunError: NoDevice (no driver, device or library; another architecture), NoMemory, BadStep,
-/// StepFailed.
+/// zero then. `step` and `manifest` have to live as long as the device. Throws RunError: NoDevice (no driver, device or
+/// library; another architecture), NoMemory, BadStep, Unsupported, StepFailed.
 std::unique_ptr<Device> openCudaDevice(const std::string &path, const ftrt_step &step,
                                        const manifest::Manifest &manifest);
 

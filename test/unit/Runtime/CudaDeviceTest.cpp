@@ -198,7 +198,8 @@ TEST_F(CudaDevice, RefusesOperandsOutsideOfTheirSlab) {
 /// In the step's own memory, which is left as it was.
 TEST_F(CudaDevice, MeasuresHowFastItMultiplies) {
   places.b = 1024, places.addend = 2048, places.d = 3072, places.workspace = 4096;
-  auto device = ProductStep(square(4), 300 << 10).open();
+  const ProductStep step(square(4), 300 << 10), narrow(square(4), 16 << 10);
+  auto device = step.open();
   calls();
   const MatrixRate rate = device->measureMatrixRate(0.01);
   EXPECT_GT(rate.flops, 1e6);
@@ -209,7 +210,7 @@ TEST_F(CudaDevice, MeasuresHowFastItMultiplies) {
   std::vector<std::byte> bytes(300 << 10);
   device->read(0, 0, bytes.data(), bytes.size());
   EXPECT_EQ(std::count(bytes.begin(), bytes.end(), std::byte(0)), static_cast<std::ptrdiff_t>(bytes.size()));
-  EXPECT_EQ(ProductStep(square(4), 16 << 10).open()->measureMatrixRate(0.01).flops, 0); // no room
+  EXPECT_EQ(narrow.open()->measureMatrixRate(0.01).flops, 0); // no room
 }
 
 /// Copies larger than both halves of the staging buffer, at any place.
