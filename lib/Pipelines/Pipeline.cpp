@@ -69,6 +69,8 @@ private:
   /// Whether a second backward pass can take the place of held gradients.
   bool mayRunTwice() const;
   bool failToFit(const MemoryTable &memory);
+  /// Says so where the plan takes more than the device has. An error only for memory_budget: boards differ.
+  void warnOfDevice(const MemoryTable &memory);
 
   /// Runs `work`, notes its time, and writes the stage's file.
   bool stage(const char *name, llvm::function_ref<LogicalResult()> work, bool dump = true);
@@ -309,6 +311,17 @@ bool Compiler::failToFit(const MemoryTable &memory) {
   return fail(std::move(text));
 }
 
+void Compiler::warnOfDevice(const MemoryTable &memory) {
+  TargetDescription target = backend->describe();
+  if (target.memoryBytes == 0 || memory.total <= target.memoryBytes)
+    return;
+  auto bytes = [](int64_t count) { return formatBytes(static_cast<uint64_t>(count)); };
+  diagnostics.push_back({Severity::Warning, "", 0, 0,
+                         "the step takes " + bytes(memory.total) + ", and device '" + target.device + "' has " +
+                             bytes(target.memoryBytes) + ": it will not fit; with memory_budget=" +
+                             std::to_string(target.memoryBytes >> 30) + "GiB ftc looks for a plan that does"});
+}
+
 bool Compiler::finish() {
   if (!runTrainStages())
     return false;
@@ -340,6 +353,7 @@ bool Compiler::finish() {
   }
   if (!fits(memory))
     return failToFit(memory);
+  warnOfDevice(memory);
   result.memoryReport = formatMemoryTable(memory);
   result.totalBytes = static_cast<uint64_t>(memory.total);
   result.decisions = summarizeRemarks(remarks, decisionsShown);

@@ -25,6 +25,7 @@ struct TargetDescription {
   unsigned threads = 1;
   std::string device;       ///< of a GPU, as --device names it; empty otherwise
   std::string architecture; ///< its instruction set, LLVM's name; empty otherwise
+  int64_t memoryBytes = 0;  ///< what near slabs have to fit into, where the target knows it; else 0
 };
 
 /// One per target. Everything the pipeline needs to go from a plan to a step.so.
@@ -57,8 +58,8 @@ public:
 /// The CPU backend. `cpu` is "native" or an LLVM name; on an unknown name returns null and says so in `error`.
 std::unique_ptr<TargetBackend> createCpuBackend(const std::string &cpu, unsigned threads, std::string &error);
 
-/// The CUDA backend for a GPU by name ("a100", "h100", "h200", "b200"); `host` makes the code that runs beside it. On an
-/// unknown name returns null and says so in `error`.
+/// The CUDA backend for a GPU by name ("a100", "h100", "h200", "b200"); `host` makes the code that runs beside it. On
+/// an unknown name returns null and says so in `error`.
 std::unique_ptr<TargetBackend> createCudaBackend(const std::string &device, std::unique_ptr<TargetBackend> host,
                                                  std::string &error);
 

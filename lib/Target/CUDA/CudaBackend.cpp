@@ -25,6 +25,7 @@ public:
     description.target = "cuda";
     description.device = target.name;
     description.architecture = target.chip;
+    description.memoryBytes = target.memoryBytes;
     return description;
   }
 

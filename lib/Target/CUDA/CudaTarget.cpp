@@ -17,10 +17,11 @@ using namespace ftc;
 // the SXM boards. Workspaces: cuBLAS library documentation, cublasSetWorkspace (32 MiB for Hopper and later, 4 MiB
 // before).
 static const std::vector<cuda::CudaTarget> &devices() {
-  static const std::vector<cuda::CudaTarget> table = {{"a100", "sm_80", 80, 108, 163 * 1024, 4 << 20},
-                                                      {"h100", "sm_90a", 80, 132, 227 * 1024, 32 << 20},
-                                                      {"h200", "sm_90a", 80, 132, 227 * 1024, 32 << 20},
-                                                      {"b200", "sm_100", 86, 148, 227 * 1024, 32 << 20}};
+  static const std::vector<cuda::CudaTarget> table = {
+      {"a100", "sm_80", 80, 108, 163 * 1024, 4 << 20, 81920ll << 20},
+      {"h100", "sm_90a", 80, 132, 227 * 1024, 32 << 20, 81559ll << 20},
+      {"h200", "sm_90a", 80, 132, 227 * 1024, 32 << 20, 143771ll << 20},
+      {"b200", "sm_100", 86, 148, 227 * 1024, 32 << 20, 183359ll << 20}};
   return table;
 }
 

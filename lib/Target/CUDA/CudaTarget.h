@@ -24,6 +24,7 @@ struct CudaTarget {
   int64_t sharedBytesABlock = 0; ///< most shared memory that one block can have, in bytes
   /// Planned memory that the library may use for one product, in bytes: what NVIDIA recommends for cuBLAS.
   int64_t productWorkspaceBytes = 0;
+  int64_t memoryBytes = 0; ///< of the board, as nvidia-smi tells; a context and libraries take some of it
 
   static constexpr int64_t warp = 32;            ///< threads
   static constexpr unsigned slabAlignment = 256; ///< bytes: what cuBLAS asks of workspaces, and cudaMalloc gives
