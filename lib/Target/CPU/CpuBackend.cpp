@@ -18,7 +18,9 @@ class CpuBackend final : public TargetBackend {
 public:
   explicit CpuBackend(cpu::CpuTarget target, bool native) : target(std::move(target)), native(native) {}
 
-  TargetDescription describe() const override { return {"cpu", target.cpu, target.features, target.threads, "", "", 0}; }
+  TargetDescription describe() const override {
+    return {"cpu", target.cpu, target.features, target.threads, "", "", 0};
+  }
 
   void addPlanPasses(OpPassManager &passes) const override {
     passes.addPass(createCpuPlanScratchPass({.cpu = name(), .threads = target.threads}));

@@ -57,12 +57,12 @@ void addAdapters(Recipe &recipe) {
   recipe.model.tiedEmbeddings = false;
 }
 
-/// Matrices of 4096 elements and more, which 8-bit states and paging need, and torchao's NF4 in part.
-void widen(Recipe &recipe) {
-  recipe.model.embedDim = 128;
-  recipe.model.headDim = 32;
+/// Square matrices of width * width elements: 8-bit states need 4096, torchao's NF4 multiples of 16384.
+void widen(Recipe &recipe, int64_t width) {
+  recipe.model.embedDim = width;
+  recipe.model.headDim = width / 4;
   recipe.model.numKvHeads = 4;
-  recipe.model.intermediateDim = 256;
+  recipe.model.intermediateDim = 2 * width;
 }
 
 /// The recipe for `target` after a stage.
@@ -237,22 +237,22 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"QloraBf16", DType::BF16,
                          [](Recipe &recipe) {
                            addAdapters(recipe);
-                           widen(recipe);
+                           widen(recipe, 128);
                            recipe.quantizedBase = Nf4Quantizer::Torchao;
                          }},
                     Case{"States", DType::F32,
                          [](Recipe &recipe) {
-                           widen(recipe);
+                           widen(recipe, 64);
                            recipe.optimizer.quantizedStates = StateQuantizer::Torchao;
                          }},
                     Case{"StatesBf16", DType::BF16,
                          [](Recipe &recipe) {
-                           widen(recipe);
+                           widen(recipe, 64);
                            recipe.optimizer.quantizedStates = StateQuantizer::Bitsandbytes;
                          }},
                     Case{"Paged", DType::F32,
                          [](Recipe &recipe) {
-                           widen(recipe);
+                           widen(recipe, 128);
                            recipe.model.intermediateDim = 1024;
                            recipe.optimizer.paged = true;
                          }}),
