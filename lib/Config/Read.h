@@ -1,0 +1,96 @@
+//===- Read.h - From a checked tree to a recipe --------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_CONFIG_READ_H
+#define FTC_LIB_CONFIG_READ_H
+
+#include "Check.h"
+#include "Values.h"
+
+#include <map>
+#include <set>
+
+namespace ftc::config {
+
+// Bounds that keep every later product of sizes far from 64 bits.
+constexpr int64_t maxWidth = int64_t(1) << 24;
+constexpr int64_t maxTokens = int64_t(1) << 20;
+constexpr int64_t maxCount = int64_t(1) << 31;
+
+/// Reads a tree whose keys and types are checked; what is left to find are values out of range and keys that clash.
+class Reader {
+public:
+  Reader(const Node &root, const Checked &checked, Recipe &recipe, Messages &messages)
+      : root(root), components(checked.components), wrong(checked.wrong), recipe(recipe), messages(messages) {}
+
+  void run();
+
+private:
+  /// Whether there is anything but null at `path`.
+  bool given(const std::string &path) const;
+  /// The value at `path`, or null when it is absent, null or of a wrong type.
+  const Node *value(const std::string &path) const;
+  /// Where the key `path` stands, or its node, or the top of the file.
+  Place placeOf(const std::string &path) const;
+  /// "'clip_grad_norm' (line 12)".
+  std::string named(const std::string &path) const;
+  /// Reads a whole number into `to` if the key is there. Returns whether it is there and in range.
+  bool integer(const std::string &path, int64_t &to, int64_t low, int64_t high);
+  /// Reads a number; `why` completes "must be ..." for those that `good` refuses.
+  template <typename Good> void number(const std::string &path, double &to, const char *why, Good good) {
+    const Node *node = value(path);
+    if (!node)
+      return;
+    double x = asFloat(*node).value_or(0);
+    if (!good(x)) {
+      messages.error(node->place, "'" + path + "' is " + node->text + "; it must be " + why);
+      return;
+    }
+    to = x;
+  }
+  void boolean(const std::string &path, bool &to);
+  void text(const std::string &path, std::string &to);
+
+  // Read.cpp
+  void top();
+  void seed();
+  void combinations();
+
+  // ReadModel.cpp
+  void model();
+  /// The arguments of builders with adapters.
+  void lora();
+  /// QLoRA: which weights are in four bits follows from the model; they must be of sizes that the quantizer takes.
+  void quantizedBase();
+
+  // ReadFiles.cpp
+  void tokenizer();
+  void dataset();
+  void checkpointer();
+  /// {filename_format: model-{}-of-{}.safetensors, max_filename: "00004"}: all names, numbers padded as the last one.
+  void formattedFiles(const Node &node, std::vector<std::string> &files);
+  /// What is written must not mix with what is read.
+  void insideCheckpoint(const std::string &path, const std::string &folder);
+
+  // ReadTraining.cpp
+  void optimizer();
+  void momentum();
+  /// Types of states, and what becomes of the digits that a bf16 parameter cannot hold.
+  void updatePrecision();
+  void scheduler();
+  void checkpointing();
+
+  const Node &root;
+  const std::map<std::string, std::string> &components;
+  const std::set<std::string> &wrong;
+  Recipe &recipe;
+  Messages &messages;
+};
+
+} // namespace ftc::config
+
+#endif // FTC_LIB_CONFIG_READ_H

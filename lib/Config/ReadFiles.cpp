@@ -1,0 +1,165 @@
+//===- ReadFiles.cpp - Data and checkpoints of a recipe ------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Read.h"
+
+#include "Components.h"
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+
+namespace ftc::config {
+
+void Reader::tokenizer() {
+  recipe.tokenizer = "byte";
+  if (!given("tokenizer.max_seq_len")) {
+    std::string packed;
+    bool isPacked = false;
+    boolean("dataset.packed", isPacked);
+    if (isPacked)
+      packed = "; " + named("dataset.packed") + " needs it too";
+    messages.error(placeOf("tokenizer.max_seq_len"),
+                   "'tokenizer.max_seq_len' is null or absent: the step is compiled for one length of rows" + packed +
+                       "; override tokenizer.max_seq_len=N, N tokens a row");
+  } else if (integer("tokenizer.max_seq_len", recipe.seqLen, 1, maxTokens) && recipe.model.maxSeqLen > 0 &&
+             recipe.seqLen > recipe.model.maxSeqLen) {
+    std::string limit =
+        root.findEntry("model.max_seq_len") ? named("model.max_seq_len") : "the model's longest sequence";
+    messages.error(placeOf("tokenizer.max_seq_len"), named("tokenizer.max_seq_len") + " is " +
+                                                         std::to_string(recipe.seqLen) + ", above " + limit + ", " +
+                                                         std::to_string(recipe.model.maxSeqLen));
+  }
+  // 256 bytes, begin and end of text, padding.
+  if (components.count("tokenizer") && recipe.model.vocabSize > 0 && recipe.model.vocabSize < 259)
+    messages.error(placeOf("model.vocab_size"), named("model.vocab_size") + " is " +
+                                                    std::to_string(recipe.model.vocabSize) +
+                                                    ", below the 259 ids of the byte-level tokenizer of " +
+                                                    named("tokenizer") + "; set model.vocab_size=259 or more");
+  if (recipe.batchSize * std::max<int64_t>(recipe.seqLen, 1) > (int64_t(1) << 31))
+    messages.error(placeOf("batch_size"),
+                   named("batch_size") + " times " + named("tokenizer.max_seq_len") + " is above 2^31 tokens a step");
+}
+
+void Reader::dataset() {
+  DatasetConfig &d = recipe.dataset;
+  d.component = components.at("dataset");
+  text("dataset.source", d.source);
+  if (const Node *node = value("dataset.data_files")) {
+    std::vector<std::string> files = asTexts(*node).value_or(std::vector<std::string>());
+    if (files.size() > 1)
+      messages.error(node->place, "'dataset.data_files' names " + std::to_string(files.size()) +
+                                      " files; name one file, or a folder that holds them all");
+    else if (!files.empty())
+      d.dataFiles = files[0];
+  }
+  bool isChat = lastWord(d.component) == "chat_dataset";
+  d.column = isChat ? "messages" : "text";
+  text(isChat ? "dataset.conversation_column" : "dataset.column", d.column);
+  d.packed = false;
+  boolean("dataset.packed", d.packed);
+  boolean("dataset.add_eos", d.addEos);
+  // torchtune continues samples across rows in text completion only.
+  d.splitAcrossPack = !isChat;
+  boolean("dataset.split_across_pack", d.splitAcrossPack);
+  if (root.findEntry("dataset.packed") && !d.packed)
+    messages.remark(
+        placeOf("dataset.packed"),
+        "'dataset.packed' is False: a row holds one sample and is padded to tokenizer.max_seq_len, not to the "
+        "longest of its batch; the loss is the same, True is faster");
+}
+
+void Reader::checkpointer() {
+  CheckpointerConfig &c = recipe.checkpointer;
+  text("checkpointer.checkpoint_dir", c.checkpointDir);
+  c.outputDir = recipe.outputDir;
+  text("checkpointer.output_dir", c.outputDir);
+  text("checkpointer.adapter_checkpoint", c.adapterCheckpoint);
+  if (!c.adapterCheckpoint.empty()) {
+    const Place place = value("checkpointer.adapter_checkpoint")->place;
+    std::string ending = std::filesystem::path(c.adapterCheckpoint).extension().string();
+    if (!recipe.lora)
+      messages.error(place, named("checkpointer.adapter_checkpoint") + " needs a LoRA builder, such as " +
+                                "torchtune.models.llama3_2.lora_llama3_2_1b, for " + named("model") +
+                                "; name one, or set it to null");
+    else if (ending == ".pt" || ending == ".bin" || ending == ".pth")
+      messages.error(place, "'checkpointer.adapter_checkpoint' names '" + c.adapterCheckpoint +
+                                "', and only safetensors are read; name adapter_model.safetensors");
+  }
+  boolean("save_adapter_weights_only", recipe.saveAdapterWeightsOnly);
+  if (recipe.saveAdapterWeightsOnly && !recipe.lora) {
+    messages.remark(placeOf("save_adapter_weights_only"),
+                    "'save_adapter_weights_only' is without effect: there is no adapter in full fine-tuning");
+    recipe.saveAdapterWeightsOnly = false;
+  }
+  if (const Node *node = value("checkpointer.checkpoint_files")) {
+    if (node->isMap())
+      formattedFiles(*node, c.checkpointFiles);
+    else
+      c.checkpointFiles = asTexts(*node).value_or(std::vector<std::string>());
+    for (const std::string &file : c.checkpointFiles) {
+      std::string ending = std::filesystem::path(file).extension().string();
+      if (ending == ".safetensors")
+        continue;
+      messages.error(node->place, "'checkpointer.checkpoint_files' names '" + file +
+                                      "', and only safetensors are read; get the model's .safetensors files and "
+                                      "override checkpointer.checkpoint_files=null");
+      break;
+    }
+  }
+  if (!c.checkpointFiles.empty() && c.checkpointDir.empty())
+    messages.error(placeOf("checkpointer.checkpoint_files"), named("checkpointer.checkpoint_files") + " needs " +
+                                                                 named("checkpointer.checkpoint_dir") +
+                                                                 ", the folder that holds them");
+}
+
+void Reader::formattedFiles(const Node &node, std::vector<std::string> &files) {
+  for (const Entry &e : node.entries) {
+    if (e.key != "filename_format" && e.key != "max_filename") {
+      messages.error(e.place, "unknown key 'checkpointer.checkpoint_files." + e.key + "'" +
+                                  didYouMean(e.key, {"filename_format", "max_filename"}));
+      return;
+    }
+  }
+  const Node *format = node.find("filename_format");
+  const Node *last = node.find("max_filename");
+  size_t first = format && format->isScalar() ? format->text.find("{}") : std::string::npos;
+  size_t second = first == std::string::npos ? first : format->text.find("{}", first + 2);
+  int count = 0;
+  if (last && last->isScalar())
+    std::from_chars(last->text.data(), last->text.data() + last->text.size(), count);
+  if (second == std::string::npos || count < 1 || count > 10000) {
+    messages.error(node.place,
+                   "'checkpointer.checkpoint_files' needs filename_format with two {} and max_filename with a "
+                   "number, as in {filename_format: 'model-{}-of-{}.safetensors', max_filename: '00004'}");
+    return;
+  }
+  for (int i = 1; i <= count; ++i) {
+    std::string number = std::to_string(i), name = format->text;
+    number.insert(0, last->text.size() - std::min(last->text.size(), number.size()), '0');
+    name.replace(second, 2, last->text);
+    name.replace(first, 2, number);
+    files.push_back(name);
+  }
+}
+
+void Reader::insideCheckpoint(const std::string &path, const std::string &folder) {
+  const std::string &checkpoint = recipe.checkpointer.checkpointDir;
+  if (checkpoint.empty() || folder.empty())
+    return;
+  auto parts = [](const std::string &name) {
+    std::filesystem::path clean = std::filesystem::path(name).lexically_normal();
+    return clean.has_filename() || clean == "/" ? clean : clean.parent_path();
+  };
+  std::filesystem::path inner = parts(folder), outer = parts(checkpoint);
+  auto [outerEnd, innerEnd] = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
+  if (outerEnd == outer.end())
+    messages.error(placeOf(path), named(path) + " lies inside " + named("checkpointer.checkpoint_dir") + ", '" +
+                                      checkpoint + "'; write somewhere else");
+}
+
+} // namespace ftc::config

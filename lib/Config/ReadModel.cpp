@@ -1,0 +1,161 @@
+//===- ReadModel.cpp - The model of a recipe, and its adapters -----------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Read.h"
+
+#include "Components.h"
+
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
+namespace ftc::config {
+
+void Reader::model() {
+  ModelConfig &m = recipe.model;
+  bool usable = true;
+  bool explicitSizes = startModel(components.at("model"), m);
+  if (explicitSizes) {
+    std::string missing;
+    auto required = [&](const char *key, int64_t &to, int64_t high) {
+      std::string path = std::string("model.") + key;
+      if (!given(path))
+        missing += std::string(missing.empty() ? "" : ", ") + key;
+      else
+        usable &= integer(path, to, 1, high);
+    };
+    required("vocab_size", m.vocabSize, maxWidth);
+    required("num_layers", m.numLayers, 4096);
+    required("num_heads", m.numHeads, maxWidth);
+    if (root.find("model.num_kv_heads"))
+      m.numKvHeads = m.numHeads; // null: as many
+    if (m.numKvHeads == 0 || given("model.num_kv_heads"))
+      required("num_kv_heads", m.numKvHeads, maxWidth);
+    required("embed_dim", m.embedDim, maxWidth);
+    required("max_seq_len", m.maxSeqLen, maxTokens);
+    if (!missing.empty())
+      messages.error(placeOf("model"), "'model' (" + m.component + ") lacks " + missing +
+                                           "; give them, or name a builder by size, such as "
+                                           "torchtune.models.llama3_2.llama3_2_1b");
+    if (!missing.empty() || !usable)
+      return;
+    auto positive = [](double x) { return x > 0 && std::isfinite(x); };
+    auto atLeastOne = [](double x) { return x >= 1 && x <= 1e6; };
+    number("model.norm_eps", m.normEps, "above 0", positive);
+    number("model.rope_base", m.ropeBase, "at least 1 and finite", [](double x) { return x >= 1 && x <= 1e15; });
+    number("model.scale_factor", m.ropeScaling.factor, "from 1 (no scaling) to 1e6", atLeastOne);
+    m.intermediateDim = usualIntermediateDim(m.embedDim);
+    integer("model.intermediate_dim", m.intermediateDim, 1, maxWidth);
+    if (integer("model.head_dim", m.headDim, 2, maxWidth)) {
+      if (m.headDim % 2 != 0)
+        messages.error(value("model.head_dim")->place, "'model.head_dim' is odd; rotary embeddings turn pairs");
+    } else if (m.embedDim % m.numHeads != 0) {
+      messages.error(placeOf("model.embed_dim"), named("model.embed_dim") + " is " + std::to_string(m.embedDim) +
+                                                     ", not a multiple of " + named("model.num_heads") + ", " +
+                                                     std::to_string(m.numHeads));
+    } else {
+      m.headDim = m.embedDim / m.numHeads;
+      if (m.headDim % 2 != 0)
+        messages.error(placeOf("model.num_heads"), "heads of width " + std::to_string(m.headDim) + " (" +
+                                                       named("model.embed_dim") + " / " + named("model.num_heads") +
+                                                       ") are odd; rotary embeddings turn pairs");
+    }
+    if (m.numHeads % m.numKvHeads != 0)
+      messages.error(placeOf("model.num_kv_heads"), named("model.num_kv_heads") + " is " +
+                                                        std::to_string(m.numKvHeads) + ", not a divisor of " +
+                                                        named("model.num_heads") + ", " + std::to_string(m.numHeads));
+  }
+  boolean("model.tie_word_embeddings", m.tiedEmbeddings);
+  if (isLoraBuilder(m.component))
+    lora();
+}
+
+void Reader::lora() {
+  LoraConfig l;
+  integer("model.lora_rank", l.rank, 1, maxWidth);
+  number("model.lora_alpha", l.alpha, "above 0 and finite", [](double x) { return x > 0 && std::isfinite(x); });
+  number("model.lora_dropout", l.dropout, "at least 0 and below 1", [](double x) { return x >= 0 && x < 1; });
+  boolean("model.use_dora", l.dora);
+  // torchtune's names and Hugging Face's, in the order of a layer.
+  static const std::pair<const char *, const char *> modules[] = {
+      {"q_proj", "q_proj"}, {"k_proj", "k_proj"}, {"v_proj", "v_proj"}, {"output_proj", "o_proj"}};
+  const std::string path = "model.lora_attn_modules";
+  std::vector<std::string> names;
+  if (const Node *node = value(path)) {
+    names = asTexts(*node).value_or(names);
+    for (const std::string &name : names) {
+      std::vector<std::string> known;
+      for (const auto &[theirs, ours] : modules)
+        known.push_back(theirs);
+      if (std::find(known.begin(), known.end(), name) != known.end())
+        continue;
+      std::string near = name == "o_proj" ? "; did you mean 'output_proj'?" : didYouMean(name, known);
+      for (const char *mlp : {"gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"})
+        if (name == mlp)
+          near = "; the feed-forward block's are chosen with model.apply_lora_to_mlp=True";
+      messages.error(node->place, "'" + path + "' names '" + name + "', which is none of q_proj, k_proj, v_proj, " +
+                                      "output_proj" + near);
+    }
+    if (node->isList() && node->items.empty())
+      messages.error(node->place,
+                     "'" + path + "' is empty; name some of q_proj, k_proj, v_proj, output_proj (attention needs an " +
+                         "adapter, as in torchtune, whatever apply_lora_to_mlp says)");
+  } else if (!given(path)) {
+    messages.error(placeOf(path), "'model' (" + recipe.model.component + ") lacks lora_attn_modules; set " + path +
+                                      "=[q_proj,v_proj], or name other projections of attention");
+  }
+  for (const auto &[theirs, ours] : modules)
+    if (std::find(names.begin(), names.end(), theirs) != names.end())
+      l.targets.push_back(ours);
+  bool mlp = false, output = false;
+  boolean("model.apply_lora_to_mlp", mlp);
+  boolean("model.apply_lora_to_output", output);
+  if (mlp)
+    l.targets.insert(l.targets.end(), {"gate_proj", "up_proj", "down_proj"});
+  if (output && recipe.model.tiedEmbeddings)
+    messages.error(placeOf("model.apply_lora_to_output"),
+                   named("model.apply_lora_to_output") + " is True, but the head of " + recipe.model.component +
+                       " is the embedding table itself (tied embeddings); set it to False, or " +
+                       "model.tie_word_embeddings=False");
+  else if (output)
+    l.targets.push_back("lm_head");
+  recipe.lora = std::move(l);
+  quantizedBase();
+}
+
+void Reader::quantizedBase() {
+  bool quantize = isQloraBuilder(recipe.model.component);
+  boolean("model.quantize_base", quantize);
+  std::string quantizer = "torchao";
+  text("model.quantizer", quantizer);
+  if (quantizer != "torchao" && quantizer != "bitsandbytes") {
+    messages.error(placeOf("model.quantizer"), "'model.quantizer' is '" + quantizer + "'; it must be torchao or " +
+                                                   "bitsandbytes" + didYouMean(quantizer, {"torchao", "bitsandbytes"}));
+    return;
+  }
+  if (!quantize) {
+    if (value("model.quantizer"))
+      messages.remark(placeOf("model.quantizer"),
+                      "'model.quantizer' is without effect: 'model.quantize_base' is not True");
+    return;
+  }
+  recipe.quantizedBase = quantizer == "torchao" ? Nf4Quantizer::Torchao : Nf4Quantizer::Bitsandbytes;
+  const ModelConfig &m = recipe.model;
+  const std::tuple<const char *, int64_t, int64_t> weights[] = {{"q_proj", m.numHeads * m.headDim, m.embedDim},
+                                                                {"k_proj", m.numKvHeads * m.headDim, m.embedDim},
+                                                                {"gate_proj", m.intermediateDim, m.embedDim}};
+  for (const auto &[name, outputs, inputs] : weights)
+    if (!nf4Takes(*recipe.quantizedBase, outputs * inputs)) {
+      messages.error(placeOf("model.quantize_base"),
+                     named("model.quantize_base") + ": " + name + " has " + std::to_string(outputs) + " x " +
+                         std::to_string(inputs) + " elements, no multiple of 16384 as torchao's NF4 needs; set " +
+                         "model.quantizer=bitsandbytes, which takes any size");
+      return;
+    }
+}
+
+} // namespace ftc::config

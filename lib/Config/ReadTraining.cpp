@@ -1,0 +1,129 @@
+//===- ReadTraining.cpp - How a recipe trains ----------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Read.h"
+
+#include "Components.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ftc::config {
+
+void Reader::optimizer() {
+  OptimizerConfig &o = recipe.optimizer;
+  o.component = components.at("optimizer");
+  bool sgd = o.component == "torch.optim.SGD";
+  o.kind = sgd ? OptimizerConfig::Kind::SGD : OptimizerConfig::Kind::AdamW;
+  o.weightDecay = sgd ? 0 : 1e-2;
+  if (lastWord(o.component).ends_with("8bit"))
+    o.quantizedStates = o.component.starts_with("torchao.") ? StateFormat::Torchao8 : StateFormat::Bitsandbytes8;
+  if (lastWord(o.component).ends_with("4bit"))
+    o.quantizedStates = StateFormat::Torchao4;
+  if (o.component.starts_with("bitsandbytes."))
+    o.stateType = DType::F32; // the same update as PyTorch's, with moments that are fp32 whatever the parameters are
+  o.paged = lastWord(o.component).starts_with("Paged");
+  auto notNegative = [](double x) { return x >= 0 && std::isfinite(x); };
+  number("optimizer.lr", o.lr, "at least 0 and finite", notNegative);
+  number("optimizer.weight_decay", o.weightDecay, "at least 0 and finite", notNegative);
+  number("optimizer.eps", o.eps, "at least 0 and finite", notNegative);
+  if (const Node *node = value("optimizer.betas")) {
+    o.beta1 = asFloat(node->items[0]).value_or(0);
+    o.beta2 = asFloat(node->items[1]).value_or(0);
+    if (!(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1))
+      messages.error(node->place, "'optimizer.betas' must both be at least 0 and below 1");
+  }
+  momentum();
+  updatePrecision();
+}
+
+void Reader::momentum() {
+  OptimizerConfig &o = recipe.optimizer;
+  auto isShare = [](double x) { return x >= 0 && x <= 1; };
+  number("optimizer.momentum", o.momentum, "at least 0 and at most 1", isShare);
+  number("optimizer.dampening", o.dampening, "at least 0 and at most 1", isShare);
+  boolean("optimizer.nesterov", o.nesterov);
+  for (const char *key : {"optimizer.dampening", "optimizer.nesterov"})
+    if (o.momentum == 0 && (std::string(key) == "optimizer.nesterov" ? o.nesterov : o.dampening != 0))
+      messages.error(placeOf(key), named(key) + " has a meaning only with " + named("optimizer.momentum") +
+                                       " above 0; set optimizer.momentum=0.9, or remove it (~" + key + ")");
+  if (o.nesterov && o.dampening != 0)
+    messages.error(placeOf("optimizer.nesterov"), named("optimizer.nesterov") + " does not go with " +
+                                                      named("optimizer.dampening") +
+                                                      ", as in PyTorch; set optimizer.dampening=0");
+}
+
+void Reader::updatePrecision() {
+  OptimizerConfig &o = recipe.optimizer;
+  const std::string state = "optimizer_state_dtype", master = "master_weights", rounding = "stochastic_rounding";
+  if (const Node *node = value(state)) {
+    if (node->text == "fp32" || node->text == "bf16")
+      o.stateType = node->text == "bf16" ? DType::BF16 : DType::F32;
+    else
+      messages.error(node->place, "'" + state + "' is '" + node->text + "'; it must be fp32 or bf16" +
+                                      didYouMean(node->text, {"fp32", "bf16"}));
+    if (o.kind == OptimizerConfig::Kind::SGD && o.momentum == 0)
+      messages.error(placeOf(state), named(state) + " has a meaning only with states, and " +
+                                         named("optimizer._component_") + ", torch.optim.SGD, has none without " +
+                                         named("optimizer.momentum") + "; remove it (~" + state + ")");
+  }
+  if (const Node *node = value(master)) {
+    o.masterWeights = node->text == "fp32";
+    if (!o.masterWeights)
+      messages.error(node->place, "'" + master + "' is '" + node->text + "'; it must be fp32, or null for none");
+  }
+  boolean(rounding, o.stochasticRounding);
+  for (const std::string &key : {master, rounding})
+    if ((key == master ? o.masterWeights : o.stochasticRounding) && recipe.dtype != DType::BF16)
+      messages.error(placeOf(key), named(key) + " has nothing to do where " + named("dtype") +
+                                       " is fp32: parameters are not rounded; set dtype=bf16, or remove it (~" + key +
+                                       ")");
+  if (o.masterWeights && o.stochasticRounding)
+    messages.error(placeOf(rounding), named(rounding) + " does not go with " + named(master) +
+                                          ": the parameter is its master, rounded to nearest; remove one of them (~" +
+                                          rounding + " or ~" + master + ")");
+}
+
+void Reader::scheduler() {
+  if (!given("lr_scheduler"))
+    return;
+  SchedulerConfig &s = recipe.scheduler;
+  s.kind = SchedulerConfig::Kind::CosineWithWarmup;
+  if (!given("lr_scheduler.num_warmup_steps"))
+    messages.error(placeOf("lr_scheduler"),
+                   "'lr_scheduler' lacks num_warmup_steps; set lr_scheduler.num_warmup_steps=N, "
+                   "or remove the node for a constant rate (~lr_scheduler)");
+  else
+    integer("lr_scheduler.num_warmup_steps", s.numWarmupSteps, 0, maxCount);
+  number("lr_scheduler.num_cycles", s.numCycles, "at least 0 and finite", [](double x) { return x >= 0 && x <= 1e6; });
+}
+
+void Reader::checkpointing() {
+  using Mode = CheckpointingConfig::Mode;
+  CheckpointingConfig &c = recipe.checkpointing;
+  std::string key = given("activation_checkpointing.mode")    ? "activation_checkpointing.mode"
+                    : given("activation_checkpointing.every") ? "activation_checkpointing.every"
+                                                              : "";
+  bool enabled = !key.empty();
+  boolean("enable_activation_checkpointing", enabled);
+  if (!enabled && !key.empty())
+    messages.error(placeOf(key), named(key) + " needs " + named("enable_activation_checkpointing") +
+                                     " to be True or absent; set enable_activation_checkpointing=True");
+  c.mode = enabled ? Mode::Full : Mode::None;
+  if (const Node *node = value("activation_checkpointing.mode")) {
+    if (node->text == "selective" && enabled)
+      c.mode = Mode::Selective;
+    else if (node->text != "full" && node->text != "selective")
+      messages.error(node->place, "'activation_checkpointing.mode' is '" + node->text +
+                                      "'; it must be full or selective" +
+                                      didYouMean(node->text, {"full", "selective"}));
+  }
+  boolean("enable_activation_offloading", recipe.offloadActivations);
+  integer("activation_checkpointing.every", c.every, 1, std::max<int64_t>(recipe.model.numLayers, 1));
+}
+
+} // namespace ftc::config
