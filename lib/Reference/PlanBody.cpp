@@ -249,7 +249,10 @@ static bool evaluateLane(Operation *op, Type element, ArrayRef<Cell> in, Cell &o
     return true;
   };
   auto integer = [&](int64_t value) {
-    out.integer = element.isInteger(32) ? static_cast<int32_t>(value) : element.isInteger(1) ? value & 1 : value;
+    out.integer = element.isInteger(32)  ? static_cast<int32_t>(value)
+                  : element.isInteger(8) ? static_cast<int8_t>(value)
+                  : element.isInteger(1) ? value & 1
+                                         : value;
     return true;
   };
   // Integers wrap around, and are kept with their sign.
@@ -260,6 +263,9 @@ static bool evaluateLane(Operation *op, Type element, ArrayRef<Cell> in, Cell &o
       .Case([&](arith::SubFOp) { return real(in[0].real - in[1].real); })
       .Case([&](arith::MulFOp) { return real(in[0].real * in[1].real); })
       .Case([&](arith::DivFOp) { return real(in[0].real / in[1].real); })
+      .Case([&](arith::MaximumFOp) {
+        return real(std::isnan(in[0].real) || in[0].real > in[1].real ? in[0].real : in[1].real);
+      })
       .Case([&](arith::NegFOp) { return real(-in[0].real); })
       .Case([&](math::FmaOp) {
         if (element.isF64())

@@ -1,4 +1,4 @@
-//===- QuantizedStates.cpp - Moments of eight bits -------------------------===//
+//===- QuantizedStates.cpp - Moments of few bits ---------------------------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -43,11 +43,36 @@ static std::array<float, 256> unsignedMap() {
   return numbers;
 }
 
-/// As `quantize_8bit_with_qmap`.
-static int torchaoCode(const std::array<float, 256> &map, float x) {
-  int code = static_cast<int>(std::upper_bound(map.begin(), map.end(), x) - map.begin()) - 1;
+/// torchao's dynamic map of 16 numbers (`create_dynamic_map(True, 3, 4)`): one part at 1e-2, two at 1e-1, four at 1, of
+/// either sign, then 0 and 1; or, without a sign, sixteenths.
+static std::array<float, 16> fourBitMap(bool isSigned) {
+  std::array<float, 16> numbers{};
+  size_t used = 0;
+  if (!isSigned) {
+    for (float &number : numbers)
+      number = static_cast<float>(++used) / 16.0f;
+    return numbers;
+  }
+  const float powers[] = {1e-2f, 1e-1f, 1.0f};
+  numbers[used++] = 0;
+  numbers[used++] = 1;
+  for (int exponent = 0; exponent < 3; ++exponent)
+    for (int i = 0, n = 1 << exponent; i < n; ++i) {
+      float number = powers[exponent] * ((linspace(i, n + 1) + linspace(i + 1, n + 1)) / 2.0f);
+      numbers[used++] = number;
+      numbers[used++] = -number;
+    }
+  assert(used == numbers.size());
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+/// As `quantize_8bit_with_qmap` and `quantize_4bit_with_qmap`.
+static int torchaoCode(const StateMap &of, float x) {
+  const float *map = of.values.data();
+  int code = static_cast<int>(std::upper_bound(map, map + of.count, x) - map) - 1;
   code = std::max(code, 0);
-  int above = std::min(code + 1, 255);
+  int above = std::min(code + 1, of.count - 1);
   return x - map[code] >= (map[above] - map[code]) * 0.5f ? above : code;
 }
 
@@ -67,14 +92,21 @@ uint8_t StateMap::code(float x) const {
   return std::isnan(x) ? 0 : static_cast<uint8_t>(end - starts.begin() - 1);
 }
 
-static StateMap makeMap(StateQuantizer quantizer, bool isSigned) {
+static StateMap makeMap(StateFormat format, bool isSigned) {
   StateMap map;
-  map.values = isSigned ? nf4ScaleMap() : unsignedMap();
+  if (format == StateFormat::Torchao4) {
+    map.count = 16;
+    map.values.fill(1);
+    std::ranges::copy(fourBitMap(isSigned), map.values.begin());
+  } else {
+    map.values = isSigned ? nf4ScaleMap() : unsignedMap();
+  }
   auto code = [&](float x) {
-    return quantizer == StateQuantizer::Torchao ? torchaoCode(map.values, x) : codeByGrid(map.values, x);
+    return format == StateFormat::Bitsandbytes8 ? codeByGrid(map.values, x) : torchaoCode(map, x);
   };
+  map.starts.fill(infinity);
   map.starts[0] = -infinity;
-  for (int i = 1; i < 256; ++i) {
+  for (int i = 1; i < map.count; ++i) {
     int64_t below = ordered(-1.0f), last = ordered(1.0f);
     if (code(-1.0f) >= i || code(1.0f) < i) {
       map.starts[i] = code(1.0f) < i ? infinity : -infinity;
@@ -89,11 +121,11 @@ static StateMap makeMap(StateQuantizer quantizer, bool isSigned) {
   return map;
 }
 
-const StateMap &stateMap(StateQuantizer quantizer, bool isSigned) {
-  static const StateMap maps[] = {makeMap(StateQuantizer::Bitsandbytes, false),
-                                  makeMap(StateQuantizer::Bitsandbytes, true), makeMap(StateQuantizer::Torchao, false),
-                                  makeMap(StateQuantizer::Torchao, true)};
-  return maps[2 * static_cast<int>(quantizer) + isSigned];
+const StateMap &stateMap(StateFormat format, bool isSigned) {
+  static const StateMap maps[] = {makeMap(StateFormat::Bitsandbytes8, false), makeMap(StateFormat::Bitsandbytes8, true),
+                                  makeMap(StateFormat::Torchao8, false),      makeMap(StateFormat::Torchao8, true),
+                                  makeMap(StateFormat::Torchao4, false),      makeMap(StateFormat::Torchao4, true)};
+  return maps[2 * static_cast<int>(format) + isSigned];
 }
 
 int32_t StateBuckets::bucket(float x) {

@@ -58,5 +58,5 @@ module attributes {train.master_weights, train.stochastic_rounding, train.optimi
 // -----
 
 // expected-error@+1 {{asks for train.quantized_states, which only #train.adamw has; its train.optimizer is another one}}
-module attributes {train.quantized_states = #train<quantizer torchao>, train.optimizer = #train.sgd<weightDecay = 0.0>} {
+module attributes {train.quantized_states = #train<state_format torchao_8bit>, train.optimizer = #train.sgd<weightDecay = 0.0>} {
 }

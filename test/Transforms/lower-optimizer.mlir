@@ -130,7 +130,7 @@ module {
 // CHECK-DAG: train.variable @w.exp_avg_sq.scale : tensor<16xf32> state init #train.zeros
 // CHECK-DAG: train.variable @small.exp_avg : tensor<4095xf32> state
 // CHECK-DAG: train.variable @ragged.exp_avg : tensor<4097xf32> state
-// CHECK: %[[O:.*]], %[[M:.*]], %[[MS:.*]], %[[V:.*]], %[[VS:.*]] = train.adamw_8bit %{{.*}} bitsandbytes with
+// CHECK: %[[O:.*]], %[[M:.*]], %[[MS:.*]], %[[V:.*]], %[[VS:.*]] = train.adamw_quantized %{{.*}} bitsandbytes_8bit with
 // CHECK: train.write @w, %[[O]] : tensor<64x64xf32>
 // CHECK: train.write @w.exp_avg.codes, %[[M]]
 // CHECK: train.write @w.exp_avg.scale, %[[MS]]
@@ -138,7 +138,7 @@ module {
 // CHECK: train.write @w.exp_avg_sq.scale, %[[VS]]
 // CHECK: train.adamw %
 // CHECK: train.adamw %
-module attributes {train.quantized_states = #train<quantizer bitsandbytes>,
+module attributes {train.quantized_states = #train<state_format bitsandbytes_8bit>,
                    train.optimizer = #train.adamw<weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = 1.0e-8>} {
   train.variable @w : tensor<64x64xf32> parameter init #train.ones trainable
   train.variable @small : tensor<4095xf32> parameter init #train.ones trainable

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""50 steps of AdamW with 8-bit moments by bitsandbytes and by torchao: what `train.adamw_8bit` is compared with.
+"""50 steps of AdamW with quantized moments by bitsandbytes and by torchao: what `train.adamw_quantized` is compared with.
 
   golden_states.py FILE.safetensors
 
-`gradient` (int8, [steps, 16, 256]) stands for q * |q| * 2^-(14 + row). Of each library LIBRARY.exp_avg.codes, .scale,
-LIBRARY.exp_avg_sq.codes, .scale after every step, and LIBRARY.parameter after the last; it is 0 at the start. lr 1e-3,
+`gradient` (int8, [steps, 16, 256]) stands for q * |q| * 2^-(14 + row). Of each FORMAT (bitsandbytes_8bit,
+torchao_8bit, torchao_4bit) FORMAT.exp_avg.codes, .scale, FORMAT.exp_avg_sq.codes, .scale after every step, and
+FORMAT.parameter after the last; it is 0 at the start. Codes are the library's bytes: of four bits the first of two is in the
+upper ones. lr 1e-3,
 betas 0.9 and 0.95, eps 1e-8, weight decay 0.1. Needs requirements-torch.txt and g++ (torchao compiles its step).
 """
 import sys
@@ -42,7 +44,7 @@ def run(make, states, codes):
         parameter.grad = values(codes[step])
         optimizer.step()
         for name, tensor in states(optimizer.state[parameter]).items():
-            kept.setdefault(name, []).append(tensor.detach().clone().view(ROWS, -1).squeeze(1))
+            kept.setdefault(name, []).append(tensor.detach().clone().flatten())
     return {name: torch.stack(tensors) for name, tensors in kept.items()} | {"parameter": parameter.detach()}
 
 
@@ -52,11 +54,12 @@ def main():
     of_bitsandbytes = run(bitsandbytes.optim.AdamW8bit,
                           lambda s: {"exp_avg.codes": s["state1"], "exp_avg.scale": s["absmax1"],
                                      "exp_avg_sq.codes": s["state2"], "exp_avg_sq.scale": s["absmax2"]}, codes)
-    of_torchao = run(torchao.optim.AdamW8bit,
-                     lambda s: {f"{n}.{part}": getattr(s[n], part) for n in ("exp_avg", "exp_avg_sq")
-                                for part in ("codes", "scale")}, codes)
-    for library, tensors in (("bitsandbytes", of_bitsandbytes), ("torchao", of_torchao)):
-        out |= {f"{library}.{name}": tensor.contiguous() for name, tensor in tensors.items()}
+    parts = lambda s: {f"{n}.{part}": getattr(s[n], part) for n in ("exp_avg", "exp_avg_sq")  # noqa: E731
+                       for part in ("codes", "scale")}
+    for name, tensors in (("bitsandbytes_8bit", of_bitsandbytes),
+                          ("torchao_8bit", run(torchao.optim.AdamW8bit, parts, codes)),
+                          ("torchao_4bit", run(torchao.optim.AdamW4bit, parts, codes))):
+        out |= {f"{name}.{part}": tensor.contiguous() for part, tensor in tensors.items()}
     save_file(out, sys.argv[1])
 
 

@@ -88,21 +88,29 @@ def Plan_Quantizer : I32EnumAttr<"Quantizer", "whose way of quantizing", [
   let genSpecializedAttr = 0;
 }
 
+def Plan_StateFormat : I32EnumAttr<"StateFormat", "how quantized moments are kept", [
+    I32EnumAttrCase<"Bitsandbytes8", 0, "bitsandbytes_8bit">,
+    I32EnumAttrCase<"Torchao8", 1, "torchao_8bit">,
+    I32EnumAttrCase<"Torchao4", 2, "torchao_4bit">]> {
+  let cppNamespace = "::ftc::plan";
+  let genSpecializedAttr = 0;
+}
+
 def Plan_StateMapAttr : AttrDef<Plan_Dialect, "StateMap"> {
   let mnemonic = "state_map";
-  let summary = "the numbers that codes of eight bits stand for, and how they are chosen";
+  let summary = "the numbers that codes stand for, and how they are chosen";
   let description = [{
-    One of the four maps of ftc/Support/QuantizedStates.h.
+    One of the maps of ftc/Support/QuantizedStates.h: of 256 numbers, or of 16 with `torchao_4bit`.
 
     ```mlir
-    #plan.state_map<quantizer = torchao, isSigned = true>
+    #plan.state_map<format = torchao_8bit, isSigned = true>
     ```
   }];
-  let parameters = (ins EnumParameter<Plan_Quantizer>:$quantizer, "bool":$isSigned);
+  let parameters = (ins EnumParameter<Plan_StateFormat>:$format, "bool":$isSigned);
   let assemblyFormat = "`<` struct(params) `>`";
   let extraClassDeclaration = [{
     const ::ftc::StateMap &getMap() const {
-      return stateMap(static_cast<::ftc::StateQuantizer>(getQuantizer()), getIsSigned());
+      return stateMap(static_cast<::ftc::StateFormat>(getFormat()), getIsSigned());
     }
   }];
 }

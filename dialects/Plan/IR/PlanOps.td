@@ -400,10 +400,12 @@ def ColumnOp : Plan_Op<"column", [Pure]> {
 }
 
 def DecodeOp : Plan_Op<"decode", [Pure, SameOperandsAndResultShape]> {
-  let summary = "the numbers that codes of eight bits stand for";
+  let summary = "the numbers that codes stand for";
   let description = [{
+    A code of four bits is a byte from 0 to 15 here; what packs two of them into one is the body's own arithmetic.
+
     ```mlir
-    %x = plan.decode %c with <quantizer = torchao, isSigned = true> : tensor<256xi8> -> tensor<256xf32>
+    %x = plan.decode %c with <format = torchao_8bit, isSigned = true> : tensor<256xi8> -> tensor<256xf32>
     ```
   }];
   let arguments = (ins 1DTensorOf<[I8]>:$codes, Plan_StateMapAttr:$map);
@@ -412,12 +414,12 @@ def DecodeOp : Plan_Op<"decode", [Pure, SameOperandsAndResultShape]> {
 }
 
 def EncodeOp : Plan_Op<"encode", [Pure, SameOperandsAndResultShape]> {
-  let summary = "codes of eight bits for numbers from -1 to 1";
+  let summary = "codes for numbers from -1 to 1";
   let description = [{
     As the library that the map is named after rounds (ftc/Support/QuantizedStates.h). A NaN has code 0.
 
     ```mlir
-    %c = plan.encode %x with <quantizer = torchao, isSigned = true> : tensor<256xf32> -> tensor<256xi8>
+    %c = plan.encode %x with <format = torchao_8bit, isSigned = true> : tensor<256xf32> -> tensor<256xi8>
     ```
   }];
   let arguments = (ins 1DTensorOf<[F32]>:$input, Plan_StateMapAttr:$map);

@@ -122,30 +122,31 @@ def AdamWOp : Train_PureOp<"adamw", [AllTypesMatch<["parameter", "gradient", "re
   let hasVerifier = 1;
 }
 
-def AdamW8bitOp : Train_PureOp<"adamw_8bit", [AllTypesMatch<["parameter", "gradient", "result"]>,
+def AdamWQuantizedOp : Train_PureOp<"adamw_quantized", [AllTypesMatch<["parameter", "gradient", "result"]>,
     AllTypesMatch<["exp_avg", "exp_avg_sq", "new_exp_avg", "new_exp_avg_sq"]>,
     AllTypesMatch<["exp_avg_scale", "exp_avg_sq_scale", "new_exp_avg_scale", "new_exp_avg_sq_scale"]>]> {
-  let summary = "one AdamW update with moments of eight bits";
+  let summary = "one AdamW update with quantized moments";
   let description = [{
     `train.adamw` in fp32 between decoding and encoding of its moments; p' uses the moments before they are encoded. A
-    moment is codes `[elements / 256, 256]` and a scale for each 256 elements of the parameter, row-major:
-    ftc/Support/QuantizedStates.h has the numbers that codes stand for, and how either library chooses them.
+    moment is codes and one scale for each block of the parameter's elements, row-major: `[elements / 256, 256]` of eight bits, or
+    `[elements / 128, 64]` where a byte has element i of its block in the upper four bits and element i + 64 in the lower.
+    ftc/Support/QuantizedStates.h has the numbers that codes stand for, and how each library chooses them.
 
     ```mlir
-    %p1, %m1, %ms1, %v1, %vs1 = train.adamw_8bit %p, %g, %m, %ms, %v, %vs, %lr, %step, %scale torchao
+    %p1, %m1, %ms1, %v1, %vs1 = train.adamw_quantized %p, %g, %m, %ms, %v, %vs, %lr, %step, %scale torchao_8bit
       with <weightDecay = 0.01 : f64, beta1 = 0.9 : f64, beta2 = 0.999 : f64, eps = 1.0e-8 : f64>
       : tensor<64x128xf32>, tensor<32x256xi8>, tensor<32xf32>, tensor<f32>, tensor<i64>, tensor<f32>
     ```
   }];
   let arguments = (ins Train_Tensor:$parameter, Train_Tensor:$gradient, Train_Codes:$exp_avg, Train_CodeScales:$exp_avg_scale,
                        Train_Codes:$exp_avg_sq, Train_CodeScales:$exp_avg_sq_scale, Train_Scalar:$learning_rate,
-                       Train_StepNumber:$step, Train_Scalar:$scale, Train_QuantizerAttr:$quantizer,
+                       Train_StepNumber:$step, Train_Scalar:$scale, Train_StateFormatAttr:$format,
                        Train_AdamWAttr:$optimizer);
   let results = (outs Train_Tensor:$result, Train_Codes:$new_exp_avg, Train_CodeScales:$new_exp_avg_scale,
                       Train_Codes:$new_exp_avg_sq, Train_CodeScales:$new_exp_avg_sq_scale);
   let assemblyFormat = [{
     $parameter `,` $gradient `,` $exp_avg `,` $exp_avg_scale `,` $exp_avg_sq `,` $exp_avg_sq_scale `,` $learning_rate `,`
-    $step `,` $scale $quantizer `with` $optimizer `:` type($parameter) `,` type($exp_avg) `,` type($exp_avg_scale) `,`
+    $step `,` $scale $format `with` $optimizer `:` type($parameter) `,` type($exp_avg) `,` type($exp_avg_scale) `,`
     type($learning_rate) `,` type($step) `,` type($scale) attr-dict
   }];
   let hasVerifier = 1;

@@ -23,8 +23,8 @@
 // the first step itself (train.first_step): whoever fills the parameters, a checkpoint, an adapter or a host of its
 // own, need not know of it, and the gradients of step 1 are those of the very numbers that it starts from.
 //
-// Moments in eight bits (train.quantized_states) are AdamW's alone. They are states of two parts, codes and scales, and
-// an op of their own updates them: its rows are blocks of 256 elements, whatever the parameter's shape. As in both
+// Quantized moments (train.quantized_states) are AdamW's alone. They are states of two parts, codes and scales, and an
+// op of their own updates them: its rows are blocks of 256 or 128 elements, whatever the parameter's shape. As in both
 // libraries, moments of small parameters stay what they are.
 //
 // Refuses: updates without an optimizer, entries without the scalar inputs, and both kinds of precision at once.
@@ -51,12 +51,13 @@ constexpr remark::RemarkOpts remarkOpts = remark::RemarkOpts::name("update").cat
 struct Precision {
   Type stateType; ///< null: the type that is updated
   bool master = false, random = false;
-  QuantizerAttr quantizer; ///< of moments in eight bits; null: none are
+  StateFormatAttr quantized; ///< how moments are quantized; null: they are not
 
-  /// Whether the moments of an update in this type have eight bits: those of large parameters, in whole blocks.
+  ftc::StateFormat format() const { return static_cast<ftc::StateFormat>(quantized.getValue()); }
+  /// Whether the moments of an update in this type are quantized: those of large parameters, in whole blocks.
   bool quantizes(RankedTensorType type) const {
-    return quantizer && type.getNumElements() >= minQuantizedState && type.getNumElements() % stateBlock == 0 &&
-           !type.getElementType().isF64();
+    return quantized && type.getNumElements() >= minQuantizedState &&
+           type.getNumElements() % stateBlock(format()) == 0 && !type.getElementType().isF64();
   }
 
   /// Whether a parameter of this type is updated in f32 and rounded afterwards.
@@ -195,16 +196,16 @@ private:
 
   Value emitQuantized(UpdateOp update, RankedTensorType type, Value parameter, Value gradient, Value scale) {
     ++quantized;
-    int64_t blocks = type.getNumElements() / stateBlock;
-    auto codes = RankedTensorType::get({blocks, stateBlock}, builder.getI8Type());
+    int64_t blocks = type.getNumElements() / stateBlock(precision.format());
+    auto codes = RankedTensorType::get({blocks, stateBlockBytes(precision.format())}, builder.getI8Type());
     auto scales = RankedTensorType::get({blocks}, builder.getF32Type());
     auto [firstName, first] = readState(update, "exp_avg.codes", codes);
     auto [firstScaleName, firstScale] = readState(update, "exp_avg.scale", scales);
     auto [secondName, second] = readState(update, "exp_avg_sq.codes", codes);
     auto [secondScaleName, secondScale] = readState(update, "exp_avg_sq.scale", scales);
-    auto op = AdamW8bitOp::create(builder, update.getLoc(), TypeRange{type, codes, scales, codes, scales}, parameter,
-                                  gradient, first, firstScale, second, secondScale, learningRate, step, scale,
-                                  precision.quantizer.getValue(), cast<AdamWAttr>(optimizer));
+    auto op = AdamWQuantizedOp::create(builder, update.getLoc(), TypeRange{type, codes, scales, codes, scales},
+                                       parameter, gradient, first, firstScale, second, secondScale, learningRate, step,
+                                       scale, precision.quantized.getValue(), cast<AdamWAttr>(optimizer));
     newMoments = {{firstName, op.getNewExpAvg()},
                   {firstScaleName, op.getNewExpAvgScale()},
                   {secondName, op.getNewExpAvgSq()},
@@ -221,11 +222,12 @@ private:
     remark::passed(entry.getLoc(), remarkOpts)
         << remark::add("{0} of {1} parameters are updated {2}", count, updates, how)
         << remark::metric("state_bytes", stateBytes);
-    if (precision.quantizer)
-      remark::passed(entry.getLoc(), remarkOpts) << remark::add(
-          "moments of {0} parameters have eight bits; {1} parameters are below {2} elements or not whole "
-          "blocks of {3}",
-          quantized, updates - quantized, minQuantizedState, stateBlock);
+    if (precision.quantized)
+      remark::passed(entry.getLoc(), remarkOpts)
+          << remark::add("moments of {0} parameters have {1} bits; {2} parameters are below {3} elements or not whole "
+                         "blocks of {4}",
+                         quantized, precision.format() == ftc::StateFormat::Torchao4 ? "four" : "eight",
+                         updates - quantized, minQuantizedState, stateBlock(precision.format()));
     if ((precision.master || precision.random) && widened < updates)
       remark::missed(entry.getLoc(), remarkOpts)
           << remark::add("{0} parameters are not bf16: their updates have nothing to round", updates - widened);
@@ -252,8 +254,8 @@ struct LowerOptimizerPass : impl::LowerOptimizerPassBase<LowerOptimizerPass> {
       precision.stateType = type.getValue();
     precision.master = module->hasAttr(TrainDialect::masterWeightsAttrName);
     precision.random = module->hasAttr(TrainDialect::stochasticRoundingAttrName);
-    precision.quantizer = module->getAttrOfType<QuantizerAttr>(TrainDialect::quantizedStatesAttrName);
-    if (precision.quantizer && !isa_and_nonnull<AdamWAttr>(module->getAttr("train.optimizer"))) {
+    precision.quantized = module->getAttrOfType<StateFormatAttr>(TrainDialect::quantizedStatesAttrName);
+    if (precision.quantized && !isa_and_nonnull<AdamWAttr>(module->getAttr("train.optimizer"))) {
       module.emitError() << "asks for " << TrainDialect::quantizedStatesAttrName
                          << ", which only #train.adamw has; its train.optimizer is another one";
       return signalPassFailure();

@@ -1,4 +1,4 @@
-//===- Codes.cpp - Codes of eight bits in rows ---------------------------===//
+//===- Codes.cpp - Codes of quantized moments in rows --------------------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -22,7 +22,7 @@ using namespace mlir;
 using namespace ftc;
 
 static std::string nameOf(plan::StateMapAttr map, StringRef what) {
-  return ("ftc.states." + plan::stringifyQuantizer(map.getQuantizer()) +
+  return ("ftc.states." + plan::stringifyStateFormat(map.getFormat()) +
           (map.getIsSigned() ? ".signed." : ".unsigned.") + what)
       .str();
 }

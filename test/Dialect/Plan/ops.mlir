@@ -26,10 +26,10 @@ plan.kernel @rows {
     %c = plan.column : tensor<4xi32>
     // CHECK: plan.broadcast %{{.*}} : i32 -> tensor<4xi32>
     %b = plan.broadcast %id : i32 -> tensor<4xi32>
-    // CHECK: %[[CODES:.*]] = plan.encode %{{.*}} with <quantizer = torchao, isSigned = true> : tensor<4xf32> -> tensor<4xi8>
-    %codes = plan.encode %x with <quantizer = torchao, isSigned = true> : tensor<4xf32> -> tensor<4xi8>
-    // CHECK: plan.decode %[[CODES]] with <quantizer = bitsandbytes, isSigned = false> : tensor<4xi8> -> tensor<4xf32>
-    %numbers = plan.decode %codes with <quantizer = bitsandbytes, isSigned = false> : tensor<4xi8> -> tensor<4xf32>
+    // CHECK: %[[CODES:.*]] = plan.encode %{{.*}} with <format = torchao_8bit, isSigned = true> : tensor<4xf32> -> tensor<4xi8>
+    %codes = plan.encode %x with <format = torchao_8bit, isSigned = true> : tensor<4xf32> -> tensor<4xi8>
+    // CHECK: plan.decode %[[CODES]] with <format = bitsandbytes_8bit, isSigned = false> : tensor<4xi8> -> tensor<4xf32>
+    %numbers = plan.decode %codes with <format = bitsandbytes_8bit, isSigned = false> : tensor<4xi8> -> tensor<4xf32>
     // CHECK: plan.reduce max %{{.*}} : tensor<4xf32> -> f32
     %m = plan.reduce max %x : tensor<4xf32> -> f32
     // CHECK: plan.accumulate %{{.*}}, %{{.*}} : f32, memref<4xf32>

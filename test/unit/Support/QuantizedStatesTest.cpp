@@ -1,4 +1,4 @@
-//===- QuantizedStatesTest.cpp - Maps of 8-bit moments ----------------------===//
+//===- QuantizedStatesTest.cpp - Maps of quantized moments ------------------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -15,27 +15,32 @@ using namespace ftc;
 
 namespace {
 
-class Maps : public testing::TestWithParam<std::tuple<StateQuantizer, bool>> {
+class Maps : public testing::TestWithParam<std::tuple<StateFormat, bool>> {
 protected:
   const StateMap &map = stateMap(std::get<0>(GetParam()), std::get<1>(GetParam()));
 };
 INSTANTIATE_TEST_SUITE_P(All, Maps,
-                         testing::Combine(testing::Values(StateQuantizer::Bitsandbytes, StateQuantizer::Torchao),
+                         testing::Combine(testing::Values(StateFormat::Bitsandbytes8, StateFormat::Torchao8,
+                                                          StateFormat::Torchao4),
                                           testing::Bool()));
 
 TEST_P(Maps, NumbersAscendFromEndToEnd) {
   bool isSigned = std::get<1>(GetParam());
   EXPECT_EQ(map.values.back(), 1);
-  EXPECT_EQ(map.values.front(), isSigned ? map.values.front() : 0);
-  EXPECT_EQ(map.values.front() < -0.99f, isSigned);
-  for (int i = 1; i < 256; ++i) {
+  const bool fourBits = std::get<0>(GetParam()) == StateFormat::Torchao4;
+  EXPECT_EQ(map.count, fourBits ? 16 : 256);
+  EXPECT_EQ(map.values[map.count - 1], 1);
+  if (!isSigned)
+    EXPECT_EQ(map.values.front(), fourBits ? 0.0625f : 0.0f);
+  EXPECT_EQ(map.values.front() < -0.8f, isSigned);
+  for (int i = 1; i < map.count; ++i) {
     EXPECT_LT(map.values[i - 1], map.values[i]);
     EXPECT_LE(map.starts[i - 1], map.starts[i]);
   }
 }
 
 TEST_P(Maps, CodesAreNearest) {
-  bool grid = std::get<0>(GetParam()) == StateQuantizer::Bitsandbytes;
+  bool grid = std::get<0>(GetParam()) == StateFormat::Bitsandbytes8;
   for (int i = 0; i <= 20000; ++i) {
     float x = (std::get<1>(GetParam()) ? -1.0f : 0.0f) +
               static_cast<float>(i) / (std::get<1>(GetParam()) ? 10000.0f : 20000.0f);
