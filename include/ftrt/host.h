@@ -56,6 +56,8 @@ void ftrt_host_close(ftrt_host *host);
 
 /* Fills parameters, states and constants as the recipe says. Random ones depend on `seed` and their names only. */
 int ftrt_host_init(ftrt_host *host, uint64_t seed);
+/* After parameters were written: fills what is made of them, which is the norms and magnitudes of DoRA. */
+int ftrt_host_parameters_changed(ftrt_host *host);
 
 /* Bytes that the plan takes, and bytes taken, of the host or of the device. They are equal. */
 uint64_t ftrt_host_planned_bytes(const ftrt_host *host);

@@ -31,9 +31,10 @@ double ftc::flopsOf(Operation *op) {
       })
       .Case([](train::AttentionOp op) { return attentionFlops(op, 2); })
       .Case([](train::AttentionGradOp op) { return attentionFlops(op, 4); })
-      .Case<train::AddOp, train::ScaleOp>([&](Operation *op) { return elementWise(op, 1); })
+      .Case<train::AddOp, train::MultiplyOp, train::ScaleOp, train::ScaleColumnsOp>(
+          [&](Operation *op) { return elementWise(op, 1); })
       .Case([&](train::DropoutOp op) { return elementWise(op, 20); })
-      .Case([&](train::AdamW8bitOp op) { return elementWise(op, 20); })
+      .Case([&](train::AdamWQuantizedOp op) { return elementWise(op, 20); })
       .Case([&](train::RotaryOp op) { return elementWise(op, 3); })
       .Case([&](train::RmsNormOp op) { return elementWise(op, 4); })
       .Case([&](train::SwiGLUOp op) { return elementWise(op, 5); })

@@ -26,7 +26,8 @@ static constexpr std::string_view peftPrefix = "base_model.model.";
 static constexpr size_t maxListed = 10;
 
 bool ftc::isAdapterName(std::string_view name) {
-  return name.ends_with(".lora_A.weight") || name.ends_with(".lora_B.weight");
+  return name.ends_with(".lora_A.weight") || name.ends_with(".lora_B.weight") ||
+         name.ends_with(".lora_magnitude_vector");
 }
 
 std::string ftc::peftName(std::string_view name) { return std::string(peftPrefix) + std::string(name); }
@@ -48,7 +49,7 @@ std::string ftc::adapterConfigJson(const LoraConfig &lora, const std::string &ba
   config["inference_mode"] = true;
   config["init_lora_weights"] = true;
   config["modules_to_save"] = nullptr;
-  config["use_dora"] = false;
+  config["use_dora"] = lora.dora;
   config["use_rslora"] = false;
   return config.dump(2) + "\n";
 }
@@ -68,7 +69,10 @@ static bool checkAdapterConfig(const std::string &path, const LoraConfig &lora, 
   auto at = [&](const char *key) { return config.contains(key) ? config[key] : json(); };
   if (json kind = at("peft_type"); kind != "LORA")
     return fail(fmt::format("'peft_type' is {}, and only \"LORA\" is built", kind.dump()));
-  for (const char *key : {"use_dora", "use_rslora", "fan_in_fan_out"})
+  if (bool dora = at("use_dora") == true; dora != lora.dora)
+    return fail(fmt::format("'use_dora' is {}, the step was compiled for {}; recompile with model.use_dora={}", dora,
+                            lora.dora, dora ? "True" : "False"));
+  for (const char *key : {"use_rslora", "fan_in_fan_out"})
     if (at(key) == true)
       return fail(fmt::format("'{}' is true, which is not built", key));
   for (const char *key : {"rank_pattern", "alpha_pattern"})
@@ -164,12 +168,18 @@ const char *RowReader::row(int64_t row) {
 }
 
 MergedWeight::MergedWeight(const TensorView &weight, const TensorView &a, const TensorView &b, double scale,
-                           MergeBuffers *buffers)
+                           const TensorView *magnitude, MergeBuffers *buffers)
     : weight(weight), weightRows(weight, buffers ? &buffers->weight : nullptr),
       a(a, buffers ? &buffers->a : nullptr, a.spec.shape[0]), b(b, buffers ? &buffers->b : nullptr),
       rank(a.spec.shape[0]), scale(static_cast<float>(scale)), factorA(static_cast<size_t>(a.spec.elements())),
       rowB(static_cast<size_t>(rank)), sum(static_cast<size_t>(weight.spec.shape[1])),
-      base(static_cast<size_t>(weight.spec.shape[1])) {}
+      base(static_cast<size_t>(weight.spec.shape[1])) {
+  if (!magnitude)
+    return;
+  TensorView column = *magnitude;
+  column.spec.shape.push_back(1);
+  this->magnitude = RowReader(column, buffers ? &buffers->magnitude : nullptr, column.spec.shape[0]);
+}
 
 MergedWeight::MergedWeight(const TensorView &weight)
     : weight(weight), sum(static_cast<size_t>(weight.spec.shape[1])), base(static_cast<size_t>(weight.spec.shape[1])) {}
@@ -194,5 +204,16 @@ void MergedWeight::row(int64_t row, void *out) {
   }
   for (int64_t i = 0; i < inputs; ++i)
     base[i] += scale * sum[i];
+  if (!magnitude.spec().shape.empty()) {
+    double squares = 0;
+    for (float value : base)
+      squares += static_cast<double>(value) * value;
+    float wanted;
+    convertElements(magnitude.row(row), magnitude.spec().type, &wanted, TensorType::F32, 1);
+    // A row of zeros has no direction, and stays.
+    const auto factor = static_cast<float>(squares > 0 ? wanted / std::sqrt(squares) : 1);
+    for (float &value : base)
+      value *= factor;
+  }
   convertElements(base.data(), TensorType::F32, out, weight.spec.type, inputs);
 }

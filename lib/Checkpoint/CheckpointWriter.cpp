@@ -201,9 +201,11 @@ void CheckpointWriter::Impl::planAdapters(const AdapterOptions &options) {
     std::string_view module = weight.spec.name;
     module.remove_suffix(module.ends_with(".weight") ? 7 : 0);
     auto a = byName.find(fmt::format("{}.lora_A.weight", module)),
-         b = byName.find(fmt::format("{}.lora_B.weight", module));
+         b = byName.find(fmt::format("{}.lora_B.weight", module)),
+         magnitude = byName.find(fmt::format("{}.lora_magnitude_vector", module));
     if (a != byName.end() && b != byName.end())
-      merged.try_emplace(&weight, weight, *a->second, *b->second, options.lora.scale(), &buffers);
+      merged.try_emplace(&weight, weight, *a->second, *b->second, options.lora.scale(),
+                         magnitude != byName.end() ? magnitude->second : nullptr, &buffers);
     else if (weight.nf4)
       merged.try_emplace(&weight, weight);
   }

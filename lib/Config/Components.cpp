@@ -78,7 +78,8 @@ const std::vector<NodeComponents> &nodes() {
         {"optimizer",
          {"torch.optim.AdamW", "torch.optim.SGD", "bitsandbytes.optim.AdamW", "bitsandbytes.optim.PagedAdamW",
           "bitsandbytes.optim.AdamW8bit", "bitsandbytes.optim.PagedAdamW8bit", "torchao.optim.AdamW8bit",
-          "torchao.prototype.low_bit_optim.AdamW8bit"}},
+          "torchao.prototype.low_bit_optim.AdamW8bit", "torchao.optim.AdamW4bit",
+          "torchao.prototype.low_bit_optim.AdamW4bit"}},
         {"lr_scheduler",
          {"torchtune.training.lr_schedulers.get_cosine_schedule_with_warmup",
           "torchtune.training.get_cosine_schedule_with_warmup", "torchtune.modules.get_cosine_schedule_with_warmup"}},
@@ -108,13 +109,12 @@ std::string refusal(const std::string &path, const std::string &name, const Node
         continue;
       std::string full = name.substr(0, name.size() - word.size()) + loraPrefix + word.substr(prefix.size());
       bool built = std::find(works.begin(), works.end(), full) != works.end();
-      std::string remove;
-      for (const Entry &e : node.entries)
-        if (e.key == "use_dora")
-          remove += " ~model." + e.key;
-      return "'" + name + "': DoRA is not built yet; LoRA is: " +
-             (built ? "override model=" + full + remove
-                    : "use a Llama builder, such as torchtune.models.llama3_2.lora_llama3_2_1b");
+      std::string keys = " model.use_dora=True";
+      if (prefix == "qdora_")
+        keys += " model.quantize_base=True";
+      return "'" + name + "' is no builder: DoRA is a key of those with adapters: " +
+             (built ? "override model=" + full + keys
+                    : "use one, such as torchtune.models.llama3_2.lora_llama3_2_1b, with" + keys);
     }
     for (const char *prefix : {loraPrefix, qloraPrefix})
       if (startsWith(word, prefix))

@@ -82,6 +82,7 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
     v["model.lora_rank"] = std::to_string(r.lora->rank);
     v["model.lora_alpha"] = floatText(r.lora->alpha);
     v["model.lora_dropout"] = floatText(r.lora->dropout);
+    v["model.use_dora"] = word(r.lora->dora);
     v["model.quantize_base"] = word(r.quantizedBase.has_value());
     if (r.quantizedBase)
       v["model.quantizer"] = *r.quantizedBase == Nf4Quantizer::Torchao ? "torchao" : "bitsandbytes";

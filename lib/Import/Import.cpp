@@ -86,12 +86,10 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
     (*module)->setAttr(train::TrainDialect::stateTypeAttrName,
                        TypeAttr::get(*recipe.optimizer.stateType == DType::BF16 ? Type(builder.getBF16Type())
                                                                                 : Type(builder.getF32Type())));
-  if (recipe.optimizer.quantizedStates) {
-    bool torchao = *recipe.optimizer.quantizedStates == StateQuantizer::Torchao;
+  if (recipe.optimizer.quantizedStates)
     (*module)->setAttr(
         train::TrainDialect::quantizedStatesAttrName,
-        train::QuantizerAttr::get(&context, torchao ? train::Quantizer::Torchao : train::Quantizer::Bitsandbytes));
-  }
+        train::StateFormatAttr::get(&context, static_cast<train::StateFormat>(*recipe.optimizer.quantizedStates)));
   if (recipe.optimizer.masterWeights)
     (*module)->setAttr(train::TrainDialect::masterWeightsAttrName, builder.getUnitAttr());
   if (recipe.optimizer.stochasticRounding)
@@ -121,7 +119,8 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
     (*module)->setAttr("train.adapters",
                        train::LoraAttr::get(&context, recipe.lora->rank, builder.getF64FloatAttr(recipe.lora->scale()),
                                             builder.getStrArrayAttr(targets),
-                                            drops ? builder.getF64FloatAttr(recipe.lora->dropout) : FloatAttr()));
+                                            drops ? builder.getF64FloatAttr(recipe.lora->dropout) : FloatAttr(),
+                                            recipe.lora->dora));
   }
 
   if (recipe.quantizedBase) {

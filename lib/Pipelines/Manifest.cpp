@@ -131,6 +131,11 @@ LogicalResult ManifestBuilder::describeInit(plan::VariableOp variable, manifest:
         tensor.value = uniform.getBound().getValueAsDouble();
         return success();
       })
+      .Case([&](train::RowNormsInitAttr norms) {
+        tensor.init = manifest::InitKind::RowNorms;
+        tensor.source = norms.getParameter().getValue().str();
+        return success();
+      })
       .Case([&](train::RotaryInitAttr rotary) { return fillRotary(variable, rotary, tensor); })
       .Default([&](Attribute init) {
         return variable.emitOpError("has the initialization ") << init << ", which the manifest cannot describe";

@@ -14,6 +14,7 @@
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/TypeSwitch.h"
 
+#include <cmath>
 #include <memory>
 
 using namespace mlir;
@@ -81,6 +82,23 @@ void TrainInterpreter::initialize(uint64_t seed) {
         });
     quantize(value);
     variables[variable.getSymName().str()] = std::move(value);
+  }
+  fillRowNorms();
+}
+
+void TrainInterpreter::fillRowNorms() {
+  for (auto variable : module.getOps<VariableOp>()) {
+    auto init = dyn_cast<RowNormsInitAttr>(variable.getInit());
+    if (!init)
+      continue;
+    const Tensor &weight = variables[init.getParameter().getValue().str()];
+    Tensor &norms = variables[variable.getSymName().str()];
+    for (int64_t row = 0; row < weight.dim(0); ++row) {
+      double squares = 0;
+      for (int64_t column = 0; column < weight.dim(1); ++column)
+        squares += weight.at(row, column) * weight.at(row, column);
+      norms.set(row, std::sqrt(squares));
+    }
   }
 }
 

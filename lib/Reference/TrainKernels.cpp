@@ -75,6 +75,12 @@ static llvm::Error add(AddOp, Operands x, Results results) {
   return llvm::Error::success();
 }
 
+static llvm::Error multiply(MultiplyOp, Operands x, Results results) {
+  for (int64_t i = 0; i < results[0].size(); ++i)
+    results[0].set(i, x[0]->reals[i] * x[1]->reals[i]);
+  return llvm::Error::success();
+}
+
 static llvm::Error cast(CastOp, Operands x, Results results) {
   for (int64_t i = 0; i < results[0].size(); ++i)
     results[0].set(i, x[0]->reals[i]);
@@ -238,6 +244,39 @@ static llvm::Error rmsNormGrad(RmsNormGradOp op, Operands operands, Results resu
   return llvm::Error::success();
 }
 
+static llvm::Error scaleColumns(ScaleColumnsOp, Operands operands, Results results) {
+  const Tensor &x = *operands[0], &factors = *operands[1];
+  for (int64_t row = 0; row < x.dim(0); ++row)
+    for (int64_t c = 0; c < x.dim(1); ++c)
+      results[0].set(row, c, x.at(row, c) * factors.reals[c]);
+  return llvm::Error::success();
+}
+
+static llvm::Error scaleColumnsGrad(ScaleColumnsGradOp, Operands operands, Results results) {
+  const Tensor &x = *operands[0], &factors = *operands[1], &d = *operands[2];
+  for (int64_t c = 0; c < x.dim(1); ++c) {
+    double sum = 0;
+    for (int64_t row = 0; row < x.dim(0); ++row) {
+      results[0].set(row, c, d.at(row, c) * factors.reals[c]);
+      sum += d.at(row, c) * x.at(row, c);
+    }
+    results[1].set(c, sum);
+  }
+  return llvm::Error::success();
+}
+
+static llvm::Error inverseNorm(InverseNormOp op, Operands operands, Results results) {
+  const Tensor &base = *operands[0], &b = *operands[1], &p = *operands[2], &q = *operands[3];
+  const double scale = op.getScale().convertToDouble();
+  for (int64_t row = 0; row < base.size(); ++row) {
+    double squares = base.reals[row] * base.reals[row];
+    for (int64_t k = 0; k < op.getRank(); ++k)
+      squares += b.at(row, k) * (2 * scale * p.at(k, row) + scale * scale * q.at(row, k));
+    results[0].set(row, 1 / std::sqrt(squares));
+  }
+  return llvm::Error::success();
+}
+
 static llvm::Error rotary(RotaryOp op, Operands operands, Results results) {
   const Tensor &x = *operands[0], &positions = *operands[1], &cos = *operands[2], &sin = *operands[3];
   int64_t headDim = op.getHeadDim(), half = headDim / 2;
@@ -376,21 +415,37 @@ static llvm::Error adamw(AdamWOp op, Operands x, Results results) {
   return llvm::Error::success();
 }
 
-static llvm::Error adamw8bit(AdamW8bitOp op, Operands x, Results results) {
+/// The code of element `i` of a block, whose bytes begin at `at`: four bits apart, the first half of the block is in
+/// the upper ones.
+static int64_t codeOf(StateFormat format, const Tensor &codes, int64_t at, int64_t i) {
+  const int64_t bytes = stateBlockBytes(format), byte = codes.integers[at + i % bytes] & 255;
+  return bytes == stateBlock(format) ? byte : i < bytes ? byte >> 4 : byte & 15;
+}
+
+static void setCode(StateFormat format, Tensor &codes, int64_t at, int64_t i, int64_t code) {
+  const int64_t bytes = stateBlockBytes(format);
+  int64_t &byte = codes.integers[at + i % bytes];
+  if (bytes != stateBlock(format))
+    code = i < bytes ? code << 4 : (byte & 0xf0) | code;
+  byte = static_cast<int8_t>(code);
+}
+
+static llvm::Error adamwQuantized(AdamWQuantizedOp op, Operands x, Results results) {
   AdamWAttr attr = op.getOptimizer();
-  const auto quantizer = static_cast<StateQuantizer>(op.getQuantizer());
+  const auto format = static_cast<StateFormat>(op.getFormat());
+  const int64_t size = stateBlock(format), bytes = stateBlockBytes(format);
   double decay = attr.getWeightDecay().getValueAsDouble(), eps = attr.getEps().getValueAsDouble();
   double beta1 = attr.getBeta1().getValueAsDouble(), beta2 = attr.getBeta2().getValueAsDouble();
   double lr = scalar(x[6]), t = static_cast<double>(x[7]->integers.front()), factor = scalar(x[8]);
   double correction1 = 1 - std::pow(beta1, t), correction2 = std::sqrt(1 - std::pow(beta2, t));
   for (int64_t block = 0; block < results[2].size(); ++block) {
-    double moments[2][stateBlock];
-    for (int64_t i = 0; i < stateBlock; ++i) {
-      int64_t at = block * stateBlock + i;
+    std::vector<double> moments[2] = {std::vector<double>(size), std::vector<double>(size)};
+    for (int64_t i = 0; i < size; ++i) {
+      int64_t at = block * size + i;
       double p = x[0]->reals[at], g = factor * x[1]->reals[at];
       double &m = moments[0][i], &v = moments[1][i];
-      m = stateMap(quantizer, true).values[x[2]->integers[at] & 255] * x[3]->reals[block];
-      v = stateMap(quantizer, false).values[x[4]->integers[at] & 255] * x[5]->reals[block];
+      m = stateMap(format, true).values[codeOf(format, *x[2], block * bytes, i)] * x[3]->reals[block];
+      v = stateMap(format, false).values[codeOf(format, *x[4], block * bytes, i)] * x[5]->reals[block];
       m += (1 - beta1) * (g - m);
       v = beta2 * v + (1 - beta2) * g * g;
       results[0].set(at, p * (1 - lr * decay) - lr / correction1 * m / (std::sqrt(v) / correction2 + eps));
@@ -400,13 +455,13 @@ static llvm::Error adamw8bit(AdamW8bitOp op, Operands x, Results results) {
       double largest = 0;
       for (double value : moments[which])
         largest = std::isnan(value) || std::abs(value) > largest ? std::abs(value) : largest;
-      if (quantizer == StateQuantizer::Torchao && largest < 1e-12)
+      if (format != StateFormat::Bitsandbytes8 && largest < 1e-12)
         largest = 1e-12;
       scales.set(block, largest);
-      for (int64_t i = 0; i < stateBlock; ++i) {
+      for (int64_t i = 0; i < size; ++i) {
         // NaN in a block of zeros, unless torchao's: code 0.
         auto scaled = static_cast<float>(moments[which][i] / scales.reals[block]);
-        codes.integers[block * stateBlock + i] = static_cast<int8_t>(stateMap(quantizer, which == 0).code(scaled));
+        setCode(format, codes, block * bytes, i, stateMap(format, which == 0).code(scaled));
       }
     }
   }
@@ -418,6 +473,7 @@ llvm::Error evaluate(Operation *op, Operands operands, Results results) {
   return TypeSwitch<Operation *, llvm::Error>(op)
       .Case<ConstantOp>(call(constant))
       .Case<AddOp>(call(add))
+      .Case<MultiplyOp>(call(multiply))
       .Case<CastOp>(call(cast))
       .Case<ScaleOp>(call(scale))
       .Case<DropoutOp>(call(dropout))
@@ -432,6 +488,9 @@ llvm::Error evaluate(Operation *op, Operands operands, Results results) {
       .Case<GatherRowOp>(call(gatherRow))
       .Case<RmsNormOp>(call(rmsNorm))
       .Case<RmsNormGradOp>(call(rmsNormGrad))
+      .Case<ScaleColumnsOp>(call(scaleColumns))
+      .Case<ScaleColumnsGradOp>(call(scaleColumnsGrad))
+      .Case<InverseNormOp>(call(inverseNorm))
       .Case<RotaryOp>(call(rotary))
       .Case<AttentionOp>(call(evaluateAttention))
       .Case<AttentionGradOp>(call(evaluateAttentionGrad))
@@ -442,7 +501,7 @@ llvm::Error evaluate(Operation *op, Operands operands, Results results) {
       .Case<SGDOp>(call(sgd))
       .Case<SGDMomentumOp>(call(sgdMomentum))
       .Case<AdamWOp>(call(adamw))
-      .Case<AdamW8bitOp>(call(adamw8bit))
+      .Case<AdamWQuantizedOp>(call(adamwQuantized))
       .Case<FirstStepOp>(call(firstStep))
       .Case<StochasticRoundOp>(call(stochasticRound))
       .Default([](Operation *unknown) { return errorAt(unknown, "cannot be interpreted"); });

@@ -92,7 +92,14 @@ ftrt_host *ftrt_host_open(const char *path, uint32_t threads) {
 void ftrt_host_close(ftrt_host *host) { delete host; }
 
 int ftrt_host_init(ftrt_host *host, uint64_t seed) {
-  return guarded([&] { host->session.initialize(seed); });
+  return guarded([&] {
+    host->session.initialize(seed);
+    host->session.fillRowNorms();
+  });
+}
+
+int ftrt_host_parameters_changed(ftrt_host *host) {
+  return guarded([&] { host->session.fillRowNorms(); });
 }
 
 uint64_t ftrt_host_planned_bytes(const ftrt_host *host) { return host->session.step().plannedBytes(); }

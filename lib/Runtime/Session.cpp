@@ -8,7 +8,6 @@
 #include "ftc/Runtime/Session.h"
 
 #include "ftc/Runtime/RunError.h"
-#include "ftc/Support/Random.h"
 #include "ftc/Support/Units.h"
 
 #include <algorithm>
@@ -25,37 +24,6 @@ namespace {
 using manifest::ElementType;
 using manifest::InitKind;
 using manifest::Tensor;
-
-/// To nearest, ties to even. Values of `init` are finite.
-uint16_t roundToBf16(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof(bits));
-  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-/// Writes `count` floats at element `first` of a tensor that holds floats.
-void storeFloats(std::byte *base, ElementType type, uint64_t first, const float *values, uint64_t count) {
-  if (type == ElementType::F32) {
-    std::memcpy(base + 4 * first, values, 4 * count);
-    return;
-  }
-  auto *out = reinterpret_cast<uint16_t *>(base) + first;
-  for (uint64_t index = 0; index < count; ++index)
-    out[index] = roundToBf16(values[index]);
-}
-
-/// `count` initial values from element `first` on.
-void fillPart(const Tensor &tensor, const CounterRandom &random, uint64_t first, float *values, uint64_t count) {
-  if (tensor.init() == InitKind::Normal)
-    random.fillNormal(values, first, count, tensor.value());
-  else if (tensor.init() == InitKind::Uniform)
-    for (uint64_t k = 0; k < count; ++k)
-      values[k] = random.symmetric(first + k, tensor.value());
-  else
-    std::fill_n(values, count, tensor.init() == InitKind::Ones ? 1.0f : 0.0f);
-}
-
-bool holdsFloats(ElementType type) { return type == ElementType::F32 || type == ElementType::BF16; }
 
 /// Room for a large file is under /var/tmp rather than under /tmp, which may be memory.
 std::string defaultFarFolder() {
@@ -227,83 +195,6 @@ uint64_t Session::highestWritten(uint32_t index) const {
   return 0;
 }
 
-void Session::initialize(uint64_t seed, const std::function<bool(std::string_view)> &parameters) {
-  std::vector<const Tensor *> encoded;
-  for (const Tensor *tensor : *manifest().tensors())
-    if (tensor->encoding() != manifest::Encoding::None && (!parameters || parameters(tensor->name()->string_view())))
-      encoded.push_back(tensor);
-  if (gpu) // through one staging buffer: one after another
-    for (const Tensor *tensor : encoded)
-      initializeEncoded(*tensor, seed);
-  else
-    threads->forEach(encoded.size(), [&](uint64_t index, unsigned) { initializeEncoded(*encoded[index], seed); });
-  for (const Tensor *tensor : *manifest().tensors()) {
-    if (parameters && tensor->role() == ftc::manifest::Role::Parameter && !parameters(tensor->name()->string_view()))
-      continue;
-    if (tensor->role() == ftc::manifest::Role::Quantized)
-      continue;
-    if (far && isFar(*tensor))
-      fillFar(*tensor);
-    else
-      fill(*tensor, seed);
-  }
-}
-
-/// States of the far tier's file begin as zeros.
-void Session::fillFar(const Tensor &tensor) {
-  if (tensor.init() != InitKind::None && tensor.init() != InitKind::Zeros)
-    throw RunError(ExitCode::BadStep,
-                   fmt::format("{}: state '{}' of the far tier does not begin as zeros; recompile it", loaded->path(),
-                               tensor.name()->str()));
-  // A new file holds zeros.
-  if (far->highestWritten() <= tensor.offset())
-    return;
-  constexpr std::array<std::byte, 1 << 16> zeros{};
-  for (uint64_t done = 0; done < tensor.bytes(); done += zeros.size())
-    far->write(tensor.offset() + done, zeros.data(), std::min<uint64_t>(zeros.size(), tensor.bytes() - done));
-}
-
-void Session::fill(const Tensor &tensor, uint64_t seed) {
-  std::byte *base = data(tensor);
-  if (tensor.data() && tensor.data()->size() == tensor.bytes() && tensor.init() == InitKind::None) {
-    write(tensor, 0, tensor.data()->data(), tensor.bytes());
-    return;
-  }
-  if (tensor.init() == InitKind::None || tensor.init() == InitKind::Zeros) {
-    if (base)
-      std::memset(base, 0, tensor.bytes());
-    else
-      gpu->zero(tensor.slab(), tensor.offset(), tensor.bytes());
-    return;
-  }
-  if (!holdsFloats(tensor.type()))
-    throw RunError(ExitCode::BadStep, fmt::format("{}: tensor '{}' of type {} cannot be initialized with numbers",
-                                                  loaded->path(), tensor.name()->str(), elementName(tensor.type())));
-  CounterRandom random(seed, tensor.name()->string_view());
-  // Blocks of a fixed size: which thread fills a block changes nothing, since every element is a function of its index.
-  constexpr uint64_t block = 1024;
-  const uint64_t elements = tensor.bytes() / elementSize(tensor.type());
-  const auto fillElements = [&](std::byte *to, uint64_t from, uint64_t count) {
-    threads->forEach((count + block - 1) / block, [&](uint64_t index, unsigned) {
-      std::array<float, block> values;
-      const uint64_t first = index * block, size = std::min(block, count - first);
-      fillPart(tensor, random, from + first, values.data(), size);
-      storeFloats(to, tensor.type(), first, values.data(), size);
-    });
-  };
-  if (base) {
-    fillElements(base, 0, elements);
-    return;
-  }
-  constexpr uint64_t partElements = 1 << 20;
-  std::vector<std::byte> part(std::min(partElements, elements) * elementSize(tensor.type()));
-  for (uint64_t first = 0; first < elements; first += partElements) {
-    const uint64_t count = std::min(partElements, elements - first), size = elementSize(tensor.type());
-    fillElements(part.data(), first, count);
-    write(tensor, first * size, part.data(), count * size);
-  }
-}
-
 Nf4Format Session::formatOf(const Tensor &tensor) const {
   return {tensor.encoding() == manifest::Encoding::Nf4Torchao ? Nf4Quantizer::Torchao : Nf4Quantizer::Bitsandbytes,
           tensor.decoded_type() == ElementType::BF16};
@@ -353,30 +244,6 @@ void Session::writeArrays(const Tensor &tensor, const Nf4Arrays &arrays) {
   const std::array<const Tensor *, 4> pieces = piecesOf(tensor);
   for (size_t index = 0; index < pieces.size(); ++index)
     write(*pieces[index], 0, places[index], pieces[index]->bytes());
-}
-
-/// A weight in four bits: the numbers that it would have are made a part at a time and encoded.
-void Session::initializeEncoded(const Tensor &tensor, uint64_t seed) {
-  int64_t elements = 1;
-  for (int64_t size : *tensor.decoded_shape())
-    elements *= size;
-  Nf4Format format = formatOf(tensor);
-  std::vector<std::byte> room;
-  const Nf4Arrays arrays = arraysOf(tensor, room);
-  Nf4Encoder encoder(format, elements, arrays);
-  CounterRandom random(seed, tensor.name()->string_view());
-  std::array<float, 1024> values;
-  for (int64_t first = 0; first < elements; first += values.size()) {
-    const auto count = static_cast<size_t>(std::min<int64_t>(values.size(), elements - first));
-    fillPart(tensor, random, static_cast<uint64_t>(first), values.data(), count);
-    if (format.bf16)
-      for (float &value : std::span(values).first(count)) {
-        uint32_t bits = static_cast<uint32_t>(roundToBf16(value)) << 16;
-        std::memcpy(&value, &bits, sizeof(value));
-      }
-    encoder.append(values.data(), static_cast<int64_t>(count));
-  }
-  writeArrays(tensor, arrays);
 }
 
 void Session::run(int index, const ftrt_scalars &scalars) {

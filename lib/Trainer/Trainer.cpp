@@ -238,6 +238,7 @@ void Run::restore() {
   session->initialize(recipe.seed, [&](std::string_view name) { return !weightsFromFiles || isAdapterName(name); });
   if (weightsFromDir)
     loadParameters(*session, recipe.checkpointer.checkpointDir, recipe.checkpointer.checkpointFiles);
+  session->fillRowNorms();
   if (found) {
     if (recipe.lora)
       loadAdapters(*session, adapterOf(*found), *recipe.lora);

@@ -62,6 +62,7 @@ LEVERS = [
     Lever("momentum", ["optimizer=torch.optim.SGD", "~optimizer.weight_decay", "optimizer.lr=0.05", "optimizer.momentum=0.9"],
           OWN, slot="optimizer", lowers=True),
     Lever("8bit", ["optimizer=torchao.optim.AdamW8bit"], OWN, slot="optimizer", lowers=True),
+    Lever("4bit", ["optimizer=torchao.optim.AdamW4bit"], OWN, slot="optimizer", lowers=True),
     Lever("bf16-states", ["optimizer_state_dtype=bf16"], OWN, lowers=True),
     Lever("master", ["dtype=bf16", "master_weights=fp32"], OWN, slot="rounding", within="bf16"),
     Lever("stochastic", ["dtype=bf16", "stochastic_rounding=True"], OWN, slot="rounding", within="bf16"),
@@ -71,6 +72,7 @@ LEVERS = [
     Lever("lora", LORA, OWN, lowers=True),
     Lever("dropout", LORA + ["model.lora_dropout=0.2"], OWN, within="lora", lowers=True),
     Lever("qlora", LORA + ["model.quantize_base=True", "model.quantizer=bitsandbytes"], OWN, within="lora", lowers=True),
+    Lever("dora", LORA + ["model.use_dora=True"], OWN, within="lora", lowers=True),
     Lever("one-thread", [], BITS, run=["--threads", "1"]),
     Lever("resumed", [], BITS, resumed=True),
 ]
@@ -91,13 +93,14 @@ REFUSED = {
     ("two-passes", "lora"): BUDGET,
     ("two-passes", "dropout"): BUDGET,
     ("two-passes", "qlora"): BUDGET,
+    ("two-passes", "dora"): BUDGET,
     ("bf16-states", "sgd"): r"'optimizer_state_dtype' \(command line\) has a meaning only with states",
 }
 
 
 # Moments have the parameters' type by themselves, and those of small adapters have no 8 bits: together they are the first
 # alone.
-SAME = [{"bf16", "bf16-states"}, {"lora", "8bit"}, {"dropout", "8bit"}, {"qlora", "8bit"}]
+SAME = [{"bf16", "bf16-states"}, *({adapter, bits} for adapter in ("lora", "dropout", "qlora", "dora") for bits in ("8bit", "4bit"))]
 
 
 class Refused(Exception):
@@ -243,7 +246,7 @@ def check_pair(runs, one, two):
         yield "is not refused"
         return
     names = " ".join(override for lever in (one, two) for override in lever.overrides)
-    rounding = BF16_TOLERANCE if "bf16" in names else CODES_TOLERANCE if "8bit" in names else 0
+    rounding = BF16_TOLERANCE if "bf16" in names else CODES_TOLERANCE if "8bit" in names or "4bit" in names else 0
     for lever, other in ((one, two), (two, one)):
         for wrong in differences(outcome, runs.start([other]).result(), lever.promise, rounding):
             yield f"beside {other.name}, {lever.name}: {wrong}"

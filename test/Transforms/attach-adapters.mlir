@@ -105,3 +105,36 @@ module attributes {train.adapters = #train.lora<rank = 8, scale = 2.0, targets =
     train.return %q : tensor<16x128xf32>
   }
 }
+
+// -----
+
+// DoRA: magnitudes, norms of what the weight is, and one factor for each output, the last op beside the projection.
+// CHECK: train.variable @q_proj.weight : tensor<128x64xbf16> parameter init #train.normal<{{.*}}>{{$}}
+// CHECK-NEXT: train.variable @q_proj.lora_A.weight : tensor<8x64xbf16>
+// CHECK-NEXT: train.variable @q_proj.lora_B.weight : tensor<128x8xbf16>
+// CHECK-NEXT: train.variable @q_proj.lora_magnitude_vector : tensor<128xbf16> parameter init #train.row_norms<@q_proj.weight> trainable
+// CHECK-NEXT: train.variable @q_proj.weight_norm : tensor<128xf32> constant init #train.row_norms<@q_proj.weight>{{$}}
+// CHECK-LABEL: train.entry @step
+// CHECK: %[[W:.*]] = train.read @q_proj.weight
+// CHECK: %[[A:.*]] = train.read @q_proj.lora_A.weight
+// CHECK: %[[B:.*]] = train.read @q_proj.lora_B.weight
+// CHECK: %[[N:.*]] = train.read @q_proj.weight_norm
+// CHECK: %[[M:.*]] = train.read @q_proj.lora_magnitude_vector
+// CHECK: %[[P:.*]] = train.matmul %[[A]], %[[W]] transpose_b : tensor<8x64xbf16>, tensor<128x64xbf16> -> tensor<8x128xf32>
+// CHECK: %[[G:.*]] = train.matmul %[[A]], %[[A]] transpose_b : {{.*}} -> tensor<8x8xbf16>
+// CHECK: %[[Q:.*]] = train.matmul %[[B]], %[[G]] : {{.*}} -> tensor<128x8xf32>
+// CHECK: %[[I:.*]] = train.inverse_norm %[[N]], %[[B]], %[[P]], %[[Q]] scale 2.0
+// CHECK: %[[WIDE:.*]] = train.cast %[[M]] : tensor<128xbf16> to tensor<128xf32>
+// CHECK: %[[F:.*]] = train.multiply %[[WIDE]], %[[I]]
+// CHECK: %[[SUM:.*]] = train.add
+// CHECK: %[[Y:.*]] = train.scale_columns %[[SUM]] by %[[F]] : tensor<16x128xbf16>, tensor<128xf32>
+// CHECK: train.return %[[Y]]
+module attributes {train.adapters = #train.lora<rank = 8, scale = 2.0, targets = ["q_proj"], magnitudes = true>} {
+  train.variable @q_proj.weight : tensor<128x64xbf16> parameter init #train.normal<0.02> trainable
+  train.entry @step kind(step) batch 2 sequence 8 inputs ["x"] outputs ["y"] {
+  ^bb0(%x: tensor<16x64xbf16>):
+    %w = train.read @q_proj.weight : tensor<128x64xbf16>
+    %q = train.matmul %x, %w transpose_b : tensor<16x64xbf16>, tensor<128x64xbf16> -> tensor<16x128xbf16>
+    train.return %q : tensor<16x128xbf16>
+  }
+}

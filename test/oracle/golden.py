@@ -73,7 +73,7 @@ def lora_config(recipe):
         targets += ["gate_proj", "up_proj", "down_proj"]
     if model.get("apply_lora_to_output"):
         targets.append("lm_head")
-    return LoraConfig(r=model["lora_rank"], lora_alpha=model["lora_alpha"], target_modules=targets, lora_dropout=0.0,
+    return LoraConfig(use_dora=bool(model.get("use_dora")), r=model["lora_rank"], lora_alpha=model["lora_alpha"], target_modules=targets, lora_dropout=0.0,
                       bias="none", task_type="CAUSAL_LM",
                       base_model_name_or_path=recipe["checkpointer"]["checkpoint_dir"])
 
@@ -209,7 +209,8 @@ def train(case, recipe, update=True):
     if case.get("adapter"):
         model = PeftModel.from_pretrained(model, adapter_folder(recipe), is_trainable=True)
         wanted, found = lora_config(recipe), model.peft_config["default"]
-        assert (wanted.r, wanted.lora_alpha, set(wanted.target_modules)) == (found.r, found.lora_alpha, set(found.target_modules))
+        same = lambda c: (c.r, c.lora_alpha, set(c.target_modules), c.use_dora)  # noqa: E731
+        assert same(wanted) == same(found)
     trained = [tensor for tensor in model.parameters() if tensor.requires_grad]
     updates = Updates(recipe, trained)
     clip, steps = recipe.get("clip_grad_norm"), []
@@ -257,7 +258,9 @@ def make_adapters():
         generator = torch.Generator().manual_seed(13)
         with torch.no_grad():
             for key, tensor in sorted(model.named_parameters()):
-                if "lora_" in key:
+                if "magnitude" in key:  # not at the norms, where DoRA starts
+                    tensor.copy_((1 + torch.rand(tensor.shape, generator=generator)).to(torch.bfloat16))
+                elif "lora_" in key:
                     tensor.copy_((0.1 * torch.randn(tensor.shape, generator=generator)).to(torch.bfloat16))
         model.peft_config["default"].base_model_name_or_path = recipe["checkpointer"]["checkpoint_dir"]
         model.save_pretrained(adapter_folder(recipe), save_embedding_layers=False)

@@ -57,9 +57,8 @@ LogicalResult TrainDialect::verifyOperationAttribute(Operation *op, NamedAttribu
     if (!isa<ModuleOp>(op) || !type || !(type.getValue().isF32() || type.getValue().isBF16()))
       return op->emitOpError("has the attribute ") << name << ", which must be f32 or bf16, of a module";
   } else if (name == quantizedStatesAttrName) {
-    if (!isa<ModuleOp>(op) || !isa<QuantizerAttr>(attribute.getValue()))
-      return op->emitOpError("has the attribute ")
-             << name << ", which must be #train<quantizer bitsandbytes> or #train<quantizer torchao>, of a module";
+    if (!isa<ModuleOp>(op) || !isa<StateFormatAttr>(attribute.getValue()))
+      return op->emitOpError("has the attribute ") << name << ", which must be a #train<state_format ...> of a module";
   } else if (name == masterWeightsAttrName || name == stochasticRoundingAttrName) {
     if (!isa<ModuleOp>(op) || !isa<UnitAttr>(attribute.getValue()))
       return op->emitOpError("has the attribute ") << name << ", which takes no value and belongs to a module";

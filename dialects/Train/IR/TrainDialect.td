@@ -33,8 +33,8 @@ def Train_Dialect : Dialect {
     counted as necessary.
 
     Four attributes of the module, besides `train.optimizer`, say in which precision updates are made; they are read by
-    `train-lower-optimizer`. `train.state_type = bf16`: the type of moments. `train.quantized_states = #train<quantizer
-    torchao>`: large moments of AdamW have eight bits, in that library's numerics. `train.master_weights`: bf16 parameters keep
+    `train-lower-optimizer`. `train.state_type = bf16`: the type of moments. `train.quantized_states = #train<state_format
+    torchao_8bit>`: large moments of AdamW have eight bits, in that library's numerics. `train.master_weights`: bf16 parameters keep
     an f32 copy, which is updated. `train.stochastic_rounding`: updates of bf16 parameters are rounded at random.
 
     Two attributes of the module ask for the far tier: `train.offload_activations` (`train-offload-activations`) and
@@ -117,19 +117,35 @@ def Train_RotaryInitAttr : Train_Attr<"RotaryInit", "rotary"> {
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
+def Train_RowNormsInitAttr : Train_Attr<"RowNormsInit", "row_norms"> {
+  let summary = "Euclidean norms of the rows of a parameter, as it is when training starts";
+  let description = [{
+    Of a parameter in four bits: of the numbers that it decodes to. Filled after all parameters.
+
+    ```mlir
+    #train.row_norms<@"model.layers.0.self_attn.q_proj.weight">
+    ```
+  }];
+  let parameters = (ins "::mlir::FlatSymbolRefAttr":$parameter);
+  let assemblyFormat = "`<` $parameter `>`";
+}
+
 def Train_LoraAttr : Train_Attr<"Lora", "lora"> {
   let summary = "which projections get low-rank adapters (LoRA, Hu et al. 2021)";
   let description = [{
     `targets` are last words of modules ("q_proj"); `scale` multiplies what an adapter adds (alpha / rank). With `dropout`, in
-    (0, 1), entries that train drop so large a part of what enters an adapter.
+    (0, 1), entries that train drop so large a part of what enters an adapter. With `magnitudes`, a trained magnitude for each
+    output replaces the norm of its row of the adapted weight (DoRA, Liu et al. 2024).
 
     ```mlir
     #train.lora<rank = 8, scale = 2.0, targets = ["q_proj", "v_proj"]>
     #train.lora<rank = 8, scale = 2.0, targets = ["q_proj", "v_proj"], dropout = 0.05>
+    #train.lora<rank = 8, scale = 2.0, targets = ["q_proj", "v_proj"], magnitudes = true>
     ```
   }];
   let parameters = (ins "int64_t":$rank, "::mlir::FloatAttr":$scale, "::mlir::ArrayAttr":$targets,
-                        OptionalParameter<"::mlir::FloatAttr">:$dropout);
+                        OptionalParameter<"::mlir::FloatAttr">:$dropout,
+                        DefaultValuedParameter<"bool", "false">:$magnitudes);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
@@ -156,6 +172,15 @@ def Train_Quantizer : I32EnumAttr<"Quantizer", "whose way of quantizing", [
   let genSpecializedAttr = 0;
 }
 def Train_QuantizerAttr : EnumAttr<Train_Dialect, Train_Quantizer, "quantizer">;
+
+def Train_StateFormat : I32EnumAttr<"StateFormat", "how quantized moments are kept", [
+    I32EnumAttrCase<"Bitsandbytes8", 0, "bitsandbytes_8bit">,
+    I32EnumAttrCase<"Torchao8", 1, "torchao_8bit">,
+    I32EnumAttrCase<"Torchao4", 2, "torchao_4bit">]> {
+  let cppNamespace = "::ftc::train";
+  let genSpecializedAttr = 0;
+}
+def Train_StateFormatAttr : EnumAttr<Train_Dialect, Train_StateFormat, "state_format">;
 
 def Train_Nf4 : TypeDef<Train_Dialect, "Nf4"> {
   let mnemonic = "nf4";

@@ -69,8 +69,16 @@ LogicalResult VariableOp::verify() {
       return emitOpError("a rotary table holds floats");
     return verifyRotaryInit(*this, rotary);
   }
+  if (auto norms = dyn_cast<RowNormsInitAttr>(getInit())) {
+    auto of = SymbolTable::lookupNearestSymbolFrom<VariableOp>(*this, norms.getParameter());
+    if (!isReal || !of || of.getRole() != VariableRole::Parameter || of.getTensorType().getRank() != 2 ||
+        getTensorType().getShape() != of.getTensorType().getShape().take_front())
+      return emitOpError("#train.row_norms fills one float for each row of a parameter that is a matrix");
+    return success();
+  }
   if (!isa<ZerosInitAttr, OnesInitAttr>(getInit()))
-    return emitOpError("init must be #train.zeros, #train.ones, #train.normal, #train.uniform or #train.rotary");
+    return emitOpError(
+        "init must be #train.zeros, #train.ones, #train.normal, #train.uniform, #train.rotary or #train.row_norms");
   return success();
 }
 
@@ -325,6 +333,30 @@ static LogicalResult verifyStatistics(Operation *op, RankedTensorType of, Ranked
   return success();
 }
 
+static LogicalResult verifyColumnFactors(Operation *op, RankedTensorType input, RankedTensorType factors) {
+  if (factors.getDimSize(0) != input.getDimSize(1))
+    return op->emitOpError("factors ") << factors << " do not fit the columns of " << input;
+  return verifyStatistics(op, input, factors, "factors");
+}
+
+LogicalResult ScaleColumnsOp::verify() {
+  return verifyColumnFactors(*this, getInput().getType(), getFactors().getType());
+}
+LogicalResult ScaleColumnsGradOp::verify() {
+  return verifyColumnFactors(*this, getInput().getType(), getFactors().getType());
+}
+
+LogicalResult InverseNormOp::verify() {
+  auto base = getBase().getType(), b = getB().getType(), p = getP().getType(), q = getQ().getType();
+  if (b.getDimSize(0) != base.getDimSize(0))
+    return emitOpError("b ") << b << " has not a row for each norm of " << base;
+  if (q.getShape() != b.getShape())
+    return emitOpError("q ") << q << " is not shaped like b, " << b;
+  if (p.getDimSize(0) != b.getDimSize(1) || p.getDimSize(1) != b.getDimSize(0))
+    return emitOpError("p ") << p << " is not shaped like b transposed, " << b;
+  return verifyStatistics(*this, b, base, "norms");
+}
+
 LogicalResult RotaryOp::verify() {
   auto input = getInput().getType(), cos = getCos().getType();
   int64_t headDim = getHeadDim();
@@ -442,16 +474,18 @@ LogicalResult AdamWOp::verify() {
   return verifyNumbers(*this, getOptimizer());
 }
 
-LogicalResult AdamW8bitOp::verify() {
+LogicalResult AdamWQuantizedOp::verify() {
   RankedTensorType type = getParameter().getType();
   if (type.getElementType().isF64())
     return emitOpError("computes in fp32, and does not update ") << type;
-  if (type.getNumElements() % stateBlock != 0)
-    return emitOpError("needs a multiple of ") << stateBlock << " elements, which " << type << " does not have";
-  int64_t blocks = type.getNumElements() / stateBlock;
-  if (getExpAvg().getType().getShape() != ArrayRef<int64_t>{blocks, stateBlock})
+  const auto format = static_cast<ftc::StateFormat>(getFormat());
+  const int64_t block = stateBlock(format), bytes = stateBlockBytes(format);
+  if (type.getNumElements() % block != 0)
+    return emitOpError("needs a multiple of ") << block << " elements, which " << type << " does not have";
+  int64_t blocks = type.getNumElements() / block;
+  if (getExpAvg().getType().getShape() != ArrayRef<int64_t>{blocks, bytes})
     return emitOpError("codes of type ") << getExpAvg().getType() << " do not fit the parameter, " << type
-                                         << "; they are " << blocks << " x " << stateBlock;
+                                         << "; they are " << blocks << " x " << bytes;
   if (getExpAvgScale().getType().getDimSize(0) != blocks)
     return emitOpError("needs ") << blocks << " scales, not " << getExpAvgScale().getType();
   return verifyNumbers(*this, getOptimizer());
@@ -497,6 +531,7 @@ void AddOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext
   bool OP::isRowResult(unsigned) { return true; }
 
 FTC_ELEMENTWISE(AddOp)
+FTC_ELEMENTWISE(MultiplyOp)
 FTC_ELEMENTWISE(CastOp)
 FTC_ELEMENTWISE(ScaleOp)
 FTC_ELEMENTWISE(DropoutOp)
@@ -522,6 +557,14 @@ bool RmsNormOp::isRowResult(unsigned) { return true; }
 int64_t RmsNormGradOp::getRows() { return getInput().getType().getDimSize(0); }
 bool RmsNormGradOp::isRowOperand(unsigned index) { return index != 1; }
 bool RmsNormGradOp::isRowResult(unsigned index) { return index == 0; }
+
+int64_t ScaleColumnsOp::getRows() { return getInput().getType().getDimSize(0); }
+bool ScaleColumnsOp::isRowOperand(unsigned index) { return index == 0; }
+bool ScaleColumnsOp::isRowResult(unsigned) { return true; }
+
+int64_t ScaleColumnsGradOp::getRows() { return getInput().getType().getDimSize(0); }
+bool ScaleColumnsGradOp::isRowOperand(unsigned index) { return index != 1; }
+bool ScaleColumnsGradOp::isRowResult(unsigned index) { return index == 0; }
 
 int64_t CrossEntropyOp::getRows() { return getLogits().getType().getDimSize(0); }
 bool CrossEntropyOp::isRowOperand(unsigned index) { return index < 2; }

@@ -306,6 +306,7 @@ def SwiGLUGradOp : Train_PureOp<"swiglu_grad", [
 }
 
 include "dialects/Train/IR/TrainMatrices.td"
+include "dialects/Train/IR/TrainAdapters.td"
 
 //===----------------------------------------------------------------------===//
 // Embedding, norm, rotary

@@ -20,6 +20,22 @@ using Gradients = SmallVector<Value>;
 
 Gradients AddOp::buildVjp(OpBuilder &, ValueRange gradients, ArrayRef<bool>) { return {gradients[0], gradients[0]}; }
 
+Gradients MultiplyOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool> needed) {
+  Gradients result(2);
+  for (unsigned side : {0, 1})
+    if (needed[side])
+      result[side] = MultiplyOp::create(builder, getLoc(), gradients[0], getOperand(1 - side));
+  return result;
+}
+
+Gradients ScaleColumnsOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool>) {
+  auto grad = ScaleColumnsGradOp::create(builder, getLoc(), TypeRange{getInput().getType(), getFactors().getType()},
+                                         getInput(), getFactors(), gradients[0]);
+  return {grad.getInputGradient(), grad.getFactorGradients()};
+}
+
+Gradients InverseNormOp::buildVjp(OpBuilder &, ValueRange, ArrayRef<bool>) { return Gradients(4); }
+
 Gradients CastOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool>) {
   return {CastOp::create(builder, getLoc(), getInput().getType(), gradients[0])};
 }

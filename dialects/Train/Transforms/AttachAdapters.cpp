@@ -5,13 +5,15 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// LoRA (Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021), with PEFT's names.
+// LoRA (Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021), with PEFT's names; with magnitudes,
+// DoRA (Liu et al., "DoRA: Weight-Decomposed Low-Rank Adaptation", 2024), as torchtune computes it: what dropout drops
+// is the adapter's input alone.
 //
 // Assumes: forward graphs only; a linear layer is a train.matmul whose b is a read of the weight, `[outputs, inputs]`,
 // transposed.
 //
 // Promises: every entry gets the same adapters; frozen products keep their operands and their order. Adapters are
-// declared right behind their weight, A before B.
+// declared right behind their weight, A before B, then the magnitude and the norm of the weight's rows.
 //
 // With dropout (Srivastava et al. 2014), training entries drop parts of an adapter's input, never of the frozen
 // product's.
@@ -38,9 +40,9 @@ namespace {
 
 constexpr remark::RemarkOpts remarkOpts = remark::RemarkOpts::name("adapter").category("train-attach-adapters");
 
-/// The two factors beside one weight.
+/// The two factors beside one weight; with magnitudes also these, and the norms of the weight's rows.
 struct Adapter {
-  VariableOp a, b;
+  VariableOp a, b, magnitude, norm;
 };
 
 class AdapterAttachment {
@@ -111,6 +113,16 @@ private:
           declareFactor(variable, (name + ".lora_B.weight").str(), type.clone({type.getDimSize(0), lora.getRank()}),
                         ZerosInitAttr::get(builder.getContext()));
       trained += adapter.a.getTensorType().getNumElements() + adapter.b.getTensorType().getNumElements();
+      if (lora.getMagnitudes()) {
+        auto norms = RowNormsInitAttr::get(builder.getContext(), FlatSymbolRefAttr::get(variable.getSymNameAttr()));
+        auto vector = RankedTensorType::get({type.getDimSize(0)}, type.getElementType());
+        adapter.magnitude = declareFactor(variable, (name + ".lora_magnitude_vector").str(), vector, norms);
+        adapter.norm = VariableOp::create(builder, variable.getLoc(), builder.getStringAttr(name + ".weight_norm"),
+                                          TypeAttr::get(vector.clone(statisticsType(type))),
+                                          VariableRoleAttr::get(builder.getContext(), VariableRole::Constant), norms,
+                                          UnitAttr(), UnitAttr());
+        trained += vector.getNumElements();
+      }
       adapters[FlatSymbolRefAttr::get(variable.getSymNameAttr())] = adapter;
     }
     for (Attribute target : lora.getTargets())
@@ -118,9 +130,14 @@ private:
         return module.emitError("no parameter '<...>.")
                << cast<StringAttr>(target).getValue() << ".weight' for the target of train.adapters";
     remark::passed(module.getLoc(), remarkOpts)
-        << remark::add("adapters of rank {0} beside {1} weights: {2} parameters are trained, {3} are frozen",
-                       lora.getRank(), adapters.size(), trained, frozen);
+        << remark::add("adapters of rank {0}{1} beside {2} weights: {3} parameters are trained, {4} are frozen",
+                       lora.getRank(), lora.getMagnitudes() ? " and magnitudes" : "", adapters.size(), trained, frozen);
     return success();
+  }
+
+  /// Norms and factors of columns are f32, or f64 beside f64.
+  Type statisticsType(RankedTensorType type) {
+    return type.getElementType().isF64() ? builder.getF64Type() : Type(builder.getF32Type());
   }
 
   VariableOp declareFactor(VariableOp weight, StringRef name, Type type, Attribute init) {
@@ -141,14 +158,46 @@ private:
   }
 
   LogicalResult attach(ReadOp read, Adapter adapter) {
-    for (OpOperand &use : llvm::make_early_inc_range(read->getUses())) {
-      auto product = dyn_cast<MatmulOp>(use.getOwner());
-      if (!product || use.getOperandNumber() != 1 || !product.getTransposeB() || product.getTransposeA())
-        return use.getOwner()->emitOpError("reads ")
+    SmallVector<OpOperand *> uses;
+    for (OpOperand &use : read->getUses())
+      uses.push_back(&use);
+    // Once an entry, whatever reads the weight.
+    Value factors;
+    if (adapter.magnitude && !uses.empty()) {
+      builder.setInsertionPointAfter(read);
+      factors = columnFactors(read, adapter);
+    }
+    for (OpOperand *use : uses) {
+      auto product = dyn_cast<MatmulOp>(use->getOwner());
+      if (!product || use->getOperandNumber() != 1 || !product.getTransposeB() || product.getTransposeA())
+        return use->getOwner()->emitOpError("reads ")
                << read.getVariableAttr() << ", a target of adapters, but is no linear layer";
-      attach(product, adapter);
+      attach(product, adapter, factors);
     }
     return success();
+  }
+
+  /// Magnitude over norm of each row of W + scale * B A.
+  Value columnFactors(ReadOp weight, Adapter adapter) {
+    Location loc = NameLoc::get(adapter.magnitude.getSymNameAttr());
+    auto read = [&](VariableOp variable) -> Value {
+      return ReadOp::create(builder, loc, variable.getTensorType(), variable.getSymName());
+    };
+    Value a = read(adapter.a), b = read(adapter.b), base = read(adapter.norm), magnitude = read(adapter.magnitude);
+    auto aType = cast<RankedTensorType>(a.getType()), bType = cast<RankedTensorType>(b.getType());
+    const int64_t rank = aType.getDimSize(0), outputs = bType.getDimSize(0);
+    Type statistics = statisticsType(aType);
+    auto product = [&](ArrayRef<int64_t> shape, Type element, Value x, Value y, bool transposeY) -> Value {
+      return MatmulOp::create(builder, loc, RankedTensorType::get(shape, element), x, y, /*transpose_a=*/false,
+                              transposeY);
+    };
+    Value p = product({rank, outputs}, statistics, a, weight, true);
+    Value square = product({rank, rank}, aType.getElementType(), a, a, true);
+    Value q = product({outputs, rank}, statistics, b, square, false);
+    Value inverse = InverseNormOp::create(builder, loc, base.getType(), base, b, p, q, lora.getScale());
+    if (magnitude.getType() != inverse.getType())
+      magnitude = CastOp::create(builder, loc, inverse.getType(), magnitude);
+    return MultiplyOp::create(builder, loc, magnitude, inverse);
   }
 
   Value linear(Value input, VariableOp factor) {
@@ -160,8 +209,9 @@ private:
     return MatmulOp::create(builder, loc, type, input, weight, /*transpose_a=*/false, /*transpose_b=*/true);
   }
 
-  /// y becomes y + (scale * x A^T) B^T, with dropout of x in entries that train.
-  void attach(MatmulOp product, Adapter adapter) {
+  /// y becomes y + (scale * x A^T) B^T, with dropout of x in entries that train; then, with `factors`, each of its
+  /// columns is scaled.
+  void attach(MatmulOp product, Adapter adapter, Value factors) {
     builder.setInsertionPointAfter(product);
     Value input = product.getA();
     if (seed) {
@@ -179,7 +229,12 @@ private:
     }
     Value wide = linear(narrow, adapter.b);
     auto sum = AddOp::create(builder, loc, product.getResult(), wide);
-    product.getResult().replaceAllUsesExcept(sum, sum);
+    Value result = sum;
+    if (factors) {
+      Location magnitude = NameLoc::get(adapter.magnitude.getSymNameAttr());
+      result = ScaleColumnsOp::create(builder, magnitude, sum.getType(), sum, factors);
+    }
+    product.getResult().replaceAllUsesExcept(result, sum);
   }
 
   ModuleOp module;

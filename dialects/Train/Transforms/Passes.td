@@ -24,6 +24,11 @@ def AttachAdaptersPass : Pass<"train-attach-adapters", "::mlir::ModuleOp"> {
     With a `dropout`, entries of kind `step` and `micro` put `train.dropout` in front of A, with the stream
     `<module>.lora_dropout`; their inputs `seed`, `step` and `micro` feed it. Other entries do not drop anything.
 
+    With `magnitudes` (DoRA, Liu et al. 2024), y is then scaled column by column by `m / ||W + scale * B A||`: the new trainable
+    `<module>.lora_magnitude_vector`, `[outputs]`, starts as the norms of W's rows, and the norm is taken from three small
+    products (`train.inverse_norm`), so the adapted weight is never made. The constant `<module>.weight_norm` keeps the norms
+    of W's rows.
+
     Before:
 
     ```mlir
@@ -293,8 +298,8 @@ def LowerOptimizerPass : Pass<"train-lower-optimizer", "::mlir::ModuleOp"> {
     called `<parameter>.exp_avg` and `<parameter>.exp_avg_sq`, or `<parameter>.momentum_buffer`, zero at the start, of the
     type that is updated as in PyTorch, or of `train.state_type`. The entry's `learning_rate` and `step` inputs feed the op.
 
-    With `train.quantized_states`, a moment of 4096 elements or more, in whole blocks of 256, is `<moment>.codes` and
-    `<moment>.scale`, and the op is `train.adamw_8bit`.
+    With `train.quantized_states`, a moment of 4096 elements or more, in whole blocks of 256 (128 for four bits), is `<moment>.codes` and
+    `<moment>.scale`, and the op is `train.adamw_quantized`.
 
     A bf16 parameter is updated in f32 and rounded afterwards in two cases. `train.master_weights`: the unrounded value is
     a state, `<parameter>.master`, which starts as the parameter. `train.stochastic_rounding`: there is no such state, and

@@ -7,7 +7,7 @@
 //
 // PEFT keeps an adapter in a folder: adapter_config.json and adapter_model.safetensors, whose tensors are called
 // base_model.model.<module>.lora_A.weight, [rank, inputs], and base_model.model.<module>.lora_B.weight, [outputs,
-// rank].
+// rank]; with DoRA also base_model.model.<module>.lora_magnitude_vector, [outputs].
 //
 //===----------------------------------------------------------------------===//
 
@@ -22,7 +22,8 @@
 
 namespace ftc {
 
-/// Whether a parameter of a step is a factor of an adapter: `<module>.lora_A.weight` or `<module>.lora_B.weight`.
+/// Whether a parameter of a step is an adapter's: `<module>.lora_A.weight`, `<module>.lora_B.weight` or
+/// `<module>.lora_magnitude_vector`.
 bool isAdapterName(std::string_view name);
 
 /// PEFT's name for an adapter's parameter.
@@ -72,18 +73,20 @@ private:
 
 /// What MergedWeights may share: they are used one after another.
 struct MergeBuffers {
-  std::vector<char> weight, a, b;
+  std::vector<char> weight, a, b, magnitude;
 };
 
 /// A weight with its adapter merged in: W + scale * B A, row by row, in fp32 (the sum over the rank in order), rounded
-/// once to W's type. All three are F32 or BF16; W may be in four bits. Its scratch memory is taken when it is made.
+/// once to W's type. With a magnitude, each row is scaled to that norm. All are F32 or BF16; W may be in four bits. Its
+/// scratch memory is taken when it is made.
 class MergedWeight {
 public:
   /// Of a weight in four bits without an adapter: what it decodes to.
   explicit MergedWeight(const TensorView &weight);
-  /// Shapes are [outputs, inputs], [rank, inputs], [outputs, rank]. `buffers` are for tensors that have no memory here.
+  /// Shapes are [outputs, inputs], [rank, inputs], [outputs, rank]; of the magnitude, null without one, [outputs].
+  /// `buffers` are for tensors that have no memory here.
   MergedWeight(const TensorView &weight, const TensorView &a, const TensorView &b, double scale,
-               MergeBuffers *buffers = nullptr);
+               const TensorView *magnitude = nullptr, MergeBuffers *buffers = nullptr);
 
   /// Computes row `row` into `out`, inputs elements of W's type; rows in order. Row 0 reads A anew; rows of one pass
   /// see the same A. Throws what a tensor's `read` throws.
@@ -93,7 +96,7 @@ public:
 
 private:
   TensorView weight;
-  RowReader weightRows, a, b;
+  RowReader weightRows, a, b, magnitude;
   int64_t rank = 0;
   float scale = 0;
   std::vector<float> factorA, rowB, sum, base;

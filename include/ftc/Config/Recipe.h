@@ -48,7 +48,9 @@ struct ModelConfig {
   friend bool operator==(const ModelConfig &, const ModelConfig &) = default;
 };
 
-/// Low-rank adapters beside frozen projections (LoRA, Hu et al. 2021): y = x W^T + alpha / rank * (x A^T) B^T.
+/// Low-rank adapters beside frozen projections (LoRA, Hu et al. 2021): y = x W^T + alpha / rank * (x A^T) B^T. With
+/// `dora`, each output of that is scaled to a trained magnitude: times m / ||W + alpha / rank * B A||, the norm of its
+/// row (DoRA, Liu et al. 2024).
 struct LoraConfig {
   /// Projections that get an adapter, Hugging Face's names, each once, in the order of a layer: some of "q_proj",
   /// "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head".
@@ -56,6 +58,7 @@ struct LoraConfig {
   int64_t rank = 8;
   double alpha = 16;
   double dropout = 0; ///< part of an adapter's inputs that training drops
+  bool dora = false;  ///< magnitudes beside the adapters
 
   double scale() const { return alpha / static_cast<double>(rank); }
   friend bool operator==(const LoraConfig &, const LoraConfig &) = default;
@@ -71,7 +74,7 @@ struct OptimizerConfig {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8; ///< AdamW
   double momentum = 0, dampening = 0;            ///< SGD; without momentum there is no state
   bool nesterov = false;                         ///< SGD with momentum and no dampening
-  std::optional<StateQuantizer> quantizedStates; ///< whose 8-bit moments; absent: none
+  std::optional<StateFormat> quantizedStates;    ///< how moments are quantized; absent: they are not
   std::optional<DType> stateType;                ///< of moments; absent: the type of what is updated
   bool masterWeights = false;      ///< bf16 parameters are rounded copies of fp32 ones that are updated; dtype bf16
   bool stochasticRounding = false; ///< updates of bf16 parameters are rounded at random; dtype bf16, no masterWeights

@@ -39,6 +39,9 @@ public:
   /// Fills every variable as its `init` says, as ftrun does: normal numbers by (seed, variable name, element).
   void initialize(uint64_t seed);
 
+  /// Fills the variables whose `init` is #train.row_norms, from parameters as they are. `initialize` does so too.
+  void fillRowNorms();
+
   /// The variable called `name`, or null.
   const Tensor *find(llvm::StringRef name) const;
   /// Replaces a variable. Fails if there is none of this name and type. For one in four bits `value` may have the type

@@ -56,7 +56,12 @@ public:
   /// Fills parameters, states and constants as the manifest's `init` says; random ones are a function of (seed, name,
   /// element) only. Tensors without init and without data become zeros. Of parameters
   /// only those whose names `parameters` holds true for; empty: all. The others are left for a checkpoint to fill.
+  /// Norms of rows wait for fillRowNorms.
   void initialize(uint64_t seed, const std::function<bool(std::string_view)> &parameters = {});
+
+  /// Fills the tensors that are norms of another one's rows (DoRA's magnitudes, and what they are compared with). After
+  /// `initialize` and after weights were read, before adapters are.
+  void fillRowNorms();
 
   /// A parameter, state or constant by name; null when there is none.
   const manifest::Tensor *findTensor(std::string_view name) const;
@@ -91,6 +96,7 @@ private:
   std::array<const manifest::Tensor *, 4> piecesOf(const manifest::Tensor &tensor) const;
   void fill(const manifest::Tensor &tensor, uint64_t seed);
   void fillFar(const manifest::Tensor &tensor);
+  void fillRowNorms(const manifest::Tensor &tensor);
   void initializeEncoded(const manifest::Tensor &tensor, uint64_t seed);
 
   std::unique_ptr<LoadedStep> loaded;

@@ -65,7 +65,7 @@ bool EntryConverter::isRowOperandOnly(Operation *op, Value operand) {
     auto rowWise = dyn_cast<train::RowWiseOpInterface>(op);
     // Ops with rows of their own: a head, a block of codes.
     bool ownRow = (isa<train::RotaryOp>(op) && use.getOperandNumber() == 0) ||
-                  (isa<train::AdamW8bitOp>(op) && use.getOperandNumber() < 6);
+                  (isa<train::AdamWQuantizedOp>(op) && use.getOperandNumber() < 6);
     if (!ownRow && (!rowWise || !rowWise.isRowOperand(use.getOperandNumber())))
       return false;
   }
@@ -78,7 +78,7 @@ bool EntryConverter::isRowResult(OpResult result) {
     auto produced = dyn_cast<OpResult>(inner);
     return !produced || isRowResult(produced);
   }
-  if (isa<train::RotaryOp, train::AdamW8bitOp>(result.getOwner()))
+  if (isa<train::RotaryOp, train::AdamWQuantizedOp>(result.getOwner()))
     return true;
   auto rowWise = dyn_cast<train::RowWiseOpInterface>(result.getOwner());
   return rowWise && rowWise.isRowResult(result.getResultNumber());
@@ -147,7 +147,7 @@ void EntryConverter::findGradients() {
   source.getBody().walk([&](Operation *op) {
     if (auto adamw = dyn_cast<train::AdamWOp>(op))
       note(adamw.getParameter(), adamw.getGradient());
-    else if (auto adamw = dyn_cast<train::AdamW8bitOp>(op))
+    else if (auto adamw = dyn_cast<train::AdamWQuantizedOp>(op))
       note(adamw.getParameter(), adamw.getGradient());
     else if (auto sgd = dyn_cast<train::SGDOp>(op))
       note(sgd.getParameter(), sgd.getGradient());
@@ -301,9 +301,10 @@ LogicalResult EntryConverter::convertKind(Operation *op) {
       .Case([&](train::WriteOp) { return success(); })
       .Case([&](train::MatmulOp op) { return convertMatmul(op); })
       .Case([&](train::RotaryOp op) { return convertRotary(op), success(); })
-      .Case([&](train::AdamW8bitOp op) { return convertAdamW8bit(op), success(); })
+      .Case([&](train::AdamWQuantizedOp op) { return convertAdamWQuantized(op), success(); })
       .Case([&](train::EmbeddingGradOp op) { return convertEmbeddingGrad(op), success(); })
       .Case([&](train::GatherRowOp op) { return convertGatherRow(op), success(); })
+      .Case([&](train::InverseNormOp op) { return convertInverseNorm(op), success(); })
       .Case([&](train::SliceRowsOp op) { return convertSliceRows(op), success(); })
       .Case([&](train::ConcatRowsOp op) { return convertConcatRows(op), success(); })
       .Case([&](train::OffloadOp op) { return convertOffload(op), success(); })

@@ -47,12 +47,13 @@ private:
   mlir::LogicalResult convertRowWise(mlir::Operation *op);
   mlir::LogicalResult convertMatmul(train::MatmulOp op);
   void convertRotary(train::RotaryOp op);
-  void convertAdamW8bit(train::AdamW8bitOp op);
+  void convertAdamWQuantized(train::AdamWQuantizedOp op);
   /// The buffer of emitAdamWScalars, made once for the same inputs.
   mlir::Value adamwScalars(mlir::Location loc, mlir::Type element, train::AdamWAttr adamw, Place learningRate,
                            Place step);
   void convertEmbeddingGrad(train::EmbeddingGradOp op);
   void convertGatherRow(train::GatherRowOp op);
+  void convertInverseNorm(train::InverseNormOp op);
   void convertSliceRows(train::SliceRowsOp op);
   void convertConcatRows(train::ConcatRowsOp op);
   void convertAttention(train::AttentionOp op);

@@ -112,6 +112,15 @@ LogicalResult RowEmitter::emit(Operation *op) {
           set(op.getResult(), math.add(row(op.getLhs()), row(op.getRhs())));
         return success();
       })
+      .Case([&](train::MultiplyOp op) {
+        set(op.getResult(), math.mul(row(op.getLhs()), row(op.getRhs())));
+        return success();
+      })
+      .Case([&](train::ScaleColumnsOp op) {
+        set(op.getResult(), math.mul(row(op.getInput()), row(op.getFactors())));
+        return success();
+      })
+      .Case([&](train::ScaleColumnsGradOp op) { return emitScaleColumnsGrad(op), success(); })
       .Case([&](train::CastOp op) {
         // From bf16 to fp64 and back through the compute type of the wider side.
         set(op.getResult(), row(op.getInput()));
@@ -281,17 +290,28 @@ void RowEmitter::emitRmsNormGrad(train::RmsNormGradOp op) {
   Value cube = math.mul(math.mul(math.mul(r, r), r), inner);
   set(op.getInputGradient(), math.sub(math.mul(r, u), math.mul(x, cube)));
 
-  if (!context.destinations.contains(op.getWeightGradient()))
-    return;
-  Type element = getElementTypeOrSelf(type);
-  Value sums = partial(element, op.getWeight().getType().getDimSize(0), "partial weight gradients");
-  launch.accumulate(math.mul(math.mul(d, x), r), sums);
-  reductions.push_back([=, this, result = op.getWeightGradient()] {
+  if (context.destinations.contains(op.getWeightGradient()))
+    sumOverRows(math.mul(math.mul(d, x), r), op.getWeightGradient(), "weight");
+}
+
+void RowEmitter::emitScaleColumnsGrad(train::ScaleColumnsGradOp op) {
+  Value d = row(op.getGradient());
+  set(op.getInputGradient(), math.mul(d, row(op.getFactors())));
+  if (context.destinations.contains(op.getFactorGradients()))
+    sumOverRows(math.mul(d, row(op.getInput())), op.getFactorGradients(), "factor");
+}
+
+/// Adds a row value up over all rows, for `result`, a vector: a partial sum for each task, then their sum. `what` has a
+/// gradient.
+void RowEmitter::sumOverRows(Value value, Value result, StringRef what) {
+  auto rowType = cast<RankedTensorType>(value.getType());
+  Value sums = partial(rowType.getElementType(), rowType.getDimSize(0), ("partial " + what + " gradients").str());
+  launch.accumulate(value, sums);
+  reductions.push_back([=, this, what = what.str()] {
     // One row that reads every partial: few tasks (chooseRowsPerTask).
     RowLaunch total(context.kernels, context.entry, launch.loc(), 1, 1);
     RowMath sum(total.body(), total.loc());
     auto type = cast<MemRefType>(sums.getType());
-    auto rowType = RankedTensorType::get({type.getDimSize(1)}, element);
     Value argument = total.argument(sums), all;
     for (int64_t task = 0; task < type.getDimSize(0); ++task) {
       Value index = arith::ConstantIndexOp::create(total.body(), total.loc(), task);
@@ -300,8 +320,8 @@ void RowEmitter::emitRmsNormGrad(train::RmsNormGradOp op) {
     }
     for (Value buffer : context.destinations[result])
       total.storeRow(sum.convert(all, elementOf(result)), buffer);
-    std::string suffix = elementOf(result) == element ? "" : "_bf16";
-    total.finish("weight_gradient_total_" + shapeName(type) + suffix, context.label + " weight");
+    std::string suffix = elementOf(result) == rowType.getElementType() ? "" : "_bf16";
+    total.finish(what + "_gradient_total_" + shapeName(type) + suffix, context.label + " " + what);
   });
 }
 

@@ -94,6 +94,8 @@ private:
 
   void emitDropout(train::DropoutOp op);
   void emitRmsNormGrad(train::RmsNormGradOp op);
+  void emitScaleColumnsGrad(train::ScaleColumnsGradOp op);
+  void sumOverRows(mlir::Value value, mlir::Value result, llvm::StringRef what);
   void emitCrossEntropy(train::CrossEntropyOp op);
   void emitCrossEntropyGrad(train::CrossEntropyGradOp op);
   void emitSGDMomentum(train::SGDMomentumOp op);

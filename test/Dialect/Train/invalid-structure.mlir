@@ -41,7 +41,7 @@ train.variable @v : tensor<4xi32> state init #train.uniform<1.0 : f64>
 
 // -----
 
-// expected-error@+1 {{init must be #train.zeros, #train.ones, #train.normal, #train.uniform or #train.rotary}}
+// expected-error@+1 {{init must be #train.zeros, #train.ones, #train.normal, #train.uniform, #train.rotary or #train.row_norms}}
 train.variable @v : tensor<4xf32> state init "noise"
 
 // -----
@@ -428,6 +428,6 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
 
 // -----
 
-// expected-error@+1 {{has the attribute train.quantized_states, which must be #train<quantizer bitsandbytes> or #train<quantizer torchao>, of a module}}
+// expected-error@+1 {{has the attribute train.quantized_states, which must be a #train<state_format ...> of a module}}
 module attributes {train.quantized_states} {
 }

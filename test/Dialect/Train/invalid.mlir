@@ -535,7 +535,7 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "seed"] outputs [] {
 train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "n", "t", "s"] outputs [] {
 ^bb0(%p: tensor<16x256xf64>, %m: tensor<16x256xi8>, %n: tensor<16xf32>, %t: tensor<i64>, %s: tensor<f32>):
   // expected-error@+1 {{computes in fp32, and does not update}}
-  %q:5 = train.adamw_8bit %p, %p, %m, %n, %m, %n, %s, %t, %s torchao with <weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = 1.0e-8> : tensor<16x256xf64>, tensor<16x256xi8>, tensor<16xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  %q:5 = train.adamw_quantized %p, %p, %m, %n, %m, %n, %s, %t, %s torchao_8bit with <weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = 1.0e-8> : tensor<16x256xf64>, tensor<16x256xi8>, tensor<16xf32>, tensor<f32>, tensor<i64>, tensor<f32>
   train.return
 }
 
@@ -544,7 +544,7 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "n", "t", "s"] ou
 train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "n", "t", "s"] outputs [] {
 ^bb0(%p: tensor<16x255xf32>, %m: tensor<16x256xi8>, %n: tensor<16xf32>, %t: tensor<i64>, %s: tensor<f32>):
   // expected-error@+1 {{needs a multiple of 256 elements}}
-  %q:5 = train.adamw_8bit %p, %p, %m, %n, %m, %n, %s, %t, %s torchao with <weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = 1.0e-8> : tensor<16x255xf32>, tensor<16x256xi8>, tensor<16xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  %q:5 = train.adamw_quantized %p, %p, %m, %n, %m, %n, %s, %t, %s torchao_8bit with <weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = 1.0e-8> : tensor<16x255xf32>, tensor<16x256xi8>, tensor<16xf32>, tensor<f32>, tensor<i64>, tensor<f32>
   train.return
 }
 
@@ -553,7 +553,7 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "n", "t", "s"] ou
 train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "n", "t", "s"] outputs [] {
 ^bb0(%p: tensor<16x256xf32>, %m: tensor<8x512xi8>, %n: tensor<16xf32>, %t: tensor<i64>, %s: tensor<f32>):
   // expected-error@+1 {{codes of type 'tensor<8x512xi8>' do not fit the parameter, 'tensor<16x256xf32>'; they are 16 x 256}}
-  %q:5 = train.adamw_8bit %p, %p, %m, %n, %m, %n, %s, %t, %s torchao with <weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = 1.0e-8> : tensor<16x256xf32>, tensor<8x512xi8>, tensor<16xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  %q:5 = train.adamw_quantized %p, %p, %m, %n, %m, %n, %s, %t, %s torchao_8bit with <weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = 1.0e-8> : tensor<16x256xf32>, tensor<8x512xi8>, tensor<16xf32>, tensor<f32>, tensor<i64>, tensor<f32>
   train.return
 }
 
@@ -562,7 +562,7 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "n", "t", "s"] ou
 train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "n", "t", "s"] outputs [] {
 ^bb0(%p: tensor<16x256xf32>, %m: tensor<16x256xi8>, %n: tensor<15xf32>, %t: tensor<i64>, %s: tensor<f32>):
   // expected-error@+1 {{needs 16 scales, not 'tensor<15xf32>'}}
-  %q:5 = train.adamw_8bit %p, %p, %m, %n, %m, %n, %s, %t, %s torchao with <weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = 1.0e-8> : tensor<16x256xf32>, tensor<16x256xi8>, tensor<15xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  %q:5 = train.adamw_quantized %p, %p, %m, %n, %m, %n, %s, %t, %s torchao_8bit with <weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = 1.0e-8> : tensor<16x256xf32>, tensor<16x256xi8>, tensor<15xf32>, tensor<f32>, tensor<i64>, tensor<f32>
   train.return
 }
 
@@ -571,7 +571,7 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "n", "t", "s"] ou
 train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "n", "t", "s"] outputs [] {
 ^bb0(%p: tensor<16x256xf32>, %m: tensor<16x256xi8>, %n: tensor<16xf32>, %t: tensor<i64>, %s: tensor<f32>):
   // expected-error@+1 {{beta1 and beta2 must be at least 0 and below 1}}
-  %q:5 = train.adamw_8bit %p, %p, %m, %n, %m, %n, %s, %t, %s torchao with <weightDecay = 0.01, beta1 = 1.0, beta2 = 0.999, eps = 1.0e-8> : tensor<16x256xf32>, tensor<16x256xi8>, tensor<16xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  %q:5 = train.adamw_quantized %p, %p, %m, %n, %m, %n, %s, %t, %s torchao_8bit with <weightDecay = 0.01, beta1 = 1.0, beta2 = 0.999, eps = 1.0e-8> : tensor<16x256xf32>, tensor<16x256xi8>, tensor<16xf32>, tensor<f32>, tensor<i64>, tensor<f32>
   train.return
 }
 
@@ -580,6 +580,71 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "n", "t", "s"] ou
 train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "n", "t", "s"] outputs [] {
 ^bb0(%p: tensor<16x256xf32>, %m: tensor<16x256xi8>, %n: tensor<16xf32>, %t: tensor<i64>, %s: tensor<f32>):
   // expected-error@+1 {{weightDecay and eps must not be negative}}
-  %q:5 = train.adamw_8bit %p, %p, %m, %n, %m, %n, %s, %t, %s torchao with <weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = -1.0> : tensor<16x256xf32>, tensor<16x256xi8>, tensor<16xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+  %q:5 = train.adamw_quantized %p, %p, %m, %n, %m, %n, %s, %t, %s torchao_8bit with <weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = -1.0> : tensor<16x256xf32>, tensor<16x256xi8>, tensor<16xf32>, tensor<f32>, tensor<i64>, tensor<f32>
   train.return
 }
+
+// -----
+
+train.entry @e kind(step) batch 1 sequence 3 inputs ["x", "f"] outputs [] {
+^bb0(%x: tensor<3x12xf32>, %f: tensor<4xf32>):
+  // expected-error@+1 {{factors 'tensor<4xf32>' do not fit the columns of 'tensor<3x12xf32>'}}
+  %y = train.scale_columns %x by %f : tensor<3x12xf32>, tensor<4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 1 sequence 3 inputs ["x", "f"] outputs [] {
+^bb0(%x: tensor<3x12xf64>, %f: tensor<12xf32>):
+  // expected-error@+1 {{factors of 'tensor<3x12xf64>' cannot be 'tensor<12xf32>'; it is f64 for f64 and f32 otherwise}}
+  %y, %z = train.scale_columns_grad %x, %f, %x : tensor<3x12xf64>, tensor<12xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 1 sequence 3 inputs ["n", "b", "p", "q"] outputs [] {
+^bb0(%n: tensor<4xf32>, %b: tensor<5x2xf32>, %p: tensor<2x5xf32>, %q: tensor<5x2xf32>):
+  // expected-error@+1 {{b 'tensor<5x2xf32>' has not a row for each norm of 'tensor<4xf32>'}}
+  %y = train.inverse_norm %n, %b, %p, %q scale 1.0 : tensor<4xf32>, tensor<5x2xf32>, tensor<2x5xf32>, tensor<5x2xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 1 sequence 3 inputs ["n", "b", "p", "q"] outputs [] {
+^bb0(%n: tensor<5xf32>, %b: tensor<5x2xf32>, %p: tensor<2x5xf32>, %q: tensor<5x3xf32>):
+  // expected-error@+1 {{q 'tensor<5x3xf32>' is not shaped like b, 'tensor<5x2xf32>'}}
+  %y = train.inverse_norm %n, %b, %p, %q scale 1.0 : tensor<5xf32>, tensor<5x2xf32>, tensor<2x5xf32>, tensor<5x3xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 1 sequence 3 inputs ["n", "b", "p", "q"] outputs [] {
+^bb0(%n: tensor<5xf32>, %b: tensor<5x2xf32>, %p: tensor<5x2xf32>, %q: tensor<5x2xf32>):
+  // expected-error@+1 {{p 'tensor<5x2xf32>' is not shaped like b transposed, 'tensor<5x2xf32>'}}
+  %y = train.inverse_norm %n, %b, %p, %q scale 1.0 : tensor<5xf32>, tensor<5x2xf32>, tensor<5x2xf32>, tensor<5x2xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 1 sequence 3 inputs ["n", "b", "p", "q"] outputs [] {
+^bb0(%n: tensor<5xf64>, %b: tensor<5x2xf32>, %p: tensor<2x5xf32>, %q: tensor<5x2xf32>):
+  // expected-error@+1 {{norms of 'tensor<5x2xf32>' cannot be 'tensor<5xf64>'; it is f64 for f64 and f32 otherwise}}
+  %y = train.inverse_norm %n, %b, %p, %q scale 1.0 : tensor<5xf64>, tensor<5x2xf32>, tensor<2x5xf32>, tensor<5x2xf32>
+  train.return
+}
+
+// -----
+
+train.variable @w : tensor<4x3xf32> parameter init #train.zeros
+// expected-error@+1 {{#train.row_norms fills one float for each row of a parameter that is a matrix}}
+train.variable @m : tensor<3xf32> parameter init #train.row_norms<@w>
+
+// -----
+
+// expected-error@+1 {{#train.row_norms fills one float for each row of a parameter that is a matrix}}
+train.variable @m : tensor<3xf32> parameter init #train.row_norms<@w>

@@ -118,6 +118,12 @@ train.entry @layers kind(micro) batch 2 sequence 8
   %n = train.rms_norm %x, %w eps 1.0e-5 : tensor<16x64xf32>, tensor<64xf32>
   // CHECK: train.rms_norm_grad %{{.*}}, %{{.*}}, %{{.*}} eps 1.000000e-05 : tensor<16x64xf32>, tensor<64xf32>
   %dx, %dw = train.rms_norm_grad %x, %w, %d eps 1.0e-5 : tensor<16x64xf32>, tensor<64xf32>
+  // CHECK: train.multiply %{{.*}}, %{{.*}} : tensor<64xf32>
+  %ww = train.multiply %w, %w : tensor<64xf32>
+  // CHECK: train.scale_columns %{{.*}} by %{{.*}} : tensor<16x64xf32>, tensor<64xf32>
+  %sc = train.scale_columns %x by %ww : tensor<16x64xf32>, tensor<64xf32>
+  // CHECK: train.scale_columns_grad %{{.*}}, %{{.*}}, %{{.*}} : tensor<16x64xf32>, tensor<64xf32>
+  %dsc, %dww = train.scale_columns_grad %x, %ww, %d : tensor<16x64xf32>, tensor<64xf32>
   // CHECK: train.rotary %{{.*}} head_dim 16 : tensor<16x64xf32>, tensor<16xi32>, tensor<128x8xf32>, tensor<128x8xf32>
   %q = train.rotary %x, %pos, %cos, %sin head_dim 16 : tensor<16x64xf32>, tensor<16xi32>, tensor<128x8xf32>, tensor<128x8xf32>
   // CHECK: train.rotary %{{.*}} head_dim 16 inverse : tensor<16x64xf32>
@@ -168,12 +174,12 @@ train.entry @loss_and_updates kind(step) batch 2 sequence 8
 }
 
 // CHECK-LABEL: train.entry @states
-// CHECK: train.adamw_8bit %{{.*}} torchao with <weightDecay = 1.000000e-02 : f64, {{.*}}> : tensor<64x128xf32>, tensor<32x256xi8>, tensor<32xf32>, tensor<f32>, tensor<i64>, tensor<f32>
+// CHECK: train.adamw_quantized %{{.*}} torchao_8bit with <weightDecay = 1.000000e-02 : f64, {{.*}}> : tensor<64x128xf32>, tensor<32x256xi8>, tensor<32xf32>, tensor<f32>, tensor<i64>, tensor<f32>
 train.variable @states.codes : tensor<32x256xi8> state init #train.zeros
 train.entry @states kind(step) batch 1 sequence 1 inputs ["p", "ms", "learning_rate", "step", "s"] outputs ["o"] {
 ^bb0(%p: tensor<64x128xf32>, %ms: tensor<32xf32>, %lr: tensor<f32>, %step: tensor<i64>, %s: tensor<f32>):
   %m = train.read @states.codes : tensor<32x256xi8>
-  %o:5 = train.adamw_8bit %p, %p, %m, %ms, %m, %ms, %lr, %step, %s torchao
+  %o:5 = train.adamw_quantized %p, %p, %m, %ms, %m, %ms, %lr, %step, %s torchao_8bit
     with <weightDecay = 0.01, beta1 = 0.9, beta2 = 0.999, eps = 1.0e-8>
     : tensor<64x128xf32>, tensor<32x256xi8>, tensor<32xf32>, tensor<f32>, tensor<i64>, tensor<f32>
   train.return %o#0 : tensor<64x128xf32>

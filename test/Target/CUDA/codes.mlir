@@ -45,7 +45,7 @@ plan.kernel @states {
   plan.rows 4 per_task 4 parallel {
   ^bb0(%r: index):
     %0 = plan.load %c[%r] : memref<4x256xi8> -> tensor<256xi8>
-    %1 = plan.decode %0 with <quantizer = torchao, isSigned = true> : tensor<256xi8> -> tensor<256xf32>
+    %1 = plan.decode %0 with <format = torchao_8bit, isSigned = true> : tensor<256xi8> -> tensor<256xf32>
     plan.store %1, %x[%r] : tensor<256xf32>, memref<4x256xf32>
   }
 }

@@ -10,6 +10,8 @@
 
 #include "lib/Checkpoint/Convert.h"
 
+#include <array>
+#include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -126,7 +128,7 @@ TEST_F(Adapter, MergesMatricesThatLieElsewhere) {
   const auto merge = [&](unsigned elsewhere) {
     MergeBuffers buffers;
     MergedWeight merged(viewOf(w, rows, columns, elsewhere & 1), viewOf(a, rank, columns, elsewhere & 2),
-                        viewOf(b, rows, rank, elsewhere & 4), 0.75, &buffers);
+                        viewOf(b, rows, rank, elsewhere & 4), 0.75, nullptr, &buffers);
     std::vector<float> out(rows * columns);
     for (int pass = 0; pass < 2; ++pass)
       for (int64_t row = 0; row < rows; ++row)
@@ -164,6 +166,36 @@ TEST_F(Adapter, FetchesWeightsInFourBits) {
   EXPECT_EQ(out, expected);
 }
 
+TEST_F(Adapter, MagnitudesAreTheNormsOfMergedRows) {
+  options.parameters.push_back(view("m.q_proj.lora_magnitude_vector", {3}, 3));
+  options.adapter->lora.dora = lora.dora = true;
+  write(7);
+  std::string folder = root / "out/step_7";
+  auto reader = AdapterReader::open(folder, lora, diags);
+  ASSERT_TRUE(reader) << messages();
+  std::vector<TensorSpec> specs = wanted();
+  specs.push_back(options.parameters.back().spec);
+  EXPECT_TRUE(reader->check(specs, diags)) << messages();
+  EXPECT_TRUE(isAdapterName("m.q_proj.lora_magnitude_vector"));
+  EXPECT_EQ(json::parse(readAll(folder + "/adapter_config.json"))["use_dora"], true);
+
+  auto model = CheckpointReader::open(folder, {}, diags);
+  ASSERT_TRUE(model) << messages();
+  std::vector<float> merged(12);
+  ASSERT_TRUE(model->read({options.parameters[2].spec, merged.data()}, diags)) << messages();
+  const float *a = weights.data(), *b = weights.data() + 8, *w = weights.data() + 14, *m = weights.data() + 3;
+  for (int o = 0; o < 3; ++o) {
+    std::array<double, 4> row;
+    double squares = 0;
+    for (int i = 0; i < 4; ++i) {
+      row[i] = w[o * 4 + i] + 1.5 * (b[o * 2] * a[i] + b[o * 2 + 1] * a[4 + i]);
+      squares += row[i] * row[i];
+    }
+    for (int i = 0; i < 4; ++i)
+      EXPECT_NEAR(merged[o * 4 + i], row[i] * m[o] / std::sqrt(squares), 1e-6);
+  }
+}
+
 TEST_F(Adapter, AdapterOnly) {
   options.adapter->adapterOnly = true;
   EXPECT_EQ(write(6), (std::set<std::string>{"config.json", "adapter_config.json", "adapter_model.safetensors",
@@ -198,6 +230,10 @@ TEST_F(Adapter, DifferencesAreToldByName) {
   EXPECT_NE(refused([](LoraConfig &other) {
               other.rank = 8;
             }).find("'r' is 2, the step was compiled for 8; recompile with model.lora_rank=2"),
+            std::string::npos);
+  EXPECT_NE(refused([](LoraConfig &other) {
+              other.dora = true;
+            }).find("'use_dora' is false, the step was compiled for true; recompile with model.use_dora=False"),
             std::string::npos);
   EXPECT_NE(refused([](LoraConfig &other) { other.alpha = 16; }).find("recompile with model.lora_alpha=3"),
             std::string::npos);

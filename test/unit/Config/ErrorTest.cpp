@@ -129,10 +129,13 @@ TEST(Errors, SizesThatDoNotFit) {
 }
 
 TEST(Errors, NotBuiltYet) {
-  EXPECT_EQ(errors("model:\n  _component_: torchtune.models.llama3_2.dora_llama3_2_1b\n  use_dora: True\n"
-                   "  lora_attn_modules: [q_proj]\ntokenizer: {max_seq_len: 8}\n"),
-            "r.yaml:2:16: error: 'torchtune.models.llama3_2.dora_llama3_2_1b': DoRA is not built yet; LoRA is: "
-            "override model=torchtune.models.llama3_2.lora_llama3_2_1b ~model.use_dora");
+  EXPECT_EQ(
+      errors("model:\n  _component_: torchtune.models.llama3_2.dora_llama3_2_1b\n"
+             "  lora_attn_modules: [q_proj]\ntokenizer: {max_seq_len: 8}\n"),
+      "r.yaml:2:16: error: 'torchtune.models.llama3_2.dora_llama3_2_1b' is no builder: DoRA is a key of those with "
+      "adapters: override model=torchtune.models.llama3_2.lora_llama3_2_1b model.use_dora=True");
+  EXPECT_TRUE(contains(errors(minimal, {"model=torchtune.models.qwen2.qdora_qwen2_7b"}),
+                       "with model.use_dora=True model.quantize_base=True"));
   EXPECT_TRUE(
       contains(errors(minimal, {"model=torchtune.models.qwen2_5.qwen2_5_0_5b"}), "is not built yet; the Llama family"));
   EXPECT_TRUE(
@@ -143,7 +146,7 @@ TEST(Errors, NotBuiltYet) {
       "'torchtune.models.llama3_2.llama3_2_1b'?");
   EXPECT_TRUE(contains(errors(minimal, {"tokenizer=torchtune.models.llama3.llama3_tokenizer"}),
                        "override tokenizer._component_=ftc.tokenizers.byte"));
-  EXPECT_TRUE(contains(errors(minimal, {"optimizer=torchao.optim.AdamW4bit"}),
+  EXPECT_TRUE(contains(errors(minimal, {"optimizer=torchao.optim.AdamWFp8"}),
                        "is not built yet; what works: override optimizer=torch.optim.AdamW or torch.optim.SGD"));
   EXPECT_TRUE(contains(errors(minimal, {"optimizer=my.Optimizer"}), "unknown component 'my.Optimizer'"));
   EXPECT_TRUE(contains(errors(minimal, {"dataset=torchtune.datasets.alpaca_dataset"}), "text_completion_dataset"));
@@ -225,7 +228,6 @@ TEST(Errors, Lora) {
                                                                    "lora_attn_modules"));
   EXPECT_TRUE(contains(errors(lora, {"model.apply_lora_to_output=True"}), "is the embedding table itself"));
   EXPECT_TRUE(contains(errors(lora, {"model.lora_dropout=1.0"}), "it must be at least 0 and below 1"));
-  EXPECT_TRUE(contains(errors(lora, {"model.use_dora=True"}), "DoRA is not built yet"));
   EXPECT_TRUE(contains(errors(lora, {"model.num_layers=2"}), "torchtune.models.llama3_2.lora_llama3_2"));
   EXPECT_TRUE(contains(errors(lora, {"checkpointer.adapter_checkpoint=adapter_0.pt"}), "only safetensors are read"));
   EXPECT_TRUE(contains(errors(minimal, {"model.lora_rank=8"}), "it belongs to LoRA builders"));

@@ -409,13 +409,14 @@ TEST(Recipe, PrecisionOfUpdatesAndMomentum) {
   EXPECT_TRUE(r.remarks.empty());
   EXPECT_EQ(good(r.normalizedYaml).optimizer, r.optimizer);
   r = good(minimal, {"optimizer=bitsandbytes.optim.PagedAdamW8bit"});
-  EXPECT_EQ(r.optimizer.quantizedStates, StateQuantizer::Bitsandbytes);
+  EXPECT_EQ(r.optimizer.quantizedStates, StateFormat::Bitsandbytes8);
   EXPECT_EQ(r.optimizer.stateType, DType::F32);
   EXPECT_TRUE(r.optimizer.paged);
   EXPECT_EQ(good(r.normalizedYaml).optimizer, r.optimizer);
-  for (const char *name : {"torchao.optim.AdamW8bit", "torchao.prototype.low_bit_optim.AdamW8bit"}) {
-    r = good(minimal, {std::string("optimizer=") + name, "optimizer.eps=1e-6"});
-    EXPECT_EQ(r.optimizer.quantizedStates, StateQuantizer::Torchao);
+  for (const std::string name : {"torchao.optim.AdamW8bit", "torchao.prototype.low_bit_optim.AdamW8bit",
+                                 "torchao.optim.AdamW4bit", "torchao.prototype.low_bit_optim.AdamW4bit"}) {
+    r = good(minimal, {"optimizer=" + name, "optimizer.eps=1e-6"});
+    EXPECT_EQ(r.optimizer.quantizedStates, name.ends_with("4bit") ? StateFormat::Torchao4 : StateFormat::Torchao8);
     EXPECT_FALSE(r.optimizer.stateType);
     EXPECT_EQ(good(r.normalizedYaml).optimizer, r.optimizer);
   }

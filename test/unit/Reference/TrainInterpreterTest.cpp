@@ -67,6 +67,37 @@ TEST(Sgd, FollowsItsFormulaAndWritesAfterTheEntry) {
   }
 }
 
+TEST(InverseNorm, IsThatOfTheAdaptedWeight) {
+  auto module = parse(R"(
+    train.variable @w : tensor<5x4xf64> parameter init #train.normal<1.0>
+    train.variable @norm : tensor<5xf64> constant init #train.row_norms<@w>
+    train.entry @step kind(step) batch 1 sequence 1 inputs ["a", "b"] outputs ["inverse", "change", "w"] {
+    ^bb0(%a: tensor<2x4xf64>, %b: tensor<5x2xf64>):
+      %w = train.read @w : tensor<5x4xf64>
+      %n = train.read @norm : tensor<5xf64>
+      %p = train.matmul %a, %w transpose_b : tensor<2x4xf64>, tensor<5x4xf64> -> tensor<2x5xf64>
+      %g = train.matmul %a, %a transpose_b : tensor<2x4xf64>, tensor<2x4xf64> -> tensor<2x2xf64>
+      %q = train.matmul %b, %g : tensor<5x2xf64>, tensor<2x2xf64> -> tensor<5x2xf64>
+      %i = train.inverse_norm %n, %b, %p, %q scale 0.75
+        : tensor<5xf64>, tensor<5x2xf64>, tensor<2x5xf64>, tensor<5x2xf64>
+      %change = train.matmul %b, %a : tensor<5x2xf64>, tensor<2x4xf64> -> tensor<5x4xf64>
+      train.return %i, %change, %w : tensor<5xf64>, tensor<5x4xf64>, tensor<5x4xf64>
+    })");
+  TrainInterpreter interpreter(*module);
+  interpreter.initialize(3);
+  NamedTensors out =
+      run(interpreter, "step",
+          {{"a", normals(typeOf("tensor<2x4xf64>"), "a")}, {"b", normals(typeOf("tensor<5x2xf64>"), "b")}});
+  for (int64_t row = 0; row < 5; ++row) {
+    double squares = 0;
+    for (int64_t column = 0; column < 4; ++column) {
+      double element = out["w"].at(row, column) + 0.75 * out["change"].at(row, column);
+      squares += element * element;
+    }
+    EXPECT_NEAR(out["inverse"].reals[row], 1 / std::sqrt(squares), 1e-12);
+  }
+}
+
 TEST(AdamW, FollowsTheTextbookForSeveralSteps) {
   auto module = parse(R"(
     train.variable @w : tensor<2x2xf64> parameter init #train.ones trainable

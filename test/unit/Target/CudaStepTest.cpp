@@ -229,6 +229,11 @@ INSTANTIATE_TEST_SUITE_P(
                            recipe.model.headDim = 12;
                            recipe.seqLen = 101;
                          }},
+                    Case{"Dora", DType::F32,
+                         [](Recipe &recipe) {
+                           addAdapters(recipe);
+                           recipe.lora->dora = true;
+                         }},
                     Case{"Qlora", DType::F32,
                          [](Recipe &recipe) {
                            addAdapters(recipe);
@@ -243,12 +248,17 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"States", DType::F32,
                          [](Recipe &recipe) {
                            widen(recipe, 64);
-                           recipe.optimizer.quantizedStates = StateQuantizer::Torchao;
+                           recipe.optimizer.quantizedStates = StateFormat::Torchao8;
                          }},
                     Case{"StatesBf16", DType::BF16,
                          [](Recipe &recipe) {
                            widen(recipe, 64);
-                           recipe.optimizer.quantizedStates = StateQuantizer::Bitsandbytes;
+                           recipe.optimizer.quantizedStates = StateFormat::Bitsandbytes8;
+                         }},
+                    Case{"FourBitStates", DType::F32,
+                         [](Recipe &recipe) {
+                           widen(recipe);
+                           recipe.optimizer.quantizedStates = StateFormat::Torchao4;
                          }},
                     Case{"Paged", DType::F32,
                          [](Recipe &recipe) {

@@ -217,6 +217,32 @@ TEST_P(Kernels, RmsNormAndItsGradient) {
   )"));
 }
 
+TEST_P(Kernels, ScaledColumnsAndTheirGradient) {
+  expectAsInterpreted(typed(R"(
+    train.entry @step kind(step) batch 2 sequence 9 inputs ["x", "f", "d", "m"] outputs ["y", "dx", "df", "p"] {
+    ^bb0(%x: tensor<18x72xE>, %f: tensor<72xf32>, %d: tensor<18x72xE>, %m: tensor<72xf32>):
+      %y = train.scale_columns %x by %f : tensor<18x72xE>, tensor<72xf32>
+      %dx, %df = train.scale_columns_grad %x, %f, %d : tensor<18x72xE>, tensor<72xf32>
+      %p = train.multiply %f, %m : tensor<72xf32>
+      train.return %y, %dx, %df, %p : tensor<18x72xE>, tensor<18x72xE>, tensor<72xf32>, tensor<72xf32>
+    }
+  )"));
+}
+
+// Far from the point where the squares that are added up would be negative.
+TEST_P(Kernels, InverseNormOfAnAdaptedWeight) {
+  expectAsInterpreted(typed(R"(
+    train.entry @step kind(step) batch 1 sequence 9 inputs ["n", "b", "p", "q"] outputs ["y"] {
+    ^bb0(%n: tensor<35xf32>, %b: tensor<35x3xE>, %p: tensor<3x35xf32>, %q: tensor<35x3xf32>):
+      %far = train.constant dense<1.0e2> : tensor<35xf32>
+      %base = train.add %n, %far : tensor<35xf32>
+      %y = train.inverse_norm %base, %b, %p, %q scale 1.5
+        : tensor<35xf32>, tensor<35x3xE>, tensor<3x35xf32>, tensor<35x3xf32>
+      train.return %y : tensor<35xf32>
+    }
+  )"));
+}
+
 TEST_P(Kernels, SwiGLUAndItsGradient) {
   expectAsInterpreted(typed(R"(
     train.entry @step kind(step) batch 2 sequence 9 inputs ["g", "u", "d"] outputs ["y", "dg", "du"] {
