@@ -8,7 +8,7 @@
 // CHECK-COUNT-2: llvm.call
 // CHECK: gpu.module @kernels
 // CHECK-DAG: llvm.mlir.global internal constant @ftc.nf4.torchao.bf16
-// CHECK-DAG: llvm.mlir.global internal constant @ftc.states.torchao.signed.values
+// CHECK-DAG: llvm.mlir.global internal constant @ftc.states.torchao_8bit.signed.values
 // CHECK: gpu.func @decode_16384_nf4_torchao_bf16(
 // CHECK-SAME: known_block_size = array<i32: 256, 1, 1>, known_grid_size = array<i32: 8, 1, 1>
 // CHECK: llvm.load {{.*}} -> i32
