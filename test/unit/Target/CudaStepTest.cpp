@@ -255,11 +255,6 @@ INSTANTIATE_TEST_SUITE_P(
                            widen(recipe, 64);
                            recipe.optimizer.quantizedStates = StateFormat::Bitsandbytes8;
                          }},
-                    Case{"FourBitStates", DType::F32,
-                         [](Recipe &recipe) {
-                           widen(recipe);
-                           recipe.optimizer.quantizedStates = StateFormat::Torchao4;
-                         }},
                     Case{"Paged", DType::F32,
                          [](Recipe &recipe) {
                            widen(recipe, 128);

@@ -31,6 +31,8 @@ struct Case {
   bool lora = false;
   OptimizerConfig::Kind optimizer = OptimizerConfig::Kind::AdamW;
   int64_t embedDim = 256, headDim = 64, intermediateDim = 1088, vocabSize = 320;
+  bool dora = false;
+  std::optional<StateFormat> states;
 };
 
 void PrintTo(const Case &which, std::ostream *out) { *out << which.name; }
@@ -54,7 +56,8 @@ Recipe recipeOf(const Case &which) {
   recipe.optimizer.weightDecay = 0.1;
   recipe.clipGradNorm = 0.5;
   if (which.lora)
-    recipe.lora = LoraConfig{{"q_proj", "v_proj", "gate_proj", "down_proj"}, 3, 6, /*dropout=*/0.25};
+    recipe.lora = LoraConfig{{"q_proj", "v_proj", "gate_proj", "down_proj"}, 3, 6, /*dropout=*/0.25, which.dora};
+  recipe.optimizer.quantizedStates = which.states;
   return recipe;
 }
 
@@ -142,6 +145,12 @@ INSTANTIATE_TEST_SUITE_P(
     Recipes, RecipeRows,
     testing::Values(Case{"Fp32", DType::F32}, Case{"Bf16", DType::BF16}, Case{"Lora", DType::F32, true},
                     Case{"LoraBf16", DType::BF16, true}, Case{"Sgd", DType::F32, false, OptimizerConfig::Kind::SGD},
+                    Case{"Dora", DType::F32, true, OptimizerConfig::Kind::AdamW, 256, 64, 1088, 320, true},
+                    Case{"DoraBf16", DType::BF16, true, OptimizerConfig::Kind::AdamW, 256, 64, 1088, 320, true},
+                    Case{"EightBitStates", DType::BF16, false, OptimizerConfig::Kind::AdamW, 256, 64, 1088, 320, false,
+                         StateFormat::Bitsandbytes8},
+                    Case{"FourBitStates", DType::F32, false, OptimizerConfig::Kind::AdamW, 256, 64, 1088, 320, false,
+                         StateFormat::Torchao4},
                     Case{"OddSizes", DType::F32, false, OptimizerConfig::Kind::AdamW, 40, 10, 52, 90},
                     Case{"OddSizesBf16", DType::BF16, false, OptimizerConfig::Kind::AdamW, 40, 10, 52, 90}),
     [](const auto &info) { return std::string(info.param.name); });
