@@ -36,7 +36,9 @@ def main():
         model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
         frozen = model(input_ids=ids).logits
         model = PeftModel.from_pretrained(model, args.checkpoint)
-        ours = {name.replace(".default", ""): tensor for name, tensor in model.named_parameters() if "lora_" in name}
+        # In files, PEFT leaves out the name of the adapter, and of magnitudes the last word too.
+        ours = {name.replace(".default", "").replace("magnitude_vector.weight", "magnitude_vector"): tensor
+                for name, tensor in model.named_parameters() if "lora_" in name}
         with safe_open(os.path.join(args.checkpoint, "adapter_model.safetensors"), "pt") as file:
             assert set(file.keys()) == set(ours), set(file.keys()) ^ set(ours)
             assert all(torch.equal(file.get_tensor(name), ours[name]) for name in ours)
