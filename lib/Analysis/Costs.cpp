@@ -29,6 +29,10 @@ double ftc::flopsOf(Operation *op) {
       .Case([](train::MatmulOp op) {
         return 2.0 * static_cast<double>(op.getM()) * static_cast<double>(op.getN()) * static_cast<double>(op.getK());
       })
+      .Case([](train::MatmulPairOp op) {
+        return 2.0 * static_cast<double>(op.getM()) * static_cast<double>(op.getN()) *
+               static_cast<double>(op.getK() + op.getPairK());
+      })
       .Case([](train::AttentionOp op) { return attentionFlops(op, 2); })
       .Case([](train::AttentionGradOp op) { return attentionFlops(op, 4); })
       .Case<train::AddOp, train::MultiplyOp, train::ScaleOp, train::ScaleColumnsOp>(
@@ -41,11 +45,15 @@ double ftc::flopsOf(Operation *op) {
       .Default(0.0);
 }
 
+/// What arithmetic bounds, not memory alone.
+static bool isProduct(Operation *op) {
+  return isa<train::MatmulOp, train::MatmulPairOp, train::AttentionOp, train::AttentionGradOp>(op);
+}
+
 double ftc::necessaryFlops(train::EntryOp entry) {
   double flops = 0;
   entry.getBody().walk([&](Operation *op) {
-    if (isa<train::MatmulOp, train::AttentionOp, train::AttentionGradOp>(op) &&
-        !op->hasAttr(train::TrainDialect::recomputeAttrName))
+    if (isProduct(op) && !op->hasAttr(train::TrainDialect::recomputeAttrName))
       flops += flopsOf(op);
   });
   return flops;
@@ -63,6 +71,6 @@ double ftc::secondsOf(Operation *op, const LinkModel &device) {
   for (Type type : llvm::concat<const Type>(op->getOperandTypes(), op->getResultTypes()))
     if (auto tensor = dyn_cast<RankedTensorType>(type))
       bytes += static_cast<double>(tensor.getNumElements()) * bitsOf(tensor.getElementType()) / 8;
-  double flops = isa<train::MatmulOp, train::AttentionOp, train::AttentionGradOp>(op) ? flopsOf(op) : 0;
+  double flops = isProduct(op) ? flopsOf(op) : 0;
   return flops / device.flopsPerSecond + bytes / device.nearBytesPerSecond;
 }

@@ -215,6 +215,8 @@ bool Compiler::runTrainStages() {
                 passes.addPass(createCSEPass());
               }) &&
          pass("train-fuse-sums", [](auto &passes) { passes.addPass(train::createFuseSumsPass()); }) &&
+         (!backend->pairsProducts() ||
+          pass("train-pair-products", [](auto &passes) { passes.addPass(train::createPairProductsPass()); })) &&
          (recipe.checkpointing.mode == CheckpointingConfig::Mode::None ||
           pass("train-insert-remat", [](auto &passes) { passes.addPass(train::createInsertRematPass()); })) &&
          pass("train-fuse-updates", [](auto &passes) { passes.addPass(train::createFuseUpdatesPass()); }) &&

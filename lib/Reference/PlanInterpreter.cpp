@@ -142,11 +142,29 @@ private:
                              : readMatrix(op, buffers[op.getB()], op.getTransposeB(), op.getReadB());
     if (!b)
       return b.takeError();
+    std::vector<float> left, right;
+    if (!op.getPair().empty()) {
+      Region plain;
+      auto c = readMatrix(op, buffers[op.getPair()[0]], false, plain);
+      if (!c)
+        return c.takeError();
+      auto d = readMatrix(op, buffers[op.getPair()[1]], op.getTransposePair(), plain);
+      if (!d)
+        return d.takeError();
+      left = std::move(*c);
+      right = std::move(*d);
+    }
+    auto multiply = [n](const std::vector<float> &x, const std::vector<float> &y, int64_t terms, int64_t i, int64_t j) {
+      float sum = 0;
+      for (int64_t l = 0; l < terms; ++l)
+        sum = std::fma(x[i * terms + l], y[l * n + j], sum);
+      return sum;
+    };
     for (int64_t i = 0; i < m; ++i)
       for (int64_t j = 0; j < n; ++j) {
-        float sum = 0;
-        for (int64_t l = 0; l < k; ++l)
-          sum = std::fma((*a)[i * k + l], (*b)[l * n + j], sum);
+        float sum = multiply(*a, *b, k, i, j);
+        if (!left.empty())
+          sum += multiply(left, right, op.getPairK(), i, j);
         SmallVector<Cell> inputs{Cell{sum, 0}};
         for (Value extra : op.getExtras())
           if (llvm::Error error = buffers[extra].read(i * n + j, inputs.emplace_back()))

@@ -148,6 +148,20 @@ static llvm::Error matmul(MatmulOp op, Operands x, Results results) {
   return llvm::Error::success();
 }
 
+static llvm::Error matmulPair(MatmulPairOp op, Operands x, Results results) {
+  const Tensor &a = *x[0], &b = *x[1], &c = *x[2], &d = *x[3];
+  for (int64_t i = 0; i < op.getM(); ++i)
+    for (int64_t j = 0; j < op.getN(); ++j) {
+      double sum = op.getOnto() ? x[4]->at(i, j) : 0;
+      for (int64_t k = 0; k < op.getK(); ++k)
+        sum += (op.getTransposeA() ? a.at(k, i) : a.at(i, k)) * (op.getTransposeB() ? b.at(j, k) : b.at(k, j));
+      for (int64_t k = 0; k < op.getPairK(); ++k)
+        sum += c.at(i, k) * (op.getTransposeD() ? d.at(j, k) : d.at(k, j));
+      results[0].set(i, j, sum);
+    }
+  return llvm::Error::success();
+}
+
 /// Rows lie one after the other: a slice and a whole are consecutive elements.
 static llvm::Error sliceRows(SliceRowsOp op, Operands x, Results results) {
   int64_t size = results[0].size(), first = op.getFirst() * (size / results[0].dim(0));
@@ -481,6 +495,7 @@ llvm::Error evaluate(Operation *op, Operands operands, Results results) {
       .Case<SwiGLUOp>(call(swiglu))
       .Case<SwiGLUGradOp>(call(swigluGrad))
       .Case<MatmulOp>(call(matmul))
+      .Case<MatmulPairOp>(call(matmulPair))
       .Case<SliceRowsOp>(call(sliceRows))
       .Case<ConcatRowsOp>(call(concatRows))
       .Case<EmbeddingOp>(call(embedding))

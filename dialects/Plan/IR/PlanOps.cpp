@@ -207,6 +207,24 @@ static LogicalResult verifyDecoding(MatmulOp op, Nf4Attr nf4, int64_t elements) 
   return success();
 }
 
+static LogicalResult verifyPair(MatmulOp op, MemRefType c) {
+  if (op.getPair().empty())
+    return op.getTransposePair() ? op.emitOpError("has no second product to transpose") : success();
+  if (op.getPair().size() != 2)
+    return op.emitOpError("has ") << op.getPair().size() << " buffers of a second product; it takes two";
+  auto left = cast<MemRefType>(op.getPair()[0].getType()), right = cast<MemRefType>(op.getPair()[1].getType());
+  if (left.getRank() != 2 || right.getRank() != 2)
+    return op.emitOpError("works on matrices");
+  bool transposed = op.getTransposePair();
+  if (left.getDimSize(0) != c.getDimSize(0) || right.getDimSize(transposed ? 0 : 1) != c.getDimSize(1) ||
+      left.getDimSize(1) != right.getDimSize(transposed ? 1 : 0))
+    return op.emitOpError("has a second product of ") << left << " and " << right << " but c is " << c;
+  for (MemRefType type : {left, right})
+    if (!type.getElementType().isF32() && !type.getElementType().isBF16())
+      return op.emitOpError("has a second product of ") << type.getElementType() << "; it takes f32 and bf16";
+  return success();
+}
+
 LogicalResult MatmulOp::verify() {
   auto a = cast<MemRefType>(getA().getType()), b = cast<MemRefType>(getB().getType()),
        c = cast<MemRefType>(getC().getType());
@@ -231,6 +249,8 @@ LogicalResult MatmulOp::verify() {
       return emitOpError("extra of type ") << type << " is not shaped like c, " << c;
     stored.push_back(type.getElementType());
   }
+  if (failed(verifyPair(*this, c)))
+    return failure();
   Type f32 = Float32Type::get(getContext());
   if (failed(verifySeam(*this, getReadA(), "read_a", a.getElementType(), f32)) ||
       (!nf4 && failed(verifySeam(*this, getReadB(), "read_b", b.getElementType(), f32))) ||

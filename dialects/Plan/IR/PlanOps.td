@@ -444,6 +444,9 @@ def MatmulOp : Plan_Op<"matmul", [AttrSizedOperandSegments, HasParent<"KernelOp"
     codes, their scales and their offset. `read_b` is empty then. Elements are decoded where they are read; no decoded
     matrix is in memory.
 
+    With `pair`, a second, narrow product is added before c is stored: its first buffer is m × r, its second r × n, or n × r
+    with `transpose_pair`, elements f32 or bf16. Its sum is accumulated by itself and then added to the first.
+
     ```mlir
     plan.matmul %a, %b, %c extras(%x : memref<16x128xbf16>) transpose_b
       : memref<16x64xbf16>, memref<128x64xbf16>, memref<16x128xbf16>
@@ -458,17 +461,19 @@ def MatmulOp : Plan_Op<"matmul", [AttrSizedOperandSegments, HasParent<"KernelOp"
         ...
         plan.yield %r : bf16
       }
+    plan.matmul %a, %b, %c pair(%xa, %d : memref<16x8xf32>, memref<128x8xf32>) transpose_b transpose_pair
+      : memref<16x64xf32>, memref<128x64xf32>, memref<16x128xf32> read_a {} read_b {} store_c {}
     plan.matmul %a, %w, %c decode_b <bitsandbytes, f32> scales(%absmax, %nested, %offset : memref<128xi8>, memref<1xf32>,
       memref<1xf32>) transpose_b : memref<16x64xf32>, memref<4096xi8>, memref<16x128xf32> read_a {} read_b {} store_c {}
     ```
   }];
   let arguments = (ins Plan_Buffer:$a, Plan_Buffer:$b, Plan_Buffer:$c, Variadic<Plan_Buffer>:$scales,
-                       Variadic<Plan_Buffer>:$extras, Optional<Plan_Buffer>:$scratch, UnitAttr:$transpose_a,
-                       UnitAttr:$transpose_b, OptionalAttr<Plan_Nf4Attr>:$decode_b);
+                       Variadic<Plan_Buffer>:$pair, Variadic<Plan_Buffer>:$extras, Optional<Plan_Buffer>:$scratch,
+                       UnitAttr:$transpose_a, UnitAttr:$transpose_b, UnitAttr:$transpose_pair, OptionalAttr<Plan_Nf4Attr>:$decode_b);
   let regions = (region AnyRegion:$read_a, AnyRegion:$read_b, AnyRegion:$store_c);
   let assemblyFormat = [{
-    $a `,` $b `,` $c (`decode_b` $decode_b^)? (`scales` `(` $scales^ `:` type($scales) `)`)? (`extras` `(` $extras^ `:` type($extras) `)`)? (`scratch` `(` $scratch^ `:` type($scratch) `)`)?
-    (`transpose_a` $transpose_a^)? (`transpose_b` $transpose_b^)? `:` type($a) `,` type($b) `,` type($c)
+    $a `,` $b `,` $c (`decode_b` $decode_b^)? (`scales` `(` $scales^ `:` type($scales) `)`)? (`pair` `(` $pair^ `:` type($pair) `)`)? (`extras` `(` $extras^ `:` type($extras) `)`)? (`scratch` `(` $scratch^ `:` type($scratch) `)`)?
+    (`transpose_a` $transpose_a^)? (`transpose_b` $transpose_b^)? (`transpose_pair` $transpose_pair^)? `:` type($a) `,` type($b) `,` type($c)
     `read_a` $read_a `read_b` $read_b `store_c` $store_c attr-dict
   }];
   let hasVerifier = 1;
@@ -477,6 +482,10 @@ def MatmulOp : Plan_Op<"matmul", [AttrSizedOperandSegments, HasParent<"KernelOp"
     int64_t getN() { return ::mlir::cast<::mlir::MemRefType>(getC().getType()).getDimSize(1); }
     int64_t getK() {
       return ::mlir::cast<::mlir::MemRefType>(getA().getType()).getDimSize(getTransposeA() ? 0 : 1);
+    }
+    /// Terms of the second product; 0 without one.
+    int64_t getPairK() {
+      return getPair().empty() ? 0 : ::mlir::cast<::mlir::MemRefType>(getPair().front().getType()).getDimSize(1);
     }
   }];
 }

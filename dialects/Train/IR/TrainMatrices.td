@@ -48,6 +48,39 @@ def MatmulOp : Train_PureOp<"matmul", [Differentiable]> {
   }];
 }
 
+def MatmulPairOp : Train_PureOp<"matmul_pair"> {
+  let summary = "a product and a narrow one beside it, added";
+  let description = [{
+    `op(a) * op(b) + c * op(d)`, with `onto` added, each product with accumulation in fp32, and one rounding of their sum to
+    the result's type: a linear layer and its low-rank adapter in one pass over the result. Element types agree, but f32 may
+    be the result's type of bf16 operands. `b` may be a frozen weight in four bits. It has no gradient: pairs are formed
+    when the graph is complete.
+
+    ```mlir
+    %y = train.matmul_pair %x, %w transpose_b and %xa, %lora_b transpose_d
+      : (tensor<16x64xf32>, tensor<128x64xf32>), (tensor<16x8xf32>, tensor<128x8xf32>) -> tensor<16x128xf32>
+    %dx = train.matmul_pair %dy, %w and %dya, %lora_a onto %dx0 : tensor<16x64xf32>,
+      (tensor<16x128xf32>, tensor<128x64xf32>), (tensor<16x8xf32>, tensor<8x64xf32>) -> tensor<16x64xf32>
+    ```
+  }];
+  let arguments = (ins Train_Matrix:$a, Train_Factor:$b, Train_Matrix:$c, Train_Matrix:$d, UnitAttr:$transpose_a,
+                       UnitAttr:$transpose_b, UnitAttr:$transpose_d, Optional<Train_Matrix>:$onto);
+  let results = (outs Train_Matrix:$result);
+  let assemblyFormat = [{
+    $a `,` $b (`transpose_a` $transpose_a^)? (`transpose_b` $transpose_b^)? `and` $c `,` $d (`transpose_d` $transpose_d^)?
+    (`onto` $onto^ `:` type($onto) `,`):(`:`)? `(` type($a) `,` type($b) `)` `,` `(` type($c) `,` type($d) `)` `->`
+    type($result) attr-dict
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    int64_t getM() { return getResult().getType().getDimSize(0); }
+    int64_t getN() { return getResult().getType().getDimSize(1); }
+    int64_t getK() { return getA().getType().getDimSize(getTransposeA() ? 0 : 1); }
+    /// Terms of the second product.
+    int64_t getPairK() { return getC().getType().getDimSize(1); }
+  }];
+}
+
 def SliceRowsOp : Train_PureOp<"slice_rows"> {
   let summary = "consecutive rows of a tensor";
   let description = [{

@@ -258,24 +258,6 @@ LogicalResult FusedOp::verify() {
 // Shapes
 //===----------------------------------------------------------------------===//
 
-LogicalResult MatmulOp::verify() {
-  auto a = getA().getType(), b = getB().getType(), c = getResult().getType();
-  int64_t m = a.getDimSize(getTransposeA() ? 1 : 0), k = a.getDimSize(getTransposeA() ? 0 : 1);
-  int64_t kb = b.getDimSize(getTransposeB() ? 1 : 0), n = b.getDimSize(getTransposeB() ? 0 : 1);
-  if (k != kb)
-    return emitOpError("sums over ") << k << " elements of a but " << kb << " of b";
-  if (c.getDimSize(0) != m || c.getDimSize(1) != n)
-    return emitOpError("gives ") << m << " x " << n << " but its result is " << c;
-  Type element = a.getElementType(), factor = b.getElementType();
-  if (auto nf4 = dyn_cast<Nf4Type>(factor))
-    factor = nf4.getDecoded();
-  if (factor != element || (c.getElementType() != element && !(element.isBF16() && c.getElementType().isF32())))
-    return emitOpError("multiplies ") << element << " and " << b.getElementType() << " into " << c.getElementType();
-  if (getOnto() && getOnto().getType() != c)
-    return emitOpError("adds onto ") << getOnto().getType() << ", which is not of the result's type " << c;
-  return success();
-}
-
 LogicalResult DropoutOp::verify() {
   double probability = getProbability().convertToDouble();
   if (!(probability >= 0 && probability < 1))

@@ -366,6 +366,34 @@ def FuseSumsPass : Pass<"train-fuse-sums", "::mlir::ModuleOp"> {
   let dependentDialects = ["::ftc::train::TrainDialect"];
 }
 
+def PairProductsPass : Pass<"train-pair-products", "::mlir::ModuleOp"> {
+  let summary = "puts products of a few terms into the wide products that they are added to";
+  let description = [{
+    Two `train.matmul`, one of which is `onto` the other, become one `train.matmul_pair` if the narrower has at most 64 terms: a
+    low-rank adapter beside its layer, forward and backward. The result is written once, not written, read and written again.
+    It is rounded once, not twice: the same bits in fp32 on the CPU where nothing else is added.
+
+    Each pair is told as a remark with the bytes of memory traffic saved, each narrow product that stays apart with the
+    reason. For targets whose products take a second one: the CPU's.
+
+    Before:
+
+    ```mlir
+    %y0 = train.matmul %x, %w transpose_b : tensor<16x64xf32>, tensor<128x64xf32> -> tensor<16x128xf32>
+    %y = train.matmul %xa, %b transpose_b onto %y0
+      : tensor<16x128xf32>, tensor<16x8xf32>, tensor<128x8xf32> -> tensor<16x128xf32>
+    ```
+
+    After:
+
+    ```mlir
+    %y = train.matmul_pair %x, %w transpose_b and %xa, %b transpose_d
+      : (tensor<16x64xf32>, tensor<128x64xf32>), (tensor<16x8xf32>, tensor<128x8xf32>) -> tensor<16x128xf32>
+    ```
+  }];
+  let dependentDialects = ["::ftc::train::TrainDialect"];
+}
+
 def InsertRematPass : Pass<"train-insert-remat", "::mlir::ModuleOp"> {
   let summary = "computes activations again in the backward graph instead of keeping them";
   let description = [{

@@ -38,6 +38,9 @@ public:
   /// Bytes to which buffers in near memory are aligned; a power of two.
   virtual unsigned slabAlignment() const { return 64; }
 
+  /// Whether its products take a second, narrow one (plan.matmul with `pair`).
+  virtual bool pairsProducts() const { return false; }
+
   /// Adds the passes that ask for scratch memory; they run before plan-assign-offsets.
   virtual void addPlanPasses(mlir::OpPassManager &passes) const = 0;
 

@@ -299,7 +299,7 @@ LogicalResult EntryConverter::convertKind(Operation *op) {
   return TypeSwitch<Operation *, LogicalResult>(op)
       .Case<train::ReadOp, train::ConstantOp>([](Operation *) { return success(); })
       .Case([&](train::WriteOp) { return success(); })
-      .Case([&](train::MatmulOp op) { return convertMatmul(op); })
+      .Case<train::MatmulOp, train::MatmulPairOp>([&](Operation *op) { return convertMatmul(op); })
       .Case([&](train::RotaryOp op) { return convertRotary(op), success(); })
       .Case([&](train::AdamWQuantizedOp op) { return convertAdamWQuantized(op), success(); })
       .Case([&](train::EmbeddingGradOp op) { return convertEmbeddingGrad(op), success(); })

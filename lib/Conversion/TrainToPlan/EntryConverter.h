@@ -45,7 +45,8 @@ private:
   mlir::LogicalResult convertOp(mlir::Operation *op);
   mlir::LogicalResult convertKind(mlir::Operation *op);
   mlir::LogicalResult convertRowWise(mlir::Operation *op);
-  mlir::LogicalResult convertMatmul(train::MatmulOp op);
+  /// A train.matmul or train.matmul_pair.
+  mlir::LogicalResult convertMatmul(mlir::Operation *op);
   void convertRotary(train::RotaryOp op);
   void convertAdamWQuantized(train::AdamWQuantizedOp op);
   /// The buffer of emitAdamWScalars, made once for the same inputs.

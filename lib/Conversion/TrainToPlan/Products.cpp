@@ -55,51 +55,84 @@ plan::Nf4Attr ftc::nf4AttrOf(train::Nf4Type type) {
 
 static Type elementType(Value value) { return cast<ShapedType>(value.getType()).getElementType(); }
 
-LogicalResult EntryConverter::convertMatmul(train::MatmulOp op) {
-  Type types[] = {elementType(op.getA()), elementType(op.getB()), elementType(op.getResult())};
+namespace {
+/// What a product and a pair of products have in common.
+struct Product {
+  Value a, b, c, d; ///< c and d: of a second product, or null
+  bool transposeA, transposeB, transposeD;
+  Value onto; ///< or null
+  int64_t m, n, k, pairK;
+};
+} // namespace
+
+static Product partsOf(train::MatmulOp op) {
+  return {op.getA(), op.getB(),    Value(),   Value(),   op.getTransposeA(), op.getTransposeB(),
+          false,     op.getOnto(), op.getM(), op.getN(), op.getK(),          0};
+}
+
+static Product partsOf(train::MatmulPairOp op) {
+  return {op.getA(),          op.getB(),    op.getC(), op.getD(), op.getTransposeA(), op.getTransposeB(),
+          op.getTransposeD(), op.getOnto(), op.getM(), op.getN(), op.getK(),          op.getPairK()};
+}
+
+static std::string nameOf(const Product &parts, ArrayRef<Type> types, bool nf4) {
+  std::string name = std::string("matmul_") + (parts.transposeA ? "t" : "n") + (parts.transposeB ? "t_" : "n_") +
+                     std::to_string(parts.m) + "x" + std::to_string(parts.n) + "x" + std::to_string(parts.k);
+  if (parts.c)
+    name += std::string("_and_n") + (parts.transposeD ? "t_" : "n_") + std::to_string(parts.pairK);
+  return name + suffixOf({types[0], types[1], types[2]}) + (nf4 ? "_nf4" : "") + (parts.onto ? "_onto" : "");
+}
+
+LogicalResult EntryConverter::convertMatmul(Operation *op) {
+  Product parts =
+      isa<train::MatmulOp>(op) ? partsOf(cast<train::MatmulOp>(op)) : partsOf(cast<train::MatmulPairOp>(op));
+  auto result = cast<OpResult>(op->getResult(0));
+  Type types[] = {elementType(parts.a), elementType(parts.b), elementType(result)};
   if (llvm::any_of(types, [](Type type) { return type.isF64(); }))
-    return op.emitError("is a product in f64, which only the reference interpreter of the train dialect computes");
+    return op->emitError("is a product in f64, which only the reference interpreter of the train dialect computes");
   std::string label = labelOf(op);
-  Value a = bufferOf(op.getA()), b = bufferOf(op.getB());
+  Value a = bufferOf(parts.a), b = bufferOf(parts.b);
   // A weight in four bits is read straight from its variable.
   auto nf4 = dyn_cast<train::Nf4Type>(types[1]);
   SmallVector<Value> scales;
   if (nf4) {
     types[1] = nf4.getDecoded();
-    auto read = op.getB().getDefiningOp<train::ReadOp>();
+    auto read = parts.b.getDefiningOp<train::ReadOp>();
     if (!read)
-      return op.emitError("multiplies with a weight in four bits that is no variable's");
-    for (auto &[suffix, type] : ArrayRef(piecesOf(cast<RankedTensorType>(op.getB().getType()))).drop_front())
+      return op->emitError("multiplies with a weight in four bits that is no variable's");
+    for (auto &[suffix, type] : ArrayRef(piecesOf(cast<RankedTensorType>(parts.b.getType()))).drop_front())
       scales.push_back(variable((read.getVariable() + suffix).str(), type));
   }
+  SmallVector<Value> pair;
+  if (parts.c)
+    pair = {bufferOf(parts.c), bufferOf(parts.d)};
   // A sum of products grows in one buffer.
   SmallVector<Value> reusable, extras;
-  if (op.getOnto() && op.getOnto() != op.getA() && op.getOnto() != op.getB())
-    reusable.push_back(op.getOnto());
-  Value onto = op.getOnto() ? bufferOf(op.getOnto()) : Value();
-  Value c = resultBuffer(cast<OpResult>(op.getResult()), reusable, label);
-  places[op.getResult()].buffer = c;
-  LaunchBuilder launch(kernels, builder, op.getLoc());
+  if (parts.onto && !llvm::is_contained({parts.a, parts.b, parts.c, parts.d}, parts.onto))
+    reusable.push_back(parts.onto);
+  Value onto = parts.onto ? bufferOf(parts.onto) : Value();
+  Value c = resultBuffer(result, reusable, label);
+  places[result].buffer = c;
+  LaunchBuilder launch(kernels, builder, op->getLoc());
   Value aArgument = launch.argument(a), bArgument = launch.argument(b), cArgument = launch.argument(c);
   for (Value &scale : scales)
     scale = launch.argument(scale);
+  for (Value &factor : pair)
+    factor = launch.argument(factor);
   if (onto)
     extras.push_back(launch.argument(onto));
-  auto product =
-      plan::MatmulOp::create(launch.body(), op.getLoc(), aArgument, bArgument, cArgument, scales, extras, Value(),
-                             op.getTransposeA(), op.getTransposeB(), nf4 ? nf4AttrOf(nf4) : plan::Nf4Attr());
+  auto product = plan::MatmulOp::create(launch.body(), op->getLoc(), aArgument, bArgument, cArgument, scales, pair,
+                                        extras, Value(), parts.transposeA, parts.transposeB, parts.transposeD,
+                                        nf4 ? nf4AttrOf(nf4) : plan::Nf4Attr());
   Type f32 = builder.getF32Type();
-  fillSeam(product.getReadA(), op.getLoc(), types[0], f32);
+  fillSeam(product.getReadA(), op->getLoc(), types[0], f32);
   if (!nf4)
-    fillSeam(product.getReadB(), op.getLoc(), types[1], f32);
+    fillSeam(product.getReadB(), op->getLoc(), types[1], f32);
   if (onto)
-    fillSumSeam(product.getStoreC(), op.getLoc(), types[2]);
+    fillSumSeam(product.getStoreC(), op->getLoc(), types[2]);
   else
-    fillSeam(product.getStoreC(), op.getLoc(), f32, types[2]);
-  std::string name = std::string("matmul_") + (op.getTransposeA() ? "t" : "n") + (op.getTransposeB() ? "t_" : "n_") +
-                     std::to_string(op.getM()) + "x" + std::to_string(op.getN()) + "x" + std::to_string(op.getK()) +
-                     suffixOf({types[0], types[1], types[2]}) + (nf4 ? "_nf4" : "") + (onto ? "_onto" : "");
-  launch.finish(name, label);
+    fillSeam(product.getStoreC(), op->getLoc(), f32, types[2]);
+  launch.finish(nameOf(parts, types, nf4 != nullptr), label);
   return success();
 }
 

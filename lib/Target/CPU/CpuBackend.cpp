@@ -22,6 +22,8 @@ public:
     return {"cpu", target.cpu, target.features, target.threads, "", "", 0};
   }
 
+  bool pairsProducts() const override { return true; }
+
   void addPlanPasses(OpPassManager &passes) const override {
     passes.addPass(createCpuPlanScratchPass({.cpu = name(), .threads = target.threads}));
   }

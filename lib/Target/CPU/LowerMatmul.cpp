@@ -13,6 +13,9 @@
 //
 // Sums over one kc are made in registers and added in ascending order, so results depend on sizes and kc alone.
 //
+// A second, narrow product is added to a tile when its first sum is complete and it is still in the first-level cache:
+// its factors are packed whole, the right one by a task of its own beside those that pack op(B).
+//
 //===----------------------------------------------------------------------===//
 
 #include "lib/Target/CPU/LowerMatmul.h"
@@ -31,13 +34,15 @@ static int64_t evenPart(int64_t whole, int64_t most, int64_t unit) {
   return llvm::alignTo(llvm::divideCeil(whole, parts), unit);
 }
 
-ProductBlocks cpu::productBlocks(int64_t m, int64_t n, int64_t k, bool transposeB, const CpuTarget &target) {
+ProductBlocks cpu::productBlocks(int64_t m, int64_t n, int64_t k, bool transposeB, const CpuTarget &target,
+                                 int64_t pairK) {
   ProductTile tile = productTile(target, n);
   ProductBlocks blocks{};
   blocks.tile = tile;
   blocks.m = m;
   blocks.n = n;
   blocks.k = k;
+  blocks.pairK = pairK;
   blocks.kc = std::min(evenPart(k, target.kc, tile.lanes), k);
   // Scratch of a thread shrinks with many threads; 16 MiB for all of them together.
   int64_t threadFloats = (int64_t(4) << 20) / target.threads;
@@ -66,12 +71,16 @@ ProductBlocks cpu::productBlocks(int64_t m, int64_t n, int64_t k, bool transpose
   blocks.packedB = llvm::alignTo(blocks.nc * blocks.kSuper, 16);
   blocks.packedA = llvm::alignTo(blocks.rowPanels * tile.mr * blocks.kc + 16, 16);
   blocks.tileC = llvm::alignTo(blocks.rowPanels * tile.mr * blocks.columnPanels * tile.nr, 16);
+  if (pairK) {
+    blocks.pairB = llvm::alignTo(blocks.nc * pairK + 16, 16);
+    blocks.pairA = llvm::alignTo(blocks.rowPanels * tile.mr * pairK + 16, 16);
+  }
   return blocks;
 }
 
 int64_t ProductBlocks::scratchFloats(const CpuTarget &target) const {
   int64_t tiles = keepsTiles() ? rowBlocks * columnBlocks : target.threads;
-  return packedB + target.threads * packedA + tiles * tileC;
+  return packedB + target.threads * (packedA + pairA) + pairB + tiles * tileC;
 }
 
 //===----------------------------------------------------------------------===//
@@ -91,14 +100,21 @@ struct MatmulEmitter {
 
   MatmulEmitter(plan::KernelOp kernel, plan::MatmulOp op, const CpuTarget &target)
       : kernel(kernel), op(op), target(target),
-        blocks(productBlocks(op.getM(), op.getN(), op.getK(), op.getTransposeB(), target)), tile(blocks.tile),
-        loc(op.getLoc()), f32(Float32Type::get(op.getContext())) {}
+        blocks(productBlocks(op.getM(), op.getN(), op.getK(), op.getTransposeB(), target, op.getPairK())),
+        tile(blocks.tile), loc(op.getLoc()), f32(Float32Type::get(op.getContext())) {}
 
   void emit();
+  /// Captures of a packing task: op(B), its place, the first column and k, the scales of op(B) or nothing, then the
+  /// right factor of a second product and its place, or nothing.
   void emitPackTask(OpBuilder &builder, TaskFunction &task);
+  void emitPackPair(OpBuilder &builder, TaskFunction &task);
   void emitProductTask(OpBuilder &builder, TaskFunction &task);
-  void emitLastTiles(OpBuilder &builder, const MacroOperands &all, ArrayRef<Value> buffers, Value row, Value rows,
-                     Value column, Value columns);
+  /// A second product's packed factors, each from the block's first panel on; null without one.
+  struct Pair {
+    Value a, b;
+  };
+  void emitLastTiles(OpBuilder &builder, const MacroOperands &all, Pair pair, ArrayRef<Value> buffers, Value row,
+                     Value rows, Value column, Value columns);
   void fetchExtras(OpBuilder &builder, ArrayRef<Value> buffers, Value row, Value column);
   void emitStoreSeam(OpBuilder &builder, ArrayRef<Value> buffers, Value sums, Value row, Value rows, Value column,
                      Value columns);
@@ -118,6 +134,12 @@ void MatmulEmitter::emit() {
     scales.push_back(bufferOf(scale));
   Value packedA = s.at(packedB, f32, s.constant(blocks.packedB));
   Value tiles = s.at(packedA, f32, s.constant(blocks.packedA * target.threads));
+  SmallVector<Value> pair; // the factors as they lie, then where they are packed
+  if (blocks.pairK) {
+    int64_t tileBlocks = blocks.keepsTiles() ? blocks.rowBlocks * blocks.columnBlocks : target.threads;
+    Value pairB = s.at(tiles, f32, s.constant(blocks.tileC * tileBlocks));
+    pair = {bufferOf(op.getPair()[0]), bufferOf(op.getPair()[1]), s.at(pairB, f32, s.constant(blocks.pairB)), pairB};
+  }
   SmallVector<Value> stored{c};
   for (Value extra : op.getExtras())
     stored.push_back(bufferOf(extra));
@@ -132,9 +154,29 @@ void MatmulEmitter::emit() {
     Value packs = t.divCeil(op.getTransposeB() ? t.divCeil(columns, tile.nr) : depth, blocks.packGroup);
     SmallVector<Value> packed{b, packedB, column, k};
     packed.append(scales);
+    if (!pair.empty()) {
+      packed.append({pair[1], pair[3]});
+      packs = t.add(packs, t.constant(1));
+    }
     emitParallelFor(inner, loc, driver.services, name + ".task0", packs, packed,
-                    [&](OpBuilder &body, TaskFunction &task) { emitPackTask(body, task); });
+                    [&](OpBuilder &body, TaskFunction &task) {
+                      if (pair.empty())
+                        return emitPackTask(body, task);
+                      // The last task packs the right factor of the second product.
+                      SizeMath u{body, loc};
+                      Value columns = u.min(u.constant(blocks.nc), u.sub(u.constant(blocks.n), task.captures[2]));
+                      Value depth = u.min(u.constant(blocks.kSuper), u.sub(u.constant(blocks.k), task.captures[3]));
+                      Value units = op.getTransposeB() ? u.divCeil(columns, tile.nr) : depth;
+                      Value mine = u.equal(task.task, u.divCeil(units, blocks.packGroup));
+                      auto choice = scf::IfOp::create(body, loc, mine, /*withElseRegion=*/true);
+                      OpBuilder then = OpBuilder::atBlockBegin(&choice.getThenRegion().front());
+                      emitPackPair(then, task);
+                      OpBuilder otherwise = OpBuilder::atBlockBegin(&choice.getElseRegion().front());
+                      emitPackTask(otherwise, task);
+                    });
     SmallVector<Value> captures{a, packedB, packedA, tiles, column, row, k};
+    if (!pair.empty())
+      captures.append({pair[0], pair[2], pair[3]});
     captures.append(stored);
     emitParallelFor(inner, loc, driver.services, name + ".task1", t.constant(blocks.rowBlocks * blocks.columnBlocks),
                     captures, [&](OpBuilder &body, TaskFunction &task) { emitProductTask(body, task); });
@@ -184,6 +226,17 @@ void MatmulEmitter::emitPackTask(OpBuilder &builder, TaskFunction &task) {
     emitPack(builder, loc, target, tile.nr, source, s.at(b, element, s.add(s.mul(from, blocks.n), column)),
              s.at(packedB, f32, s.mul(first, tile.nr)), s.constant(blocks.n), columns, count, panelStride);
   }
+}
+
+void MatmulEmitter::emitPackPair(OpBuilder &builder, TaskFunction &task) {
+  SizeMath s{builder, loc};
+  Value factor = task.captures[task.captures.size() - 2], packed = task.captures.back(), column = task.captures[2];
+  Value columns = s.min(s.constant(blocks.nc), s.sub(s.constant(blocks.n), column));
+  bool alongK = op.getTransposePair();
+  PanelSource source{alongK ? PanelForm::AlongK : PanelForm::AcrossK, elementOf(op.getPair()[1])};
+  Value place = alongK ? s.mul(column, blocks.pairK) : column;
+  emitPack(builder, loc, target, tile.nr, source, s.at(factor, source.element, place), packed,
+           s.constant(alongK ? blocks.pairK : blocks.n), columns, s.constant(blocks.pairK));
 }
 
 void MatmulEmitter::emitProductTask(OpBuilder &builder, TaskFunction &task) {
@@ -240,7 +293,18 @@ void MatmulEmitter::emitProductTask(OpBuilder &builder, TaskFunction &task) {
     Value last = t.equal(t.add(kHere, kc), t.constant(blocks.k));
     auto choice = scf::IfOp::create(inner, loc, last, /*withElseRegion=*/true);
     OpBuilder finish = OpBuilder::atBlockBegin(&choice.getThenRegion().front());
-    emitLastTiles(finish, operands, ArrayRef<Value>(task.captures).drop_front(7), aRow, myRows, cColumn, myColumns);
+    Pair pair;
+    if (blocks.pairK) {
+      SizeMath u{finish, loc};
+      Value left = task.captures[7], packed = task.captures[8];
+      pair = {u.at(packed, f32, u.mul(task.thread, blocks.pairA)),
+              u.at(task.captures[9], f32, u.mul(firstColumn, blocks.pairK))};
+      PanelSource narrow{PanelForm::AlongK, elementOf(op.getPair()[0])};
+      emitPack(finish, loc, target, tile.mr, narrow, u.at(left, narrow.element, u.mul(aRow, blocks.pairK)), pair.a,
+               u.constant(blocks.pairK), myRows, u.constant(blocks.pairK));
+    }
+    ArrayRef<Value> stored = ArrayRef<Value>(task.captures).drop_front(blocks.pairK ? 10 : 7);
+    emitLastTiles(finish, operands, pair, stored, aRow, myRows, cColumn, myColumns);
     OpBuilder goOn = OpBuilder::atBlockBegin(&choice.getElseRegion().front());
     emitMacro(goOn, loc, tile, operands);
     return SmallVector<Value>{};
@@ -248,8 +312,8 @@ void MatmulEmitter::emitProductTask(OpBuilder &builder, TaskFunction &task) {
 }
 
 /// The macro-kernel for the last part of a sum, tile by tile, each passed through the store seam.
-void MatmulEmitter::emitLastTiles(OpBuilder &builder, const MacroOperands &all, ArrayRef<Value> buffers, Value row,
-                                  Value rows, Value column, Value columns) {
+void MatmulEmitter::emitLastTiles(OpBuilder &builder, const MacroOperands &all, Pair pair, ArrayRef<Value> buffers,
+                                  Value row, Value rows, Value column, Value columns) {
   Value zero = constantI64(builder, loc, 0), one = constantI64(builder, loc, 1);
   emitFor(builder, loc, zero, all.panelsB, 1, {}, [&](OpBuilder &outer, Value j, ValueRange) {
     emitFor(outer, loc, zero, all.panelsA, 1, {}, [&](OpBuilder &inner, Value i, ValueRange) {
@@ -265,6 +329,17 @@ void MatmulEmitter::emitLastTiles(OpBuilder &builder, const MacroOperands &all, 
       Value firstRow = t.mul(i, tile.mr), firstColumn = t.mul(j, tile.nr);
       fetchExtras(inner, buffers, t.add(row, firstRow), t.add(column, firstColumn));
       emitMacro(inner, loc, tile, operands);
+      if (pair.a) {
+        MacroOperands second = operands;
+        second.k = t.constant(blocks.pairK);
+        second.aStride = t.constant(blocks.pairK * tile.mr);
+        second.bStride = t.constant(blocks.pairK * tile.nr);
+        second.a = t.at(pair.a, f32, t.mul(i, blocks.pairK * tile.mr));
+        second.b = t.at(pair.b, f32, t.mul(j, blocks.pairK * tile.nr));
+        second.row = Value();
+        second.accumulate = arith::ConstantOp::create(inner, loc, inner.getBoolAttr(true));
+        emitMacro(inner, loc, tile, second);
+      }
       emitStoreSeam(inner, buffers, operands.c, t.add(row, firstRow), t.min(t.constant(tile.mr), t.sub(rows, firstRow)),
                     t.add(column, firstColumn), t.min(t.constant(tile.nr), t.sub(columns, firstColumn)));
       return SmallVector<Value>{};

@@ -132,6 +132,7 @@ void emitStore(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, 
 struct ProductBlocks {
   ProductTile tile;
   int64_t m, n, k;
+  int64_t pairK;          ///< terms of a second product; 0 without one
   int64_t kc;             ///< a sum over k is cut every kc; partial sums are added in order
   int64_t kSuper;         ///< k packed at once, a multiple of kc, or k
   int64_t nc;             ///< columns packed at once
@@ -143,10 +144,12 @@ struct ProductBlocks {
   int64_t packGroup;      ///< of op(B), for a packing task: panels, or steps of k where it lies across k
   int64_t packedB;        ///< scratch for op(B)
   int64_t packedA, tileC; ///< scratch of a thread (of a task, for tileC, when kSuper < k)
+  int64_t pairB, pairA;   ///< scratch for the factors of a second product: of all threads, of each
   bool keepsTiles() const { return kSuper < k; }
   int64_t scratchFloats(const CpuTarget &target) const;
 };
-ProductBlocks productBlocks(int64_t m, int64_t n, int64_t k, bool transposeB, const CpuTarget &target);
+ProductBlocks productBlocks(int64_t m, int64_t n, int64_t k, bool transposeB, const CpuTarget &target,
+                            int64_t pairK = 0);
 
 } // namespace ftc::cpu
 

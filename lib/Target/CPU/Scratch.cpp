@@ -14,7 +14,8 @@ using namespace ftc::cpu;
 int64_t cpu::scratchBytes(Operation *work, const CpuTarget &target) {
   auto bytes = [](int64_t floats) { return llvm::alignTo(floats * 4, 64); };
   if (auto op = dyn_cast<plan::MatmulOp>(work))
-    return bytes(productBlocks(op.getM(), op.getN(), op.getK(), op.getTransposeB(), target).scratchFloats(target));
+    return bytes(productBlocks(op.getM(), op.getN(), op.getK(), op.getTransposeB(), target, op.getPairK())
+                     .scratchFloats(target));
   if (auto op = dyn_cast<plan::AttentionOp>(work))
     return bytes(AttentionBlocks(attentionShape(op), target).scratchFloats(target));
   if (auto op = dyn_cast<plan::AttentionGradOp>(work))

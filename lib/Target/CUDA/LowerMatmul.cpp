@@ -191,6 +191,8 @@ static gpu::GPUFuncOp decodeFunction(plan::MatmulOp op, cuda::KernelTables &tabl
 
 LogicalResult cuda::emitMatmul(plan::KernelOp kernel, const CudaTarget &target, KernelTables &tables) {
   auto op = cast<plan::MatmulOp>(kernel.getWork());
+  if (!op.getPair().empty())
+    return op.emitError("has a second product, which the CUDA target does not take; leave out train-pair-products");
   std::string reason;
   std::optional<LibraryProduct> product = asLibraryProduct(op, target, reason);
   if (!product) {

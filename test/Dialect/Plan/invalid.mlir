@@ -249,6 +249,46 @@ plan.kernel @product_of_different_k {
 
 // -----
 
+plan.kernel @pair_of_one {
+^bb0(%a: memref<4x8xf32>, %b: memref<8x6xf32>, %c: memref<4x6xf32>, %p: memref<4x2xf32>):
+  // expected-error @below {{has 1 buffers of a second product; it takes two}}
+  plan.matmul %a, %b, %c pair(%p : memref<4x2xf32>) : memref<4x8xf32>, memref<8x6xf32>, memref<4x6xf32> read_a {} read_b {} store_c {}
+}
+
+// -----
+
+plan.kernel @pair_of_none {
+^bb0(%a: memref<4x8xf32>, %b: memref<8x6xf32>, %c: memref<4x6xf32>):
+  // expected-error @below {{has no second product to transpose}}
+  plan.matmul %a, %b, %c transpose_pair : memref<4x8xf32>, memref<8x6xf32>, memref<4x6xf32> read_a {} read_b {} store_c {}
+}
+
+// -----
+
+plan.kernel @pair_of_vectors {
+^bb0(%a: memref<4x8xf32>, %b: memref<8x6xf32>, %c: memref<4x6xf32>, %p: memref<4xf32>, %q: memref<2x6xf32>):
+  // expected-error @below {{works on matrices}}
+  plan.matmul %a, %b, %c pair(%p, %q : memref<4xf32>, memref<2x6xf32>) : memref<4x8xf32>, memref<8x6xf32>, memref<4x6xf32> read_a {} read_b {} store_c {}
+}
+
+// -----
+
+plan.kernel @pair_of_other_shape {
+^bb0(%a: memref<4x8xf32>, %b: memref<8x6xf32>, %c: memref<4x6xf32>, %p: memref<4x2xf32>, %q: memref<2x6xf32>):
+  // expected-error @below {{has a second product of 'memref<4x2xf32>' and 'memref<2x6xf32>' but c is 'memref<4x6xf32>'}}
+  plan.matmul %a, %b, %c pair(%p, %q : memref<4x2xf32>, memref<2x6xf32>) transpose_pair : memref<4x8xf32>, memref<8x6xf32>, memref<4x6xf32> read_a {} read_b {} store_c {}
+}
+
+// -----
+
+plan.kernel @pair_of_integers {
+^bb0(%a: memref<4x8xf32>, %b: memref<8x6xf32>, %c: memref<4x6xf32>, %p: memref<4x2xi8>, %q: memref<2x6xf32>):
+  // expected-error @below {{has a second product of 'i8'; it takes f32 and bf16}}
+  plan.matmul %a, %b, %c pair(%p, %q : memref<4x2xi8>, memref<2x6xf32>) : memref<4x8xf32>, memref<8x6xf32>, memref<4x6xf32> read_a {} read_b {} store_c {}
+}
+
+// -----
+
 plan.kernel @product_into_other_shape {
 ^bb0(%a: memref<4x8xf32>, %b: memref<8x6xf32>, %c: memref<6x4xf32>):
   // expected-error @below {{gives 4 x 6 but c is 'memref<6x4xf32>'}}

@@ -460,6 +460,53 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b", "c"] outputs [] {
 
 // -----
 
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b", "c", "d", "e"] outputs [] {
+^bb0(%a: tensor<4x5xf32>, %b: tensor<5x6xf32>, %c: tensor<4x2xf32>, %d: tensor<2x6xf32>, %e: tensor<4x5xf32>):
+  // expected-error@+1 {{sums over 5 elements of a but 4 of b}}
+  %r = train.matmul_pair %e, %e and %c, %d : (tensor<4x5xf32>, tensor<4x5xf32>), (tensor<4x2xf32>, tensor<2x6xf32>) -> tensor<4x6xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b", "c", "d", "e"] outputs [] {
+^bb0(%a: tensor<4x5xf32>, %b: tensor<5x6xf32>, %c: tensor<4x2xf32>, %d: tensor<2x6xf32>, %e: tensor<4x5xf32>):
+  // expected-error@+1 {{in its second product sums over 2 elements of a but 6 of b}}
+  %r = train.matmul_pair %a, %b and %c, %d transpose_d : (tensor<4x5xf32>, tensor<5x6xf32>), (tensor<4x2xf32>, tensor<2x6xf32>) -> tensor<4x6xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b", "c", "d", "e", "f", "g"] outputs [] {
+^bb0(%a: tensor<4x5xf32>, %b: tensor<5x6xf32>, %c: tensor<4x2xf32>, %d: tensor<2x6xf32>, %e: tensor<4x5xf32>,
+     %f: tensor<2x5xf32>, %g: tensor<2x6xf64>):
+  // expected-error@+1 {{in its second product gives 4 x 5 but its result is 'tensor<4x6xf32>'}}
+  %r = train.matmul_pair %a, %b and %c, %f : (tensor<4x5xf32>, tensor<5x6xf32>), (tensor<4x2xf32>, tensor<2x5xf32>) -> tensor<4x6xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b", "c", "d", "e", "f", "g"] outputs [] {
+^bb0(%a: tensor<4x5xf32>, %b: tensor<5x6xf32>, %c: tensor<4x2xf32>, %d: tensor<2x6xf32>, %e: tensor<4x5xf32>,
+     %f: tensor<2x5xf32>, %g: tensor<2x6xf64>):
+  // expected-error@+1 {{in its second product multiplies 'f32' and 'f64' into 'f32'}}
+  %r = train.matmul_pair %a, %b and %c, %g : (tensor<4x5xf32>, tensor<5x6xf32>), (tensor<4x2xf32>, tensor<2x6xf64>) -> tensor<4x6xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b", "c", "d", "e"] outputs [] {
+^bb0(%a: tensor<4x5xf32>, %b: tensor<5x6xf32>, %c: tensor<4x2xf32>, %d: tensor<2x6xf32>, %e: tensor<4x5xf32>):
+  // expected-error@+1 {{adds onto 'tensor<4x5xf32>', which is not of the result's type 'tensor<4x6xf32>'}}
+  %r = train.matmul_pair %a, %b and %c, %d onto %e : tensor<4x5xf32>, (tensor<4x5xf32>, tensor<5x6xf32>), (tensor<4x2xf32>, tensor<2x6xf32>) -> tensor<4x6xf32>
+  train.return
+}
+
+// -----
+
 train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
 ^bb0(%a: tensor<4x5xf32>):
   // expected-error@+1 {{result 'tensor<2x4xf32>' is not made of rows of 'tensor<4x5xf32>'}}

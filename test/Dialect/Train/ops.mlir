@@ -89,6 +89,15 @@ train.entry @products kind(logits) batch 2 sequence 8 inputs ["x", "w", "d", "ta
   // CHECK: train.matmul %{{.*}}, %{{.*}} transpose_a onto %{{.*}} : tensor<128x64xf32>, tensor<16x128xf32>, tensor<16x64xf32> -> tensor<128x64xf32>
   %sum = train.matmul %y, %x transpose_a onto %dw
     : tensor<128x64xf32>, tensor<16x128xf32>, tensor<16x64xf32> -> tensor<128x64xf32>
+  // CHECK: train.matmul_pair %{{.*}}, %{{.*}} transpose_b and %{{.*}}, %{{.*}} transpose_d onto %{{.*}} : tensor<16x128xf32>, (tensor<16x64xf32>, tensor<128x64xf32>), (tensor<16x4xf32>, tensor<128x4xf32>) -> tensor<16x128xf32>
+  %xa = train.constant dense<0.0> : tensor<16x4xf32>
+  %lb = train.constant dense<0.0> : tensor<128x4xf32>
+  %pair = train.matmul_pair %x, %w transpose_b and %xa, %lb transpose_d onto %y : tensor<16x128xf32>,
+    (tensor<16x64xf32>, tensor<128x64xf32>), (tensor<16x4xf32>, tensor<128x4xf32>) -> tensor<16x128xf32>
+  // CHECK: train.matmul_pair %{{.*}}, %{{.*}} transpose_a and %{{.*}}, %{{.*}} : (tensor<16x128xf32>, tensor<16x64xf32>), (tensor<128x4xf32>, tensor<4x64xf32>) -> tensor<128x64xf32>
+  %la = train.constant dense<0.0> : tensor<4x64xf32>
+  %pair2 = train.matmul_pair %y, %x transpose_a and %lb, %la
+    : (tensor<16x128xf32>, tensor<16x64xf32>), (tensor<128x4xf32>, tensor<4x64xf32>) -> tensor<128x64xf32>
   // CHECK: %[[TOP:.*]] = train.slice_rows %{{.*}} from 4 : tensor<16x64xf32> -> tensor<4x64xf32>
   %top = train.slice_rows %x from 4 : tensor<16x64xf32> -> tensor<4x64xf32>
   // CHECK: train.slice_rows %{{.*}} from 15 : tensor<16xi32> -> tensor<1xi32>

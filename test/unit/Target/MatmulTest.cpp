@@ -20,6 +20,8 @@ struct Form {
   bool transposeA = false, transposeB = false;
   bool bf16 = false;     // a, b and c
   bool residual = false; // c = extra + 0.5 * product
+  int64_t pairK = 0;     // terms of a second product
+  bool transposePair = false;
 };
 
 std::string kernelText(const Form &f) {
@@ -39,29 +41,37 @@ std::string kernelText(const Form &f) {
             "  plan.yield %r : f32\n}";
   else if (f.bf16)
     store = "{\n^bb0(%s: f32):\n  %q = arith.truncf %s : f32 to bf16\n  plan.yield %q : bf16\n}";
+  std::string left = matrix(f.m, f.pairK);
+  std::string right = f.transposePair ? matrix(f.n, f.pairK) : matrix(f.pairK, f.n);
   std::string text = "plan.kernel @product {\n^bb0(%a: " + a + ", %b: " + b + ", %c: " + c;
+  text += f.pairK ? ", %left: " + left + ", %right: " + right : "";
   text += f.residual ? ", %x: " + c : "";
   text += "):\n  %half = arith.constant 5.0e-01 : f32\n  plan.matmul %a, %b, %c";
+  text += f.pairK ? " pair(%left, %right : " + left + ", " + right + ")" : "";
   text += f.residual ? " extras(%x : " + c + ")" : "";
   text += f.transposeA ? " transpose_a" : "";
   text += f.transposeB ? " transpose_b" : "";
+  text += f.transposePair ? " transpose_pair" : "";
   return text + " : " + a + ", " + b + ", " + c + " read_a " + read + " read_b " + read + " store_c " + store + "\n}\n";
 }
 
 void checkProduct(const Form &f, const std::string &cpu, unsigned seed) {
   SCOPED_TRACE(cpu + ": " + std::to_string(f.m) + " x " + std::to_string(f.n) + " x " + std::to_string(f.k) +
                (f.transposeA ? " transpose_a" : "") + (f.transposeB ? " transpose_b" : "") + (f.bf16 ? " bf16" : "") +
-               (f.residual ? " residual" : ""));
+               (f.residual ? " residual" : "") + " pair " + std::to_string(f.pairK) +
+               (f.transposePair ? " transposed" : ""));
   JitKernel kernel(kernelText(f), targetFor(cpu, 3));
   std::mt19937 random(seed);
   Matrix a(f.bf16, f.m * f.k), b(f.bf16, f.k * f.n), x(f.bf16, f.m * f.n);
-  a.fill(random);
-  b.fill(random);
-  x.fill(random);
+  Matrix left(f.bf16, f.m * f.pairK), right(f.bf16, f.pairK * f.n);
+  for (Matrix *matrix : {&a, &b, &x, &left, &right})
+    matrix->fill(random);
   std::vector<Matrix> results;
   for (unsigned threads : {1, 2, 3}) {
     Matrix &c = results.emplace_back(f.bf16, f.m * f.n);
     std::vector<void *> buffers{a.data(), b.data(), c.data()};
+    if (f.pairK)
+      buffers.insert(buffers.end(), {left.data(), right.data()});
     if (f.residual)
       buffers.push_back(x.data());
     ASSERT_TRUE(kernel.run(buffers, threads)) << "wrote past its scratch memory";
@@ -73,11 +83,14 @@ void checkProduct(const Form &f, const std::string &cpu, unsigned seed) {
   for (int64_t place = 0; place < f.m * f.n; place += step) {
     int64_t i = place / f.n, j = place % f.n;
     double sum = 0, size = 0;
-    for (int64_t p = 0; p < f.k; ++p) {
-      double product = a[f.transposeA ? p * f.m + i : i * f.k + p] * b[f.transposeB ? j * f.k + p : p * f.n + j];
+    auto add = [&](double product) {
       sum += product;
       size += std::abs(product);
-    }
+    };
+    for (int64_t p = 0; p < f.k; ++p)
+      add(a[f.transposeA ? p * f.m + i : i * f.k + p] * b[f.transposeB ? j * f.k + p : p * f.n + j]);
+    for (int64_t p = 0; p < f.pairK; ++p)
+      add(left[i * f.pairK + p] * right[f.transposePair ? j * f.pairK + p : p * f.n + j]);
     double expected = f.residual ? x[i * f.n + j] + 0.5 * sum : sum;
     double tolerance = 1e-6 * size + 1e-6 + (f.bf16 ? std::abs(expected) / 256 : 0);
     ASSERT_NEAR(c[i * f.n + j], expected, tolerance) << "at " << i << ", " << j;
@@ -124,6 +137,51 @@ TEST(Matmul, LongSums) {
     if (HasFatalFailure())
       return;
   }
+}
+
+// A second product beside the first: of few terms and of many, at edges, and where tiles wait for the rest of their
+// sums.
+TEST(Matmul, Pairs) {
+  std::mt19937 random(13);
+  std::uniform_int_distribution<int64_t> size(1, 200), narrow(1, 40);
+  for (const char *cpu : {"native", "x86-64-v3"}) {
+    for (int i = 0; i < 12; ++i) {
+      Form form{size(random), size(random), size(random), (i & 1) != 0, (i & 2) != 0, (i & 4) != 0, (i % 3) == 0};
+      form.pairK = i < 4 ? 8 : narrow(random);
+      form.transposePair = (i & 1) == 0;
+      checkProduct(form, cpu, i);
+      if (HasFatalFailure())
+        return;
+    }
+    checkProduct({613, 2391, 300, false, true, false, true, 8, true}, cpu, 5);
+    checkProduct({1100, 2048, 2100, false, false, false, true, 16, false}, cpu, 11);
+    checkProduct({64, 5, 100, false, true, false, false, 8, true}, cpu, 3);
+    if (HasFatalFailure())
+      return;
+  }
+}
+
+// Where nothing else is added, the pair's numbers are those of the two products apart.
+TEST(Matmul, PairsAreTheProductsApart) {
+  const Form wide{130, 200, 300, false, true, false, false};
+  Form pair = wide, onto{130, 200, 8, false, true, false, true};
+  pair.pairK = 8;
+  pair.transposePair = true;
+  std::mt19937 random(2);
+  Matrix a(false, wide.m * wide.k), b(false, wide.n * wide.k), left(false, wide.m * 8), right(false, wide.n * 8);
+  for (Matrix *matrix : {&a, &b, &left, &right})
+    matrix->fill(random);
+  Matrix first(false, wide.m * wide.n), apart(false, wide.m * wide.n), together(false, wide.m * wide.n);
+  // The second product of kernelText is halved: twice its factor.
+  Matrix twice = left;
+  for (int64_t i = 0; i < wide.m * 8; ++i)
+    twice.set(i, 2 * left[i]);
+  cpu::CpuTarget target = targetFor("native", 2);
+  ASSERT_TRUE(JitKernel(kernelText(wide), target).run({a.data(), b.data(), first.data()}, 2));
+  ASSERT_TRUE(JitKernel(kernelText(onto), target).run({twice.data(), right.data(), apart.data(), first.data()}, 2));
+  ASSERT_TRUE(
+      JitKernel(kernelText(pair), target).run({a.data(), b.data(), together.data(), left.data(), right.data()}, 2));
+  EXPECT_TRUE(apart == together);
 }
 
 TEST(Matmul, ScratchIsBounded) {
