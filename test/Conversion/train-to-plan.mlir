@@ -214,6 +214,29 @@ train.entry @step kind(step) batch 2 sequence 8 inputs ["x", "d"] outputs ["dx"]
 
 // -----
 
+// Two products in one launch; what else is added is overwritten in place.
+
+train.variable @w : tensor<24x16xf32> parameter init #train.ones
+train.variable @b : tensor<24x2xf32> parameter init #train.ones
+
+// CHECK-LABEL: plan.kernel @matmul_nt_16x24x16_and_nt_2_onto
+// CHECK-NEXT: ^bb0(%[[A:.*]]: memref<16x16xf32>, %[[B:.*]]: memref<24x16xf32>, %[[C:.*]]: memref<16x24xf32>, %[[P:.*]]: memref<16x2xf32>, %[[Q:.*]]: memref<24x2xf32>):
+// CHECK-NEXT: plan.matmul %[[A]], %[[B]], %[[C]] pair(%[[P]], %[[Q]] : memref<16x2xf32>, memref<24x2xf32>) extras(%[[C]] : memref<16x24xf32>) transpose_b transpose_pair
+// CHECK-LABEL: plan.entry @step
+// CHECK: %[[Y0:.*]] = plan.alloc {{.*}} : memref<16x24xf32>
+// CHECK: plan.launch @matmul_nt_16x24x16_and_nt_2_onto(%{{.*}}, %{{.*}}, %[[Y0]], %{{.*}}, %{{.*}})
+train.entry @step kind(step) batch 2 sequence 8 inputs ["x", "xa"] outputs ["y"] {
+^bb0(%x: tensor<16x16xf32>, %xa: tensor<16x2xf32>):
+  %w = train.read @w : tensor<24x16xf32>
+  %b = train.read @b : tensor<24x2xf32>
+  %y0 = train.matmul %x, %w transpose_b : tensor<16x16xf32>, tensor<24x16xf32> -> tensor<16x24xf32>
+  %y = train.matmul_pair %x, %w transpose_b and %xa, %b transpose_d onto %y0 : tensor<16x24xf32>,
+    (tensor<16x16xf32>, tensor<24x16xf32>), (tensor<16x2xf32>, tensor<24x2xf32>) -> tensor<16x24xf32>
+  train.return %y : tensor<16x24xf32>
+}
+
+// -----
+
 // Nothing of train: nothing changes.
 
 // CHECK: module {

@@ -20,6 +20,8 @@
 
 #include "lib/Target/CPU/LowerMatmul.h"
 
+#include "lib/Target/CPU/LowerNarrowMatmul.h"
+
 using namespace mlir;
 using namespace ftc;
 using namespace ftc::cpu;
@@ -416,6 +418,9 @@ LogicalResult cpu::emitMatmul(plan::KernelOp kernel, const CpuTarget &target) {
   int64_t needed = scratchBytes(op, target);
   if (!op.getScratch() || plan::bytesOf(op.getScratch().getType()) < needed)
     return op.emitOpError("needs ") << needed << " bytes of scratch memory; run the pass that plans it first";
-  MatmulEmitter(kernel, op, target).emit();
+  if (std::optional<NarrowProduct> narrow = asNarrowProduct(op, target))
+    emitNarrowMatmul(kernel, op, *narrow, target);
+  else
+    MatmulEmitter(kernel, op, target).emit();
   return success();
 }

@@ -46,6 +46,9 @@ struct PanelSource {
   llvm::StringRef owner = {};
 };
 
+/// Stored elements as f32.
+mlir::Value emitDecode(mlir::OpBuilder &builder, mlir::Location loc, const PanelSource &source, mlir::Value value);
+
 /// A function (source ptr, destination ptr, ld i64, valid i64, k i64, panel stride i64) that packs all of `valid` rows
 /// or columns, in ceil(valid / width) panels of k * width f32, one every `panel stride` elements. `source` points at
 /// element (0, 0). Places of a last, partial panel past `valid` get unspecified numbers. With AlongK, may write up to

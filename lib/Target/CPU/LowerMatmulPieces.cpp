@@ -53,7 +53,7 @@ static bool isPlain(Region *seam) {
   return extend && extend.getIn() == block.getArgument(0);
 }
 
-static Value emitDecode(OpBuilder &builder, Location loc, const PanelSource &source, Value value) {
+Value cpu::emitDecode(OpBuilder &builder, Location loc, const PanelSource &source, Value value) {
   if (isPlain(source.seam))
     return emitWiden(builder, loc, value);
   return emitSeam(builder, loc, *source.seam, value);

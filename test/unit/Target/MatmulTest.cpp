@@ -139,6 +139,32 @@ TEST(Matmul, LongSums) {
   }
 }
 
+// One side of at most 16: the large factor is not packed. Rows, sums, and sums stored transposed; at edges of vectors,
+// chunks and tasks.
+TEST(Matmul, Narrow) {
+  std::mt19937 random(17);
+  std::uniform_int_distribution<int64_t> size(8, 300), narrow(1, 16);
+  for (const char *cpu : {"native", "x86-64-v3"}) {
+    for (int i = 0; i < 18; ++i) {
+      int64_t wide = size(random), few = i % 3 ? narrow(random) : 8;
+      Form rows{wide, few, size(random), false, (i & 1) != 0, (i & 2) != 0, (i & 4) != 0};
+      Form sums{few, wide, size(random), true, false, (i & 2) != 0, (i & 4) != 0};
+      Form transposed{wide, few, size(random), true, false, (i & 2) != 0, (i & 4) != 0};
+      for (const Form &form : {rows, sums, transposed}) {
+        checkProduct(form, cpu, i);
+        if (HasFatalFailure())
+          return;
+      }
+    }
+    for (const Form &form : {Form{1024, 8, 1536, false, true}, Form{100, 8, 1600, false, false, false, true},
+                             Form{8, 576, 1000, true, false}, Form{1536, 8, 1030, true, false, true, true}}) {
+      checkProduct(form, cpu, 5);
+      if (HasFatalFailure())
+        return;
+    }
+  }
+}
+
 // A second product beside the first: of few terms and of many, at edges, and where tiles wait for the rest of their
 // sums.
 TEST(Matmul, Pairs) {
