@@ -268,21 +268,26 @@ static std::optional<Node> load(const std::string &text, const Place &start, con
   }
 }
 
-std::optional<Node> readTree(const std::string &text, const std::string &file, Messages &messages) {
+/// A document whose top is a map; `empty` and `other` say what is wrong with one that is not.
+static std::optional<Node> loadMap(const std::string &text, const std::string &file, const char *empty,
+                                   const char *other, Messages &messages) {
   Place start{file, 1, 1};
   std::optional<Node> root = load(text, start, "", messages);
-  if (!root)
-    return std::nullopt;
-  if (root->isNull()) {
-    messages.error(start,
-                   "the recipe is empty; start with 'model:', 'tokenizer:' and 'dataset:' (see docs/recipes.md)");
-    return std::nullopt;
-  }
-  if (!root->isMap()) {
-    messages.error(root->place, "a recipe is a map of keys, such as 'batch_size: 4'");
-    return std::nullopt;
-  }
-  return root;
+  if (!root || root->isMap())
+    return root;
+  messages.error(root->isNull() ? start : root->place, root->isNull() ? empty : other);
+  return std::nullopt;
+}
+
+std::optional<Node> readTree(const std::string &text, const std::string &file, Messages &messages) {
+  return loadMap(text, file,
+                 "the recipe is empty; start with 'model:', 'tokenizer:' and 'dataset:' (see docs/recipes.md)",
+                 "a recipe is a map of keys, such as 'batch_size: 4'", messages);
+}
+
+std::optional<Node> readDeviceTree(const std::string &text, const std::string &file, Messages &messages) {
+  return loadMap(text, file, "the device file is empty; start from one of configs/devices",
+                 "a device file is a map of keys, such as 'multiprocessors: 132'", messages);
 }
 
 std::optional<Node> readValue(const std::string &text, const Place &place, Messages &messages) {

@@ -75,6 +75,8 @@ inline constexpr const char *commandLine = "<command line>";
 
 /// Reads one YAML document whose top is a map. Nothing on failure, with at least one error.
 std::optional<Node> readTree(const std::string &text, const std::string &file, Messages &messages);
+/// The same for a device file; messages say so.
+std::optional<Node> readDeviceTree(const std::string &text, const std::string &file, Messages &messages);
 
 /// Reads a YAML value written inside a line at `place`, as in `key=value`. Nothing at all is null.
 std::optional<Node> readValue(const std::string &text, const Place &place, Messages &messages);

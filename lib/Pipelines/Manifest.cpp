@@ -279,6 +279,8 @@ FailureOr<std::string> ftc::buildManifest(ModuleOp module, const TargetDescripti
   out.threads = target.threads;
   out.device = target.device;
   out.architecture = target.architecture;
+  out.device_file = target.deviceFile;
+  out.assembler = target.assembler;
   out.recipe = recipeYaml;
   ManifestBuilder builder(module);
   if (failed(builder.addSlabs(out)) || failed(builder.addVariables(out)) || failed(builder.addEntries(out)))

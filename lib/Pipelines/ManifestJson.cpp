@@ -80,6 +80,8 @@ std::string ftc::manifestAsJson(llvm::StringRef bytes) {
     if (!in->device.empty()) {
       json.attribute("device", in->device);
       json.attribute("architecture", in->architecture);
+      json.attribute("device_file", in->device_file);
+      json.attribute("assembler", in->assembler);
     }
     json.attribute("recipe", in->recipe);
     json.attributeArray("slabs", [&] {

@@ -9,6 +9,8 @@
 
 #include "dialects/Plan/Transforms/Passes.h"
 #include "dialects/Train/Transforms/Passes.h"
+#include "ftc/Analysis/Link.h"
+#include "ftc/Config/Device.h"
 #include "ftc/Conversion/TrainToPlan/Passes.h"
 #include "ftc/Import/Import.h"
 #include "ftc/Pipelines/Register.h"
@@ -31,8 +33,8 @@ using namespace ftc;
 
 std::optional<Stage> ftc::stageFromName(const std::string &name) {
   static const std::pair<const char *, Stage> names[] = {
-      {"train", Stage::Train}, {"train-opt", Stage::TrainOpt}, {"plan", Stage::Plan}, {"manifest", Stage::Manifest},
-      {"llvm", Stage::LLVM},   {"obj", Stage::Object},         {"step", Stage::Step}};
+      {"train", Stage::Train}, {"train-opt", Stage::TrainOpt}, {"plan", Stage::Plan},  {"manifest", Stage::Manifest},
+      {"ptx", Stage::Ptx},     {"llvm", Stage::LLVM},          {"obj", Stage::Object}, {"step", Stage::Step}};
   for (const auto &[known, stage] : names)
     if (name == known)
       return stage;
@@ -83,6 +85,7 @@ private:
   const CompileOptions &options;
   std::vector<ftc::Diagnostic> &diagnostics;
   MLIRContext context;
+  std::optional<DeviceFile> device; ///< for "cuda"
   std::unique_ptr<TargetBackend> backend;
   OwningOpRef<ModuleOp> module;
   std::vector<RemarkRecord> remarks;
@@ -91,6 +94,15 @@ private:
   bool twoPasses = false; ///< clipping makes gradients twice
 };
 } // namespace
+
+/// What passes assume of a GPU's speed: half of what it reaches at best, as of a CPU's (Analysis/Link.h).
+static LinkModel linkOf(const DeviceFile &device) {
+  LinkModel model;
+  model.flopsPerSecond = device.matrixFlopsPerSecond / 2;
+  model.nearBytesPerSecond = device.memoryBytesPerSecond / 2;
+  model.linkBytesPerSecond = device.linkBytesPerSecond / 2;
+  return model;
+}
 
 bool Compiler::fail(std::string message) {
   diagnostics.push_back({Severity::Error, "", 0, 0, std::move(message)});
@@ -102,9 +114,15 @@ bool Compiler::setUp() {
   if (options.target != "cpu" && !cuda)
     return fail("unknown target '" + options.target + "'; this ftc compiles for 'cpu' and 'cuda'");
   if (cuda && options.device.empty())
-    return fail("--target cuda needs --device, the GPU to plan and compile for: a100, h100, h200 or b200");
+    return fail("--target cuda needs --device, the GPU to plan and compile for: a100, h100, h200, b200, or a device "
+                "file (such as "
+                "configs/devices/h100.yaml)");
   if (!cuda && !options.device.empty())
     return fail("--device is for --target cuda; --target cpu takes --mcpu");
+  if (!cuda && stopsAt(Stage::Ptx))
+    return fail("--emit=ptx shows the kernels of a step for a GPU; name one with --target cuda --device");
+  if (cuda && !(device = readDevice(options.device, diagnostics)))
+    return false;
   std::string error;
   // Beside a GPU, the host only queues work: nothing is won by what this machine's CPU may have beyond others.
   backend =
@@ -191,6 +209,8 @@ bool Compiler::pass(const char *name, llvm::function_ref<void(OpPassManager &)> 
 bool Compiler::runTrainStages() {
   if (!stage("train", [&] {
         module = importRecipe(context, recipe);
+        if (module && device)
+          linkOf(*device).attachTo(*module);
         if (module && twoPasses)
           (*module)->setAttr(train::TrainDialect::updatesAttrName,
                              train::UpdatesAttr::get(&context, train::UpdatePlacement::TwoPasses));
@@ -241,6 +261,13 @@ bool Compiler::runPlanStages() {
 }
 
 bool Compiler::runTargetStages() {
+  if (stopsAt(Stage::Ptx))
+    return stage("ptx", [&] {
+      FailureOr<std::string> text = backend->emitDeviceText(*module);
+      if (succeeded(text))
+        result.output = std::move(*text);
+      return LogicalResult(text);
+    });
   if (!pass("llvm-dialect", [&](auto &passes) { backend->addLoweringPasses(passes); }))
     return false;
   if (stopsAt(Stage::LLVM))

@@ -81,6 +81,7 @@ std::string describeStep(const std::string &path) {
                    orNone(info.architecture()), orNone(info.cpu()));
     fmt::format_to(out, "code        {} kernels in {} modules ({}), {} products, {} events\n", tables.kernel_count,
                    tables.module_count, formatBytes(bytes), tables.product_count, tables.event_count);
+    fmt::format_to(out, "assembler   {}\n", orNone(info.assembler()));
   } else {
     fmt::format_to(out, "target      {}, {}\n", orNone(info.target()), orNone(info.cpu()));
   }

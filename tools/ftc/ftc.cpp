@@ -43,9 +43,10 @@ void addCommonOptions(CLI::App &command, Arguments &arguments) {
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();
   command
-      .add_option("--device", arguments.options.device,
-                  "GPU to compile for, with --target cuda: a100, h100, h200, b200")
-      ->type_name("NAME");
+      .add_option(
+          "--device", arguments.options.device,
+          "GPU to compile for, with --target cuda: a100, h100, h200, b200, or a file like configs/devices/h100.yaml")
+      ->type_name("NAME|FILE.yaml");
   command.add_option("--dump-ir", arguments.options.dumpFolder, "Write one numbered file a stage into this folder")
       ->type_name("DIR");
   command
@@ -120,8 +121,9 @@ int main(int argc, char **argv) {
   compileCommand->add_option("-o,--output", arguments.output,
                              "File to write, whole or not at all; '-' is standard output, the default with --emit");
   compileCommand
-      ->add_option("--emit", arguments.emit, "Stop after a stage and write it: its IR, an object, the manifest")
-      ->check(CLI::IsMember({"train", "train-opt", "plan", "manifest", "llvm", "obj", "step"}))
+      ->add_option("--emit", arguments.emit,
+                   "Stop after a stage and write it: its IR, an object, the manifest, a GPU's kernels")
+      ->check(CLI::IsMember({"train", "train-opt", "plan", "manifest", "ptx", "llvm", "obj", "step"}))
       ->capture_default_str();
   CLI::App *planCommand = app.add_subcommand("plan", "Print the memory table of a recipe, without making code");
   addCommonOptions(*planCommand, arguments);

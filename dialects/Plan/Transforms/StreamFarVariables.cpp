@@ -263,7 +263,8 @@ struct StreamFarVariablesPass : impl::PlanStreamFarVariablesPassBase<StreamFarVa
         int64_t bytes = bytesOf(variable.getType());
         remark::passed(variable.getLoc(), remark::RemarkOpts::name("stream").category("plan-stream-far-variables"))
             << remark::add("a state passes through near memory in parts") << remark::metric("parts", parts)
-            << remark::metric("bytes", bytes) << remark::metric("microseconds", LinkModel().copyMicroseconds(bytes));
+            << remark::metric("bytes", bytes)
+            << remark::metric("microseconds", LinkModel::of(module).copyMicroseconds(bytes));
       }
     }
   }

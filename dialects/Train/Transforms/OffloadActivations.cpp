@@ -38,7 +38,7 @@ struct OffloadActivationsPass : impl::OffloadActivationsPassBase<OffloadActivati
   void runOnOperation() override {
     if (!getOperation()->hasAttr(TrainDialect::offloadAttrName))
       return markAllAnalysesPreserved();
-    LinkModel link;
+    LinkModel link = LinkModel::of(getOperation());
     if (linkRate > 0)
       link.linkBytesPerSecond = linkRate;
     OpBuilder builder(&getContext());

@@ -50,7 +50,7 @@ struct PageStatesPass : impl::PageStatesPassBase<PageStatesPass> {
       variable.setFar(true);
       remark::passed(variable.getLoc(), remarkOpts)
           << remark::add("a state lives in the far tier") << remark::metric("bytes_saved", bytes)
-          << remark::metric("microseconds", LinkModel().copyMicroseconds(bytes));
+          << remark::metric("microseconds", LinkModel::of(variable).copyMicroseconds(bytes));
     }
   }
 };

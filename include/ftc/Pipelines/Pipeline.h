@@ -34,17 +34,18 @@ enum class Stage {
   TrainOpt, ///< after every pass over `train`, text
   Plan,     ///< verified plan, text
   Manifest, ///< the manifest as JSON, without the contents of constants
+  Ptx,      ///< the kernels of a step for a GPU, text
   LLVM,     ///< optimized LLVM IR, text
   Object,   ///< relocatable ELF object
   Step,     ///< step.so
 };
 
-/// The stage called `name` ("train", "train-opt", "plan", "manifest", "llvm", "obj", "step").
+/// The stage called `name` ("train", "train-opt", "plan", "manifest", "ptx", "llvm", "obj", "step").
 std::optional<Stage> stageFromName(const std::string &name);
 
 struct CompileOptions {
   std::string target = "cpu"; ///< or "cuda"
-  std::string device;         ///< for "cuda": name of the GPU
+  std::string device;         ///< for "cuda": name of the GPU, or its device file
   std::string cpu = "native"; ///< or LLVM's name of one
   unsigned threads = 2;       ///< most threads that the step may run on; scratch memory is planned for so many
   Stage stopAfter = Stage::Step;

@@ -26,6 +26,8 @@ struct TargetDescription {
   std::string device;       ///< of a GPU, as --device names it; empty otherwise
   std::string architecture; ///< its instruction set, LLVM's name; empty otherwise
   int64_t memoryBytes = 0;  ///< what near slabs have to fit into, where the target knows it; else 0
+  std::string deviceFile{}; ///< of a GPU: the normal form of its device file; empty otherwise
+  std::string assembler{};  ///< of a GPU's code, with its version; empty otherwise
 };
 
 /// One per target. Everything the pipeline needs to go from a plan to a step.so.
@@ -47,6 +49,12 @@ public:
   /// Adds the passes that bring a verified plan to the llvm dialect.
   virtual void addLoweringPasses(mlir::OpPassManager &passes) const = 0;
 
+  /// The code of the device, as text, made from a verified plan (for --emit=ptx). An error on the module for a target
+  /// without one.
+  virtual mlir::FailureOr<std::string> emitDeviceText(mlir::ModuleOp module) const {
+    return module.emitError("the target has no device, so there is no code for one"), mlir::failure();
+  }
+
   /// Translates the llvm dialect to LLVM IR text (for --emit=llvm), after optimization. Failure is reported on the
   /// module.
   virtual mlir::FailureOr<std::string> emitLLVM(mlir::ModuleOp module) const = 0;
@@ -61,8 +69,8 @@ public:
 /// The CPU backend. `cpu` is "native" or an LLVM name; on an unknown name returns null and says so in `error`.
 std::unique_ptr<TargetBackend> createCpuBackend(const std::string &cpu, unsigned threads, std::string &error);
 
-/// The CUDA backend for a GPU by name ("a100", "h100", "h200", "b200"); `host` makes the code that runs beside it. On
-/// an unknown name returns null and says so in `error`.
+/// The CUDA backend for a GPU that a device file, or the name of a built-in one, describes; `host` makes the code that
+/// runs beside it. Where the device is unknown or its file is wrong, returns null and says so in `error`.
 std::unique_ptr<TargetBackend> createCudaBackend(const std::string &device, std::unique_ptr<TargetBackend> host,
                                                  std::string &error);
 

@@ -21,7 +21,7 @@ void FarCopies::wait(Out &out) {
 void FarCopies::offload(train::OffloadOp op, Value near, StringRef label) {
   Value far = plan::AllocOp::create(builder, op.getLoc(), near.getType(), builder.getStringAttr(label), /*far=*/true);
   Value event = plan::CopyOutOp::create(builder, op.getLoc(), near, far).getEvent();
-  linkFree = std::max(linkFree, now) + link.plannedCopySeconds(plan::bytesOf(near.getType()));
+  linkFree = std::max(linkFree, now) + LinkModel::of(op).plannedCopySeconds(plan::bytesOf(near.getType()));
   outs.insert({op.getResult(), Out{near, far, event, label.str(), linkFree}});
 }
 
@@ -45,7 +45,7 @@ void FarCopies::before(Operation *op) {
       wait(out);
 }
 
-void FarCopies::after(Operation *op) { now += secondsOf(op, link); }
+void FarCopies::after(Operation *op) { now += secondsOf(op, LinkModel::of(op)); }
 
 void FarCopies::finish() {
   for (auto &[value, out] : outs)

@@ -49,7 +49,6 @@ private:
   void wait(Out &out);
 
   mlir::OpBuilder &builder;
-  LinkModel link;
   double now = 0, linkFree = 0;
   llvm::MapVector<mlir::Value, Out> outs;        ///< by far value
   llvm::MapVector<mlir::Value, mlir::Value> ins; ///< events that nobody has waited for, by the value that they bring

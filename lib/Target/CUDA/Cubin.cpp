@@ -19,6 +19,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/Process.h"
 #include "llvm/Support/Program.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -54,6 +55,7 @@ struct JitLink {
   int (*cubin)(Handle, void *) = nullptr;
   int (*logSize)(Handle, size_t *) = nullptr;
   int (*log)(Handle, char *) = nullptr;
+  int (*version)(unsigned *, unsigned *) = nullptr; ///< null with libraries before 12.3
 
   bool load();
 };
@@ -78,8 +80,10 @@ bool JitLink::load() {
     if (find(create, "nvJitLinkCreate") && find(destroy, "nvJitLinkDestroy") && find(addData, "nvJitLinkAddData") &&
         find(complete, "nvJitLinkComplete") && find(cubinSize, "nvJitLinkGetLinkedCubinSize") &&
         find(cubin, "nvJitLinkGetLinkedCubin") && find(logSize, "nvJitLinkGetErrorLogSize") &&
-        find(log, "nvJitLinkGetErrorLog"))
+        find(log, "nvJitLinkGetErrorLog")) {
+      find(version, "nvJitLinkVersion");
       return true;
+    }
     dlclose(library);
   }
   return false;
@@ -87,11 +91,11 @@ bool JitLink::load() {
 
 static std::optional<std::string> assembleInProcess(const JitLink &link, const std::string &ptx,
                                                     const cuda::CudaTarget &target, std::string &error) {
-  std::string architecture = "-arch=" + target.chip;
+  std::string architecture = "-arch=" + target.architecture;
   const char *options[] = {architecture.c_str()};
   JitLink::Handle handle = nullptr;
   if (int code = link.create(&handle, 1, options); code != JitLink::success) {
-    error = "libnvJitLink does not assemble for " + target.chip + " (code " + std::to_string(code) +
+    error = "libnvJitLink does not assemble for " + target.architecture + " (code " + std::to_string(code) +
             "); install a CUDA toolkit that knows it";
     return std::nullopt;
   }
@@ -158,7 +162,7 @@ static std::optional<std::string> assembleByProgram(const std::string &program, 
     error = "cannot write '" + input + "': " + code.message() + "; set TMPDIR to a folder with free space";
     return std::nullopt;
   }
-  std::string architecture = "-arch=" + target.chip, problem;
+  std::string architecture = "-arch=" + target.architecture, problem;
   llvm::StringRef arguments[] = {program, architecture, input, "-o", output};
   std::optional<llvm::StringRef> redirects[] = {llvm::StringRef(), llvm::StringRef(messages),
                                                 llvm::StringRef(messages)};
@@ -174,11 +178,47 @@ static std::optional<std::string> assembleByProgram(const std::string &program, 
   return std::nullopt;
 }
 
-std::optional<std::string> cuda::assemble(const std::string &ptx, const CudaTarget &target, std::string &error) {
+/// The library, or null where there is none.
+static const JitLink *jitLink() {
   static JitLink link;
   static const bool linked = link.load();
-  if (linked)
-    return assembleInProcess(link, ptx, target, error);
+  return linked ? &link : nullptr;
+}
+
+/// The last word of what `ptxas --version` says: "V13.0.88", behind "Cuda compilation tools, release 13.0".
+static std::string versionOf(const std::string &program) {
+  llvm::SmallString<128> output;
+  int descriptor = -1;
+  if (llvm::sys::fs::createTemporaryFile("ftc-ptxas", "txt", descriptor, output))
+    return "";
+  llvm::sys::Process::SafelyCloseFileDescriptor(descriptor);
+  llvm::scope_exit cleanUp([&] { llvm::sys::fs::remove(output); });
+  llvm::StringRef arguments[] = {program, "--version"};
+  std::optional<llvm::StringRef> redirects[] = {llvm::StringRef(), llvm::StringRef(output), llvm::StringRef()};
+  int exit = llvm::sys::ExecuteAndWait(program, arguments, std::nullopt, redirects);
+  auto text = llvm::MemoryBuffer::getFile(output);
+  if (exit != 0 || !text)
+    return "";
+  auto [before, version] = (*text)->getBuffer().split("release ").second.split(", ");
+  return version.take_until([](char c) { return isspace(static_cast<unsigned char>(c)); }).str();
+}
+
+const std::string &cuda::assemblerName() {
+  static const std::string name = [] {
+    if (const JitLink *link = jitLink()) {
+      unsigned major = 0, minor = 0;
+      bool known = link->version && link->version(&major, &minor) == JitLink::success;
+      return "libnvJitLink" + (known ? " " + std::to_string(major) + "." + std::to_string(minor) : std::string());
+    }
+    std::string program = findPtxas();
+    return program.empty() ? "" : llvm::StringRef("ptxas " + versionOf(program)).trim().str();
+  }();
+  return name;
+}
+
+std::optional<std::string> cuda::assemble(const std::string &ptx, const CudaTarget &target, std::string &error) {
+  if (const JitLink *link = jitLink())
+    return assembleInProcess(*link, ptx, target, error);
   std::string program = findPtxas();
   if (!program.empty())
     return assembleByProgram(program, ptx, target, error);

@@ -20,6 +20,9 @@ namespace ftc::cuda {
 /// then has the assembler's words, or says what to install.
 std::optional<std::string> assemble(const std::string &ptx, const CudaTarget &target, std::string &error);
 
+/// What assemble() uses, with its version: "libnvJitLink 13.0", "ptxas V13.0.88". Empty where there is neither.
+const std::string &assemblerName();
+
 } // namespace ftc::cuda
 
 #endif // FTC_LIB_TARGET_CUDA_CUBIN_H

@@ -7,8 +7,12 @@
 
 #include "ftc/Target/TargetBackend.h"
 #include "lib/Conversion/PlanToLLVM/PlanToLLVM.h"
+#include "lib/Target/CUDA/Cubin.h"
 #include "lib/Target/CUDA/CudaTarget.h"
 #include "lib/Target/CUDA/Passes.h"
+
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Pass/PassManager.h"
 
 using namespace mlir;
 using namespace ftc;
@@ -17,14 +21,16 @@ namespace {
 /// The device's part of a step is made here; the host's part, entries that call ftrt_device, by the backend of the CPU.
 class CudaBackend final : public TargetBackend {
 public:
-  CudaBackend(cuda::CudaTarget target, std::unique_ptr<TargetBackend> host)
-      : target(std::move(target)), host(std::move(host)) {}
+  CudaBackend(const std::string &device, cuda::CudaTarget target, std::unique_ptr<TargetBackend> host)
+      : device(device), target(std::move(target)), host(std::move(host)) {}
 
   TargetDescription describe() const override {
     TargetDescription description = host->describe();
     description.target = "cuda";
     description.device = target.name;
-    description.architecture = target.chip;
+    description.architecture = target.architecture;
+    description.deviceFile = target.yaml();
+    description.assembler = cuda::assemblerName();
     description.memoryBytes = target.memoryBytes;
     return description;
   }
@@ -32,15 +38,24 @@ public:
   unsigned slabAlignment() const override { return cuda::CudaTarget::slabAlignment; }
 
   void addPlanPasses(OpPassManager &passes) const override {
-    passes.addPass(createCudaPlanScratchPass({.device = target.name}));
+    passes.addPass(createCudaPlanScratchPass({.device = device}));
   }
 
   void addLoweringPasses(OpPassManager &passes) const override {
-    passes.addPass(createCudaLowerKernelsPass({.device = target.name}));
-    passes.addPass(createCudaLowerToNvvmPass());
-    passes.addPass(createCudaEmitPtxPass({.device = target.name}));
-    passes.addPass(createCudaEmbedBinaryPass({.device = target.name}));
+    addPtxPasses(passes);
+    passes.addPass(createCudaEmbedBinaryPass({.device = device}));
     passes.addPass(createConvertPlanToLLVMPass({.device = true}));
+  }
+
+  FailureOr<std::string> emitDeviceText(ModuleOp module) const override {
+    PassManager passes(module.getContext());
+    addPtxPasses(passes);
+    if (failed(passes.run(module)))
+      return failure();
+    std::string text;
+    for (auto binary : module.getOps<gpu::BinaryOp>())
+      text += cast<gpu::ObjectAttr>(binary.getObjects()[0]).getObject().getValue();
+    return text;
   }
 
   FailureOr<std::string> emitLLVM(ModuleOp module) const override { return host->emitLLVM(module); }
@@ -48,6 +63,13 @@ public:
   FailureOr<std::string> link(Location loc, llvm::StringRef object) const override { return host->link(loc, object); }
 
 private:
+  void addPtxPasses(OpPassManager &passes) const {
+    passes.addPass(createCudaLowerKernelsPass({.device = device}));
+    passes.addPass(createCudaLowerToNvvmPass());
+    passes.addPass(createCudaEmitPtxPass({.device = device}));
+  }
+
+  std::string device; ///< as given: what passes resolve again
   cuda::CudaTarget target;
   std::unique_ptr<TargetBackend> host;
 };
@@ -58,5 +80,5 @@ std::unique_ptr<TargetBackend> ftc::createCudaBackend(const std::string &device,
   std::optional<ftc::cuda::CudaTarget> target = ftc::cuda::resolveDevice(device, error);
   if (!target)
     return nullptr;
-  return std::make_unique<CudaBackend>(std::move(*target), std::move(host));
+  return std::make_unique<CudaBackend>(device, std::move(*target), std::move(host));
 }

@@ -35,12 +35,9 @@ struct CudaEmbedBinaryPass : ftc::impl::CudaEmbedBinaryPassBase<CudaEmbedBinaryP
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    std::string error;
-    std::optional<ftc::cuda::CudaTarget> target = ftc::cuda::resolveDevice(device, error);
-    if (!target) {
-      module.emitError(error);
+    std::optional<ftc::cuda::CudaTarget> target = ftc::cuda::resolveDevice(getOperation(), device);
+    if (!target)
       return signalPassFailure();
-    }
     auto binaries = llvm::to_vector(module.getOps<gpu::BinaryOp>());
     if (binaries.empty())
       return markAllAnalysesPreserved();
@@ -49,6 +46,7 @@ struct CudaEmbedBinaryPass : ftc::impl::CudaEmbedBinaryPassBase<CudaEmbedBinaryP
       return signalPassFailure();
     }
     auto object = cast<gpu::ObjectAttr>(binaries[0].getObjects()[0]);
+    std::string error;
     std::optional<std::string> cubin = ftc::cuda::assemble(object.getObject().getValue().str(), *target, error);
     if (!cubin) {
       module.emitError(error);
@@ -57,7 +55,7 @@ struct CudaEmbedBinaryPass : ftc::impl::CudaEmbedBinaryPassBase<CudaEmbedBinaryP
     binaries[0].erase();
     embed(module, *cubin);
     remark::passed(module.getLoc(), remark::RemarkOpts::name("cubin").category("cuda-embed-binary"))
-        << remark::add("kernels assembled for {0}", target->chip)
+        << remark::add("kernels assembled for {0}", target->architecture)
         << remark::metric("bytes", static_cast<int64_t>(cubin->size()));
   }
 

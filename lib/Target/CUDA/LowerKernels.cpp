@@ -49,12 +49,9 @@ struct CudaLowerKernelsPass : ftc::impl::CudaLowerKernelsPassBase<CudaLowerKerne
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    std::string error;
-    std::optional<ftc::cuda::CudaTarget> target = ftc::cuda::resolveDevice(device, error);
-    if (!target) {
-      module.emitError(error);
+    std::optional<ftc::cuda::CudaTarget> target = ftc::cuda::resolveDevice(getOperation(), device);
+    if (!target)
       return signalPassFailure();
-    }
     ftc::cuda::KernelTables tables(module, *target);
     for (auto kernel : llvm::to_vector(module.getOps<plan::KernelOp>())) {
       Operation *work = kernel.getWork();

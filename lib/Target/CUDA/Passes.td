@@ -11,7 +11,7 @@
 include "mlir/Pass/PassBase.td"
 
 class CudaPass<string name> : Pass<name, "::mlir::ModuleOp"> {
-  let options = [Option<"device", "device", "std::string", "\"h100\"", "name of the GPU: a100, h100, h200 or b200">];
+  let options = [Option<"device", "device", "std::string", "\"h100\"", "the GPU: a100, h100, h200, b200, or a device file">];
 }
 
 def CudaPlanScratchPass : CudaPass<"cuda-plan-scratch"> {

@@ -54,9 +54,9 @@ static std::unique_ptr<llvm::TargetMachine> createMachine(const cuda::CudaTarget
     return nullptr;
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
-  return std::unique_ptr<llvm::TargetMachine>(found->createTargetMachine(parsed, target.chip, cuda::featuresOf(target),
-                                                                         options, llvm::Reloc::PIC_, std::nullopt,
-                                                                         llvm::CodeGenOptLevel::Default));
+  return std::unique_ptr<llvm::TargetMachine>(
+      found->createTargetMachine(parsed, target.architecture, cuda::featuresOf(target), options, llvm::Reloc::PIC_,
+                                 std::nullopt, llvm::CodeGenOptLevel::Default));
 }
 
 static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
@@ -103,7 +103,7 @@ FailureOr<std::string> cuda::emitPtx(gpu::GPUModuleOp module, const CudaTarget &
   llvm::raw_svector_ostream stream(text);
   llvm::legacy::PassManager passes;
   if (machine->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::AssemblyFile))
-    return module.emitError("LLVM cannot write PTX for " + target.chip), failure();
+    return module.emitError("LLVM cannot write PTX for " + target.architecture), failure();
   passes.run(*translated);
   return text.str().str();
 }
@@ -113,20 +113,17 @@ struct CudaEmitPtxPass : ftc::impl::CudaEmitPtxPassBase<CudaEmitPtxPass> {
   using CudaEmitPtxPassBase::CudaEmitPtxPassBase;
 
   void runOnOperation() override {
-    std::string error;
-    std::optional<cuda::CudaTarget> target = ftc::cuda::resolveDevice(device, error);
-    if (!target) {
-      getOperation().emitError(error);
+    std::optional<ftc::cuda::CudaTarget> target = ftc::cuda::resolveDevice(getOperation(), device);
+    if (!target)
       return signalPassFailure();
-    }
     MLIRContext *context = &getContext();
     for (auto module : llvm::to_vector(getOperation().getOps<gpu::GPUModuleOp>())) {
       FailureOr<std::string> text = ftc::cuda::emitPtx(module, *target);
       if (failed(text))
         return signalPassFailure();
       OpBuilder builder(module);
-      auto nvvm =
-          NVVM::NVVMTargetAttr::get(context, /*optLevel=*/2, triple, target->chip, ftc::cuda::featuresOf(*target));
+      auto nvvm = NVVM::NVVMTargetAttr::get(context, /*optLevel=*/2, triple, target->architecture,
+                                            ftc::cuda::featuresOf(*target));
       auto object = gpu::ObjectAttr::get(context, nvvm, gpu::CompilationTarget::Assembly, builder.getStringAttr(*text),
                                          DictionaryAttr(), gpu::KernelTableAttr());
       gpu::BinaryOp::create(builder, module.getLoc(), module.getName(), Attribute(), builder.getArrayAttr({object}));

@@ -2,8 +2,8 @@
 // RUN: not ftc-opt %s -split-input-file -cuda-lower-kernels=device=h10 2>&1 | FileCheck %s --check-prefix=DEVICE
 // RUN: not ftc-opt %s -split-input-file -cuda-emit-ptx=device=tpu 2>&1 | FileCheck %s --check-prefix=NONE
 
-// DEVICE: unknown device 'h10'; did you mean 'h100'? known are 'a100', 'h100', 'h200', 'b200'
-// NONE: unknown device 'tpu'; known are 'a100', 'h100', 'h200', 'b200'
+// DEVICE: unknown device 'h10'; did you mean 'h100'? known are 'a100', 'b200', 'h100', 'h200', and files that end in .yaml
+// NONE: unknown device 'tpu'; known are 'a100', 'b200', 'h100', 'h200', and files that end in .yaml
 
 // No double-precision exp: libdevice's has other bits than the CPU's.
 plan.kernel @k {
