@@ -51,6 +51,9 @@ public:
 
 private:
   void emitUnit(OpBuilder &builder);
+  void emitKeyed(OpBuilder &builder);
+  Value keyOf(OpBuilder &builder, Value row);
+  Value orOfLanes(OpBuilder &builder, Value bits);
   void emitRow(OpBuilder &builder, Value row);
   void emitColumns(OpBuilder &builder, ArrayRef<Operation *> slice);
   void emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, ArrayRef<plan::ReduceOp> reductions);
@@ -253,6 +256,8 @@ void RowsEmitter::emitRow(OpBuilder &builder, Value row) {
 void RowsEmitter::emitUnit(OpBuilder &builder) {
   for (Operation *op : program.invariants())
     body.emitOp(builder, op, known, Chunk());
+  if (mapping.key)
+    return emitKeyed(builder);
   if (!mapping.wholeTask && !mapping.allRows) {
     body.setTask(rowUnit, rowUnit);
     return emitRow(builder, rowUnit);
@@ -266,6 +271,78 @@ void RowsEmitter::emitUnit(OpBuilder &builder) {
     emitRow(inner, row);
     return SmallVector<Value>();
   });
+}
+
+//===----------------------------------------------------------------------===//
+// Rows with keys
+//===----------------------------------------------------------------------===//
+
+/// The key of any row (i64).
+Value RowsEmitter::keyOf(OpBuilder &builder, Value row) {
+  IRMapping values = known;
+  values.map(rows.getRow(), row);
+  for (Operation *op : program.scalars(0))
+    body.emitOp(builder, op, values, Chunk());
+  return body.hasFailed() ? row : values.lookup(mapping.key);
+}
+
+/// The bits that any lane has set.
+Value RowsEmitter::orOfLanes(OpBuilder &builder, Value bits) {
+  for (int32_t distance = cuda::CudaTarget::warp / 2; distance >= 1; distance /= 2)
+    bits = arith::OrIOp::create(builder, loc, bits, fromLane(builder, bits, distance));
+  return bits;
+}
+
+/// The lanes compare the keys of as many rows at once as they are. Nothing is done where an earlier row has this one's
+/// key; else this row and all later ones of the key are, in order.
+void RowsEmitter::emitKeyed(OpBuilder &builder) {
+  constexpr int64_t warp = cuda::CudaTarget::warp;
+  Type i32 = builder.getI32Type();
+  auto word = [&](OpBuilder &b, int32_t value) -> Value {
+    return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(value));
+  };
+  auto both = [&](OpBuilder &b, Value x, Value y) -> Value { return arith::AndIOp::create(b, loc, x, y); };
+  auto compare = [&](OpBuilder &b, arith::CmpIPredicate predicate, Value x, Value y) -> Value {
+    return arith::CmpIOp::create(b, loc, predicate, x, y);
+  };
+  using Predicate = arith::CmpIPredicate;
+  Value key = keyOf(builder, rowUnit), none = word(builder, 0), last = constant(builder, rows.getRows() - 1);
+  /// Whether the lane's row among the 32 from `base` on has the key. Lanes beyond the rows look at the last one.
+  auto matches = [&](OpBuilder &b, Value base, Value &row) {
+    row = add(b, base, lane);
+    return compare(b, Predicate::eq, keyOf(b, arith::MinSIOp::create(b, loc, row, last)), key);
+  };
+  Value earlier = target::emitFor(builder, loc, constant(builder, 0), rowUnit, warp, none,
+                                  [&](OpBuilder &b, Value base, ValueRange found) -> SmallVector<Value> {
+                                    Value row, same = matches(b, base, row);
+                                    same = both(b, same, compare(b, Predicate::slt, row, rowUnit));
+                                    same = arith::ExtUIOp::create(b, loc, i32, same);
+                                    return {arith::OrIOp::create(b, loc, found[0], same)};
+                                  })[0];
+  Value isFirst = compare(builder, Predicate::eq, orOfLanes(builder, earlier), none);
+  OpBuilder inner = scf::IfOp::create(builder, loc, isFirst, /*withElseRegion=*/false).getThenBodyBuilder();
+  Value laneBit = arith::ShLIOp::create(inner, loc, word(inner, 1), arith::TruncIOp::create(inner, loc, i32, lane));
+  target::emitFor(inner, loc, rowUnit, constant(inner, rows.getRows()), warp, {},
+                  [&](OpBuilder &b, Value base, ValueRange) -> SmallVector<Value> {
+                    Value row, same = matches(b, base, row);
+                    same = both(b, same, below(b, row, rows.getRows()));
+                    Value mask = orOfLanes(b, arith::SelectOp::create(b, loc, same, laneBit, none));
+                    Value some = compare(b, Predicate::ne, mask, none);
+                    OpBuilder there = scf::IfOp::create(b, loc, some, /*withElseRegion=*/false).getThenBodyBuilder();
+                    target::emitFor(there, loc, constant(there, 0), constant(there, warp), 1, {},
+                                    [&](OpBuilder &c, Value bit, ValueRange) -> SmallVector<Value> {
+                                      Value shifted = arith::ShRUIOp::create(c, loc, mask,
+                                                                             arith::TruncIOp::create(c, loc, i32, bit));
+                                      Value set = compare(c, Predicate::ne, both(c, shifted, word(c, 1)), none);
+                                      OpBuilder found =
+                                          scf::IfOp::create(c, loc, set, /*withElseRegion=*/false).getThenBodyBuilder();
+                                      Value match = add(found, base, bit);
+                                      body.setTask(match, match);
+                                      emitRow(found, match);
+                                      return {};
+                                    });
+                    return {};
+                  });
 }
 
 LogicalResult RowsEmitter::emit(gpu::GPUFuncOp function) {
@@ -308,8 +385,8 @@ LogicalResult cuda::emitRows(plan::KernelOp kernel, const CudaTarget &target, Ke
   if (failed(RowsEmitter(kernel, *mapping).emit(function)))
     return failure();
   remark::passed(kernel.getLoc(), remarkOpts)
-      << remark::add("{0} has {1} lanes a unit, {2} columns a lane, {3} parts a row", kernel.getSymName(),
-                     mapping->lanes, mapping->vector, mapping->parts)
+      << remark::add("{0} has {1} lanes a unit, {2} columns a lane, {3} parts a row{4}", kernel.getSymName(),
+                     mapping->lanes, mapping->vector, mapping->parts, mapping->key ? ", rows by their keys" : "")
       << remark::metric("blocks", mapping->grid) << remark::metric("threads", mapping->block);
   Driver driver(tables, kernel);
   SmallVector<Value> addresses;

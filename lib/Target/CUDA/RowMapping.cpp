@@ -11,6 +11,7 @@
 
 using namespace mlir;
 using namespace ftc;
+using cuda::CudaTarget;
 using cuda::RowMapping;
 
 /// Bytes of the widest access of a thread.
@@ -112,6 +113,48 @@ static bool readsScalarsItWrites(plan::KernelOp kernel) {
   return llvm::any_of(read, [&](Value buffer) { return written.contains(buffer); });
 }
 
+/// The key of sequential rows, or null: the one index at which the body reads and writes the buffers that it writes. It
+/// follows from the row and from elements of other buffers.
+static Value keyOf(plan::KernelOp kernel, plan::RowsOp rows) {
+  llvm::DenseSet<Value> written;
+  kernel.walk([&](plan::StoreOp store) { written.insert(store.getBuffer()); });
+  Value key;
+  bool one = true;
+  auto use = [&](Value buffer, ValueRange indices, int64_t offset) {
+    if (!written.contains(buffer))
+      return;
+    key = key ? key : indices.size() == 1 ? indices.front() : Value();
+    one &= indices.size() == 1 && indices.front() == key && offset == 0;
+  };
+  rows.walk([&](Operation *op) {
+    if (auto load = dyn_cast<plan::LoadOp>(op))
+      use(load.getBuffer(), load.getIndices(), load.getOffset());
+    else if (auto store = dyn_cast<plan::StoreOp>(op))
+      use(store.getBuffer(), store.getIndices(), store.getOffset());
+    else if (isa<plan::AccumulateOp, plan::ReduceOp>(op))
+      one = false;
+  });
+  // What is one element of a buffer for each row has no columns to share.
+  bool wholeRows =
+      llvm::all_of(written, [&](Value buffer) { return cast<MemRefType>(buffer.getType()).getRank() == 2; });
+  return one && wholeRows && key != rows.getRow() ? key : Value();
+}
+
+/// How the columns of a row are cut into units of lanes that take vectors.
+static void cutColumns(RowMapping &mapping, plan::KernelOp kernel, int64_t columns, bool wholeWarp, bool oneUnit) {
+  mapping.vector = vectorOf(rowAccesses(kernel), columns);
+  mapping.aligned = mapping.vector > 1;
+  int64_t chunks = columns / mapping.vector;
+  mapping.lanes = wholeWarp ? CudaTarget::warp
+                            : std::min<int64_t>(CudaTarget::warp, llvm::PowerOf2Ceil(std::max<int64_t>(1, chunks)));
+  int64_t step = mapping.lanes * mapping.vector;
+  mapping.span = llvm::alignTo(columns, step);
+  if (!oneUnit && mapping.span > chunksAPart * step) {
+    mapping.span = chunksAPart * step;
+    mapping.parts = llvm::divideCeil(columns, mapping.span);
+  }
+}
+
 FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel, const CudaTarget &target) {
   auto rows = cast<plan::RowsOp>(kernel.getWork());
   int64_t columns = rows.getColumns();
@@ -127,25 +170,21 @@ FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel, const CudaTarget &tar
     if (clash)
       return rows.emitError("the CUDA target cannot run this: sequential rows read a scalar from a buffer that they "
                             "write, and columns run apart from each other");
-    mapping.allRows = true;
-    mapping.parts = columns;
-    rowUnits = 1;
+    mapping.key = keyOf(kernel, rows);
+    if (mapping.key) {
+      // Lanes look at keys together.
+      cutColumns(mapping, kernel, columns, /*wholeWarp=*/true, /*oneUnit=*/false);
+      rowUnits = rows.getRows();
+    } else {
+      mapping.allRows = true;
+      mapping.parts = columns;
+      rowUnits = 1;
+    }
   } else {
-    SmallVector<RowAccess> accesses = rowAccesses(kernel);
     mapping.fence = clash;
     mapping.wholeTask = accumulates;
-    mapping.vector = vectorOf(accesses, columns);
-    mapping.aligned = mapping.vector > 1;
-    int64_t chunks = columns / mapping.vector;
-    bool wholeWarp = reduces || clash;
-    mapping.lanes = wholeWarp ? CudaTarget::warp
-                              : std::min<int64_t>(CudaTarget::warp, llvm::PowerOf2Ceil(std::max<int64_t>(1, chunks)));
-    int64_t step = mapping.lanes * mapping.vector;
-    mapping.span = llvm::alignTo(columns, step);
-    if (!wholeWarp && mapping.span > chunksAPart * step) {
-      mapping.span = chunksAPart * step;
-      mapping.parts = llvm::divideCeil(columns, mapping.span);
-    }
+    bool together = reduces || clash;
+    cutColumns(mapping, kernel, columns, /*wholeWarp=*/together, /*oneUnit=*/together);
     rowUnits = accumulates ? rows.getTasks() : rows.getRows();
   }
   mapping.units = rowUnits * mapping.parts;

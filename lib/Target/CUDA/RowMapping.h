@@ -10,7 +10,13 @@
 //
 //   parallel, no plan.accumulate   one row, or one of `parts` parts of it
 //   parallel, plan.accumulate      the rows of a task, in order, or one part of their columns
+//   sequential, by key             the rows of one key, in order, or one part of their columns
 //   sequential                     all rows, in order, for one column
+//
+// Rows have a key where the only place in each buffer that a row reads or writes again is row `key` of it, and the key
+// comes from buffers that nobody writes: the gradient of an embedding, with a token's number as key. Rows of different
+// keys then do not meet, and only those of one key have an order to keep. Each row has a unit; that of the first row
+// with a key does the work for all of them, and the others are done at once.
 //
 // Within a unit, lane l takes `vector` columns from l * vector on, then from (l + lanes) * vector on, and so forth.
 // While a row is reduced, lane l takes the columns l, l + 32, l + 64 ... instead: these are partial sum l of
@@ -44,6 +50,8 @@ struct RowMapping {
   bool fence = false;
   /// Rows of a unit run in order: those of one task, or all of them.
   bool wholeTask = false, allRows = false;
+  /// The key of a row (an index, in the body), where sequential rows have one.
+  mlir::Value key;
 };
 
 /// The mapping of a kernel whose work is plan.rows. A function of the kernel and of the places of the buffers that it

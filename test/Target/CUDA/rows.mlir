@@ -107,11 +107,21 @@ plan.kernel @sums {
   }
 }
 
-// Sequential rows: a thread a column.
+// Sequential rows with a key each: a warp a row. It does nothing where an earlier row has its key, and else all rows of
+// the key, in order.
 // CHECK-LABEL: gpu.func @scatter(
 // CHECK: scf.for
-// CHECK: llvm.load {{.*}} : !llvm.ptr -> vector<1xf32>
-// REMARK: scatter has 1 lanes a unit, 1 columns a lane, 150 parts a row{{.*}}blocks=5{{.*}}threads=32
+// CHECK: llvm.load {{.*}} : !llvm.ptr -> i32
+// CHECK-COUNT-5: gpu.shuffle xor
+// CHECK: scf.if
+// CHECK: scf.for
+// CHECK: llvm.load {{.*}} : !llvm.ptr -> i32
+// CHECK-COUNT-5: gpu.shuffle xor
+// CHECK: scf.for
+// CHECK: scf.if
+// CHECK: llvm.load {{.*}} {alignment = 8 : i64} : !llvm.ptr -> vector<2xf32>
+// CHECK: llvm.store {{.*}} {alignment = 8 : i64} : vector<2xf32>
+// REMARK: scatter has 32 lanes a unit, 2 columns a lane, 1 parts a row, rows by their keys{{.*}}blocks=9{{.*}}threads=32
 plan.kernel @scatter {
 ^bb0(%ids: memref<9xi32>, %g: memref<9x150xf32>, %table: memref<4x150xf32>):
   plan.rows 9 per_task 9 sequential {
@@ -122,6 +132,22 @@ plan.kernel @scatter {
     %1 = plan.load %table[%i] : memref<4x150xf32> -> tensor<150xf32>
     %2 = arith.addf %1, %0 : tensor<150xf32>
     plan.store %2, %table[%i] : tensor<150xf32>, memref<4x150xf32>
+  }
+}
+
+// Sequential rows without one (two places of a buffer): a thread a column.
+// CHECK-LABEL: gpu.func @shift(
+// CHECK: scf.for
+// CHECK: llvm.load {{.*}} : !llvm.ptr -> vector<1xf32>
+// REMARK: shift has 1 lanes a unit, 1 columns a lane, 150 parts a row{{.*}}blocks=5{{.*}}threads=32
+plan.kernel @shift {
+^bb0(%ids: memref<9xi32>, %table: memref<9x150xf32>):
+  plan.rows 9 per_task 9 sequential {
+  ^bb0(%r: index):
+    %id = plan.load %ids[%r] : memref<9xi32> -> i32
+    %i = arith.index_cast %id : i32 to index
+    %0 = plan.load %table[%i] : memref<9x150xf32> -> tensor<150xf32>
+    plan.store %0, %table[%r] : tensor<150xf32>, memref<9x150xf32>
   }
 }
 

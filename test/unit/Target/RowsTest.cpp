@@ -272,6 +272,33 @@ TEST(Rows, SequentialScatter) {
   )");
 }
 
+/// Rows of a few keys, more than lanes look at in one go, and wider than one warp takes.
+TEST(Rows, SequentialScatterOfManyRows) {
+  expectOnEveryTarget(R"(
+    plan.kernel @k {
+    ^bb0(%ids: memref<75xi32>, %g: memref<75x1160xf32>, %table: memref<4x1160xbf16>):
+      plan.rows 75 per_task 75 sequential {
+      ^bb0(%r: index):
+        %id = plan.load %ids[%r] : memref<75xi32> -> i32
+        %i = arith.index_cast %id : i32 to index
+        %0 = plan.load %g[%r] : memref<75x1160xf32> -> tensor<1160xf32>
+        %1 = plan.load %table[%i] : memref<4x1160xbf16> -> tensor<1160xbf16>
+        %2 = arith.extf %1 : tensor<1160xbf16> to tensor<1160xf32>
+        %3 = arith.addf %2, %0 : tensor<1160xf32>
+        %4 = arith.truncf %3 : tensor<1160xf32> to tensor<1160xbf16>
+        plan.store %4, %table[%i] : tensor<1160xbf16>, memref<4x1160xbf16>
+      }
+    }
+    plan.entry @step kind(step) batch 1 sequence 75 flops 0.0 {
+      %ids = plan.input "ids" : memref<75xi32>
+      %g = plan.input "g" : memref<75x1160xf32>
+      %table = plan.input "table" : memref<4x1160xbf16>
+      plan.launch @k(%ids, %g, %table) "k" : memref<75xi32>, memref<75x1160xf32>, memref<4x1160xbf16>
+      plan.output "table", %table : memref<4x1160xbf16>
+    }
+  )");
+}
+
 TEST(Rows, ScalarsAndPowers) {
   expectOnEveryTarget(R"(
     plan.kernel @k {
