@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a layout or a meaning below changes. */
-#define FTRT_ABI_VERSION 3u
+#define FTRT_ABI_VERSION 4u
 #define FTRT_STEP_SYMBOL "ftrt_step_v1"
 
 /* One task of a parallel loop. `task` counts from 0; `thread` is below ftrt_services.threads, and no two tasks that run
@@ -39,13 +39,14 @@ extern "C" {
 typedef void (*ftrt_task_fn)(void *args, uint64_t task, uint32_t thread);
 
 /* Streams of a device. What is queued on one stream runs in order; streams wait for each other by events only. An entry
- * starts and ends on FTRT_STREAM_COMPUTE: the other two first wait for an event of it, and at the end it waits for
+ * starts and ends on FTRT_STREAM_COMPUTE: the others first wait for an event of it, and at the end it waits for
  * them. */
 enum {
   FTRT_STREAM_COMPUTE = 0,
   FTRT_STREAM_COPY_IN = 1,  /* far tier to device */
   FTRT_STREAM_COPY_OUT = 2, /* device to far tier */
-  FTRT_STREAM_COUNT = 3,
+  FTRT_STREAM_DECODE = 3,   /* kernels that decode the next part of a weight while the last one is multiplied */
+  FTRT_STREAM_COUNT = 4,
 };
 
 /* What a step for a GPU gets from its host. Addresses are those of the device, slab bases plus planned offsets. Every

@@ -44,9 +44,9 @@ struct Place {
 class EntryWriter {
 public:
   EntryWriter(ModuleOp module, plan::EntryOp entry, const ConvertPlanToLLVMPassOptions &options,
-              const llvm::StringMap<int32_t> &slabs, const SymbolTable &symbols)
+              const llvm::StringMap<int32_t> &slabs, const SymbolTable &symbols, uint32_t firstEvent)
       : module(module), entry(entry), options(options), slabs(slabs), symbols(symbols), builder(module.getContext()),
-        loc(entry.getLoc()), pointer(LLVM::LLVMPointerType::get(module.getContext())) {}
+        loc(entry.getLoc()), pointer(LLVM::LLVMPointerType::get(module.getContext())), eventCount(firstEvent) {}
 
   LogicalResult write();
 
@@ -93,7 +93,7 @@ private:
   llvm::DenseMap<Value, Value> copies;             ///< numbers that the host gave, by event
   llvm::DenseMap<Value, uint32_t> overAt;          ///< events of the device, by event of the plan
   std::optional<uint32_t> last[FTRT_STREAM_COUNT]; ///< latest event of each copy stream
-  uint32_t eventCount = 0;
+  uint32_t eventCount;                             ///< so many events are in use, those of drivers included
 };
 } // namespace
 
@@ -440,11 +440,13 @@ struct ConvertPlanToLLVMPass : ftc::impl::ConvertPlanToLLVMPassBase<ConvertPlanT
     SymbolTable symbols(module);
 
     ConvertPlanToLLVMPassOptions options{.threads = threads, .device = device};
-    uint32_t events = 0;
+    auto ofDrivers = module->getAttrOfType<IntegerAttr>(driverEventsAttrName);
+    uint32_t driverEvents = ofDrivers ? static_cast<uint32_t>(ofDrivers.getInt()) : 0, events = 0;
+    module->removeAttr(driverEventsAttrName);
     std::vector<std::string> entries;
     auto all = llvm::to_vector(module.getOps<plan::EntryOp>());
     for (plan::EntryOp entry : all) {
-      EntryWriter writer(module, entry, options, slabs, symbols);
+      EntryWriter writer(module, entry, options, slabs, symbols, driverEvents);
       if (failed(writer.write()))
         return signalPassFailure();
       events = std::max(events, writer.events());

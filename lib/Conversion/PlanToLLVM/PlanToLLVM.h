@@ -20,6 +20,9 @@ inline constexpr const char manifestAttrName[] = "plan.manifest";
 inline constexpr const char modulesName[] = "step.modules", kernelsName[] = "step.kernels",
                             productsName[] = "step.products";
 
+/// Attribute (i32) of a module whose drivers record events themselves: they have the numbers below this one.
+inline constexpr const char driverEventsAttrName[] = "step.driver_events";
+
 #define GEN_PASS_DECL
 #include "lib/Conversion/PlanToLLVM/Passes.h.inc"
 

@@ -156,6 +156,8 @@ void KernelTables::finish() {
     writeKernels();
   if (!products.empty())
     writeProducts();
+  if (events > 0)
+    module->setAttr(driverEventsAttrName, Builder(module.getContext()).getI32IntegerAttr(static_cast<int32_t>(events)));
   SymbolTable symbols(module);
   for (auto kernel : llvm::to_vector(module.getOps<plan::KernelOp>())) {
     std::string name = kernel.getSymName().str();
@@ -211,7 +213,20 @@ void Driver::check(Value code) {
   builder.setInsertionPointToEnd(next);
 }
 
-void Driver::launch(gpu::GPUFuncOp launched, ValueRange addresses) {
+void Driver::record(uint32_t stream, uint32_t event) {
+  Type i32 = builder.getI32Type();
+  tables.useEvent(event);
+  check(callDevice(builder, loc, function.getArgument(0), DeviceFunction::Record,
+                   ValueRange{constant(i32, stream), constant(i32, event)}));
+}
+
+void Driver::wait(uint32_t stream, uint32_t event) {
+  Type i32 = builder.getI32Type();
+  check(callDevice(builder, loc, function.getArgument(0), DeviceFunction::Wait,
+                   ValueRange{constant(i32, stream), constant(i32, event)}));
+}
+
+void Driver::launch(gpu::GPUFuncOp launched, ValueRange addresses, uint32_t stream) {
   Type i32 = builder.getI32Type(), i64 = builder.getI64Type(), pointer = function.getArgument(0).getType();
   auto array = LLVM::LLVMArrayType::get(i64, addresses.size());
   Value arguments = LLVM::AllocaOp::create(builder, loc, pointer, array, constant(i32, 1), /*alignment=*/8);
@@ -220,9 +235,8 @@ void Driver::launch(gpu::GPUFuncOp launched, ValueRange addresses) {
                                       ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(index)});
     LLVM::StoreOp::create(builder, loc, address, place);
   }
-  check(
-      callDevice(builder, loc, function.getArgument(0), DeviceFunction::Launch,
-                 ValueRange{constant(i32, FTRT_STREAM_COMPUTE), constant(i32, tables.numberOf(launched)), arguments}));
+  check(callDevice(builder, loc, function.getArgument(0), DeviceFunction::Launch,
+                   ValueRange{constant(i32, stream), constant(i32, tables.numberOf(launched)), arguments}));
 }
 
 void Driver::multiply(uint32_t product, Value a, Value b, Value addend, Value d, Value workspace) {

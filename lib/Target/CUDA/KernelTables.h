@@ -52,6 +52,9 @@ public:
   /// The number of a product; equal ones are one.
   uint32_t addProduct(const ftrt_matmul &product);
 
+  /// Drivers record event `event`.
+  void useEvent(uint32_t event) { events = std::max(events, event + 1); }
+
   /// Dynamic shared memory in the function that `builder` is in, a pointer of address space 3.
   mlir::Value sharedMemory(mlir::OpBuilder &builder, mlir::Location loc);
 
@@ -68,6 +71,7 @@ private:
   mlir::gpu::GPUModuleOp deviceModule;
   llvm::SmallVector<mlir::gpu::GPUFuncOp> all;
   llvm::SmallVector<ftrt_matmul> products;
+  uint32_t events = 0; ///< of drivers
 };
 
 /// The driver of a kernel while it is written. finish() ends it.
@@ -82,9 +86,13 @@ public:
   /// `bytes` behind an address.
   mlir::Value behind(mlir::Value address, int64_t bytes);
 
-  void launch(mlir::gpu::GPUFuncOp function, mlir::ValueRange addresses);
+  void launch(mlir::gpu::GPUFuncOp function, mlir::ValueRange addresses, uint32_t stream = FTRT_STREAM_COMPUTE);
   void multiply(uint32_t product, mlir::Value a, mlir::Value b, mlir::Value addend, mlir::Value d,
                 mlir::Value workspace);
+  /// Event `event` happens when what is queued on `stream` is over; what follows on `stream` waits for it. Events are
+  /// numbered from 0 in every driver, and recorded anew by each.
+  void record(uint32_t stream, uint32_t event);
+  void wait(uint32_t stream, uint32_t event);
   void finish();
 
 private:

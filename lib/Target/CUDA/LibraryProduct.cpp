@@ -55,6 +55,24 @@ static Store storeOf(Region &seam) {
 
 static uint32_t typeOf(Type type) { return type.isBF16() ? FTRT_BF16 : FTRT_F32; }
 
+/// Columns of a slab are a multiple of this: whole blocks of a weight in four bits, and of 128 bytes of d.
+static constexpr int64_t slabStep = 64;
+/// Words of eight codes must not reach over rows where a weight is cut.
+static constexpr int64_t wordElements = 8;
+
+/// Cuts b into slabs of a quarter of the L2 cache: the one that is decoded and the one that is multiplied stay in it,
+/// with as much room for the rest.
+static void cutSlabs(LibraryProduct &result, plan::MatmulOp op, Type element, const cuda::CudaTarget &target) {
+  int64_t k = op.getK(), n = op.getN(), bytes = k * (element.isF32() ? 4 : 2);
+  int64_t most = std::max(target.l2Bytes / 4 / bytes / slabStep * slabStep, slabStep);
+  result.slabs = n % wordElements == 0 && k % wordElements == 0 ? llvm::divideCeil(n, most) : 1;
+  result.slabColumns = result.slabs == 1 ? n : llvm::alignTo(llvm::divideCeil(n, result.slabs), slabStep);
+  result.slabs = llvm::divideCeil(n, result.slabColumns);
+  result.slabBytes = result.slabColumns * bytes;
+  result.product.n = result.slabColumns;
+  result.product.ldb = op.getTransposeB() ? k : result.slabColumns;
+}
+
 std::optional<LibraryProduct> cuda::asLibraryProduct(plan::MatmulOp op, const CudaTarget &target, std::string &reason) {
   bool decodes = op.getDecodeB().has_value();
   Type a = elementOf(op.getA()), b = decodes ? op.getDecodeB()->getDecoded() : elementOf(op.getB());
@@ -76,7 +94,7 @@ std::optional<LibraryProduct> cuda::asLibraryProduct(plan::MatmulOp op, const Cu
   result.product.n = op.getN();
   result.product.k = op.getK();
   result.product.lda = pitch(op.getA());
-  result.product.ldb = decodes ? (op.getTransposeB() ? op.getK() : op.getN()) : pitch(op.getB());
+  result.product.ldb = decodes ? 0 : pitch(op.getB()); // set below
   result.product.ldd = pitch(op.getC());
   result.product.type_a = typeOf(a);
   result.product.type_b = typeOf(b);
@@ -86,7 +104,7 @@ std::optional<LibraryProduct> cuda::asLibraryProduct(plan::MatmulOp op, const Cu
   result.product.has_addend = store == Store::Onto;
   result.product.workspace_bytes = target.productWorkspaceBytes;
   if (decodes)
-    result.decodedBytes = op.getK() * op.getN() * (b.isF32() ? 4 : 2);
+    cutSlabs(result, op, b, target);
   if (store == Store::Onto)
     result.addend = op.getExtras()[0];
   return result;

@@ -20,9 +20,13 @@ namespace ftc::cuda {
 struct LibraryProduct {
   ftrt_matmul product;
   mlir::Value addend; ///< buffer, or null
-  /// Bytes of b as it is decoded from four bits: they lie in the product's working memory, behind the workspace. 0
-  /// where b is a matrix in memory.
-  int64_t decodedBytes = 0;
+  /// Columns of op(b) that are decoded from four bits at once, a slab of them; 0 where b is a matrix in memory. With
+  /// one slab it is all of them. Otherwise `product` is that of one slab, and the last one may have less columns.
+  int64_t slabColumns = 0, slabs = 0;
+  /// Bytes of a slab. Slabs lie in the product's working memory, behind the workspace: one, or two that take turns.
+  int64_t slabBytes = 0;
+
+  int64_t decodedBytes() const { return std::min<int64_t>(slabs, 2) * slabBytes; }
 };
 
 /// The product as the library computes it: operands in f32, or both in bf16, read as they are (b, in four bits, after

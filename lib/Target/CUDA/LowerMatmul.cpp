@@ -7,9 +7,10 @@
 
 //
 // A product that cuBLASLt has (LibraryProduct.h) is queued as one; a weight in four bits is decoded into the product's
-// working memory right before. Any other product becomes a function of the device: a block
-// computes 64 x 64 numbers of c by tiles (Tiles.h), 64 terms of k at a time, in ascending order; elements of a and b go
-// through their seams on the way into shared memory, sums through theirs on the way out.
+// working memory right before, in slabs of columns that stay in the L2 cache where it is large. Any other product
+// becomes a function of the device: a block computes 64 x 64 numbers of c by tiles (Tiles.h), 64 terms of k at a time,
+// in ascending order; elements of a and b go through their seams on the way into shared memory, sums through theirs on
+// the way out.
 //
 // Assumes verified plan IR. Promises that the generated product adds in an order that depends on nothing. Refuses
 // seams that are not element-wise arithmetic on f32 and bf16, and weights in four bits where the library has no product
@@ -140,16 +141,17 @@ static LogicalResult emitGenerated(plan::KernelOp kernel, plan::MatmulOp op, con
 /// Elements of one thread: a word of codes, always of one block of the weight.
 static constexpr int64_t wordElements = 8;
 
-/// Decodes the elements from `first` on and stores those that the weight has.
-static void decodeWord(TileCode &code, target::Nf4Decoder &decoder, Value to, Type stored, Value first,
+/// Decodes the elements from `first` on, and stores those that are among the weight's `elements` from `place` on.
+static void decodeWord(TileCode &code, target::Nf4Decoder &decoder, Value to, Type stored, Value first, Value place,
                        int64_t elements) {
   OpBuilder &b = code.b;
   auto floats = VectorType::get({wordElements}, b.getF32Type());
   if (elements % wordElements != 0) {
     for (int64_t i = 0; i < wordElements; ++i) {
       Value index = code.add(first, i);
-      code.when(code.less(index, code.number(elements)),
-                [&](TileCode then) { then.store(then.narrow(decoder.scalar(then.b, index), stored), to, index); });
+      code.when(code.less(index, code.number(elements)), [&](TileCode then) {
+        then.store(then.narrow(decoder.scalar(then.b, index), stored), to, then.add(place, i));
+      });
     }
     return;
   }
@@ -164,29 +166,95 @@ static void decodeWord(TileCode &code, target::Nf4Decoder &decoder, Value to, Ty
     Value number = decoder.decode(b, arith::ExtUIOp::create(b, code.loc, b.getI64Type(), bits), scale);
     values = vector::InsertOp::create(b, code.loc, number, values, ArrayRef<int64_t>{i});
   }
-  code.store(code.narrow(values, stored), to, first, 16);
+  code.store(code.narrow(values, stored), to, place, 16);
 }
 
-/// The function that decodes the weight of a product: (codes, absmax, nested, offset, to). One for all of this size.
-static gpu::GPUFuncOp decodeFunction(plan::MatmulOp op, cuda::KernelTables &tables) {
-  int64_t elements = op.getN() * op.getK(), words = (elements + wordElements - 1) / wordElements;
+namespace {
+/// What is decoded at once: `runs` runs of `run` elements each, which begin `pitch` elements apart in the weight, and
+/// follow each other where they are stored.
+struct DecodedPart {
+  int64_t runs, run, pitch;
+};
+} // namespace
+
+/// The function that decodes part of a weight: (codes, absmax, nested, offset, from, to), where `from` is the place of
+/// the part's first code: two functions, of a whole slab and of the last one, serve all slabs of all weights of a size.
+static gpu::GPUFuncOp decodeFunction(plan::MatmulOp op, const DecodedPart &part, cuda::KernelTables &tables) {
   plan::Nf4Attr encoding = *op.getDecodeB();
-  std::string name = "decode_" + std::to_string(elements) + "_" + target::nameOf(encoding);
+  int64_t elements = part.runs * part.run, words = llvm::divideCeil(elements, wordElements);
+  std::string sizes =
+      part.runs == 1 ? std::to_string(part.run)
+                     : std::to_string(part.runs) + "x" + std::to_string(part.run) + "_of_" + std::to_string(part.pitch);
+  std::string name = "decode_" + sizes + "_" + target::nameOf(encoding);
   std::replace(name.begin(), name.end(), '.', '_');
   if (gpu::GPUFuncOp known = tables.find(name))
     return known;
   Location loc = op.getLoc();
   gpu::GPUFuncOp function =
-      tables.addFunction(loc, name, /*arguments=*/5, {(words + tileThreads - 1) / tileThreads, tileThreads, 0});
+      tables.addFunction(loc, name, /*arguments=*/6, {(words + tileThreads - 1) / tileThreads, tileThreads, 0});
   cuda::emitFunction(function, [&](OpBuilder &builder, ValueRange arguments) {
     TileCode code(builder, loc);
+    auto addressOf = [&](unsigned index) -> Value {
+      return LLVM::PtrToIntOp::create(builder, loc, builder.getI64Type(), arguments[index]);
+    };
     Value word = code.add(code.times(cuda::blockNumber(builder, loc), tileThreads), code.thread);
+    // Two codes a byte.
+    Value start = code.times(arith::SubIOp::create(builder, loc, addressOf(4), addressOf(0)), 2);
     code.when(code.less(word, code.number(words)), [&](TileCode then) {
       target::Nf4Decoder decoder{loc, encoding, arguments[0], arguments[1], arguments[2], arguments[3]};
-      decodeWord(then, decoder, arguments[4], encoding.getDecoded(), then.times(word, wordElements), elements);
+      Value place = then.times(word, wordElements), first = then.add(start, place);
+      if (part.runs > 1)
+        first = then.add(start, then.add(then.times(then.div(place, part.run), part.pitch), then.rem(place, part.run)));
+      decodeWord(then, decoder, arguments[5], encoding.getDecoded(), first, place, elements);
     });
   });
   return function;
+}
+
+/// The events of a driver that decodes in several slabs.
+enum : uint32_t { startEvent = 0, decodedEvent = 1, usedEvent = 3 }; // two of the latter ones, by half
+
+/// Queues the product with a weight in four bits. With several slabs, one is decoded, on a stream of its own, while the
+/// one before is multiplied: it may begin when the product that reads its half of the working memory is over.
+static void multiplyDecoded(plan::MatmulOp op, const cuda::LibraryProduct &library, cuda::Driver &driver,
+                            cuda::KernelTables &tables) {
+  bool several = library.slabs > 1, byRows = op.getTransposeB();
+  int64_t n = op.getN(), k = op.getK(), bytesOfD = library.product.type_d == FTRT_F32 ? 4 : 2;
+  auto workspace = static_cast<int64_t>(library.product.workspace_bytes);
+  Value scratch = driver.address(op.getScratch()), codes = driver.address(op.getB()), d = driver.address(op.getC());
+  Value a = driver.address(op.getA()), addend = driver.address(library.addend);
+  SmallVector<Value> arguments{codes};
+  for (Value scale : op.getScales())
+    arguments.push_back(driver.address(scale));
+  uint32_t stream = several ? FTRT_STREAM_DECODE : FTRT_STREAM_COMPUTE;
+  if (several) {
+    driver.record(FTRT_STREAM_COMPUTE, startEvent);
+    driver.wait(FTRT_STREAM_DECODE, startEvent);
+  }
+  for (int64_t slab = 0; slab < library.slabs; ++slab) {
+    auto half = static_cast<uint32_t>(slab % 2);
+    int64_t first = slab * library.slabColumns, columns = std::min(library.slabColumns, n - first);
+    Value to = driver.behind(scratch, workspace + half * library.slabBytes);
+    DecodedPart part = byRows || !several ? DecodedPart{1, columns * k, columns * k} : DecodedPart{k, columns, n};
+    SmallVector<Value> all = arguments;
+    all.push_back(driver.behind(codes, (byRows ? first * k : first) / 2));
+    all.push_back(to);
+    if (slab >= 2)
+      driver.wait(stream, usedEvent + half);
+    driver.launch(decodeFunction(op, part, tables), all, stream);
+    if (several) {
+      driver.record(stream, decodedEvent + half);
+      driver.wait(FTRT_STREAM_COMPUTE, decodedEvent + half);
+    }
+    ftrt_matmul product = library.product;
+    product.n = columns;
+    product.ldb = byRows ? k : columns;
+    driver.multiply(tables.addProduct(product), a, to,
+                    library.addend ? driver.behind(addend, first * bytesOfD) : addend,
+                    driver.behind(d, first * bytesOfD), scratch);
+    if (slab + 2 < library.slabs)
+      driver.record(FTRT_STREAM_COMPUTE, usedEvent + half);
+  }
 }
 
 LogicalResult cuda::emitMatmul(plan::KernelOp kernel, const CudaTarget &target, KernelTables &tables) {
@@ -201,23 +269,19 @@ LogicalResult cuda::emitMatmul(plan::KernelOp kernel, const CudaTarget &target, 
     return emitGenerated(kernel, op, target, reason, tables);
   }
   remark::passed(kernel.getLoc(), remarkOpts)
-      << remark::add("{0} is a product of the library", kernel.getSymName())
+      << remark::add("{0} is a product of the library{1}", kernel.getSymName(),
+                     product->slabs > 1 ? ", its weight decoded in " + std::to_string(product->slabs) + " slabs"
+                                        : std::string())
       << remark::metric("workspace_bytes", static_cast<int64_t>(product->product.workspace_bytes));
   auto workspace = static_cast<int64_t>(product->product.workspace_bytes);
-  if (workspace + product->decodedBytes > 0 && !op.getScratch())
+  if (workspace + product->decodedBytes() > 0 && !op.getScratch())
     return op.emitError("has no scratch memory; run cuda-plan-scratch first");
   Driver driver(tables, kernel);
-  Value scratch = driver.address(op.getScratch()), b = driver.address(op.getB());
-  if (op.getDecodeB()) {
-    SmallVector<Value> addresses{b};
-    for (Value scale : op.getScales())
-      addresses.push_back(driver.address(scale));
-    b = driver.behind(scratch, workspace);
-    addresses.push_back(b);
-    driver.launch(decodeFunction(op, tables), addresses);
-  }
-  driver.multiply(tables.addProduct(product->product), driver.address(op.getA()), b, driver.address(product->addend),
-                  driver.address(op.getC()), scratch);
+  if (op.getDecodeB())
+    multiplyDecoded(op, *product, driver, tables);
+  else
+    driver.multiply(tables.addProduct(product->product), driver.address(op.getA()), driver.address(op.getB()),
+                    driver.address(product->addend), driver.address(op.getC()), driver.address(op.getScratch()));
   driver.finish();
   return success();
 }

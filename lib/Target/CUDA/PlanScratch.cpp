@@ -28,7 +28,7 @@ int64_t cuda::scratchBytes(Operation *work, const CudaTarget &target) {
   std::string reason;
   if (auto op = dyn_cast<plan::MatmulOp>(work)) {
     std::optional<LibraryProduct> product = asLibraryProduct(op, target, reason);
-    return product ? static_cast<int64_t>(product->product.workspace_bytes) + product->decodedBytes : 0;
+    return product ? static_cast<int64_t>(product->product.workspace_bytes) + product->decodedBytes() : 0;
   }
   if (auto op = dyn_cast<plan::AttentionGradOp>(work)) {
     AttentionShape shape = attentionShape(op);
@@ -42,12 +42,9 @@ struct CudaPlanScratchPass : ftc::impl::CudaPlanScratchPassBase<CudaPlanScratchP
   using CudaPlanScratchPassBase::CudaPlanScratchPassBase;
 
   void runOnOperation() override {
-    std::string error;
-    std::optional<ftc::cuda::CudaTarget> target = ftc::cuda::resolveDevice(device, error);
-    if (!target) {
-      getOperation().emitError(error);
+    std::optional<ftc::cuda::CudaTarget> target = ftc::cuda::resolveDevice(getOperation(), device);
+    if (!target)
       return signalPassFailure();
-    }
     llvm::StringMap<MemRefType> needs;
     for (auto kernel : getOperation().getOps<plan::KernelOp>()) {
       Operation *work = kernel.getWork();

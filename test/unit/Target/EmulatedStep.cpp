@@ -37,8 +37,10 @@ EmulatedStep::EmulatedStep(ModuleOp source, const std::string &deviceName) : Com
   device.size = sizeof(ftrt_device);
   device.context = this;
   device.launch = [](void *context, uint32_t stream, uint32_t kernel, const uint64_t *addresses) -> int32_t {
-    EXPECT_EQ(stream, FTRT_STREAM_COMPUTE);
-    return static_cast<EmulatedStep *>(context)->launch(kernel, addresses);
+    EXPECT_TRUE(stream == FTRT_STREAM_COMPUTE || stream == FTRT_STREAM_DECODE);
+    auto &self = *static_cast<EmulatedStep *>(context);
+    self.decodedAhead += stream == FTRT_STREAM_DECODE;
+    return self.launch(kernel, addresses);
   };
   device.matmul = [](void *context, uint32_t stream, uint32_t product, uint64_t a, uint64_t b, uint64_t addend,
                      uint64_t d, uint64_t workspace) -> int32_t {

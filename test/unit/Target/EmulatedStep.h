@@ -31,6 +31,7 @@ public:
   const ftrt_step &table() const { return *step; }
   /// How often each function of the table was called.
   int launches = 0, products = 0, uploads = 0, copies = 0;
+  int decodedAhead = 0; ///< launches on the stream for that
 
   ftrt_services servicesFor(unsigned threads) override;
 
