@@ -63,7 +63,7 @@ def quantize(model, dtype):
                                                    compress_statistics=True, quant_type="nf4")
                 small.weight = bitsandbytes.nn.Params4bit(linear.weight.data, requires_grad=False, quant_type="nf4",
                                                           compress_statistics=True)
-                setattr(block, name, small.to("cpu"))
+                setattr(block, name, small.to(linear.weight.device))
                 assert small.weight.quant_state is not None, "the weight was not quantized"
     model.is_loaded_in_4bit = True
 

@@ -3,14 +3,15 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Checks and measures the steps of this bundle on the machine's NVIDIA GPU.
 
-usage: run_all [--dry-run] [--json FILE] [--only NAME...] [--skip-torch] [--skip-sanitizer]
+usage: run_all [--dry-run] [--json FILE] [--only NAME...] [--minutes N] [--skip-torch] [--skip-sanitizer] [--skip-tune]
 
 For each case, in this order: losses and gradient norms of its steps against goldens; the GPU's memory, item by item (slabs must
 be the plan's, rounded up to 2 MiB); the same bits from a second run, and from one without CUDA graphs. Then
 compute-sanitizer, where it is installed, on the first case. Then speed: tokens/s of the later steps, and SOL, the time that the
-necessary products take at the rate that a large product reaches on this GPU, over the step's time; beside it, where
-PyTorch and transformers are installed, the same step there. Everything goes into one JSON file, and the last line is
-'N passed, N failed'. Needs python3, NVIDIA's driver and cuBLAS; nothing is installed or fetched.
+necessary products take at the rate that a large product reaches on this GPU, over the step's time; once more with tuned
+products (ftrun --tune), and once with the time of each kernel and product; beside it, where PyTorch and transformers are installed, the same step there. Everything goes into one JSON file, written anew
+after each case, and the last line is 'N passed, N failed'. With --minutes no case begins later than that, and no program runs longer: what is
+left is told, and a second call with --only does it. Needs python3, NVIDIA's driver and cuBLAS; nothing is installed or fetched.
 
 --dry-run: everything that needs no GPU (files, steps, goldens), and the commands that would run. Standard library only.
 """
@@ -25,12 +26,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 PAGE = 2 << 20  # what the driver rounds allocations up to
 # As on the CPU: relative difference of each loss, and of each gradient norm.
 BARS = {"fp32": {"losses": 1e-5, "grad_norms": 1e-3}, "bf16": {"losses": 2e-3, "grad_norms": 5e-2}}
 TIMEOUT = 1800  # seconds for one program
+START = time.monotonic()
+LIMIT = math.inf  # seconds for all, from the start on
 
 
 class Judge:
@@ -55,12 +59,13 @@ def execute(command, environment=None):
     libraries = [os.path.join(HERE, "lib"), variables.get("LD_LIBRARY_PATH", "")]
     variables["LD_LIBRARY_PATH"] = ":".join(path for path in libraries if path)
     variables.update(environment or {})
+    seconds = min(TIMEOUT, max(1.0, LIMIT - (time.monotonic() - START)))
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=TIMEOUT, env=variables)
+                              timeout=seconds, env=variables)
         return done.returncode, done.stdout.decode(errors="replace")
     except subprocess.TimeoutExpired as error:
-        return -1, (error.stdout or b"").decode(errors="replace") + f"\nno end after {TIMEOUT} s"
+        return -1, (error.stdout or b"").decode(errors="replace") + f"\nno end after {seconds:.0f} s"
     except OSError as error:
         return -1, str(error)
 
@@ -69,8 +74,10 @@ def ftrun(*arguments):
     return [os.path.join(HERE, "bin", "ftrun"), *arguments]
 
 
-def training(case, out, steps=None):
+def training(case, out, steps=None, tune=False):
     measured = [] if case["check"] else ["--no-checkpoint"]
+    if tune:
+        measured.append("--tune")
     return ftrun(step_of(case), "--data", os.path.join(HERE, "data", case["name"] + ".bin"), "--steps",
                  str(steps or case["steps"]), "--out", out, "shuffle=False", *measured)
 
@@ -182,6 +189,37 @@ def sanitize(case, judge, result, folder):
         print(said[-4000:])
 
 
+def measure_tuned(case, judge, result, folder):
+    """The speed once more, with the fastest algorithm of each product."""
+    out = os.path.join(folder, "tuned")
+    code, said = execute(training(case, out, tune=True))
+    # Later cases and runs take the library's first choice again.
+    for name in os.listdir(os.path.join(HERE, "steps")):
+        if name.endswith(".algorithms.json"):
+            os.remove(os.path.join(HERE, "steps", name))
+    if not judge.expect(code == 0, f"{case['name']}: runs with tuned products (exit code {code})"):
+        print(said[-4000:])
+        return
+    speed = result["speed_tuned"] = speed_of(case, read_metrics(out))
+    told = re.search(r"^tuned .*$", said, re.MULTILINE)
+    result["tuned"] = told.group(0) if told else None
+    print(f"  {case['name']}: tuned {speed['seconds']:.4f} s a step ({told.group(0) if told else 'no products'})")
+
+
+def measure_kernels(case, judge, result, folder):
+    """Where the time of a step goes: [microseconds a step, calls a step, name] of each kernel and product."""
+    steps, path = 4, os.path.join(folder, "times")
+    code, said = execute(training(case, os.path.join(folder, "timed"), steps=steps), {"FTRT_CUDA_TIMES": path})
+    if not judge.expect(code == 0 and os.path.exists(path), f"{case['name']}: runs with times of kernels (exit code {code})"):
+        print(said[-4000:])
+        return
+    with open(path, encoding="utf-8") as file:
+        rows = [line.rstrip("\n").split("\t") for line in file][1:]
+    result["kernels"] = [[float(row[0]) / steps, int(row[1]) / steps, row[2]] for row in rows]
+    for microseconds, calls, name in result["kernels"][:8]:
+        print(f"    {microseconds:10.1f} us a step in {calls:6.1f} calls: {name}")
+
+
 def peer_command(case, compiled):
     command = [sys.executable, os.path.join(HERE, "torch_peer.py"), "--device", "cuda", "--dtype", "bf16", "--batch",
                str(case["batch"]), "--length", str(case["length"]), "--steps", "8", "--warmup", "4"]
@@ -198,7 +236,8 @@ def compare_with_torch(case, result):
         figures = json.loads(said.strip().splitlines()[-1]) if code == 0 else None
         result["torch"][mode] = figures
         if figures:
-            ratio = figures["median_seconds"] / result["speed"]["seconds"]
+            ours = min(result[key]["seconds"] for key in ("speed", "speed_tuned") if key in result)
+            ratio = figures["median_seconds"] / ours
             print(f"  {case['name']}: PyTorch {mode} {figures['median_seconds']:.4f} s a step, {ratio:.2f} of ours")
         else:
             print(f"  {case['name']}: PyTorch {mode} does not run here: {said.strip().splitlines()[-1:]}")
@@ -220,10 +259,21 @@ def dry_run(bundle, judge):
             print("       " + " ".join(peer_command(case, compiled=True)))
 
 
+def write_report(report, judge, args):
+    report.update(passed=judge.passed, failed=judge.failed, failures=judge.failures)
+    with open(args.json + ".new", "w", encoding="utf-8") as file:
+        json.dump(report, file, indent=1)
+    os.replace(args.json + ".new", args.json)
+
+
 def measure(bundle, judge, args):
-    report = {"compiled_for": bundle["device"], "device": None, "cases": {}}
+    report = {"compiled_for": bundle["device"], "device": None, "cases": {}, "left_out": []}
     sanitized = False
     for case in bundle["cases"]:
+        write_report(report, judge, args)
+        if time.monotonic() - START > 0.9 * LIMIT:
+            report["left_out"].append(case["name"])
+            continue
         print(case["name"], flush=True)
         result = report["cases"][case["name"]] = {}
         with tempfile.TemporaryDirectory() as folder:
@@ -237,8 +287,16 @@ def measure(bundle, judge, args):
         speed = result["speed"]
         print(f"  {case['name']}: {speed['seconds']:.4f} s a step, {speed['tokens_per_second']:.0f} tokens/s"
               + (f", SOL {100 * speed['sol']:.1f} %" if speed["sol"] else ""))
+        with tempfile.TemporaryDirectory() as folder:
+            measure_kernels(case, judge, result, folder)
+        if not args.skip_tune:
+            with tempfile.TemporaryDirectory() as folder:
+                measure_tuned(case, judge, result, folder)
         if case.get("peer") and not args.skip_torch:
             compare_with_torch(case, result)
+    if report["left_out"]:
+        print(f"no time was left for: {' '.join(report['left_out'])} (--only does them)")
+    write_report(report, judge, args)
     return report
 
 
@@ -247,6 +305,8 @@ def main():
     parser.add_argument("--dry-run", action="store_true", help="check the bundle, run nothing on the GPU")
     parser.add_argument("--json", default="gpu.json", help="where every figure goes")
     parser.add_argument("--only", nargs="+", help="names of cases")
+    parser.add_argument("--minutes", type=float, help="end within this time, give or take")
+    parser.add_argument("--skip-tune", action="store_true", help="without tuned products")
     parser.add_argument("--skip-sanitizer", action="store_true", help="without compute-sanitizer")
     parser.add_argument("--skip-torch", action="store_true", help="without PyTorch")
     args = parser.parse_args()
@@ -257,10 +317,9 @@ def main():
     if args.dry_run:
         dry_run(bundle, judge)
     else:
+        global LIMIT
+        LIMIT = 60 * args.minutes if args.minutes else math.inf
         report = measure(bundle, judge, args)
-        report.update(passed=judge.passed, failed=judge.failed, failures=judge.failures)
-        with open(args.json, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=1)
         print(f"{args.json}: every figure, on {report['device']}")
     print(f"{judge.passed} passed, {judge.failed} failed")
     return 0 if judge.passed and not judge.failed else 1
