@@ -175,6 +175,8 @@ std::unique_ptr<CheckpointWriter> CheckpointWriter::create(const CheckpointOptio
     }
   }
   impl->files.push_back({"config.json", configJson(options.model, options.dtype, options.ids, base), {}, ""});
+  for (const auto &[name, text] : options.texts)
+    impl->files.push_back({name, text, {}, ""});
   if (options.adapter)
     impl->files.push_back(tensorFile("adapter_model.safetensors", inFileOrder(impl->adapters)));
   if (options.adapter)

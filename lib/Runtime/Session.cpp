@@ -69,7 +69,7 @@ Session::Session(std::unique_ptr<LoadedStep> step, const SessionOptions &options
 }
 
 void Session::takeDevice(const SessionOptions &options) {
-  gpu = openCudaDevice(loaded->path(), loaded->tables(), manifest());
+  gpu = openCudaDevice(loaded->path(), loaded->tables(), manifest(), options.device);
   for (const auto *slab : *manifest().slabs())
     slabs.take(slab->name()->str(), 0, slab->alignment());
   if (!options.fillPattern)

@@ -7,6 +7,7 @@
 
 #include "ftc/Trainer/Restore.h"
 
+#include "ftc/Trainer/Algorithms.h"
 #include "ftc/Trainer/Metrics.h"
 
 #include <algorithm>
@@ -202,6 +203,8 @@ std::unique_ptr<CheckpointWriter> makeWriter(Session &session, const Recipe &rec
   }
   options.states = viewsOf(session, manifest::Role::State);
   options.sourceDir = recipe.checkpointer.checkpointDir;
+  if (const Device *device = session.device(); device && !device->algorithms().products.empty())
+    options.texts.emplace_back(algorithmsName, algorithmsText(device->algorithms()));
   if (recipe.lora) {
     // PEFT finds the frozen weights from wherever it is started.
     std::error_code ignored;

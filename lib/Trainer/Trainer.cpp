@@ -10,7 +10,9 @@
 #include "ftc/Data/BatchStream.h"
 #include "ftc/Runtime/AllocationGate.h"
 #include "ftc/Runtime/CPU/FmaPeak.h"
+#include "ftc/Support/Files.h"
 #include "ftc/Support/Units.h"
+#include "ftc/Trainer/Algorithms.h"
 #include "ftc/Trainer/Feed.h"
 #include "ftc/Trainer/Metrics.h"
 #include "ftc/Trainer/Restore.h"
@@ -80,8 +82,11 @@ private:
   void readRecipe(const LoadedStep &step);
   void readData(const manifest::Entry &entry);
   void countSteps();
+  void findCheckpoint();
   void takeMemory(std::unique_ptr<LoadedStep> step);
   void tellDevice(const Device &device);
+  void readKeptAlgorithms();
+  void tellAlgorithms(const Device &device);
   void restore();
   void train();
   bool trainOne(uint64_t step, EntryFeed *micro, EntryFeed &feed, Progress &progress);
@@ -100,6 +105,9 @@ private:
   std::unique_ptr<CheckpointWriter> writer;
   std::unique_ptr<MetricsLog> metrics;
   std::vector<Diagnostic> diags;
+  std::optional<FoundCheckpoint> found;  ///< to resume from
+  std::optional<ProductAlgorithms> kept; ///< of the checkpoint, or beside the step
+  std::string keptIn;                    ///< the file that they are from
   StepMetrics last;
   uint64_t firstStep = 1, totalSteps = 0, doneSteps = 0, savedStep = 0;
   int64_t barrenBatches = 0; ///< batches without a valid label, one after another
@@ -174,6 +182,13 @@ int64_t Run::batchesInEpoch() const {
 
 void Run::takeMemory(std::unique_ptr<LoadedStep> step) {
   SessionOptions wanted{.threads = options.threads, .fillPattern = options.provePlan, .farFolder = options.farDir};
+  if (step->needsDevice())
+    readKeptAlgorithms();
+  else if (options.tune)
+    throw RunError(ExitCode::Usage, fmt::format("{}: --tune is for steps for a GPU, and this one is for the CPU; leave "
+                                                "it out",
+                                                step->path()));
+  wanted.device = {.tune = options.tune, .algorithms = kept ? &*kept : nullptr};
   if (step->plannedFarBytes() > 0 && !step->needsDevice() && wanted.farFolder.empty()) {
     // Beside the checkpoints: they need a disk that is large enough anyway.
     wanted.farFolder = recipe.outputDir;
@@ -189,6 +204,7 @@ void Run::takeMemory(std::unique_ptr<LoadedStep> step) {
   last.farBytes = session->farBytesTaken();
   if (Device *device = session->device()) {
     tellDevice(*device);
+    tellAlgorithms(*device);
     const MatrixRate rate = options.provePlan ? MatrixRate() : device->measureMatrixRate(0.2);
     peakFlops = rate.flops;
     if (peakFlops > 0)
@@ -216,10 +232,47 @@ void Run::tellDevice(const Device &device) {
     say("planned {} ({} bytes) of the far tier, in pinned memory", formatBytes(last.farBytes), last.farBytes);
 }
 
-/// Parameters, states and the place in the data: from the newest checkpoint of OUT, from checkpoint_dir, or as the
-/// recipe initializes them.
-void Run::restore() {
-  std::optional<FoundCheckpoint> found;
+/// A run that goes on takes the algorithms of its checkpoint, for the same bits; any other those beside the step.
+void Run::readKeptAlgorithms() {
+  if (options.tune)
+    return;
+  keptIn = found ? (std::filesystem::path(found->directory) / algorithmsName).string() : algorithmsBeside(options.step);
+  std::string problem;
+  kept = readAlgorithms(keptIn, problem);
+  if (!problem.empty())
+    warn("{}; algorithms are chosen anew", problem);
+}
+
+void Run::tellAlgorithms(const Device &device) {
+  const ProductAlgorithms &used = device.algorithms();
+  if (options.tune && !used.products.empty()) {
+    double best = 0, first = 0;
+    for (const ProductAlgorithms::Product &product : used.products)
+      best += product.seconds, first += product.firstSeconds;
+    say("tuned {} products: one of each takes {}, by the library's first choice {}", used.products.size(),
+        formatSeconds(best), formatSeconds(first));
+    const std::string path = algorithmsBeside(options.step);
+    if (std::string error; !writeFileAtomically(path, algorithmsText(used), error))
+      warn("{}: later runs do not know the choice, except from this run's checkpoints", error);
+    else
+      say("wrote {}", path);
+  }
+  if (!kept)
+    return;
+  if (sameAlgorithms(*kept, used)) {
+    say("algorithms of products from {}", keptIn);
+    return;
+  }
+  const bool sameStep = kept->library == used.library && kept->device == used.device;
+  warn("{} is of {}; algorithms of products are chosen anew{}", keptIn,
+       sameStep ? "another step"
+                : fmt::format("{} on {}, and here is {} on {}", kept->library, kept->device,
+                              used.library.empty() ? "no library" : used.library, used.device),
+       found ? ", so the run will not have the bits of one that was never stopped" : " (--tune times them)");
+}
+
+/// The newest checkpoint of OUT, where the recipe wants to resume.
+void Run::findCheckpoint() {
   if (recipe.resumeFromCheckpoint) {
     found = findNewestCheckpoint(recipe.outputDir, diags);
     tellRemarks(diags);
@@ -228,6 +281,11 @@ void Run::restore() {
   } else if (std::string earlier = moveEarlierRun(recipe.outputDir); !earlier.empty()) {
     warn("an earlier run's checkpoints were moved to {} (resume_from_checkpoint=True continues them)", earlier);
   }
+}
+
+/// Parameters, states and the place in the data: from the newest checkpoint of OUT, from checkpoint_dir, or as the
+/// recipe initializes them.
+void Run::restore() {
   if (found && found->state.seed != recipe.seed) {
     warn("the checkpoint's seed {} replaces {}", found->state.seed, recipe.seed);
     recipe.seed = found->state.seed;
@@ -443,7 +501,13 @@ ExitCode Run::go() {
       data->train.seqLen(), data->train.validLabels(), totalSteps, recipe.batchSize * recipe.gradientAccumulationSteps);
 
   installSignals();
+  // A device takes algorithms of the checkpoint. An earlier run is moved away only once this one can start.
+  const bool early = recipe.resumeFromCheckpoint;
+  if (early)
+    findCheckpoint();
   takeMemory(std::move(step));
+  if (!early)
+    findCheckpoint();
   restore();
   std::optional<double> before = heldOutLoss();
   if (before)

@@ -102,7 +102,8 @@ struct CheckpointOptions {
   /// Directory of the weights that training started from, or empty: its tokenizer files are copied, and its config.json
   /// is the base of ours.
   std::string sourceDir;
-  uint64_t shardBytes = 5'000'000'000; ///< largest model file; as transformers counts
+  std::vector<std::pair<std::string, std::string>> texts; ///< names and contents of further files of each checkpoint
+  uint64_t shardBytes = 5'000'000'000;                    ///< largest model file; as transformers counts
 };
 
 /// Writes OUT/step_N: config.json, model.safetensors (or shards with an index), state.safetensors, training_state.json,

@@ -11,6 +11,7 @@
 #include "ftc/Schema/manifest_generated.h"
 #include "ftrt/step.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -29,6 +30,27 @@ struct DeviceBytes {
 struct MatrixRate {
   double flops = 0; ///< a second, counting a multiplication and an addition as two; 0: unknown
   std::string what; ///< "8192 x 8192 by 8192 x 8192, bf16 by bf16 to bf16"
+};
+
+/// Which of a library's algorithms computes each product of a step. Bits depend on it. It holds for one version of the
+/// library on one kind of device; how the words are to be read, only that library knows.
+struct ProductAlgorithms {
+  struct Product {
+    std::string what;                ///< "512 x 2048 by 2048 x 576, bf16 by bf16 to bf16, ..."
+    std::array<uint64_t, 8> words{}; ///< the algorithm
+    double seconds = 0;              ///< measured, for one product; 0: not measured
+    double firstSeconds = 0;         ///< the same of what the library would have chosen
+  };
+  std::string library;           ///< "cuBLASLt 13.1.0"; empty for a step without products
+  std::string device;            ///< "NVIDIA H200 (sm_90)"
+  std::vector<Product> products; ///< in the step's order
+};
+
+/// How a device is opened.
+struct DeviceOptions {
+  bool tune = false; ///< time the library's best few algorithms of each product, and take the fastest
+  /// Take these algorithms, where they are of this library, device and step; each must be one that the library has.
+  const ProductAlgorithms *algorithms = nullptr;
 };
 
 /// A device (a GPU) with a step on it: its near slabs, its code, its streams. Everything is made when it is opened;
@@ -63,6 +85,9 @@ public:
   /// filled, and it is all zeros afterwards. For about `seconds`. The rate is 0 for a step without products.
   virtual MatrixRate measureMatrixRate(double seconds) = 0;
 
+  /// What computes the products: that of the options where it could be taken, or else what was chosen anew.
+  virtual const ProductAlgorithms &algorithms() const = 0;
+
   /// Copies the inputs in, runs entry `index`, copies the outputs out, and waits for it all.
   virtual void run(size_t index, const ftrt_scalars &scalars) = 0;
 };
@@ -72,7 +97,7 @@ public:
 /// zero then. `step` and `manifest` have to live as long as the device. Throws RunError: NoDevice (no driver, device or
 /// library; another architecture), NoMemory, BadStep, Unsupported, StepFailed.
 std::unique_ptr<Device> openCudaDevice(const std::string &path, const ftrt_step &step,
-                                       const manifest::Manifest &manifest);
+                                       const manifest::Manifest &manifest, const DeviceOptions &options = {});
 
 } // namespace ftc
 

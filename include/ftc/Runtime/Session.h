@@ -27,6 +27,7 @@ namespace ftc {
 struct SessionOptions {
   unsigned threads = 0;     ///< 0: the manifest's, or the processors of this machine where these are fewer
   bool fillPattern = false; ///< fill slabs with a pattern, so that the highest byte written can be found
+  DeviceOptions device{};   ///< for a step on a device
   std::string farFolder{};  ///< where the file of the far tier goes; empty: $TMPDIR, or /var/tmp
 };
 

@@ -32,6 +32,7 @@ struct RunOptions {
   std::string prompt;                 ///< what the generated text goes on from
   double temperature = 0.8;           ///< of the sample; 0: always the likeliest token
   bool lastCheckpoint = true;         ///< write one when the run ends
+  bool tune = false;                  ///< time the library's algorithms on the device, and keep the fastest
   bool provePlan = false;             ///< fill the slabs with a pattern, and tell the highest byte written
   std::vector<std::string> overrides; ///< "key=value" for keys of the recipe that belong to a run
 };

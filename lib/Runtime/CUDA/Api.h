@@ -90,6 +90,7 @@ constexpr unsigned eventDisableTiming = 2; // CU_EVENT_DISABLE_TIMING
   F(eventCreate, cuEventCreate, (Event * event, unsigned flags))                                                       \
   F(eventRecord, cuEventRecord, (Event event, Stream stream))                                                          \
   F(eventSynchronize, cuEventSynchronize, (Event event))                                                               \
+  F(eventElapsedTime, cuEventElapsedTime, (float *milliseconds, Event start, Event end))                               \
   F(eventDestroy, cuEventDestroy_v2, (Event event))                                                                    \
   F(launchKernel, cuLaunchKernel,                                                                                      \
     (Function function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY,              \
@@ -169,6 +170,9 @@ enum : int {
   F(getHeuristic, cublasLtMatmulAlgoGetHeuristic,                                                                      \
     (LtHandle handle, LtMatmulDesc desc, LtLayout a, LtLayout b, LtLayout c, LtLayout d, LtPreference preference,      \
      int wanted, LtHeuristic results[], int *found))                                                                   \
+  F(algoCheck, cublasLtMatmulAlgoCheck,                                                                                \
+    (LtHandle handle, LtMatmulDesc desc, LtLayout a, LtLayout b, LtLayout c, LtLayout d, const LtAlgorithm *algorithm, \
+     LtHeuristic *result))                                                                                             \
   F(algoConfigGet, cublasLtMatmulAlgoConfigGetAttribute,                                                               \
     (const LtAlgorithm *algorithm, int attribute, void *value, size_t bytes, size_t *written))                         \
   F(matmul, cublasLtMatmul,                                                                                            \

@@ -10,13 +10,11 @@
 // An entry is recorded once as a CUDA graph: copies of its inputs from their mirrors, what the entry queues, copies of
 // its outputs into their mirrors. `run` writes the scalars to where the graph reads them, launches the graph and waits.
 // FTRT_CUDA_GRAPH=0 calls the entry each time instead and waits after every kernel and product, so that an error that
-// the device reports late is that kernel's.
+// the device reports late is that kernel's. FTRT_CUDA_TIMES=FILE does so too, and writes how long each of them took.
 //
 //===----------------------------------------------------------------------===//
 
 #include "CudaDevice.h"
-
-#include "Survey.h"
 
 #include <algorithm>
 #include <cstring>
@@ -188,10 +186,24 @@ int32_t CudaDevice::fail(Failure::Kind kind, uint32_t index, Result result, LtSt
 // The table
 //===----------------------------------------------------------------------===//
 
+int32_t CudaDevice::beforeWork(uint32_t stream) {
+  if (!times.enabled())
+    return 0;
+  const Result result = cu.eventRecord(clock[0], streams[stream]);
+  return result == Success ? 0 : fail(Failure::Order, 0, result);
+}
+
 int32_t CudaDevice::afterWork(Failure::Kind kind, uint32_t index, uint32_t stream) {
   if (!oneByOne)
     return 0;
-  const Result result = cu.streamSynchronize(streams[stream]);
+  Result result = times.enabled() ? cu.eventRecord(clock[1], streams[stream]) : Success;
+  if (result == Success)
+    result = cu.streamSynchronize(streams[stream]);
+  float milliseconds = 0;
+  if (result == Success && times.enabled() && started) {
+    result = cu.eventElapsedTime(&milliseconds, clock[0], clock[1]);
+    kind == Failure::Kernel ? times.addKernel(index, milliseconds) : times.addProduct(index, milliseconds);
+  }
   return result == Success ? 0 : fail(kind, index, result);
 }
 
@@ -200,6 +212,8 @@ int32_t CudaDevice::launch(uint32_t stream, uint32_t kernel, const uint64_t *add
   std::array<void *, maxArguments> parameters;
   for (uint32_t index = 0; index < what.argument_count; ++index)
     parameters[index] = const_cast<uint64_t *>(addresses + index);
+  if (int32_t code = beforeWork(stream))
+    return code;
   const Result result =
       cu.launchKernel(kernels[kernel], what.grid[0], what.grid[1], what.grid[2], what.block[0], what.block[1],
                       what.block[2], what.shared_bytes, streams[stream], parameters.data(), nullptr);
@@ -208,6 +222,8 @@ int32_t CudaDevice::launch(uint32_t stream, uint32_t kernel, const uint64_t *add
 
 int32_t CudaDevice::matmul(uint32_t stream, uint32_t product, uint64_t a, uint64_t b, uint64_t addend, uint64_t d,
                            uint64_t workspace) {
+  if (int32_t code = beforeWork(stream))
+    return code;
   const LtStatus status = products->run(product, streams[stream], a, b, addend, d, workspace);
   return status == 0 ? afterWork(Failure::Product, product, stream) : fail(Failure::Product, product, Success, status);
 }

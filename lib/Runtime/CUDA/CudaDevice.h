@@ -9,6 +9,8 @@
 #define FTC_LIB_RUNTIME_CUDA_CUDADEVICE_H
 
 #include "Products.h"
+#include "Survey.h"
+#include "Times.h"
 
 #include "ftc/Runtime/Device.h"
 #include "ftc/Runtime/RunError.h"
@@ -21,8 +23,9 @@ namespace ftc::cuda {
 
 class CudaDevice final : public Device {
 public:
-  CudaDevice(const std::string &path, const ftrt_step &step, const manifest::Manifest &manifest);
-  ~CudaDevice() override { release(); }
+  CudaDevice(const std::string &path, const ftrt_step &step, const manifest::Manifest &manifest,
+             const DeviceOptions &options);
+  ~CudaDevice() override;
   CudaDevice(const CudaDevice &) = delete;
   CudaDevice &operator=(const CudaDevice &) = delete;
 
@@ -37,6 +40,7 @@ public:
   void read(uint32_t slab, uint64_t offset, void *to, uint64_t bytes) override;
   void zero(uint32_t slab, uint64_t offset, uint64_t bytes) override;
   MatrixRate measureMatrixRate(double seconds) override;
+  const ProductAlgorithms &algorithms() const override { return chosen; }
   void run(size_t index, const ftrt_scalars &scalars) override;
 
 private:
@@ -60,9 +64,12 @@ private:
   void takeSlabs();
   void takeHostMemory();
   void makeStreams();
-  void makeProducts();
+  void makeProducts(const DeviceOptions &options);
+  bool holdsFor(const ProductAlgorithms &kept) const;
   void fillTable();
   void warmUp();
+  void tuneProducts();
+  double secondsOf(size_t product) const;
   void recordGraphs();
   void release();
 
@@ -87,6 +94,8 @@ private:
   int32_t launch(uint32_t stream, uint32_t kernel, const uint64_t *addresses);
   int32_t matmul(uint32_t stream, uint32_t product, uint64_t a, uint64_t b, uint64_t addend, uint64_t d,
                  uint64_t workspace);
+  /// Around what is queued on `stream` where it is waited for, or timed.
+  int32_t beforeWork(uint32_t stream);
   int32_t afterWork(Failure::Kind kind, uint32_t index, uint32_t stream);
 
   const DriverFunctions &cu;
@@ -107,6 +116,8 @@ private:
   std::array<Event, 2> stagingFree{};
   std::vector<GraphExec> graphs; ///< of each entry; empty without graphs
   std::unique_ptr<Products> products;
+  std::vector<ProductPlaces> places; ///< of each product
+  ProductAlgorithms chosen;
 
   std::byte *pinned = nullptr; ///< scalars, staging, mirrors
   ftrt_scalars *scalars = nullptr;
@@ -118,7 +129,9 @@ private:
   std::vector<DeviceBytes> items;
   ftrt_device table{};
   ftrt_services services{};
-  bool started = false;  ///< all is made
+  bool started = false; ///< all is made
+  Times times;          ///< enabled by FTRT_CUDA_TIMES
+  std::array<Event, 2> clock{};
   bool oneByOne = false; ///< waits after every kernel and product, so that the one that fails is known
   Failure failure;
 };

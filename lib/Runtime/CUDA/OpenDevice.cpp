@@ -14,12 +14,12 @@
 //===----------------------------------------------------------------------===//
 
 #include "CudaDevice.h"
-#include "Survey.h"
 
 #include "ftc/Support/Units.h"
 
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fmt/format.h>
@@ -27,8 +27,8 @@
 namespace ftc {
 
 std::unique_ptr<Device> openCudaDevice(const std::string &path, const ftrt_step &step,
-                                       const manifest::Manifest &manifest) {
-  return std::make_unique<cuda::CudaDevice>(path, step, manifest);
+                                       const manifest::Manifest &manifest, const DeviceOptions &options) {
+  return std::make_unique<cuda::CudaDevice>(path, step, manifest, options);
 }
 
 namespace cuda {
@@ -39,9 +39,15 @@ constexpr ExitCode noDevice = ExitCode::NoDevice;
 /// Dynamic shared memory that a kernel may have without asking for it.
 constexpr uint32_t plainSharedBytes = 48 << 10;
 
+/// Where the times of kernels and products go; empty: nowhere.
+std::string timesFile() {
+  const char *wish = std::getenv("FTRT_CUDA_TIMES");
+  return wish ? wish : "";
+}
+
 bool wantsGraphs() {
   const char *wish = std::getenv("FTRT_CUDA_GRAPH");
-  return !wish || std::strcmp(wish, "0") != 0;
+  return timesFile().empty() && (!wish || std::strcmp(wish, "0") != 0);
 }
 
 bool isCubin(const ftrt_module &module) { return std::memcmp(module.image, "\177ELF", 4) == 0; }
@@ -49,12 +55,14 @@ bool isCubin(const ftrt_module &module) { return std::memcmp(module.image, "\177
 /// ftc's --device for a GPU of compute capability `version` (90: 9.0).
 std::string deviceFlag(int version) {
   const char *flag = version == 80 ? "a100" : version == 90 ? "h100' or '--device h200" : version == 100 ? "b200" : "";
-  return *flag ? fmt::format("recompile with '--device {}'", flag) : "ftc has no --device for this GPU";
+  return *flag ? fmt::format("recompile with '--device {}'", flag)
+               : "recompile with '--device FILE.yaml', a device file for this GPU like those of configs/devices";
 }
 
 } // namespace
 
-CudaDevice::CudaDevice(const std::string &path, const ftrt_step &step, const manifest::Manifest &manifest)
+CudaDevice::CudaDevice(const std::string &path, const ftrt_step &step, const manifest::Manifest &manifest,
+                       const DeviceOptions &options)
     : cu(openDriver()), path(path), step(step), info(manifest) {
   checkTables(path, step);
   try {
@@ -66,8 +74,11 @@ CudaDevice::CudaDevice(const std::string &path, const ftrt_step &step, const man
     takeHostMemory();
     makeStreams();
     fillTable();
-    makeProducts();
+    makeProducts(options);
     warmUp();
+    if (options.tune)
+      tuneProducts();
+    measure(products ? "cuBLASLt" : "first run");
     if (wantsGraphs())
       recordGraphs();
     else
@@ -75,11 +86,19 @@ CudaDevice::CudaDevice(const std::string &path, const ftrt_step &step, const man
     for (uint32_t slab = 0; slab < allocations.size(); ++slab)
       if (allocations[slab])
         zero(slab, 0, info.slabs()->Get(slab)->bytes());
+    if (far)
+      std::memset(far, 0, farTotal);
     started = true;
   } catch (...) {
     release();
     throw;
   }
+}
+
+CudaDevice::~CudaDevice() {
+  if (std::string error; times.enabled() && !times.write(error))
+    std::fprintf(stderr, "%s: no times of kernels: %s\n", path.c_str(), error.c_str());
+  release();
 }
 
 void CudaDevice::release() {
@@ -95,9 +114,10 @@ void CudaDevice::release() {
   products.reset();
   for (Event event : events)
     cu.eventDestroy(event);
-  for (Event event : stagingFree)
-    if (event)
-      cu.eventDestroy(event);
+  for (const auto &pair : {stagingFree, clock})
+    for (Event event : pair)
+      if (event)
+        cu.eventDestroy(event);
   for (Stream stream : streams)
     if (stream)
       cu.streamDestroy(stream);
@@ -279,6 +299,8 @@ void CudaDevice::takeHostMemory() {
     mirrors[tensor] = pinned + offset;
   for (const auto *slab : *info.slabs())
     if (slab->place() == manifest::Place::Far && slab->bytes() > 0) {
+      if (far)
+        throw RunError(ExitCode::BadStep, fmt::format("{}: it has two far slabs; recompile it", path));
       far = take(slab->bytes(), "the far tier");
       farTotal = slab->bytes();
     }
@@ -294,14 +316,38 @@ void CudaDevice::makeStreams() {
     require(cu.streamCreate(&stream, streamNonBlocking), "cannot make a stream", noDevice);
   for (Event &free : stagingFree)
     free = event();
+  if (std::string file = timesFile(); !file.empty()) {
+    for (Event &tick : clock)
+      require(cu.eventCreate(&tick, 0), "cannot make an event", noDevice);
+    times = Times(std::move(file), step);
+  }
   for (uint64_t index = 0; index < step.event_count; ++index)
     events.push_back(event());
 }
 
-void CudaDevice::makeProducts() {
-  const Survey survey = surveyEntries(path, step, info, bases, scalars);
-  if (survey.products > 0)
-    products = std::make_unique<Products>(path, step, survey.alignments);
+/// Whether algorithms that were kept are of this step, library and device.
+bool CudaDevice::holdsFor(const ProductAlgorithms &kept) const {
+  return kept.library == chosen.library && kept.device == chosen.device &&
+         std::equal(kept.products.begin(), kept.products.end(), chosen.products.begin(), chosen.products.end(),
+                    [](const auto &x, const auto &y) { return x.what == y.what; });
+}
+
+void CudaDevice::makeProducts(const DeviceOptions &options) {
+  Survey survey = surveyEntries(path, step, info, bases, scalars);
+  if (survey.products == 0)
+    return;
+  places = std::move(survey.places);
+  chosen.library = libraryName();
+  chosen.device = fmt::format("{} ({})", name, architecture);
+  for (uint64_t index = 0; index < step.product_count; ++index)
+    chosen.products.push_back({identifyProduct(step.products[index])});
+  const bool keeps = options.algorithms && !options.tune && holdsFor(*options.algorithms);
+  products = std::make_unique<Products>(path, step, survey.alignments, keeps ? options.algorithms : nullptr);
+  if (keeps)
+    chosen = *options.algorithms;
+  for (size_t index = 0; index < chosen.products.size(); ++index)
+    std::copy_n(products->selected(index).data, chosen.products[index].words.size(),
+                chosen.products[index].words.begin());
 }
 
 /// Runs every entry once, on zeros.
@@ -317,7 +363,6 @@ void CudaDevice::warmUp() {
     finish(index);
   }
   oneByOne = false;
-  measure(products ? "cuBLASLt" : "first run");
 }
 
 void CudaDevice::recordGraphs() {

@@ -14,6 +14,7 @@
 
 #include "ftc/Runtime/RunError.h"
 
+#include <algorithm>
 #include <array>
 #include <fmt/format.h>
 
@@ -24,6 +25,7 @@ const char *typeName(uint32_t type) { return type == FTRT_F32 ? "fp32" : type ==
 int ltType(uint32_t type) { return type == FTRT_F32 ? LtReal32 : LtBFloat16; }
 
 constexpr int algorithmsAsked = 16;
+constexpr size_t mostCandidates = 8;
 
 } // namespace
 
@@ -32,7 +34,15 @@ std::string describeProduct(size_t index, const ftrt_matmul &product) {
                      product.n, typeName(product.type_a), typeName(product.type_b), typeName(product.type_d));
 }
 
-Products::Products(const std::string &path, const ftrt_step &step, const std::vector<OperandAlignment> &alignments)
+std::string identifyProduct(const ftrt_matmul &p) {
+  return fmt::format("{}{} x {} (pitch {}) by {}{} x {} (pitch {}), {} by {} to {} (pitch {}){}, workspace {}",
+                     p.transpose_a ? "transposed " : "", p.m, p.k, p.lda, p.transpose_b ? "transposed " : "", p.k, p.n,
+                     p.ldb, typeName(p.type_a), typeName(p.type_b), typeName(p.type_d), p.ldd,
+                     p.has_addend ? ", added" : "", p.workspace_bytes);
+}
+
+Products::Products(const std::string &path, const ftrt_step &step, const std::vector<OperandAlignment> &alignments,
+                   const ProductAlgorithms *kept)
     : path(path), lt(openLt()), products(step.product_count) {
   LtStatus status = lt.functions.create(&handle);
   if (status != 0)
@@ -42,8 +52,13 @@ Products::Products(const std::string &path, const ftrt_step &step, const std::ve
                     "a newer one, and name its folder in FTRT_CUDA_LIBS",
                     path, lt.path, statusText(status)));
   try {
-    for (size_t index = 0; index < products.size(); ++index)
-      prepare(index, step.products[index], alignments[index]);
+    for (size_t index = 0; index < products.size(); ++index) {
+      prepare(index, step.products[index]);
+      if (kept)
+        keep(index, step.products[index], kept->products[index].words);
+      else
+        choose(index, step.products[index], alignments[index]);
+    }
   } catch (...) {
     release();
     throw;
@@ -69,7 +84,7 @@ void Products::require(LtStatus status, const std::string &what) const {
     throw RunError(ExitCode::Unsupported, fmt::format("{}: {}: cuBLASLt says {}", path, what, statusText(status)));
 }
 
-void Products::prepare(size_t index, const ftrt_matmul &wanted, const OperandAlignment &alignment) {
+void Products::prepare(size_t index, const ftrt_matmul &wanted) {
   Product &product = products[index];
   const std::string what = describeProduct(index, wanted);
   const LtFunctions &f = lt.functions;
@@ -88,7 +103,22 @@ void Products::prepare(size_t index, const ftrt_matmul &wanted, const OperandAli
   layout(product.d, wanted.type_d, m, n, wanted.ldd);
   product.workspaceBytes = wanted.workspace_bytes;
   product.hasAddend = wanted.has_addend;
-  choose(index, wanted, alignment);
+}
+
+void Products::keep(size_t index, const ftrt_matmul &wanted, const std::array<uint64_t, 8> &words) {
+  Product &product = products[index];
+  LtAlgorithm algorithm{};
+  std::copy(words.begin(), words.end(), algorithm.data);
+  LtHeuristic result{};
+  const LtStatus status =
+      lt.functions.algoCheck(handle, product.desc, product.a, product.b, product.d, product.d, &algorithm, &result);
+  if (status != 0 || result.workspaceBytes > wanted.workspace_bytes)
+    throw RunError(ExitCode::BadStep,
+                   fmt::format("{}: {}: the algorithm that was kept for it is none that {} has here{}; remove the file "
+                               "with the algorithms, or tune again",
+                               path, describeProduct(index, wanted), libraryName(),
+                               status != 0 ? fmt::format(" ({})", statusText(status)) : ""));
+  product.candidates = {algorithm};
 }
 
 void Products::choose(size_t index, const ftrt_matmul &wanted, const OperandAlignment &alignment) {
@@ -117,7 +147,7 @@ void Products::choose(size_t index, const ftrt_matmul &wanted, const OperandAlig
     status = f.getHeuristic(handle, product.desc, product.a, product.b, product.d, product.d, preference,
                             algorithmsAsked, found.data(), &count);
   f.preferenceDestroy(preference);
-  for (int at = 0; status == 0 && at < count; ++at) {
+  for (int at = 0; status == 0 && at < count && product.candidates.size() < mostCandidates; ++at) {
     const LtHeuristic &candidate = found[static_cast<size_t>(at)];
     uint32_t scheme = 0;
     size_t written = 0;
@@ -125,9 +155,10 @@ void Products::choose(size_t index, const ftrt_matmul &wanted, const OperandAlig
         f.algoConfigGet(&candidate.algorithm, LtConfigReductionScheme, &scheme, sizeof(scheme), &written) != 0 ||
         (scheme & ~reduction))
       continue;
-    product.algorithm = candidate.algorithm;
-    return;
+    product.candidates.push_back(candidate.algorithm);
   }
+  if (!product.candidates.empty())
+    return;
   throw RunError(
       ExitCode::Unsupported,
       fmt::format("{}: {}: cuBLASLt {} has no algorithm within {} bytes of workspace whose sums have a fixed "
@@ -143,7 +174,7 @@ LtStatus Products::run(size_t index, Stream stream, Address a, Address b, Addres
   const auto pointer = [](Address address) { return reinterpret_cast<void *>(address); };
   return lt.functions.matmul(handle, product.desc, &alpha, pointer(b), product.a, pointer(a), product.b, &beta,
                              pointer(product.hasAddend ? addend : d), product.d, pointer(d), product.d,
-                             &product.algorithm, pointer(workspace), product.workspaceBytes, stream);
+                             &product.algorithm(), pointer(workspace), product.workspaceBytes, stream);
 }
 
 std::string Products::statusText(LtStatus status) const {
@@ -151,10 +182,12 @@ std::string Products::statusText(LtStatus status) const {
   return name ? name : fmt::format("status {}", status);
 }
 
-std::string Products::describe() const {
+std::string libraryName() {
   // 130100 is 13.1.0.
-  const size_t version = lt.functions.getVersion();
-  return fmt::format("cuBLASLt {}.{}.{} ({})", version / 10000, version / 100 % 100, version % 100, lt.path);
+  const size_t version = openLt().functions.getVersion();
+  return fmt::format("cuBLASLt {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
 }
+
+std::string Products::describe() const { return fmt::format("{} ({})", libraryName(), lt.path); }
 
 } // namespace ftc::cuda

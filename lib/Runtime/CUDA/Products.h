@@ -10,6 +10,7 @@
 
 #include "Libraries.h"
 
+#include "ftc/Runtime/Device.h"
 #include "ftrt/step.h"
 
 #include <memory>
@@ -21,6 +22,12 @@ namespace ftc::cuda {
 /// "product 3 (512 x 2048 = 512 x 576 times 576 x 2048, bf16 times bf16 to fp32)"
 std::string describeProduct(size_t index, const ftrt_matmul &product);
 
+/// The same without the number, with transposes and addend: two products with one description are the same product.
+std::string identifyProduct(const ftrt_matmul &product);
+
+/// The library that multiplies: "cuBLASLt 13.1.0". Throws RunError(NoDevice) without it.
+std::string libraryName();
+
 /// How the operands of a product lie in all calls of it: the largest power of two, 256 at most, that divides every
 /// address.
 struct OperandAlignment {
@@ -28,19 +35,29 @@ struct OperandAlignment {
 };
 
 /// A descriptor and an algorithm for each product of a step, chosen when it is made: the first of cuBLASLt's heuristic
-/// that fits into the product's planned workspace and whose sums have a fixed order. Products are of operands as they
-/// are (fp32 without TF32), with sums in fp32.
+/// that fits into the product's planned workspace and whose sums have a fixed order; or one that was kept from before;
+/// or, by select, another one that is as good. Products are of operands as they are (fp32 without TF32), with sums in
+/// fp32.
 class Products {
 public:
-  /// With the step's context current. Throws RunError: NoDevice without cuBLASLt, Unsupported where it has no algorithm
-  /// for a product.
-  Products(const std::string &path, const ftrt_step &step, const std::vector<OperandAlignment> &alignments);
+  /// With the step's context current. `kept` holds an algorithm for each product, of this version of the library on
+  /// this kind of device, or is null. Throws RunError: NoDevice without cuBLASLt, Unsupported where it has no algorithm
+  /// for a product, BadStep where it refuses one that was kept.
+  Products(const std::string &path, const ftrt_step &step, const std::vector<OperandAlignment> &alignments,
+           const ProductAlgorithms *kept = nullptr);
   ~Products();
   Products(const Products &) = delete;
   Products &operator=(const Products &) = delete;
 
   /// Queues product `index`; operands as in ftrt_device. Allocates nothing. cuBLASLt's status.
   LtStatus run(size_t index, Stream stream, Address a, Address b, Address addend, Address d, Address workspace) const;
+
+  /// The algorithms that product `index` may be computed with, the library's first choice first; a few at most. Only
+  /// the one that was kept, where one was.
+  const std::vector<LtAlgorithm> &candidates(size_t index) const { return products[index].candidates; }
+  /// From now on, product `index` is computed with its candidate `candidate`, at first the first one.
+  void select(size_t index, size_t candidate) { products[index].selected = candidate; }
+  const LtAlgorithm &selected(size_t index) const { return products[index].algorithm(); }
 
   std::string statusText(LtStatus status) const;
   /// "cuBLASLt 13.1.0 (/usr/local/cuda/lib64/libcublasLt.so.13)"
@@ -50,12 +67,18 @@ private:
   struct Product {
     LtMatmulDesc desc = nullptr;
     LtLayout a = nullptr, b = nullptr, d = nullptr;
-    LtAlgorithm algorithm{};
+    std::vector<LtAlgorithm> candidates;
+    size_t selected = 0;
     uint64_t workspaceBytes = 0;
     bool hasAddend = false;
+
+    const LtAlgorithm &algorithm() const { return candidates[selected]; }
   };
 
-  void prepare(size_t index, const ftrt_matmul &wanted, const OperandAlignment &alignment);
+  void prepare(size_t index, const ftrt_matmul &wanted);
+  /// Takes an algorithm that was kept.
+  void keep(size_t index, const ftrt_matmul &wanted, const std::array<uint64_t, 8> &words);
+  /// Asks the library's heuristic for candidates.
   void choose(size_t index, const ftrt_matmul &wanted, const OperandAlignment &alignment);
   void release();
   /// Throws unless `status` is success.

@@ -89,6 +89,8 @@ struct Observer {
     if (p.workspace_bytes && (!inSlab(workspace, p.workspace_bytes) || workspace % 256 != 0))
       return fail(fmt::format("{}: its workspace at {:#x} lies in no slab, or is not aligned to 256",
                               describeProduct(product, p), workspace));
+    if (!found.places[product].d)
+      found.places[product] = {a, b, addend, d, workspace};
     return 0;
   }
 
@@ -191,6 +193,7 @@ Survey surveyEntries(const std::string &path, const ftrt_step &step, const manif
                      const std::vector<void *> &slabs, const ftrt_scalars *scalars) {
   Observer observer{step, manifest, slabs, scalars, {}, {}, {}};
   observer.found.alignments.resize(step.product_count);
+  observer.found.places.resize(step.product_count);
   const ftrt_device table = tableOf(observer);
   ftrt_services services{};
   services.abi_version = FTRT_ABI_VERSION;

@@ -17,8 +17,14 @@ namespace ftc::cuda {
 /// Most arguments of a kernel: its parameters take 4 KiB at most.
 constexpr uint32_t maxArguments = 512;
 
+/// Where the operands of a product lie in its first call.
+struct ProductPlaces {
+  Address a = 0, b = 0, addend = 0, d = 0, workspace = 0;
+};
+
 /// What all calls of all entries have in common.
 struct Survey {
+  std::vector<ProductPlaces> places;        ///< of each product of the step; zeros for one that is never asked for
   std::vector<OperandAlignment> alignments; ///< of each product of the step
   uint64_t launches = 0, products = 0, copies = 0;
 };

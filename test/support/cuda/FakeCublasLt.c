@@ -1,6 +1,8 @@
 /* cuBLASLt without a GPU, for tests of the runtime: products by plain loops over column-major matrices, queued on the
- * fake driver's streams. Its heuristic offers, before an algorithm that may be taken, one that needs more workspace
- * than it was given and one whose sums have no fixed order. FAKE_LT_NONE: it offers only those two. FAKE_CUDA_RECORD:
+ * fake driver's streams. Its heuristic offers, before three algorithms that may be taken, one that needs more workspace
+ * than it was given and one whose sums have no fixed order; the three differ in what they add to every number (nothing,
+ * 1/1024, 2/1024), so that it shows which one was taken. FAKE_LT_NONE: it offers only the two. FAKE_LT_SLOW: the number
+ * of algorithms, of the three, that take a millisecond longer. FAKE_LT_VERSION: instead of 130100. FAKE_CUDA_RECORD:
  * products are only counted, as kernels are then.
  *
  * Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
@@ -10,6 +12,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { OK = 0, INVALID_VALUE = 7, NOT_SUPPORTED = 15 };
 enum { REAL32 = 0, BFLOAT16 = 14, COMPUTE32 = 68, IN_PLACE = 1, COMPUTE_TYPE = 2 };
@@ -27,7 +30,7 @@ struct preference {
   uint32_t reduction, alignment[4];
 };
 struct algorithm {
-  uint64_t known; /* this algorithm is one of ours */
+  uint64_t known; /* 1 to 3: this algorithm is one of ours */
   uint64_t reduction, workspace;
   uint32_t alignment[4];
   uint64_t unused[3];
@@ -57,7 +60,10 @@ const char *cublasLtGetStatusName(int status) {
          : status == 13            ? "CUBLAS_STATUS_EXECUTION_FAILED"
                                    : "CUBLAS_STATUS_NOT_SUPPORTED";
 }
-size_t cublasLtGetVersion(void) { return 130100; }
+size_t cublasLtGetVersion(void) {
+  const char *version = getenv("FAKE_LT_VERSION");
+  return version ? strtoull(version, NULL, 10) : 130100;
+}
 
 int cublasLtMatrixLayoutCreate(struct layout **layout, int type, uint64_t rows, uint64_t columns, int64_t leading) {
   if ((type != REAL32 && type != BFLOAT16) || !rows || !columns || leading < (int64_t)rows)
@@ -131,13 +137,24 @@ int cublasLtMatmulAlgoGetHeuristic(int *handle, struct desc *desc, struct layout
                 (unsigned long long)preference->workspace, preference->reduction, preference->alignment[0],
                 preference->alignment[1], preference->alignment[2], preference->alignment[3]);
   *found = 0;
-  for (int i = 0; i < (getenv("FAKE_LT_NONE") ? 2 : 3) && i < wanted; ++i) {
+  for (int i = 0; i < (getenv("FAKE_LT_NONE") ? 2 : 5) && i < wanted; ++i) {
     struct heuristic *result = &results[(*found)++];
-    *result = (struct heuristic){.algorithm = {.known = i == 2}};
+    *result = (struct heuristic){.algorithm = {.known = i < 2 ? 0 : (uint64_t)i - 1}};
     result->algorithm.reduction = i == 1 ? IN_PLACE : COMPUTE_TYPE;
     result->algorithm.workspace = result->workspace = i == 0 ? preference->workspace + 1 : preference->workspace;
     memcpy(result->algorithm.alignment, preference->alignment, sizeof(preference->alignment));
   }
+  return OK;
+}
+int cublasLtMatmulAlgoCheck(int *handle, struct desc *desc, struct layout *a, struct layout *b, struct layout *c,
+                            struct layout *d, const struct algorithm *algorithm, struct heuristic *result) {
+  fake_cuda_log("cublasLtMatmulAlgoCheck");
+  int failed = fake_cuda_enter(__func__);
+  if (failed)
+    return failed;
+  if (!fits(desc, a, b, c, d) || algorithm->known < 1 || algorithm->known > 3)
+    return NOT_SUPPORTED;
+  result->workspace = algorithm->workspace;
   return OK;
 }
 int cublasLtMatmulAlgoConfigGetAttribute(const struct algorithm *algorithm, int attribute, void *value, size_t bytes,
@@ -153,6 +170,7 @@ struct product {
   struct layout a, b, c, d;
   int trans_a, trans_b;
   float alpha, beta;
+  uint64_t known;
   uint64_t at_a, at_b, at_c, at_d;
 };
 
@@ -191,12 +209,15 @@ static int multiply(const void *payload) {
     return 1;
   if (getenv("FAKE_CUDA_RECORD"))
     return 0;
+  const char *slow = getenv("FAKE_LT_SLOW");
+  if (slow && p->known <= (uint64_t)atoi(slow))
+    usleep(1000);
   uint64_t m, n, k;
   shape(&p->a, p->trans_a, &m, &k);
   n = p->d.columns;
   for (uint64_t column = 0; column < n; ++column)
     for (uint64_t row = 0; row < m; ++row) {
-      float sum = 0;
+      float sum = (float)(p->known - 1) / 1024;
       for (uint64_t i = 0; i < k; ++i)
         sum += (p->trans_a ? load(a, &p->a, i, row) : load(a, &p->a, row, i)) *
                (p->trans_b ? load(b, &p->b, column, i) : load(b, &p->b, i, column));
@@ -223,6 +244,7 @@ int cublasLtMatmul(int *handle, struct desc *desc, const float *alpha, uint64_t 
     fake_cuda_consume(16 << 20); /* code that is loaded late */
   *handle = 1;
   const struct product product = {
-      *layout_a, *layout_b, *layout_c, *layout_d, desc->trans_a, desc->trans_b, *alpha, *beta, a, b, c, d};
+      *layout_a, *layout_b, *layout_c, *layout_d, desc->trans_a, desc->trans_b, *alpha, *beta, algorithm->known,
+      a,         b,         c,         d};
   return fake_cuda_submit(stream, multiply, &product, sizeof(product)) ? 13 : OK;
 }

@@ -55,8 +55,8 @@ struct ProductStep {
     step.products = &this->product;
   }
 
-  std::unique_ptr<Device> open() const {
-    return openCudaDevice("step.so", step, *manifest::GetManifest(builder.GetBufferPointer()));
+  std::unique_ptr<Device> open(const DeviceOptions &options = {}) const {
+    return openCudaDevice("step.so", step, *manifest::GetManifest(builder.GetBufferPointer()), options);
   }
 
   flatbuffers::FlatBufferBuilder builder;
@@ -211,6 +211,82 @@ TEST_F(CudaDevice, MeasuresHowFastItMultiplies) {
   device->read(0, 0, bytes.data(), bytes.size());
   EXPECT_EQ(std::count(bytes.begin(), bytes.end(), std::byte(0)), static_cast<std::ptrdiff_t>(bytes.size()));
   EXPECT_EQ(narrow.open()->measureMatrixRate(0.01).flops, 0); // no room
+}
+
+/// Which of the fake library's three algorithms computes the product: number n adds (n - 1) / 1024.
+size_t algorithmOf(Device &device) {
+  std::vector<float> zeros(64 * 64);
+  for (uint64_t at : {places.a, places.b, places.addend})
+    device.write(0, at, zeros.data(), 4 * zeros.size());
+  device.run(0, {});
+  float result = -1;
+  device.read(0, places.d, &result, sizeof(result));
+  return static_cast<size_t>(result * 1024) + 1;
+}
+
+TEST_F(CudaDevice, TunesProducts) {
+  const ProductStep step(square(4));
+  for (size_t slow : {0, 1, 2}) {
+    const Variable some("FAKE_LT_SLOW", std::to_string(slow));
+    auto device = step.open({.tune = true});
+    const ProductAlgorithms &found = device->algorithms();
+    EXPECT_EQ(found.library, "cuBLASLt 13.1.0");
+    EXPECT_EQ(found.device, "Fake GPU (sm_90)");
+    ASSERT_EQ(found.products.size(), 1u);
+    EXPECT_EQ(found.products[0].what, "4 x 4 (pitch 4) by 4 x 4 (pitch 4), fp32 by fp32 to fp32 (pitch 4), added, "
+                                      "workspace 4096");
+    EXPECT_GT(found.products[0].seconds, 0);
+    if (slow == 0) {
+      EXPECT_LT(found.products[0].firstSeconds, 1e-3);
+      continue; // any of them may have been the fastest
+    }
+    EXPECT_GT(found.products[0].firstSeconds, 1e-3);
+    EXPECT_GE(algorithmOf(*device), slow + 1);
+    EXPECT_LT(found.products[0].seconds, found.products[0].firstSeconds);
+    EXPECT_EQ(found.products[0].words[0], algorithmOf(*device));
+    // Memory is zero afterwards, as it is without.
+    std::vector<std::byte> bytes(64);
+    device->read(0, places.workspace, bytes.data(), bytes.size());
+    EXPECT_EQ(bytes, std::vector<std::byte>(bytes.size()));
+  }
+  // Without tuning it is the first, whatever is faster, and nothing was measured.
+  const Variable some("FAKE_LT_SLOW", "2");
+  auto device = step.open();
+  EXPECT_EQ(algorithmOf(*device), 1u);
+  EXPECT_EQ(device->algorithms().products[0].words[0], 1u);
+  EXPECT_EQ(device->algorithms().products[0].seconds, 0);
+}
+
+TEST_F(CudaDevice, TakesAlgorithmsThatWereKept) {
+  const ProductStep step(square(4)), other(square(5));
+  ProductAlgorithms kept = step.open()->algorithms();
+  ASSERT_EQ(kept.products.size(), 1u);
+  kept.products[0].words[0] = 3;
+  kept.products[0].seconds = 1;
+  calls();
+  auto device = step.open({.algorithms = &kept});
+  EXPECT_EQ(algorithmOf(*device), 3u);
+  EXPECT_EQ(device->algorithms().products[0].seconds, 1);
+  EXPECT_EQ(count(calls(), "cublasLtMatmulAlgoGetHeuristic"), 0u);
+  // Of another step, library or device: chosen anew.
+  EXPECT_EQ(algorithmOf(*other.open({.algorithms = &kept})), 1u);
+  {
+    const Variable newer("FAKE_LT_VERSION", "130200");
+    auto anew = step.open({.algorithms = &kept});
+    EXPECT_EQ(algorithmOf(*anew), 1u);
+    EXPECT_EQ(anew->algorithms().library, "cuBLASLt 13.2.0");
+  }
+  ProductAlgorithms elsewhere = kept;
+  elsewhere.device = "NVIDIA H100 (sm_90)";
+  EXPECT_EQ(algorithmOf(*step.open({.algorithms = &elsewhere})), 1u);
+  // One that the library does not know.
+  kept.products[0].words[0] = 9;
+  expectRefusal(ExitCode::BadStep, {"product 0 (4 x 4 by 4 x 4", "CUBLAS_STATUS_NOT_SUPPORTED", "tune again"},
+                [&] { step.open({.algorithms = &kept}); });
+  // Nor one that needs more memory than is planned.
+  kept.products[0].words[0] = 1;
+  kept.products[0].words[2] = 4097;
+  expectRefusal(ExitCode::BadStep, {"product 0"}, [&] { step.open({.algorithms = &kept}); });
 }
 
 /// Copies larger than both halves of the staging buffer, at any place.

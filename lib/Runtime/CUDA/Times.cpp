@@ -1,0 +1,32 @@
+//===- Times.cpp - Where a step's time on a GPU goes -----------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Times.h"
+
+#include "ftc/Support/Files.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace ftc::cuda {
+
+bool Times::write(std::string &error) const {
+  std::vector<std::pair<Sum, std::string>> rows;
+  for (size_t index = 0; index < kernels.size(); ++index)
+    rows.emplace_back(kernels[index], step->kernels[index].name);
+  for (size_t index = 0; index < products.size(); ++index)
+    rows.emplace_back(products[index], describeProduct(index, step->products[index]));
+  std::erase_if(rows, [](const auto &row) { return row.first.calls == 0; });
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const auto &x, const auto &y) { return x.first.milliseconds > y.first.milliseconds; });
+  std::string text = "microseconds\tcalls\tname\n";
+  for (const auto &[sum, name] : rows)
+    text += fmt::format("{:.1f}\t{}\t{}\n", sum.milliseconds * 1e3, sum.calls, name);
+  return writeFileAtomically(file, text, error);
+}
+
+} // namespace ftc::cuda
