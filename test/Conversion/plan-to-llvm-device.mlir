@@ -26,7 +26,7 @@
 
 // CHECK: llvm.mlir.global external constant @ftrt_step_v1
 // CHECK: llvm.mlir.addressof @step.kernels
-// CHECK: llvm.mlir.constant(3 : i32)
+// CHECK: llvm.mlir.constant(4 : i32)
 // CHECK: llvm.mlir.constant(96 : i32)
 // CHECK: llvm.mlir.constant(2 : i64)
 plan.kernel @k {

@@ -13,6 +13,7 @@
 #include "lib/Target/CUDA/LibraryProduct.h"
 #include "lib/Target/CUDA/LowerAttention.h"
 #include "lib/Target/CUDA/Passes.h"
+#include "lib/Target/Common/Scratch.h"
 
 #include "mlir/IR/Remarks.h"
 
@@ -42,34 +43,15 @@ struct CudaPlanScratchPass : ftc::impl::CudaPlanScratchPassBase<CudaPlanScratchP
   using CudaPlanScratchPassBase::CudaPlanScratchPassBase;
 
   void runOnOperation() override {
-    std::optional<ftc::cuda::CudaTarget> target = ftc::cuda::resolveDevice(getOperation(), device);
-    if (!target)
+    std::optional<ftc::cuda::CudaTarget> gpu = ftc::cuda::resolveDevice(getOperation(), device);
+    if (!gpu)
       return signalPassFailure();
-    llvm::StringMap<MemRefType> needs;
-    for (auto kernel : getOperation().getOps<plan::KernelOp>()) {
-      Operation *work = kernel.getWork();
-      int64_t bytes = ftc::cuda::scratchBytes(work, *target);
-      if (bytes == 0)
-        continue;
-      auto type = MemRefType::get({bytes}, IntegerType::get(&getContext(), 8));
-      llvm::TypeSwitch<Operation *>(work).Case<plan::MatmulOp, plan::AttentionGradOp>([&](auto op) {
-        if (op.getScratch())
-          return;
-        op.getScratchMutable().assign(kernel.getBody().front().addArgument(type, work->getLoc()));
-        needs.try_emplace(kernel.getSymName(), type);
-        remark::passed(kernel.getLoc(), remark::RemarkOpts::name("scratch").category("cuda-plan-scratch"))
-            << remark::add("{0} has working memory", kernel.getSymName()) << remark::metric("bytes", bytes);
-      });
-    }
-    getOperation().walk([&](plan::LaunchOp launch) {
-      auto found = needs.find(launch.getKernel());
-      if (found == needs.end())
-        return;
-      OpBuilder builder(launch);
-      Value buffer =
-          plan::AllocOp::create(builder, launch.getLoc(), found->second, ("scratch of " + launch.getLabel()).str());
-      launch.getBuffersMutable().append(buffer);
-    });
+    target::planScratch(
+        getOperation(), [&](Operation *work) { return ftc::cuda::scratchBytes(work, *gpu); },
+        [](plan::KernelOp kernel, int64_t bytes) {
+          remark::passed(kernel.getLoc(), remark::RemarkOpts::name("scratch").category("cuda-plan-scratch"))
+              << remark::add("{0} has working memory", kernel.getSymName()) << remark::metric("bytes", bytes);
+        });
   }
 };
 } // namespace

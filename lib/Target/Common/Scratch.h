@@ -1,0 +1,23 @@
+//===- Scratch.h - Working memory of kernels becomes part of a plan -*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_TARGET_COMMON_SCRATCH_H
+#define FTC_LIB_TARGET_COMMON_SCRATCH_H
+
+#include "dialects/Plan/IR/Plan.h"
+
+namespace ftc::target {
+
+/// Gives every kernel whose work is a product or attention the working memory that it needs, `bytesOf(work)` bytes, as
+/// its last buffer, and each launch of it a buffer for it. Kernels that have some stay as they are. `planned` gets each
+/// kernel that was given some, with the bytes.
+void planScratch(mlir::ModuleOp module, llvm::function_ref<int64_t(mlir::Operation *)> bytesOf,
+                 llvm::function_ref<void(plan::KernelOp, int64_t)> planned);
+
+} // namespace ftc::target
+
+#endif // FTC_LIB_TARGET_COMMON_SCRATCH_H
