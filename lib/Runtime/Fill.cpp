@@ -74,11 +74,17 @@ void Session::initialize(uint64_t seed, const std::function<bool(std::string_vie
   for (const Tensor *tensor : *manifest().tensors())
     if (tensor->encoding() != manifest::Encoding::None && (!parameters || parameters(tensor->name()->string_view())))
       encoded.push_back(tensor);
-  if (gpu) // through one staging buffer: one after another
-    for (const Tensor *tensor : encoded)
-      initializeEncoded(*tensor, seed);
-  else
-    threads->forEach(encoded.size(), [&](uint64_t index, unsigned) { initializeEncoded(*encoded[index], seed); });
+  // A weight a thread. For a device, as many at once as there are threads lie in the host's memory.
+  const size_t together = gpu ? threads->threads() : encoded.size();
+  std::vector<std::vector<std::byte>> rooms(std::min(together, encoded.size()));
+  for (size_t first = 0; first < encoded.size(); first += together) {
+    const size_t count = std::min(together, encoded.size() - first);
+    threads->forEach(count, [&](uint64_t index, unsigned) {
+      initializeEncoded(*encoded[first + index], seed, arraysOf(*encoded[first + index], rooms[index]));
+    });
+    for (size_t index = 0; index < count && gpu; ++index) // through one staging buffer: one after another
+      writeArrays(*encoded[first + index], arraysOf(*encoded[first + index], rooms[index]));
+  }
   for (const Tensor *tensor : *manifest().tensors()) {
     if (parameters && tensor->role() == ftc::manifest::Role::Parameter && !parameters(tensor->name()->string_view()))
       continue;
@@ -147,13 +153,11 @@ void Session::fill(const Tensor &tensor, uint64_t seed) {
 }
 
 /// A weight in four bits: the numbers that it would have are made a part at a time and encoded.
-void Session::initializeEncoded(const Tensor &tensor, uint64_t seed) {
+void Session::initializeEncoded(const Tensor &tensor, uint64_t seed, const Nf4Arrays &arrays) const {
   int64_t elements = 1;
   for (int64_t size : *tensor.decoded_shape())
     elements *= size;
   Nf4Format format = formatOf(tensor);
-  std::vector<std::byte> room;
-  const Nf4Arrays arrays = arraysOf(tensor, room);
   Nf4Encoder encoder(format, elements, arrays);
   CounterRandom random(seed, tensor.name()->string_view());
   std::array<float, 1024> values;
@@ -167,7 +171,6 @@ void Session::initializeEncoded(const Tensor &tensor, uint64_t seed) {
       }
     encoder.append(values.data(), static_cast<int64_t>(count));
   }
-  writeArrays(tensor, arrays);
 }
 
 void Session::fillRowNorms() {

@@ -98,7 +98,7 @@ private:
   void fill(const manifest::Tensor &tensor, uint64_t seed);
   void fillFar(const manifest::Tensor &tensor);
   void fillRowNorms(const manifest::Tensor &tensor);
-  void initializeEncoded(const manifest::Tensor &tensor, uint64_t seed);
+  void initializeEncoded(const manifest::Tensor &tensor, uint64_t seed, const Nf4Arrays &arrays) const;
 
   std::unique_ptr<LoadedStep> loaded;
   Memory slabs; // outlives the threads below

@@ -179,6 +179,8 @@ Driver::Driver(KernelTables &tables, plan::KernelOp kernel)
   function =
       LLVM::LLVMFuncOp::create(builder, loc, (kernel.getSymName() + driverSuffix).str(),
                                LLVM::LLVMFunctionType::get(builder.getI32Type(), inputs), LLVM::Linkage::Internal);
+  // Entries call a driver once a layer: nothing is won by copies of it there, and much time lost compiling them.
+  function.setNoInline(true);
   Block *entry = function.addEntryBlock(builder);
   failed = builder.createBlock(&function.getBody(), function.getBody().end(), builder.getI32Type(), loc);
   LLVM::ReturnOp::create(builder, loc, failed->getArgument(0));
