@@ -34,7 +34,7 @@ LORA = ["model=torchtune.models.llama3_2.lora_llama3_2", "model.lora_attn_module
 
 
 def sized(width, layers, heads, kv_heads, feed_forward, vocabulary, batch, length):
-    """A full fine-tuning step in bf16 of a model of these sizes, at 16k tokens."""
+    """A full fine-tuning step in bf16 of a model of these sizes."""
     return ["dtype=bf16", f"model.embed_dim={width}", f"model.num_layers={layers}", f"model.num_heads={heads}",
             f"model.num_kv_heads={kv_heads}", f"model.intermediate_dim={feed_forward}", f"model.vocab_size={vocabulary}",
             f"model.max_seq_len={length}", f"batch_size={batch}", f"tokenizer.max_seq_len={length}"]
@@ -60,6 +60,11 @@ CASES = [
     {"name": "llama-3b-bf16", "recipe": SMALL, "overrides": sized(3072, 28, 24, 8, 8192, 128256, 8, 2048), "steps": 12,
      "check": None, "peer": {"width": 3072, "layers": 28, "heads": 24, "kv-heads": 8, "feed-forward": 8192,
                              "vocabulary": 128256}},
+    {"name": "llama-8b-lora-bf16", "recipe": SMALL, "overrides": [*sized(4096, 32, 32, 8, 14336, 128256, 4, 2048), *LORA],
+     "steps": 8, "check": None, "peer": {"width": 4096, "layers": 32, "heads": 32, "kv-heads": 8, "feed-forward": 14336,
+                                         "vocabulary": 128256, "lora": 8}},
+    {"name": "llama-8b-qlora-bf16", "recipe": SMALL, "steps": 8, "check": None,
+     "overrides": [*sized(4096, 32, 32, 8, 14336, 128256, 4, 2048), *LORA, "model.quantize_base=True"]},
 ]
 
 
