@@ -33,6 +33,9 @@ public:
   int launches = 0, products = 0, uploads = 0, copies = 0;
   int decodedAhead = 0; ///< launches on the stream for that
 
+  /// Products on tensor cores so far, of a warp each.
+  int64_t tensorProducts() const { return emulator->tensorProducts(); }
+
   ftrt_services servicesFor(unsigned threads) override;
 
 private:

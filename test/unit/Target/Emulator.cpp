@@ -7,6 +7,8 @@
 
 #include "Emulator.h"
 
+#include "ThreadBlock.h"
+
 #include "lib/Target/CPU/Passes.h"
 #include "lib/Target/CUDA/KernelTables.h"
 #include "lib/Target/CUDA/Passes.h"
@@ -21,135 +23,75 @@
 #include "llvm/Support/TargetSelect.h"
 #include "gtest/gtest.h"
 
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <map>
-#include <ucontext.h>
 
 using namespace mlir;
 using namespace ftc;
 using namespace ftc::test;
 
 //===----------------------------------------------------------------------===//
-// A block
+// What emulated code calls
 //===----------------------------------------------------------------------===//
 
-namespace {
-constexpr int warpSize = 32;
-constexpr size_t stackBytes = 256 << 10;
-/// More than any block may have, and some bytes behind that nobody may write.
-constexpr size_t sharedCapacity = 256 << 10, guardBytes = 1024;
-
-using Entry = void (*)(void **);
-
-/// What a lane waits for: lanes of its warp, with a value or without, all threads of the block, or nothing any more.
-enum class Stop { None, Shuffle, WarpBarrier, BlockBarrier, End };
-
-struct Lane {
-  ucontext_t context;
-  std::unique_ptr<char[]> stack = std::make_unique_for_overwrite<char[]>(stackBytes);
-  Stop stop = Stop::None;
-  uint32_t value = 0, offset = 0;
-};
-
-/// The block that runs. Tests run one at a time.
-struct ThreadBlock {
-  Entry entry = nullptr;
-  void **buffers = nullptr;
-  int64_t number = 0;
-  int threads = 0, current = 0;
-  ucontext_t scheduler;
-  std::vector<Lane> lanes;
-  alignas(256) unsigned char shared[sharedCapacity + guardBytes];
-
-  std::string run(int64_t block, int64_t sharedBytes, bool backwards);
-  std::string runWarp(Lane *first, bool backwards);
-  /// Called on a lane's stack: back to the scheduler until its warp, or the block, has come as far.
-  void pause(Stop stop) {
-    Lane &lane = lanes[current];
-    lane.stop = stop;
-    swapcontext(&lane.context, &scheduler);
-  }
-};
-
-ThreadBlock &threadBlock() {
-  static ThreadBlock instance;
-  return instance;
-}
-
-void startLane() {
-  threadBlock().entry(threadBlock().buffers);
-  threadBlock().pause(Stop::End);
-}
-
-/// Runs a warp until its lanes wait for the block, or are done.
-std::string ThreadBlock::runWarp(Lane *first, bool backwards) {
-  while (true) {
-    for (int i = 0; i < warpSize; ++i) {
-      current = static_cast<int>(first - lanes.data()) + (backwards ? warpSize - 1 - i : i);
-      swapcontext(&scheduler, &lanes[current].context);
-    }
-    for (int i = 0; i < warpSize; ++i)
-      if (first[i].stop != first->stop)
-        return "lanes of a warp do not meet at the same shuffle, barrier or end";
-    if (first->stop == Stop::BlockBarrier || first->stop == Stop::End)
-      return "";
-    if (first->stop == Stop::Shuffle) {
-      std::vector<uint32_t> given;
-      for (int i = 0; i < warpSize; ++i)
-        given.push_back(first[i].value);
-      for (int i = 0; i < warpSize; ++i) {
-        if (first[i].offset != first->offset || first[i].offset >= warpSize)
-          return "lanes of a warp shuffle over different distances";
-        first[i].value = given[i ^ static_cast<int>(first[i].offset)];
-      }
-    }
-  }
-}
-
-std::string ThreadBlock::run(int64_t blockNumber, int64_t sharedBytes, bool backwards) {
-  number = blockNumber;
-  if (lanes.size() < static_cast<size_t>(threads))
-    lanes.resize(threads);
-  for (int i = 0; i < threads; ++i) {
-    Lane &lane = lanes[i];
-    lane.stop = Stop::None;
-    getcontext(&lane.context);
-    lane.context.uc_stack.ss_sp = lane.stack.get();
-    lane.context.uc_stack.ss_size = stackBytes;
-    lane.context.uc_link = nullptr;
-    makecontext(&lane.context, startLane, 0);
-  }
-  // What nobody has stored is no number.
-  std::memset(shared, 0xFF, sharedBytes + guardBytes);
-  int warps = threads / warpSize;
-  do {
-    for (int i = 0; i < warps; ++i)
-      if (std::string error = runWarp(&lanes[(backwards ? warps - 1 - i : i) * warpSize], backwards); !error.empty())
-        return error;
-    for (int i = 0; i < warps; ++i)
-      if (lanes[i * warpSize].stop != lanes[0].stop)
-        return "warps of a block do not meet at the same barrier or end";
-  } while (lanes[0].stop != Stop::End);
-  for (size_t i = 0; i < guardBytes; ++i)
-    if (shared[sharedBytes + i] != 0xFF)
-      return "something was written behind the shared memory of " + std::to_string(sharedBytes) + " bytes";
-  return "";
-}
-} // namespace
+using Entry = ThreadBlock::Entry;
 
 extern "C" {
-static int64_t emulatedThread() { return threadBlock().current; }
-static int64_t emulatedBlock() { return threadBlock().number; }
+static int64_t emulatedThread() { return ThreadBlock::instance().thread(); }
+static int64_t emulatedBlock() { return ThreadBlock::instance().number; }
 static uint32_t emulatedShuffle(uint32_t value, uint32_t offset) {
-  Lane &lane = threadBlock().lanes[threadBlock().current];
+  Lane &lane = ThreadBlock::instance().lane();
   lane.value = value;
   lane.offset = offset;
-  threadBlock().pause(Stop::Shuffle);
+  ThreadBlock::instance().pause(Stop::Shuffle);
   return lane.value;
 }
-static void emulatedBarrier() { threadBlock().pause(Stop::WarpBarrier); }
-static void emulatedBlockBarrier() { threadBlock().pause(Stop::BlockBarrier); }
-static void *emulatedShared() { return threadBlock().shared; }
+static void emulatedBarrier() { ThreadBlock::instance().pause(Stop::WarpBarrier); }
+static void emulatedBlockBarrier() { ThreadBlock::instance().pause(Stop::BlockBarrier); }
+static void *emulatedShared() { return ThreadBlock::instance().shared; }
+static void *emulatedRegisters() { return ThreadBlock::instance().lane().registers.data(); }
+static void emulatedMultiply() { ThreadBlock::instance().pause(Stop::Multiply); }
+static void emulatedLoadMatrices(const void *address, uint32_t transposed) {
+  Lane &lane = ThreadBlock::instance().lane();
+  lane.address = address;
+  lane.transposed = transposed != 0;
+  ThreadBlock::instance().pause(Stop::LoadMatrices);
+}
+static void emulatedCopy(void *to, const void *from, uint32_t bytes) {
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(to) % bytes, 0u) << "cp.async";
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(from) % bytes, 0u) << "cp.async";
+  std::memset(to, 0xFF, bytes);
+  ThreadBlock::instance().lane().open.push_back({to, from, bytes});
+}
+static void emulatedCommit() {
+  Lane &lane = ThreadBlock::instance().lane();
+  lane.groups.push_back(std::move(lane.open));
+  lane.open.clear();
+}
+static void emulatedWait(uint32_t left) {
+  auto &groups = ThreadBlock::instance().lane().groups;
+  while (groups.size() > left) {
+    for (const PendingCopy &copy : groups.front())
+      std::memcpy(copy.to, copy.from, copy.bytes);
+    groups.erase(groups.begin());
+  }
+}
+static float emulatedLog2(float x) { return std::log2(x); }
+static float emulatedExp2(float x) {
+  float result = std::exp2(x);
+  return result < std::numeric_limits<float>::min() ? 0 : result;
+}
+/// Two numbers rounded to bf16, to nearest, ties to even, in one register.
+static uint32_t emulatedPair(float high, float low) {
+  auto rounded = [](float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, 4);
+    return std::isnan(value) ? 0x7FFFu : (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
+  };
+  return rounded(high) << 16 | rounded(low);
+}
 }
 
 //===----------------------------------------------------------------------===//
@@ -168,6 +110,20 @@ LLVM::LLVMFuncOp declare(ModuleOp module, StringRef name, Type result, ArrayRef<
   return LLVM::LLVMFuncOp::create(builder, module.getLoc(), name, LLVM::LLVMFunctionType::get(result, inputs));
 }
 
+/// Replaces the parts of a struct that `op` gives, each taken out of it by llvm.extractvalue, by what `part` makes.
+void takeResults(OpBuilder &builder, Operation *op, llvm::function_ref<Value(Type, int32_t)> part) {
+  auto type = cast<LLVM::LLVMStructType>(op->getResult(0).getType());
+  SmallVector<Value> parts;
+  for (auto [index, field] : llvm::enumerate(type.getBody()))
+    parts.push_back(part(field, static_cast<int32_t>(index)));
+  for (Operation *user : llvm::to_vector(op->getUsers())) {
+    auto extract = cast<LLVM::ExtractValueOp>(user);
+    extract.replaceAllUsesWith(parts[extract.getPosition().front()]);
+    extract.erase();
+  }
+  op->erase();
+}
+
 /// Turns a gpu.func into @name(pointer to the buffers' pointers) of `host`.
 void moveToHost(gpu::GPUFuncOp function, ModuleOp host) {
   MLIRContext *context = host.getContext();
@@ -176,7 +132,13 @@ void moveToHost(gpu::GPUFuncOp function, ModuleOp host) {
   Type i64 = builder.getI64Type(), i32 = builder.getI32Type();
   auto pointer = LLVM::LLVMPointerType::get(context);
 
+  // Users of a result are never among these, so each is still there when its turn comes.
+  SmallVector<Operation *> ops;
   function.walk([&](Operation *op) {
+    if (!isa<LLVM::ExtractValueOp, LLVM::BitcastOp>(op))
+      ops.push_back(op);
+  });
+  for (Operation *op : ops) {
     builder.setInsertionPoint(op);
     auto call = [&](StringRef name, ValueRange operands, TypeRange results) {
       return LLVM::CallOp::create(builder, loc, results, name, operands);
@@ -211,11 +173,68 @@ void moveToHost(gpu::GPUFuncOp function, ModuleOp host) {
         result = arith::BitcastOp::create(builder, loc, type, result);
       shuffle.getShuffleResult().replaceAllUsesWith(result);
       op->erase();
+    } else if (auto product = dyn_cast<NVVM::MmaOp>(op)) {
+      Value registers = call("emulated_registers", {}, pointer).getResult();
+      auto place = [&](int32_t index) {
+        return LLVM::GEPOp::create(builder, loc, pointer, i32, registers, ArrayRef<LLVM::GEPArg>{index});
+      };
+      for (auto [index, operand] : llvm::enumerate(op->getOperands()))
+        LLVM::StoreOp::create(builder, loc, operand, place(static_cast<int32_t>(index)), 4);
+      call("emulated_multiply", {}, {});
+      takeResults(builder, op, [&](Type type, int32_t index) {
+        return LLVM::LoadOp::create(builder, loc, type, place(6 + index), 4).getResult();
+      });
+    } else if (auto matrices = dyn_cast<NVVM::LdMatrixOp>(op)) {
+      ASSERT_EQ(matrices.getNum(), 4u);
+      Value transposed =
+          LLVM::ConstantOp::create(builder, loc, i32, matrices.getLayout() == NVVM::MMALayout::col ? 1 : 0);
+      call("emulated_load_matrices", {matrices.getPtr(), transposed}, {});
+      Value registers = call("emulated_registers", {}, pointer).getResult();
+      takeResults(builder, op, [&](Type type, int32_t index) {
+        Value place = LLVM::GEPOp::create(builder, loc, pointer, i32, registers, ArrayRef<LLVM::GEPArg>{index});
+        return LLVM::LoadOp::create(builder, loc, type, place, 4).getResult();
+      });
+    } else if (auto copy = dyn_cast<NVVM::CpAsyncOp>(op)) {
+      ASSERT_FALSE(copy.getCpSize());
+      Value bytes = LLVM::ConstantOp::create(builder, loc, i32, static_cast<int32_t>(copy.getSize()));
+      call("emulated_copy", {copy.getDst(), copy.getSrc(), bytes}, {});
+      op->erase();
+    } else if (isa<NVVM::CpAsyncCommitGroupOp>(op)) {
+      call("emulated_commit", {}, {});
+      op->erase();
+    } else if (auto wait = dyn_cast<NVVM::CpAsyncWaitGroupOp>(op)) {
+      call("emulated_wait", LLVM::ConstantOp::create(builder, loc, i32, static_cast<int32_t>(wait.getN())).getResult(),
+           {});
+      op->erase();
+    } else if (auto pair = dyn_cast<NVVM::ConvertF32x2ToBF16x2Op>(op)) {
+      ASSERT_EQ(pair.getRnd(), NVVM::FPRoundingMode::RN);
+      Value both = call("emulated_pair", {pair.getSrcHi(), pair.getSrcLo()}, i32).getResult();
+      // What is made of it is its bits.
+      for (Operation *user : llvm::to_vector(op->getUsers())) {
+        ASSERT_TRUE(isa<LLVM::BitcastOp>(user) && user->getResult(0).getType() == i32);
+        user->getResult(0).replaceAllUsesWith(both);
+        user->erase();
+      }
+      op->erase();
+    } else if (auto intrinsic = dyn_cast<LLVM::CallIntrinsicOp>(op)) {
+      bool isExp2 = intrinsic.getIntrin() == "llvm.nvvm.ex2.approx.ftz.f32";
+      ASSERT_TRUE(isExp2 || intrinsic.getIntrin() == "llvm.nvvm.lg2.approx.ftz.f");
+      op->replaceAllUsesWith(call(isExp2 ? "emulated_exp2" : "emulated_log2", op->getOperands(), builder.getF32Type()));
+      op->erase();
+    } else if (auto read = dyn_cast<LLVM::InlineAsmOp>(op)) {
+      bool isThread = read.getAsmString() == "mov.u32 $0, %tid.x;";
+      ASSERT_TRUE(isThread || read.getAsmString() == "mov.u32 $0, %ctaid.x;");
+      Value number = call(isThread ? "emulated_thread" : "emulated_block", {}, i64).getResult();
+      op->replaceAllUsesWith(ValueRange(arith::TruncIOp::create(builder, loc, i32, number).getResult()));
+      op->erase();
+    } else if (auto cast = dyn_cast<LLVM::AddrSpaceCastOp>(op)) {
+      op->getResult(0).replaceAllUsesWith(cast.getArg());
+      op->erase();
     } else if (isa<gpu::ReturnOp>(op)) {
       LLVM::ReturnOp::create(builder, loc, ValueRange{});
       op->erase();
     }
-  });
+  }
 
   // Here all memory is in one space.
   function.walk([&](Operation *op) {
@@ -244,6 +263,7 @@ void moveToHost(gpu::GPUFuncOp function, ModuleOp host) {
 struct Emulator::Impl {
   std::unique_ptr<llvm::orc::LLJIT> jit;
   std::map<std::string, Kernel> kernels;
+  int64_t tensorProducts = 0;
 };
 
 Emulator::Emulator(ModuleOp plan, const std::string &device) : impl(new Impl) {
@@ -271,7 +291,18 @@ void Emulator::load(ModuleOp lowered) {
   declare(*host, "emulated_shuffle", i32, {i32, i32});
   declare(*host, "emulated_barrier", LLVM::LLVMVoidType::get(context), {});
   declare(*host, "emulated_block_barrier", LLVM::LLVMVoidType::get(context), {});
-  declare(*host, "emulated_shared", LLVM::LLVMPointerType::get(context), {});
+  auto pointer = LLVM::LLVMPointerType::get(context);
+  Type none = LLVM::LLVMVoidType::get(context), f32 = Float32Type::get(context);
+  declare(*host, "emulated_shared", pointer, {});
+  declare(*host, "emulated_registers", pointer, {});
+  declare(*host, "emulated_multiply", none, {});
+  declare(*host, "emulated_load_matrices", none, {pointer, i32});
+  declare(*host, "emulated_copy", none, {pointer, pointer, i32});
+  declare(*host, "emulated_commit", none, {});
+  declare(*host, "emulated_wait", none, {i32});
+  declare(*host, "emulated_exp2", f32, {f32});
+  declare(*host, "emulated_log2", f32, {f32});
+  declare(*host, "emulated_pair", i32, {f32, f32});
   // Tables of numbers are the same here.
   for (auto functions : lowered.getOps<gpu::GPUModuleOp>())
     for (auto global : functions.getOps<LLVM::GlobalOp>())
@@ -318,6 +349,15 @@ void Emulator::load(ModuleOp lowered) {
   add("emulated_barrier", emulatedBarrier);
   add("emulated_block_barrier", emulatedBlockBarrier);
   add("emulated_shared", emulatedShared);
+  add("emulated_registers", emulatedRegisters);
+  add("emulated_multiply", emulatedMultiply);
+  add("emulated_load_matrices", emulatedLoadMatrices);
+  add("emulated_copy", emulatedCopy);
+  add("emulated_commit", emulatedCommit);
+  add("emulated_wait", emulatedWait);
+  add("emulated_exp2", emulatedExp2);
+  add("emulated_log2", emulatedLog2);
+  add("emulated_pair", emulatedPair);
   llvm::cantFail(jit->getMainJITDylib().define(llvm::orc::absoluteSymbols(std::move(symbols))));
   llvm::cantFail(jit->addIRModule(llvm::orc::ThreadSafeModule(std::move(code), std::move(llvmContext))));
   for (auto &[name, kernel] : impl->kernels)
@@ -335,12 +375,14 @@ std::string Emulator::run(const std::string &name, const std::vector<void *> &bu
     return "no kernel " + name;
   const Kernel &kernel = found->second;
   std::vector<void *> arguments = buffers;
-  ThreadBlock &running = threadBlock();
-  running.entry = kernel.entry;
-  running.buffers = arguments.data();
-  running.threads = static_cast<int>(kernel.block);
-  for (int64_t i = 0; i < kernel.grid; ++i)
-    if (std::string error = running.run(backwards ? kernel.grid - 1 - i : i, kernel.shared, backwards); !error.empty())
-      return name + ": " + error;
-  return "";
+  ThreadBlock &running = ThreadBlock::instance();
+  int64_t before = running.tensorProducts;
+  std::string error;
+  for (int64_t i = 0; i < kernel.grid && error.empty(); ++i)
+    error = running.run(kernel.entry, arguments.data(), static_cast<int>(kernel.block),
+                        backwards ? kernel.grid - 1 - i : i, kernel.shared, backwards);
+  impl->tensorProducts += running.tensorProducts - before;
+  return error.empty() ? "" : name + ": " + error;
 }
+
+int64_t Emulator::tensorProducts() const { return impl->tensorProducts; }

@@ -7,9 +7,11 @@
 //
 // Which thread takes which column, and what lanes give each other, is decided by cuda-lower-kernels; so that is what
 // has to be run. A gpu.func is compiled for this machine as it is, with calls in place of the few ops that a GPU alone
-// has: the numbers of thread and block, shuffles, and the barrier of a warp. Each lane is a fiber with a stack of its
-// own; one that calls a shuffle or a barrier stops until all lanes of its warp have come there. Warps run one after the
-// other, in an order that the caller picks, and so do lanes between two stops: results must not depend on it.
+// has: the numbers of thread and block, shuffles, barriers, products on tensor cores and copies in the background. Each
+// lane is a fiber with a stack of its own; one that calls a shuffle, a product or a barrier stops until all lanes of
+// its warp, or of the block, have come there. Warps run one after the other, in an order that the caller picks, and so
+// do lanes between two stops: results must not depend on it. A copy in the background happens when it is waited for;
+// until then its target is no number.
 //
 // It lives with the tests because nothing but a test may ever run it.
 //
@@ -42,6 +44,9 @@ public:
   /// Runs the function `name` on all its blocks. `backwards`: the last block, warp and lane first. Returns "", or what
   /// is wrong: threads that do not meet at the same shuffle or barrier, writes behind the shared memory.
   std::string run(const std::string &name, const std::vector<void *> &buffers, bool backwards);
+
+  /// How often a warp has multiplied on tensor cores, in all runs.
+  int64_t tensorProducts() const;
 
 private:
   void load(mlir::ModuleOp lowered);
