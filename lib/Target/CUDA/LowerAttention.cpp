@@ -19,9 +19,11 @@
 
 #include "lib/Target/CUDA/LowerAttention.h"
 
+#include "lib/Target/CUDA/LowerAttentionMma.h"
 #include "lib/Target/Common/Math.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Remarks.h"
 
 using namespace mlir;
 using namespace ftc;
@@ -31,6 +33,8 @@ using cuda::perThread;
 using cuda::TileCode;
 using cuda::tileRows;
 using cuda::tileSide;
+
+static constexpr remark::RemarkOpts remarkOpts = remark::RemarkOpts::name("attention").category("cuda-lower-kernels");
 
 Value cuda::clampedPosition(TileCode &code, Value first, Value place, int64_t sequence) {
   return code.min(code.add(first, place), code.number(sequence - 1));
@@ -208,8 +212,24 @@ LogicalResult cuda::emitAttentionForward(plan::KernelOp kernel, plan::AttentionO
   return success();
 }
 
+template <typename Op>
+static LogicalResult
+emitEither(plan::KernelOp kernel, Op op, const cuda::CudaTarget &target, cuda::KernelTables &tables,
+           LogicalResult (*onTensorCores)(plan::KernelOp, Op, const cuda::CudaTarget &, cuda::KernelTables &),
+           LogicalResult (*inFp32)(plan::KernelOp, Op, const cuda::CudaTarget &, cuda::KernelTables &)) {
+  std::string reason = cuda::whyNotOnTensorCores(cuda::attentionShape(op));
+  if (reason.empty()) {
+    remark::passed(kernel.getLoc(), remarkOpts) << remark::add("{0} is computed on tensor cores", kernel.getSymName());
+    return onTensorCores(kernel, op, target, tables);
+  }
+  remark::missed(kernel.getLoc(), remarkOpts)
+      << remark::add("{0} is computed in fp32, not on tensor cores: {1}", kernel.getSymName(), reason);
+  return inFp32(kernel, op, target, tables);
+}
+
 LogicalResult cuda::emitAttention(plan::KernelOp kernel, const CudaTarget &target, KernelTables &tables) {
   if (auto op = dyn_cast<plan::AttentionOp>(kernel.getWork()))
-    return emitAttentionForward(kernel, op, target, tables);
-  return emitAttentionGrad(kernel, cast<plan::AttentionGradOp>(kernel.getWork()), target, tables);
+    return emitEither(kernel, op, target, tables, emitMmaAttentionForward, emitAttentionForward);
+  return emitEither(kernel, cast<plan::AttentionGradOp>(kernel.getWork()), target, tables, emitMmaAttentionGrad,
+                    emitAttentionGrad);
 }

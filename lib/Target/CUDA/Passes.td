@@ -48,7 +48,8 @@ def CudaLowerKernelsPass : CudaPass<"cuda-lower-kernels"> {
     - `plan.rows`: a row, or a part of one, is spread over the lanes of a warp or of less (RowMapping.h).
     - `plan.matmul`: a product of the library where its seams only convert and add; else a generated one, by tiles in
       shared memory.
-    - `plan.attention`, `plan.attention_grad`: by tiles, with a softmax that is corrected on the way.
+    - `plan.attention`, `plan.attention_grad`: by tiles, with a softmax that is corrected on the way; of bf16 on tensor cores
+      (TilesMma.h), where head sizes allow it.
 
     Each kernel leaves a driver, a function `(ftrt_device, addresses...) -> i32` of the host that queues it. The globals
     `step.kernels` and `step.products` say what the numbers in drivers stand for (include/ftrt/step.h).

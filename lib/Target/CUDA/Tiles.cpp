@@ -30,14 +30,18 @@ TileCode::TileCode(OpBuilder &builder, Location loc) : b(builder), loc(loc) {
 }
 
 Value TileCode::number(int64_t value) { return target::constantI64(b, loc, value); }
+Value TileCode::number(int64_t value, Type type) {
+  return arith::ConstantOp::create(b, loc, b.getIntegerAttr(type, value));
+}
 Value TileCode::real(double value) { return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(value)); }
 Value TileCode::add(Value a, Value c) { return arith::AddIOp::create(b, loc, a, c); }
-Value TileCode::add(Value a, int64_t c) { return c == 0 ? a : add(a, number(c)); }
+Value TileCode::add(Value a, int64_t c) { return c == 0 ? a : add(a, number(c, a.getType())); }
 Value TileCode::sub(Value a, Value c) { return arith::SubIOp::create(b, loc, a, c); }
-Value TileCode::times(Value a, int64_t c) { return arith::MulIOp::create(b, loc, a, number(c)); }
-Value TileCode::div(Value a, int64_t c) { return arith::DivUIOp::create(b, loc, a, number(c)); }
-Value TileCode::rem(Value a, int64_t c) { return arith::RemUIOp::create(b, loc, a, number(c)); }
+Value TileCode::times(Value a, int64_t c) { return arith::MulIOp::create(b, loc, a, number(c, a.getType())); }
+Value TileCode::div(Value a, int64_t c) { return arith::DivUIOp::create(b, loc, a, number(c, a.getType())); }
+Value TileCode::rem(Value a, int64_t c) { return arith::RemUIOp::create(b, loc, a, number(c, a.getType())); }
 Value TileCode::min(Value a, Value c) { return arith::MinSIOp::create(b, loc, a, c); }
+Value TileCode::max(Value a, Value c) { return arith::MaxSIOp::create(b, loc, a, c); }
 Value TileCode::less(Value a, Value c) { return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, a, c); }
 Value TileCode::both(Value a, Value c) { return arith::AndIOp::create(b, loc, a, c); }
 Value TileCode::fma(Value a, Value c, Value d) { return math::FmaOp::create(b, loc, a, c, d); }
@@ -85,9 +89,15 @@ void TileCode::when(Value condition, llvm::function_ref<void(TileCode)> then) {
 
 Numbers TileCode::loop(Value from, Value to, int64_t step, ValueRange initial,
                        llvm::function_ref<Numbers(TileCode, Value, ValueRange)> body) {
-  return target::emitFor(b, loc, from, to, step, initial, [&](OpBuilder &inner, Value index, ValueRange values) {
-    return body(at(inner), index, values);
-  });
+  // The loop is in place before its body is made: bodies look up the module and the function that they are in.
+  auto loop = scf::ForOp::create(b, loc, from, to, number(step, from.getType()), initial);
+  Block *block = loop.getBody();
+  if (!block->empty())
+    block->back().erase();
+  OpBuilder inner = OpBuilder::atBlockEnd(block);
+  Numbers results = body(at(inner), loop.getInductionVar(), loop.getRegionIterArgs());
+  scf::YieldOp::create(inner, loc, results);
+  return Numbers(loop.getResults());
 }
 
 //===----------------------------------------------------------------------===//

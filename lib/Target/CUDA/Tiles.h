@@ -66,8 +66,9 @@ public:
   /// The same thread's code at another place.
   TileCode at(mlir::OpBuilder &other) const { return {other, loc, thread, x, y}; }
 
-  // Arithmetic on i64 and f32.
-  mlir::Value number(int64_t value);
+  // Arithmetic on integers (i64, or i32: a number beside a value has its type) and f32.
+  mlir::Value number(int64_t value); ///< i64
+  mlir::Value number(int64_t value, mlir::Type type);
   mlir::Value real(double value);
   mlir::Value add(mlir::Value a, mlir::Value b);
   mlir::Value add(mlir::Value a, int64_t b);
@@ -76,6 +77,7 @@ public:
   mlir::Value div(mlir::Value a, int64_t b);
   mlir::Value rem(mlir::Value a, int64_t b);
   mlir::Value min(mlir::Value a, mlir::Value b);
+  mlir::Value max(mlir::Value a, mlir::Value b);
   mlir::Value less(mlir::Value a, mlir::Value b);
   mlir::Value both(mlir::Value a, mlir::Value b);
   mlir::Value fma(mlir::Value a, mlir::Value b, mlir::Value c);
@@ -95,6 +97,7 @@ public:
   /// Where `condition`, runs `then` and gives its values; `otherwise` elsewhere.
   Numbers choose(mlir::Value condition, mlir::ValueRange otherwise, llvm::function_ref<Numbers(TileCode)> then);
   void when(mlir::Value condition, llvm::function_ref<void(TileCode)> then);
+  /// `from` and `to` are i64 or i32, and so is the number that `body` gets.
   Numbers loop(mlir::Value from, mlir::Value to, int64_t step, mlir::ValueRange initial,
                llvm::function_ref<Numbers(TileCode, mlir::Value, mlir::ValueRange)> body);
 

@@ -9,6 +9,7 @@
 
 #include "ftc/Pipelines/Pipeline.h"
 #include "ftc/Reference/TrainInterpreter.h"
+#include "ftc/Support/QuantizedStates.h"
 #include "ftc/Support/Random.h"
 
 #include "mlir/Parser/Parser.h"
@@ -67,6 +68,17 @@ void widen(Recipe &recipe, int64_t width) {
   recipe.model.headDim = width / 4;
   recipe.model.numKvHeads = 4;
   recipe.model.intermediateDim = 2 * width;
+}
+
+/// Adapters beside weights in torchao's four bits. Heads are so narrow that attention is computed in fp32: adapters
+/// begin at zero and follow the signs of gradients, so with one that rounds its weights, the gradients that depend on
+/// adapters would soon differ by more than the bar.
+void addWideAdapters(Recipe &recipe) {
+  addAdapters(recipe);
+  widen(recipe, 128);
+  recipe.model.headDim = 8;
+  recipe.model.numHeads = recipe.model.numKvHeads = 16;
+  recipe.quantizedBase = Nf4Quantizer::Torchao;
 }
 
 /// The recipe for `target` after a stage.
@@ -162,6 +174,17 @@ TEST_P(CudaStep, ComputesWhatTheInterpreterDoes) {
     cpu.set(name, value);
     ASSERT_FALSE(static_cast<bool>(interpreter.set(name, value)));
   }
+  // With 16 codes, one that differs moves a moment by a tenth, and the steps behind it apart. So each step is judged by
+  // itself: it begins where the interpreter's does.
+  const bool together = recipe.optimizer.quantizedStates == StateFormat::Torchao4;
+  // Codes of 8 bits as the numbers that they are codes of, in units of their block's largest.
+  auto numbersOf = [&](const Tensor &codes, const std::string &name) {
+    const StateMap &map = stateMap(*recipe.optimizer.quantizedStates, name.find("exp_avg_sq") == std::string::npos);
+    std::vector<double> numbers;
+    for (int64_t code : codes.integers)
+      numbers.push_back(map.values[code & 255]);
+    return numbers;
+  };
   auto expectNear = [&](const NamedTensors &ours, const NamedTensors &theirs, const std::string &where, double bar) {
     for (auto &[name, wanted] : theirs) {
       const Tensor &got = ours.at(name);
@@ -188,7 +211,14 @@ TEST_P(CudaStep, ComputesWhatTheInterpreterDoes) {
         }
         EXPECT_FALSE(theirs.isIdenticalTo(first)) << name;
         if (!theirs.isReal()) {
-          // A number that lies between two codes may have either.
+          // A number that lies between two codes may have either. Where attention rounds its weights, numbers are apart
+          // by as much as codes of 8 bits are, so what codes stand for is compared, as other states of bf16 are.
+          if (gpu.tensorProducts() > 0 && !together) {
+            EXPECT_LE(normOf(numbersOf(ours, name), numbersOf(theirs, name)),
+                      0.25 * normOf(numbersOf(theirs, name), numbersOf(first, name)))
+                << name;
+            continue;
+          }
           int64_t differing = 0;
           for (int64_t i = 0; i < ours.size(); ++i)
             differing += ours.integers[i] != theirs.integers[i];
@@ -201,9 +231,6 @@ TEST_P(CudaStep, ComputesWhatTheInterpreterDoes) {
       }
     }
   };
-  // With 16 codes, one that differs moves a moment by a tenth, and the steps behind it apart. So each step is judged by
-  // itself: it begins where the interpreter's does.
-  const bool together = recipe.optimizer.quantizedStates == StateFormat::Torchao4;
   for (uint64_t step = 1; step <= 3; ++step) {
     gpu.setBackwards(step == 2);
     for (const char *name : {"step", "evaluate", "logits"}) {
@@ -231,6 +258,7 @@ TEST_P(CudaStep, ComputesWhatTheInterpreterDoes) {
   EXPECT_GT(gpu.products, 50);
   EXPECT_EQ(gpu.copies > 0, recipe.optimizer.paged);
   EXPECT_EQ(gpu.decodedAhead > 0, GetParam().device == smallDevice);
+  EXPECT_EQ(gpu.tensorProducts() > 0, bf16 && recipe.model.headDim % 16 == 0);
   if (!together)
     expectVariables();
 }
@@ -249,6 +277,12 @@ INSTANTIATE_TEST_SUITE_P(
                            recipe.model.headDim = 12;
                            recipe.seqLen = 101;
                          }},
+                    Case{"SeveralTilesBf16", DType::BF16,
+                         [](Recipe &recipe) {
+                           recipe.model.embedDim = 64;
+                           recipe.model.headDim = 16;
+                           recipe.seqLen = 150;
+                         }},
                     Case{"Dora", DType::F32,
                          [](Recipe &recipe) {
                            addAdapters(recipe);
@@ -259,12 +293,7 @@ INSTANTIATE_TEST_SUITE_P(
                            addAdapters(recipe);
                            recipe.quantizedBase = Nf4Quantizer::Bitsandbytes;
                          }},
-                    Case{"QloraBf16", DType::BF16,
-                         [](Recipe &recipe) {
-                           addAdapters(recipe);
-                           widen(recipe, 128);
-                           recipe.quantizedBase = Nf4Quantizer::Torchao;
-                         }},
+                    Case{"QloraBf16", DType::BF16, addWideAdapters},
                     Case{"States", DType::F32,
                          [](Recipe &recipe) {
                            widen(recipe, 64);
@@ -280,13 +309,7 @@ INSTANTIATE_TEST_SUITE_P(
                            widen(recipe, 64);
                            recipe.optimizer.quantizedStates = StateFormat::Torchao4;
                          }},
-                    Case{"QloraSlabs", DType::BF16,
-                         [](Recipe &recipe) {
-                           addAdapters(recipe);
-                           widen(recipe, 128);
-                           recipe.quantizedBase = Nf4Quantizer::Torchao;
-                         },
-                         smallDevice},
+                    Case{"QloraSlabs", DType::BF16, addWideAdapters, smallDevice},
                     Case{"Paged", DType::F32,
                          [](Recipe &recipe) {
                            widen(recipe, 128);
