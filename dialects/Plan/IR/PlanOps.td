@@ -505,7 +505,7 @@ def AttentionOp : Plan_Op<"attention", [HasParent<"KernelOp">]> {
   let description = [{
     As train.attention: query and output `[batch * sequence, num_heads * head_dim]`, key and value `[batch * sequence,
     num_kv_heads * head_dim]`, `segment_starts` `[batch * sequence]` of i32, `lse` `[batch * sequence, num_heads]` of f32. Elements are f32 or bf16;
-    arithmetic is fp32. No score matrix of sequence × sequence is in memory; `scratch` is planned.
+    arithmetic is fp32, but weights of bf16 attention may be rounded to bf16 where they are multiplied. No score matrix of sequence × sequence is in memory; `scratch` is planned.
 
     ```mlir
     plan.attention %q, %k, %v, %starts, %o, %lse batch 2 heads 4 kv_heads 2 scale 2.5e-01
