@@ -100,7 +100,8 @@ LogicalResult EntryConverter::convertMatmul(Operation *op) {
     auto read = parts.b.getDefiningOp<train::ReadOp>();
     if (!read)
       return op->emitError("multiplies with a weight in four bits that is no variable's");
-    for (auto &[suffix, type] : ArrayRef(piecesOf(cast<RankedTensorType>(parts.b.getType()))).drop_front())
+    auto pieces = piecesOf(cast<RankedTensorType>(parts.b.getType()));
+    for (auto &[suffix, type] : ArrayRef(pieces).drop_front())
       scales.push_back(variable((read.getVariable() + suffix).str(), type));
   }
   SmallVector<Value> pair;
