@@ -31,13 +31,13 @@ train.entry @adapter kind(step) batch 2 sequence 8 inputs ["x"] outputs ["y", "d
 
 // -----
 
-// What else is read, two wide products, and one whose left factor is transposed.
+// What else is read, two wide products, one whose left factor is transposed, and one that is not narrow beside the other.
 // CHECK-LABEL: train.entry @apart
 // CHECK-NOT: train.matmul_pair
 train.variable @w : tensor<128x128xf32> parameter init #train.ones
 train.variable @b : tensor<128x8xf32> parameter init #train.ones
-train.entry @apart kind(step) batch 2 sequence 8 inputs ["x", "xa", "xt"] outputs ["y0", "y1", "y2", "y3"] {
-^bb0(%x: tensor<16x128xf32>, %xa: tensor<16x8xf32>, %xt: tensor<8x16xf32>):
+train.entry @apart kind(step) batch 2 sequence 8 inputs ["x", "xa", "xt", "xs"] outputs ["y0", "y1", "y2", "y3", "y4"] {
+^bb0(%x: tensor<16x128xf32>, %xa: tensor<16x8xf32>, %xt: tensor<8x16xf32>, %xs: tensor<16x16xf32>):
   %w = train.read @w : tensor<128x128xf32>
   %b = train.read @b : tensor<128x8xf32>
   %y0 = train.matmul %x, %w transpose_b : tensor<16x128xf32>, tensor<128x128xf32> -> tensor<16x128xf32>
@@ -46,7 +46,9 @@ train.entry @apart kind(step) batch 2 sequence 8 inputs ["x", "xa", "xt"] output
   %y2 = train.matmul %x, %w transpose_b onto %z0 : tensor<16x128xf32>, tensor<16x128xf32>, tensor<128x128xf32> -> tensor<16x128xf32>
   %z1 = train.matmul %y1, %w : tensor<16x128xf32>, tensor<128x128xf32> -> tensor<16x128xf32>
   %y3 = train.matmul %xt, %b transpose_a transpose_b onto %z1 : tensor<16x128xf32>, tensor<8x16xf32>, tensor<128x8xf32> -> tensor<16x128xf32>
-  train.return %y0, %y1, %y2, %y3 : tensor<16x128xf32>, tensor<16x128xf32>, tensor<16x128xf32>, tensor<16x128xf32>
+  %z2 = train.matmul %xs, %y1 : tensor<16x16xf32>, tensor<16x128xf32> -> tensor<16x128xf32>
+  %y4 = train.matmul %xa, %b transpose_b onto %z2 : tensor<16x128xf32>, tensor<16x8xf32>, tensor<128x8xf32> -> tensor<16x128xf32>
+  train.return %y0, %y1, %y2, %y3, %y4 : tensor<16x128xf32>, tensor<16x128xf32>, tensor<16x128xf32>, tensor<16x128xf32>, tensor<16x128xf32>
 }
 
 // -----

@@ -14,8 +14,8 @@
 // something else is added as well: then sums are made in another order. The pair stands where the later of its two
 // products stood, so operands of the earlier one may live until there.
 //
-// Leaves alone: products of more than 64 terms, or as many as the other's; a narrow product with its left factor
-// transposed or a right one in four bits; a product that something else reads too.
+// Leaves alone: products of more than 64 terms, or of more than a quarter of the other's; a narrow product with its
+// left factor transposed or a right one in four bits; a product that something else reads too.
 //
 //===----------------------------------------------------------------------===//
 
@@ -35,9 +35,11 @@ constexpr remark::RemarkOpts remarkOpts = remark::RemarkOpts::name("pair").categ
 
 /// Terms of the longest sum that is worth a place beside another: the factors of the narrow product are packed whole.
 constexpr int64_t narrowTerms = 64;
+/// How often the wide product has as many terms, at least: above, reading and writing the result once more is little.
+constexpr int64_t timesWider = 4;
 
-bool isNarrow(MatmulOp product) {
-  return product.getK() <= narrowTerms && !product.getTransposeA() &&
+bool isNarrow(MatmulOp product, MatmulOp wide) {
+  return product.getK() <= narrowTerms && timesWider * product.getK() <= wide.getK() && !product.getTransposeA() &&
          !isa<Nf4Type>(product.getB().getType().getElementType());
 }
 
@@ -46,9 +48,9 @@ std::optional<std::pair<MatmulOp, MatmulOp>> findPair(MatmulOp product) {
   auto earlier = product.getOnto() ? product.getOnto().getDefiningOp<MatmulOp>() : MatmulOp();
   if (!earlier)
     return std::nullopt;
-  if (isNarrow(product) && product.getK() < earlier.getK())
+  if (isNarrow(product, earlier))
     return std::pair(earlier, product);
-  if (isNarrow(earlier) && earlier.getK() < product.getK())
+  if (isNarrow(earlier, product))
     return std::pair(product, earlier);
   return std::nullopt;
 }

@@ -369,8 +369,8 @@ def FuseSumsPass : Pass<"train-fuse-sums", "::mlir::ModuleOp"> {
 def PairProductsPass : Pass<"train-pair-products", "::mlir::ModuleOp"> {
   let summary = "puts products of a few terms into the wide products that they are added to";
   let description = [{
-    Two `train.matmul`, one of which is `onto` the other, become one `train.matmul_pair` if the narrower has at most 64 terms: a
-    low-rank adapter beside its layer, forward and backward. The result is written once, not written, read and written again.
+    Two `train.matmul`, one of which is `onto` the other, become one `train.matmul_pair` if the narrower has at most 64 terms
+    and a quarter of the other's: a low-rank adapter beside its layer, forward and backward. The result is written once, not written, read and written again.
     It is rounded once, not twice: the same bits in fp32 on the CPU where nothing else is added.
 
     Each pair is told as a remark with the bytes of memory traffic saved, each narrow product that stays apart with the
