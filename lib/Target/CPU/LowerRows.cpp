@@ -36,6 +36,7 @@ private:
   void emitTask(OpBuilder &builder, Value task);
   void emitRow(OpBuilder &builder, Value row, Value ownsScalars, std::optional<Range> range);
   void emitPhase(OpBuilder &builder, int phase, std::optional<Range> range);
+  void emitPrefetches(OpBuilder &builder, ArrayRef<Operation *> slice, int phase, Value column, int64_t width);
   Value finish(OpBuilder &builder, plan::ReduceOp reduce, SmallVector<Value> partials);
   Value combine(OpBuilder &builder, plan::ReduceKind kind, Value a, Value b) {
     return target::combinePartials(builder, loc, kind, a, b);
@@ -76,6 +77,31 @@ Value RowsEmitter::finish(OpBuilder &builder, plan::ReduceOp reduce, SmallVector
     vector = combine(builder, reduce.getKind(), low, high);
   }
   return vector::ExtractOp::create(builder, loc, vector, ArrayRef<int64_t>{0});
+}
+
+// Loads are fetched 2 KiB ahead. Element-wise bodies with an exponential or a division fill the core's window of
+// instructions with a few vectors, so the core itself looks only a few hundred bytes ahead (SwiGLU on a Zen 3: 8 %
+// faster). Only where rows follow each other in memory, and only in the first loop over a row: later ones find it in
+// the cache.
+void RowsEmitter::emitPrefetches(OpBuilder &builder, ArrayRef<Operation *> slice, int phase, Value column,
+                                 int64_t width) {
+  constexpr int64_t ahead = 2048, line = 64;
+  if (phase > 0 || rows.getOrder() != plan::RowOrder::Parallel)
+    return;
+  for (Operation *op : slice) {
+    auto load = dyn_cast<plan::LoadOp>(op);
+    auto row = load ? dyn_cast<RankedTensorType>(load.getType()) : RankedTensorType();
+    if (!row || load.getIndices().size() != 1 || load.getIndices().front() != rows.getRow())
+      continue;
+    int64_t bits = row.getElementType().getIntOrFloatBitWidth();
+    if (bits < 8)
+      continue;
+    for (int64_t byte = 0; byte < width * bits / 8; byte += line) {
+      Value at = arith::AddIOp::create(builder, loc, column, constant(builder, (ahead + byte) * 8 / bits));
+      Value pointer = body.placeOf(builder, load, known, Chunk{at, 1});
+      LLVM::Prefetch::create(builder, loc, pointer, /*rw=*/0, /*hint=*/3, /*cache=*/1);
+    }
+  }
 }
 
 void RowsEmitter::emitPhase(OpBuilder &builder, int phase, std::optional<Range> range) {
@@ -128,6 +154,7 @@ void RowsEmitter::emitPhase(OpBuilder &builder, int phase, std::optional<Range> 
     partials = cpu::emitFor(builder, loc, begin, end, width, partials,
                             [&](OpBuilder &inner, Value column, ValueRange arguments) {
                               SmallVector<Value> sums(arguments);
+                              emitPrefetches(inner, slice, phase, column, width);
                               for (int64_t part = 0; part < width / lanes; ++part) {
                                 Value at = column;
                                 if (part > 0)

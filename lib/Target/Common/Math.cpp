@@ -14,6 +14,8 @@
 
 #include "lib/Target/Common/Build.h"
 
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Matchers.h"
 #include "mlir/IR/TypeUtilities.h"
 
 using namespace mlir;
@@ -90,6 +92,39 @@ Value target::emitExp(OpBuilder &builder, Location loc, Value x) {
     return on.cast<arith::BitcastOp>(f32, on.make<arith::ShLIOp>(exponent, on.constantInt(i32, 23)));
   };
   return on.make<arith::MulFOp>(on.make<arith::MulFOp>(p, power(half)), power(rest));
+}
+
+// As above, with less to compute, because what is below 2^-126 changes no bit of a sum with such a constant: one power
+// of two then reaches down far enough. Up to where the sum is infinite the power is halved, for which the polynomial is
+// doubled, and the constant is added in the rounding of the product. The remainder is taken in units of ln 2, f = x /
+// ln 2 - n, by two terms of 1 / ln 2, so that one constant serves both lines; 2^f = 1 + f g(f), g of degree 5 as above:
+// 3.0e-9. A negated x costs nothing: its sign joins those of the products.
+//
+// Few constants matter as much as few operations: a loop has 16 registers for both on AVX2.
+static Value emitExpPlus(OpBuilder &builder, Location loc, Value x, bool negated, double constant) {
+  Type f32 = builder.getF32Type(), i32 = builder.getI32Type();
+  Shaped on(builder, loc, x.getType());
+  // Both comparisons are false for a NaN, which every operation below keeps.
+  double sign = negated ? -1 : 1;
+  Value one = on.constant(f32, sign * -86.5), other = on.constant(f32, sign * 89.0);
+  Value low = negated ? other : one, high = negated ? one : other;
+  Value bounded = on.select(on.compare(arith::CmpFPredicate::OLT, high, x), high, x);
+  bounded = on.select(on.compare(arith::CmpFPredicate::OGT, low, bounded), low, bounded);
+  if (negated)
+    bounded = arith::NegFOp::create(builder, loc, bounded);
+
+  // 126: the bias of an exponent, less one for the half.
+  Value magic = on.constant(f32, 12582912.0 + 126.0), scale = on.constant(f32, 1.44269504088896341);
+  Value shifted = on.fma(bounded, scale, magic);
+  Value n = on.make<arith::SubFOp>(shifted, magic);
+  Value f = on.fma(bounded, scale, arith::NegFOp::create(builder, loc, n));
+  f = on.fma(bounded, on.constant(f32, 1.925963034e-08), f);
+
+  Value g = on.constant(f32, 2 * 1.532880269e-04);
+  for (double coefficient : {1.339097507e-03, 9.618500248e-03, 5.550359562e-02, 2.402264774e-01, 6.931471825e-01, 1.0})
+    g = on.fma(g, f, on.constant(f32, 2 * coefficient));
+  Value exponent = on.make<arith::ShLIOp>(on.cast<arith::BitcastOp>(i32, shifted), on.constantInt(i32, 23));
+  return on.fma(g, on.cast<arith::BitcastOp>(f32, exponent), on.constant(f32, constant));
 }
 
 // In double, so that the one rounding to float is all the error that is left: x = 2^e m with m in [sqrt(1/2), sqrt(2)),
@@ -198,6 +233,42 @@ template <typename Op, Value (*emit)(OpBuilder &, Location, Value)> struct Expan
   }
 };
 
+/// The constant that `value` holds in every element.
+std::optional<double> splatOf(Value value) {
+  if (auto broadcast = value.getDefiningOp<vector::BroadcastOp>())
+    value = broadcast.getSource();
+  Attribute constant;
+  if (!matchPattern(value, m_Constant(&constant)))
+    return std::nullopt;
+  if (auto dense = dyn_cast<SplatElementsAttr>(constant))
+    constant = dense.getSplatValue<Attribute>();
+  if (auto number = dyn_cast<FloatAttr>(constant))
+    return number.getValueAsDouble();
+  return std::nullopt;
+}
+
+/// c + exp(x) or c + exp(-x), as in a sigmoid. Half a unit in the last place of every c from 2^-101 on is above 2^-126.
+struct ExpandExpPlus : OpRewritePattern<math::ExpOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(math::ExpOp op, PatternRewriter &rewriter) const override {
+    if (!isF32(op.getType()) || !op->hasOneUse())
+      return failure();
+    auto sum = dyn_cast<arith::AddFOp>(*op->user_begin());
+    if (!sum)
+      return failure();
+    std::optional<double> constant = splatOf(sum.getLhs() == op.getResult() ? sum.getRhs() : sum.getLhs());
+    if (!constant || std::abs(*constant) < 0x1p-101)
+      return failure();
+    Value x = op.getOperand();
+    auto negation = x.getDefiningOp<arith::NegFOp>();
+    rewriter.setInsertionPoint(sum);
+    rewriter.replaceOp(sum, emitExpPlus(rewriter, op.getLoc(), negation ? negation.getOperand() : x,
+                                        static_cast<bool>(negation), *constant));
+    rewriter.eraseOp(op);
+    return success();
+  }
+};
+
 struct ExpandRsqrt : OpRewritePattern<math::RsqrtOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(math::RsqrtOp op, PatternRewriter &rewriter) const override {
@@ -266,6 +337,7 @@ template <typename Op> struct ExpandBf16 : OpRewritePattern<Op> {
 } // namespace
 
 void target::populateExpandMathPatterns(RewritePatternSet &patterns) {
+  patterns.add<ExpandExpPlus>(patterns.getContext(), /*benefit=*/2);
   patterns
       .add<ExpandUnary<math::ExpOp, emitExp>, ExpandUnary<math::LogOp, emitLog>, ExpandRsqrt, ExpandFpowi, ExpandExtend,
            ExpandTruncate, ExpandBf16<arith::AddFOp>, ExpandBf16<arith::SubFOp>, ExpandBf16<arith::MulFOp>,

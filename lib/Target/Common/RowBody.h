@@ -56,6 +56,11 @@ public:
   /// Emits one op, on scalars or on a chunk.
   void emitOp(mlir::OpBuilder &builder, mlir::Operation *op, mlir::IRMapping &values, const Chunk &chunk);
 
+  /// Where a chunk of the row that `load` reads lies.
+  mlir::Value placeOf(mlir::OpBuilder &builder, plan::LoadOp load, mlir::IRMapping &values, const Chunk &chunk) {
+    return place(builder, load.getBuffer(), load.getIndices(), load.getOffset(), /*isRow=*/true, values, chunk);
+  }
+
   /// Whether an op was refused, with an error on it.
   bool hasFailed() const { return failedOnce; }
 

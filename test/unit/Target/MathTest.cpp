@@ -19,8 +19,8 @@ namespace {
 
 constexpr int64_t count = 1 << 16;
 
-/// out[i] = op(x[i]) over 65536 values, as vectors, with a tail.
-std::string unary(const std::string &op, const std::string &result = "f32") {
+/// out[i] = op(x[i]) over 65536 values, as vectors, with a tail; or then(op(x[i])), with %1 what `op` gives.
+std::string unary(const std::string &op, const std::string &result = "f32", const std::string &then = "") {
   return R"(
     plan.kernel @k {
     ^bb0(%x: memref<16x4096xf32>, %out: memref<16x4096x)" +
@@ -28,10 +28,13 @@ std::string unary(const std::string &op, const std::string &result = "f32") {
       plan.rows 16 per_task 4 parallel {
       ^bb0(%r: index):
         %0 = plan.load %x[%r] : memref<16x4096xf32> -> tensor<4096xf32>
+        %one = arith.constant dense<1.0> : tensor<4096xf32>
+        %minus = arith.negf %0 : tensor<4096xf32>
         %1 = )" +
-         op + R"(
-        plan.store %1, %out[%r] : tensor<4096x)" +
-         result + R"(>, memref<16x4096x)" + result + R"(>
+         op + (then.empty() ? "" : "\n        %2 = " + then) + R"(
+        plan.store )" +
+         (then.empty() ? "%1" : "%2") + R"(, %out[%r] : tensor<4096x)" + result + R"(>, memref<16x4096x)" + result +
+         R"(>
       }
     }
     plan.entry @step kind(step) batch 1 sequence 16 flops 0.0 {
@@ -119,6 +122,35 @@ TEST_P(Math, ExpAtTheEnds) {
   results = exp(small);
   for (size_t i = 0; i < small.size(); ++i)
     ASSERT_LE(ulps(results[i], std::exp(static_cast<double>(small[i]))), 1.0) << small[i];
+}
+
+// Beside 1 what is below 2^-126 vanishes, and the expansion of such a sum uses it; its ends must be the same.
+TEST_P(Math, ExpPlusAConstantAtTheEndsAndBetween) {
+  float payload = std::bit_cast<float>(0x7FC00155u), negative = std::bit_cast<float>(0xFFC001FFu);
+  std::vector<float> values{0.0f, -0.0f, INFINITY, -INFINITY, NAN, payload, negative, 1e30f, -1e30f, -150.0f, 89.0f};
+  for (float x = 88.0f; x < 89.0f; x += 0.001f)
+    values.push_back(x);
+  for (float x = -110.0f; x < 88.0f; x += 0.0033f)
+    values.push_back(x);
+  ASSERT_LE(values.size(), static_cast<size_t>(count));
+  const char *sum = "arith.addf %1, %one : tensor<4096xf32>";
+  Function plus(unary("math.exp %0 : tensor<4096xf32>", "f32", sum), GetParam());
+  Function minus(unary("math.exp %minus : tensor<4096xf32>", "f32", sum), GetParam());
+  std::vector<double> up = plus(values), down = minus(values);
+  double worst = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    for (auto [x, result] : {std::pair<double, double>(values[i], up[i]), {-values[i], down[i]}}) {
+      double exact = 1 + std::exp(x);
+      if (std::isnan(x))
+        ASSERT_TRUE(std::isnan(result)) << i;
+      else if (exact > std::numeric_limits<float>::max())
+        ASSERT_EQ(result, INFINITY) << x;
+      else
+        worst = std::max(worst, ulps(result, exact));
+    }
+  }
+  EXPECT_LT(worst, 1.5);
+  std::printf("1 + exp on %s: %.3f ulp\n", GetParam(), worst);
 }
 
 TEST_P(Math, LogIsWithinOneUlp) {
