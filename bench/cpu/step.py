@@ -63,7 +63,13 @@ def main():
             flops = necessary_flops(batch, length)
             best = min(result["seconds"])
             figures["flops"][name] = flops
-            figures["ftc"][name] = result
+            # A second run of a step adds its times to the first's.
+            if name in figures["ftc"]:
+                first = figures["ftc"][name]
+                first["seconds"] += result["seconds"]
+                first["share"] = max(first["share"] or 0, result["share"] or 0)
+            else:
+                figures["ftc"][name] = result
             share = f"SOL {100 * result['share']:.1f} %" if result["share"] else "SOL unknown"
             print(f"  ftc    {name:18} {best:7.3f} s (median {statistics.median(result['seconds']):.3f})  {share} of "
                   f"{flops / 1e9:.1f} GFLOP  {batch * length / best:8.1f} tokens/s  resident {gib(result['resident'])} "
@@ -81,9 +87,10 @@ def main():
         peer("135m-fp32", 4, 512, "fp32", "eager")
         if not args.quick:
             ours("135m-bf16", 4, 512)
+            ours("135m-fp32", 4, 512)
             if not args.skip_compiled:
                 peer("135m-fp32", 4, 512, "fp32", "compiled")
-            ours("135m-fp32", 4, 512)
+            ours("135m-bf16", 4, 512)
             print("batch 1 x 256")
             ours("135m-fp32-short", 1, 256)
             ours("135m-bf16-short", 1, 256)

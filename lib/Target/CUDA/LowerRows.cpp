@@ -37,8 +37,6 @@ using Chunk = target::RowBody::Chunk;
 namespace {
 constexpr remark::RemarkOpts remarkOpts = remark::RemarkOpts::name("rows").category("cuda-lower-kernels");
 
-/// Chunks of a lane whose loads are under way together while a row is reduced.
-constexpr int64_t unroll = 4;
 static_assert(numPartials == cuda::CudaTarget::warp, "a lane is a partial sum");
 
 class RowsEmitter {
@@ -141,15 +139,16 @@ void RowsEmitter::emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, 
     return next;
   };
 
-  int64_t step = unroll * numPartials, whole = columns / step * step;
+  int64_t underway = mapping.underway, step = underway * numPartials, whole = columns / step * step;
   if (whole > 0)
     partials = target::emitFor(builder, loc, constant(builder, 0), constant(builder, whole), step, partials,
                                [&](OpBuilder &inner, Value base, ValueRange arguments) {
-                                 SmallVector<Value> inputs[unroll], sums(arguments);
+                                 SmallVector<SmallVector<Value>> inputs(underway);
+                                 SmallVector<Value> sums(arguments);
                                  Value first = add(inner, base, lane);
-                                 for (int64_t i = 0; i < unroll; ++i)
+                                 for (int64_t i = 0; i < underway; ++i)
                                    emitColumn(inner, add(inner, first, constant(inner, i * numPartials)), inputs[i]);
-                                 for (int64_t i = 0; i < unroll && !body.hasFailed(); ++i)
+                                 for (int64_t i = 0; i < underway && !body.hasFailed(); ++i)
                                    sums = combine(inner, sums, inputs[i]);
                                  return sums;
                                });

@@ -82,15 +82,18 @@ static SmallVector<RowAccess> rowAccesses(plan::KernelOp kernel) {
   return found;
 }
 
-/// The widest vector that every access allows: 16 bytes of the narrowest element, less where rows are not aligned to
-/// it.
-static int64_t vectorOf(ArrayRef<RowAccess> accesses, int64_t columns) {
-  if (accesses.empty())
-    return 1;
+/// How many of the narrowest elements 16 bytes hold.
+static int64_t elementsOf(ArrayRef<RowAccess> accesses) {
   int64_t narrowest = accessBytes;
   for (const RowAccess &access : accesses)
     narrowest = std::min(narrowest, access.elementBytes);
-  int64_t vector = accessBytes / narrowest;
+  return accessBytes / narrowest;
+}
+
+/// The widest vector that every access allows: 16 bytes of the narrowest element, less where rows are not aligned to
+/// it.
+static int64_t vectorOf(ArrayRef<RowAccess> accesses, int64_t columns) {
+  int64_t vector = elementsOf(accesses);
   auto fits = [&](const RowAccess &access) {
     return access.alignment >= std::min(accessBytes, vector * access.elementBytes);
   };
@@ -142,7 +145,9 @@ static Value keyOf(plan::KernelOp kernel, plan::RowsOp rows) {
 
 /// How the columns of a row are cut into units of lanes that take vectors.
 static void cutColumns(RowMapping &mapping, plan::KernelOp kernel, int64_t columns, bool wholeWarp, bool oneUnit) {
-  mapping.vector = vectorOf(rowAccesses(kernel), columns);
+  SmallVector<RowAccess> accesses = rowAccesses(kernel);
+  mapping.vector = vectorOf(accesses, columns);
+  mapping.underway = std::max<int64_t>(mapping.underway, elementsOf(accesses));
   mapping.aligned = mapping.vector > 1;
   int64_t chunks = columns / mapping.vector;
   mapping.lanes = wholeWarp ? CudaTarget::warp
@@ -191,7 +196,8 @@ FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel, const CudaTarget &tar
   int64_t threads = llvm::alignTo(mapping.units * mapping.lanes, CudaTarget::warp);
   // Where there is too little for all multiprocessors, blocks are smaller rather than some idle.
   mapping.block = blockThreads;
-  while (mapping.block > CudaTarget::warp && llvm::divideCeil(threads, mapping.block) < target.multiprocessors)
+  while (mapping.block > CudaTarget::warp &&
+         static_cast<int64_t>(llvm::divideCeil(threads, mapping.block)) < target.multiprocessors)
     mapping.block /= 2;
   mapping.grid = llvm::divideCeil(threads, mapping.block);
   return mapping;

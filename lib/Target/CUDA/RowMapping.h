@@ -20,7 +20,10 @@
 //
 // Within a unit, lane l takes `vector` columns from l * vector on, then from (l + lanes) * vector on, and so forth.
 // While a row is reduced, lane l takes the columns l, l + 32, l + 64 ... instead: these are partial sum l of
-// plan.reduce, so a lane is a partial sum, and the order of additions is the one that the op states.
+// plan.reduce, so a lane is a partial sum, and the order of additions is the one that the op states. A lane then loads
+// one element at a time (16 bytes at once would have to be dealt out to lanes again, by a shuffle and several
+// selections an element, which costs more than the loads), so `underway` of its columns are loaded before the first is
+// used: 16 bytes of the narrowest, as many as one wide load.
 //
 // A row that is reduced has a whole warp and one part. Wide rows that are not have several parts, so several warps;
 // narrow rows share a warp, and a block has as many rows as its four warps hold.
@@ -36,10 +39,11 @@
 namespace ftc::cuda {
 
 struct RowMapping {
-  int64_t lanes = 1;  ///< threads of a unit: a power of two, 32 at most
-  int64_t vector = 1; ///< columns that a thread takes at once where nothing is reduced; divides the row
-  int64_t parts = 1;  ///< units that share the columns of a row
-  int64_t span = 1;   ///< columns of a part: a multiple of lanes * vector; the last part may reach beyond the row
+  int64_t lanes = 1;    ///< threads of a unit: a power of two, 32 at most
+  int64_t vector = 1;   ///< columns that a thread takes at once where nothing is reduced; divides the row
+  int64_t underway = 4; ///< columns of a lane that are loaded together while a row is reduced
+  int64_t parts = 1;    ///< units that share the columns of a row
+  int64_t span = 1;     ///< columns of a part: a multiple of lanes * vector; the last part may reach beyond the row
   int64_t units = 1;
   int64_t block = 32; ///< threads of a block: whole warps
   int64_t grid = 1;   ///< blocks

@@ -37,6 +37,24 @@ plan.kernel @norm {
   }
 }
 
+// Sixteen bytes of bf16 are eight columns of a lane, loaded together, whatever the width of a store.
+// CHECK-LABEL: gpu.func @squares(
+// CHECK: scf.for
+// CHECK-COUNT-8: llvm.load {{.*}} {alignment = 2 : i64} : !llvm.ptr -> vector<1xbf16>
+// CHECK-NOT: llvm.load
+// CHECK: scf.yield
+plan.kernel @squares {
+^bb0(%x: memref<8x256xbf16>, %y: memref<8xf32>):
+  plan.rows 8 per_task 2 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<8x256xbf16> -> tensor<256xbf16>
+    %1 = arith.extf %0 : tensor<256xbf16> to tensor<256xf32>
+    %2 = arith.mulf %1, %1 : tensor<256xf32>
+    %s = plan.reduce add %2 : tensor<256xf32> -> f32
+    plan.store %s, %y[%r] : f32, memref<8xf32>
+  }
+}
+
 // A wide row of bf16: eight columns a lane, several warps a row, nothing behind its end.
 // CHECK-LABEL: gpu.func @wide(
 // CHECK: %[[INSIDE:.*]] = arith.cmpi slt, %{{.*}}, %{{.*}} : i64

@@ -175,8 +175,9 @@ TEST_P(CudaStep, ComputesWhatTheInterpreterDoes) {
     cpu.set(name, value);
     ASSERT_FALSE(static_cast<bool>(interpreter.set(name, value)));
   }
-  // Steps that follow each other move apart where one code of 16 moves a moment by a tenth, and where adapters that
-  // begin at zero follow the signs of gradients. There each step is judged by itself: it begins where the interpreter's
+  // Steps that follow each other move apart where a moment between two codes takes the one or the other (among 16 codes
+  // that is a tenth of it, among 256 still a hundredth), and where adapters that begin at zero follow the signs of
+  // gradients. There each step is judged by itself: it begins where the interpreter's
   // does.
   const bool together = GetParam().stepByStep;
   // Codes of 8 bits as the numbers that they are codes of, in units of their block's largest.
@@ -301,7 +302,8 @@ INSTANTIATE_TEST_SUITE_P(
                          [](Recipe &recipe) {
                            widen(recipe, 64);
                            recipe.optimizer.quantizedStates = StateFormat::Torchao8;
-                         }},
+                         },
+                         "h100", true},
                     Case{"StatesBf16", DType::BF16,
                          [](Recipe &recipe) {
                            widen(recipe, 64);
