@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -84,9 +85,23 @@ bool syncFolder(const std::string &path, std::string &error) {
 
 AtomicFile::AtomicFile(std::string name, unsigned mode) : path(std::move(name)) {
   struct stat info;
-  if (stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
-    fail(EISDIR, "write");
-    return;
+  if (stat(path.c_str(), &info) == 0) {
+    if (S_ISDIR(info.st_mode)) {
+      fail(EISDIR, "write");
+      return;
+    }
+    // A device or a pipe (/dev/null, /dev/stdout) is written to, never replaced.
+    if (!S_ISREG(info.st_mode)) {
+      descriptor = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+      if (descriptor < 0)
+        fail(errno, "write");
+      return;
+    }
+    // A link stays one: the file that it leads to is replaced.
+    if (char *real = realpath(path.c_str(), nullptr)) {
+      path = real;
+      free(real);
+    }
   }
   // In the same folder, for a rename cannot cross file systems. Process and counter make the name this writer's own.
   static std::atomic<unsigned> counter{0};
@@ -136,12 +151,14 @@ bool AtomicFile::commit() {
     return false;
   if (descriptor < 0)
     return fail(EBADF, "write");
-  if (fsync(descriptor) != 0)
+  if (!temporary.empty() && fsync(descriptor) != 0)
     return fail(errno, "sync");
   int closed = close(descriptor);
   descriptor = -1;
   if (closed != 0)
     return fail(errno, "close");
+  if (temporary.empty())
+    return true;
   if (rename(temporary.c_str(), path.c_str()) != 0)
     return fail(errno, "rename to");
   temporary.clear();

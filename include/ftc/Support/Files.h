@@ -20,7 +20,8 @@ bool readFile(const std::string &path, std::string &contents, std::string &error
 
 /// Writes `contents` to `path` so that a reader, or a crash at any moment, sees the old file or the new one and never a
 /// part: a temporary name in the same folder, fsync, rename, fsync of the folder. On failure the old file is untouched,
-/// the temporary one is gone, and `error` is "cannot write 'path': cause".
+/// the temporary one is gone, and `error` is "cannot write 'path': cause". A link stays a link, and a device or a pipe
+/// (/dev/null, /dev/stdout) is written to as it is.
 bool writeFileAtomically(const std::string &path, std::string_view contents, std::string &error);
 
 /// The same for contents that do not fit in memory at once: write pieces, then commit. Without a commit, destruction

@@ -9,10 +9,13 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 using namespace ftc;
 namespace fs = std::filesystem;
@@ -83,6 +86,32 @@ TEST_F(Files, ErrorsNameThePathAndTheCause) {
   EXPECT_FALSE(writeFileAtomically(folder, "x", error));
   EXPECT_EQ(error, "cannot write '" + folder.string() + "': Is a directory");
   EXPECT_EQ(count(), 0u);
+}
+
+TEST_F(Files, LinksAndDevicesStayWhatTheyAre) {
+  std::string path = folder / "a", link = folder / "link", pipe = folder / "pipe", device = folder / "null", contents;
+  ASSERT_TRUE(writeFileAtomically(path, "old", error));
+  fs::create_symlink("a", link);
+  ASSERT_TRUE(writeFileAtomically(link, "new", error)) << error;
+  EXPECT_TRUE(fs::is_symlink(link));
+  ASSERT_TRUE(readFile(path, contents, error));
+  EXPECT_EQ(contents, "new");
+
+  fs::create_symlink("/dev/null", device);
+  ASSERT_TRUE(writeFileAtomically(device, "gone", error)) << error;
+  EXPECT_TRUE(fs::is_character_file(device));
+  EXPECT_EQ(fs::read_symlink(device), "/dev/null");
+
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  int reader = open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  ASSERT_TRUE(writeFileAtomically(pipe, "through", error)) << error;
+  char read[16] = {};
+  EXPECT_EQ(::read(reader, read, sizeof read), 7);
+  EXPECT_STREQ(read, "through");
+  close(reader);
+  EXPECT_TRUE(fs::is_fifo(pipe));
+  EXPECT_EQ(count(), 4u);
 }
 
 TEST_F(Files, AFailureInTheMiddleLeavesTheOldFile) {
