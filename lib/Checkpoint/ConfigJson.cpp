@@ -53,15 +53,18 @@ std::string ftc::configJson(const ModelConfig &model, DType dtype, const TokenId
   unlessGiven("attention_dropout", 0.0);
   unlessGiven("initializer_range", 0.02);
   unlessGiven("use_cache", true);
-  unlessGiven("bos_token_id", ids.bos);
-  unlessGiven("eos_token_id", ids.eos);
-  unlessGiven("pad_token_id", ids.pad);
+  const std::pair<const char *, int64_t> special[] = {
+      {"bos_token_id", ids.bos}, {"eos_token_id", ids.eos}, {"pad_token_id", ids.pad}};
+  for (const auto &[key, id] : special)
+    if (id >= 0)
+      unlessGiven(key, id);
   return config.dump(2) + "\n";
 }
 
 namespace {
 
-/// Collects differences between a config.json and the recipe's model.
+/// Collects differences between a config.json and the recipe's model. What decides how tensors are read is an error;
+/// what a recipe may change (rotary base and scaling, epsilon), and what cannot be compared, is a warning.
 class Comparison {
 public:
   Comparison(const std::string &path, const json &config, std::vector<Diagnostic> &diags)
@@ -69,9 +72,9 @@ public:
 
   bool good = true;
 
-  void differ(std::string message) {
-    good = false;
-    diags.push_back({Severity::Error, path, 0, 0, std::move(message)});
+  void differ(Severity severity, std::string message) {
+    good &= severity != Severity::Error;
+    diags.push_back({severity, path, 0, 0, std::move(message)});
   }
 
   /// The value of `key`, or null.
@@ -81,25 +84,31 @@ public:
     return found == config.end() ? null : *found;
   }
 
-  /// `absent`: what transformers takes when the key is missing or null; without it the key must be there.
-  void number(const json &value, std::string_view key, double wanted, std::optional<double> absent = std::nullopt) {
+  /// `absent`: what transformers takes when the key is missing or null.
+  void number(Severity severity, const json &value, std::string_view key, double wanted,
+              std::optional<double> absent = std::nullopt) {
     if (!value.is_null() && !value.is_number())
-      return differ(fmt::format("'{}' is not a number", key));
+      return differ(Severity::Warning, fmt::format("'{}' is not a number, and was not compared", key));
     if (value.is_null() && !absent)
-      return differ(fmt::format("'{}' is missing", key));
+      return differ(Severity::Warning, fmt::format("'{}' is missing, and was not compared", key));
     double found = value.is_null() ? *absent : value.get<double>();
     if (!(std::abs(found - wanted) <= 1e-9 * std::abs(wanted)))
-      differ(fmt::format("'{}' is {}, the recipe's model has {}; name the builder that belongs to these weights", key,
-                         found, wanted));
+      differ(severity, fmt::format("'{}' is {}, the recipe's model has {}{}", key, found, wanted, wayOut(severity)));
   }
 
-  void flag(const char *key, bool wanted) {
+  void flag(Severity severity, const char *key, bool wanted) {
     const json &value = at(key);
     if (!value.is_null() && !value.is_boolean())
-      return differ(fmt::format("'{}' is not true or false", key));
+      return differ(Severity::Warning, fmt::format("'{}' is not true or false, and was not compared", key));
     bool found = value.is_boolean() && value.get<bool>();
     if (found != wanted)
-      differ(fmt::format("'{}' is {}, the recipe's model has {}", key, found, wanted));
+      differ(severity, fmt::format("'{}' is {}, the recipe's model has {}{}", key, found, wanted, wayOut(severity)));
+  }
+
+  static const char *wayOut(Severity severity) {
+    return severity == Severity::Error
+               ? "; name the builder that belongs to these weights"
+               : ", which is what is trained; name the builder that belongs to these weights, unless you mean it";
   }
 
 private:
@@ -121,27 +130,30 @@ bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std
     diags.push_back({Severity::Error, path, 0, 0, "not a JSON object"});
     return false;
   }
+  constexpr Severity Error = Severity::Error, Warning = Severity::Warning;
   Comparison compare(path, config, diags);
   const json &type = compare.at("model_type");
   if (!type.is_string() || type.get_ref<const std::string &>() != "llama") {
-    compare.differ(fmt::format("'model_type' is {}, the recipe's model is a llama", type.dump()));
-    return false; // the other keys may mean something else
+    compare.differ(Warning, fmt::format("'model_type' is {}, the recipe's model is a llama; nothing else was compared",
+                                        type.dump()));
+    return true; // the other keys may mean something else
   }
   double heads = static_cast<double>(model.numHeads);
   double headDim = static_cast<double>(model.headDim ? model.headDim : model.embedDim / model.numHeads);
-  compare.number(compare.at("vocab_size"), "vocab_size", static_cast<double>(model.vocabSize));
-  compare.number(compare.at("hidden_size"), "hidden_size", static_cast<double>(model.embedDim));
-  compare.number(compare.at("intermediate_size"), "intermediate_size", static_cast<double>(model.intermediateDim));
-  compare.number(compare.at("num_hidden_layers"), "num_hidden_layers", static_cast<double>(model.numLayers));
-  compare.number(compare.at("num_attention_heads"), "num_attention_heads", heads);
-  compare.number(compare.at("num_key_value_heads"), "num_key_value_heads", static_cast<double>(model.numKvHeads),
+  compare.number(Error, compare.at("vocab_size"), "vocab_size", static_cast<double>(model.vocabSize));
+  compare.number(Error, compare.at("hidden_size"), "hidden_size", static_cast<double>(model.embedDim));
+  compare.number(Error, compare.at("intermediate_size"), "intermediate_size",
+                 static_cast<double>(model.intermediateDim));
+  compare.number(Error, compare.at("num_hidden_layers"), "num_hidden_layers", static_cast<double>(model.numLayers));
+  compare.number(Error, compare.at("num_attention_heads"), "num_attention_heads", heads);
+  compare.number(Error, compare.at("num_key_value_heads"), "num_key_value_heads", static_cast<double>(model.numKvHeads),
                  heads);
-  compare.number(compare.at("head_dim"), "head_dim", headDim,
+  compare.number(Error, compare.at("head_dim"), "head_dim", headDim,
                  static_cast<double>(model.embedDim) / static_cast<double>(model.numHeads));
-  compare.number(compare.at("rms_norm_eps"), "rms_norm_eps", model.normEps, 1e-6);
-  compare.flag("tie_word_embeddings", model.tiedEmbeddings);
-  compare.flag("attention_bias", false);
-  compare.flag("mlp_bias", false);
+  compare.number(Warning, compare.at("rms_norm_eps"), "rms_norm_eps", model.normEps, 1e-6);
+  compare.flag(Error, "tie_word_embeddings", model.tiedEmbeddings);
+  compare.flag(Error, "attention_bias", false);
+  compare.flag(Error, "mlp_bias", false);
 
   // transformers 5 keeps base and scaling together in rope_parameters, earlier versions apart.
   const json &joint = compare.at("rope_parameters");
@@ -150,21 +162,27 @@ bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std
     return object.is_object() && object.contains(key) ? object[key] : json();
   };
   json base = in(joint, "rope_theta");
-  compare.number(base.is_null() ? compare.at("rope_theta") : base, "rope_theta", model.ropeBase, 10000.0);
+  compare.number(Warning, base.is_null() ? compare.at("rope_theta") : base, "rope_theta", model.ropeBase, 10000.0);
   json kind = in(scaling, "rope_type");
   if (kind.is_null())
     kind = in(scaling, "type");
   if (kind.is_null() || kind == "default") {
     if (model.ropeScaling.factor != 1.0)
-      compare.differ(fmt::format("has no rotary scaling, the recipe's model scales by {}", model.ropeScaling.factor));
+      compare.differ(Warning, fmt::format("has no rotary scaling, the recipe's model scales by {}{}",
+                                          model.ropeScaling.factor, Comparison::wayOut(Warning)));
   } else if (kind != "llama3") {
-    compare.differ(fmt::format("rotary scaling {} is not known; known is llama3", kind.dump()));
+    compare.differ(
+        Warning,
+        fmt::format("rotary scaling {} is not known (known is llama3): the recipe's model has another", kind.dump()));
   } else {
-    compare.number(in(scaling, "factor"), "rope_scaling.factor", model.ropeScaling.factor);
+    compare.number(Warning, in(scaling, "factor"), "rope_scaling.factor", model.ropeScaling.factor);
     if (model.ropeScaling.factor != 1.0) {
-      compare.number(in(scaling, "low_freq_factor"), "rope_scaling.low_freq_factor", model.ropeScaling.lowFactor);
-      compare.number(in(scaling, "high_freq_factor"), "rope_scaling.high_freq_factor", model.ropeScaling.highFactor);
-      compare.number(in(scaling, "original_max_position_embeddings"), "rope_scaling.original_max_position_embeddings",
+      compare.number(Warning, in(scaling, "low_freq_factor"), "rope_scaling.low_freq_factor",
+                     model.ropeScaling.lowFactor);
+      compare.number(Warning, in(scaling, "high_freq_factor"), "rope_scaling.high_freq_factor",
+                     model.ropeScaling.highFactor);
+      compare.number(Warning, in(scaling, "original_max_position_embeddings"),
+                     "rope_scaling.original_max_position_embeddings",
                      static_cast<double>(model.ropeScaling.oldContext));
     }
   }

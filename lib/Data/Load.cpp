@@ -41,6 +41,12 @@ private:
     diags.push_back({Severity::Error, path, 0, 0, std::move(message)});
     return false;
   }
+  bool isOutput(const fs::path &folder) const {
+    return std::any_of(options.notInside.begin(), options.notInside.end(), [&](const std::string &other) {
+      std::error_code missing;
+      return fs::equivalent(folder, other, missing);
+    });
+  }
   void skip(const std::string &reason, const std::string &path) { skipped[reason].push_back(path); }
 
   const DataOptions &options;
@@ -124,6 +130,8 @@ bool Loader::loadDirectory(const std::string &root) {
         skip("is hidden", it->path());
       else if (fs::is_symlink(status))
         skip("is a symbolic link", it->path());
+      else if (fs::is_directory(status) && isOutput(it->path()))
+        skip("is where this run writes", it->path());
       else if (fs::is_directory(status))
         folders.push_back(it->path());
       else if (fs::is_regular_file(status))
@@ -228,7 +236,14 @@ std::optional<LoadedData> ftc::loadData(const DataOptions &options, const Tokeni
               "a token file (.bin)");
   std::string extension = fs::is_directory(status) ? "" : fs::path(path).extension().string();
   if (extension == ".bin")
-    return DataSetBuilder::tokenFile(options, tokenizer.padId() < options.vocabSize ? tokenizer.padId() : 0, diags);
+    return DataSetBuilder::tokenFile(
+        options, tokenizer.padId() >= 0 && tokenizer.padId() < options.vocabSize ? tokenizer.padId() : 0, diags);
+  if (!tokenizer.readsText())
+    return fail(
+        fmt::format("this is text, and the recipe's tokenizer '{}' is not built in: give the ids that it makes as "
+                    "a token file (.bin, see docs/data.md), or recompile with "
+                    "tokenizer._component_=ftc.tokenizers.byte",
+                    tokenizer.name()));
   if (tokenizer.vocabSize() > options.vocabSize)
     return fail(fmt::format("the tokenizer '{}' has {} ids, the model's vocabulary only {}; raise model.vocab_size",
                             tokenizer.name(), tokenizer.vocabSize(), options.vocabSize));

@@ -52,9 +52,9 @@ Problem contentText(const json &message, std::string &text) {
 
 /// The template that docs/data.md describes: BOS, then for each message "role:\n" and its words; "\n\n" ends the turn
 /// of everybody but the assistant, whose words and end token alone are trained.
-Problem encodeMessages(const json &messages, const Tokenizer &tokenizer, Sample &sample) {
+Problem encodeMessages(const std::string &key, const json &messages, const Tokenizer &tokenizer, Sample &sample) {
   if (!messages.is_array() || messages.empty())
-    return "'messages' must be a list of {\"role\": ..., \"content\": ...}";
+    return fmt::format("'{}' must be a list of {{\"role\": ..., \"content\": ...}}", key);
   sample.conversation = true;
   sample.ids.push_back(tokenizer.bosId());
   sample.trained.push_back(false);
@@ -88,7 +88,11 @@ Problem encodeRecord(const json &record, const DataOptions &options, const Token
                      Sample &sample) {
   if (!record.is_object())
     return fmt::format("expected an object, found {}", record.type_name());
-  if (auto text = record.find(options.column); text != record.end()) {
+  std::string conversation = "messages";
+  auto text = record.find(options.column);
+  if (text != record.end() && (text->is_array() || (options.column == conversation && !text->is_string()))) {
+    conversation = options.column;
+  } else if (text != record.end()) {
     if (!text->is_string())
       return fmt::format("key '{}' is {} instead of a string", options.column, text->type_name());
     const std::string &words = text->get_ref<const std::string &>();
@@ -98,8 +102,8 @@ Problem encodeRecord(const json &record, const DataOptions &options, const Token
       encodeText(words, tokenizer, options.addEos, sample);
     return std::nullopt;
   }
-  if (auto messages = record.find("messages"); messages != record.end()) {
-    if (Problem problem = encodeMessages(*messages, tokenizer, sample))
+  if (auto messages = record.find(conversation); messages != record.end()) {
+    if (Problem problem = encodeMessages(conversation, *messages, tokenizer, sample))
       return problem;
     if (std::find(sample.trained.begin(), sample.trained.end(), 1) == sample.trained.end()) {
       ++counts.unanswered;
@@ -110,6 +114,9 @@ Problem encodeRecord(const json &record, const DataOptions &options, const Token
   std::string keys;
   for (const auto &item : record.items())
     keys += (keys.empty() ? "" : ", ") + item.key();
+  if (options.column == conversation)
+    return fmt::format("no key '{}' (keys here: {}); name the conversation's key with --column", conversation,
+                       keys.empty() ? "none" : keys);
   return fmt::format("no key '{}' and no 'messages' (keys here: {}); name the text's key with --column", options.column,
                      keys.empty() ? "none" : keys);
 }
@@ -123,6 +130,13 @@ std::string reason(const json::exception &error) {
     if (size_t end = what.find(": "); end != what.npos)
       what.remove_prefix(end + 2);
   return std::string(what);
+}
+
+/// Index of the byte at which parsing ended, from 1; 0 where the library does not say, as for a number that is too
+/// large.
+size_t placeOf(const json::exception &error) {
+  const auto *parse = dynamic_cast<const json::parse_error *>(&error);
+  return parse ? parse->byte : 0;
 }
 
 } // namespace
@@ -159,8 +173,11 @@ bool ftc::readRecords(const std::string &path, bool isArray, const DataOptions &
     json records;
     try {
       records = json::parse(text);
-    } catch (const json::parse_error &error) {
-      size_t at = std::min(text.size(), error.byte ? error.byte - 1 : 0);
+    } catch (const json::exception &error) {
+      size_t byte = placeOf(error);
+      if (!byte)
+        return report(0, 0, "bad JSON: " + reason(error)), false;
+      size_t at = std::min(text.size(), byte - 1);
       std::string_view before(text.data(), at);
       int line = 1 + static_cast<int>(std::count(before.begin(), before.end(), '\n'));
       size_t lineStart = before.rfind('\n');
@@ -188,8 +205,8 @@ bool ftc::readRecords(const std::string &path, bool isArray, const DataOptions &
     json record;
     try {
       record = json::parse(content);
-    } catch (const json::parse_error &error) {
-      if (!report(line, static_cast<int>(error.byte), "bad JSON: " + reason(error)))
+    } catch (const json::exception &error) {
+      if (!report(line, static_cast<int>(placeOf(error)), "bad JSON: " + reason(error)))
         break;
       continue;
     }

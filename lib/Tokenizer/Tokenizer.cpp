@@ -56,6 +56,26 @@ public:
   }
 };
 
+/// A tokenizer that is not built in: all that is known of it is special ids.
+class OutsideTokenizer final : public Tokenizer {
+public:
+  OutsideTokenizer(std::string_view name, int32_t bos, int32_t eos, int32_t pad)
+      : component(name), bos(bos), eos(eos), pad(pad) {}
+
+  bool readsText() const override { return false; }
+  std::string_view name() const override { return component; }
+  int64_t vocabSize() const override { return 0; }
+  int32_t bosId() const override { return bos; }
+  int32_t eosId() const override { return eos; }
+  int32_t padId() const override { return pad; }
+  void encode(std::string_view, std::vector<int32_t> &) const override {}
+  std::string decode(std::span<const int32_t>, bool) const override { return ""; }
+
+private:
+  std::string component;
+  int32_t bos, eos, pad;
+};
+
 /// Length of the well-formed character at the front of `bytes` (Unicode 15, table 3-7), or minus the length of the
 /// longest front that could have begun one, at least 1.
 int characterLength(std::string_view bytes) {
@@ -102,6 +122,12 @@ std::string ftc::repairUtf8(std::string_view bytes) {
 std::unique_ptr<Tokenizer> ftc::makeTokenizer(std::string_view name, std::vector<Diagnostic> &diags) {
   if (name == "byte")
     return std::make_unique<ByteTokenizer>();
+  if (name == "torchtune.models.llama2.llama2_tokenizer")
+    return std::make_unique<OutsideTokenizer>(name, 1, 2, 0);
+  if (name == "torchtune.models.llama3.llama3_tokenizer")
+    return std::make_unique<OutsideTokenizer>(name, 128000, 128001, 128004);
+  if (name.starts_with("torchtune."))
+    return std::make_unique<OutsideTokenizer>(name, -1, -1, -1);
   diags.push_back({Severity::Error, "", 0, 0,
                    "tokenizer '" + std::string(name) +
                        "' is not built in; what works: 'byte' (the text's bytes), or a token file made with any "

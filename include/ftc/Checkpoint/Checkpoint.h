@@ -20,7 +20,7 @@ namespace ftc {
 // config.json
 //===----------------------------------------------------------------------===//
 
-/// Special ids that config.json names.
+/// Special ids that config.json names; one below 0 is not known, and left out.
 struct TokenIds {
   int64_t bos = 256;
   int64_t eos = 257;
@@ -31,7 +31,9 @@ struct TokenIds {
 /// empty; keys of it that this model does not decide (special ids, for one) are kept.
 std::string configJson(const ModelConfig &model, DType dtype, const TokenIds &ids, const std::string &base = "");
 
-/// Compares a config.json with the model of the recipe. Each difference is an error with both values.
+/// Compares a config.json with the model of the recipe. Each difference is told with both values: as an error, and
+/// false is returned, where it says how tensors are to be read (sizes, numbers of heads, tied embeddings); as a warning
+/// where a recipe may want to change it (rotary base and scaling, epsilon) or where it cannot be compared.
 bool checkConfigJson(const std::string &path, const ModelConfig &model, std::vector<Diagnostic> &diags);
 
 //===----------------------------------------------------------------------===//

@@ -39,6 +39,8 @@ struct DataOptions {
   /// Positions lie below this (rows of the rotary table). 0: seqLen. A sample that goes on in the next row counts on
   /// as long as its positions stay below.
   int64_t maxPositions = 0;
+  /// Folders that are passed over (with a remark) where they lie inside of a directory of data: what the run writes.
+  std::vector<std::string> notInside;
 };
 
 /// Memory of one batch, the caller's: four arrays of rows × seqLen, row-major.

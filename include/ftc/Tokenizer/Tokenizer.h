@@ -24,6 +24,10 @@ class Tokenizer {
 public:
   virtual ~Tokenizer();
 
+  /// Whether it is built in. One that is not is there for its special ids (-1: not known), next to ids that were made
+  /// with it beforehand: it has no vocabulary, and encode and decode do nothing.
+  virtual bool readsText() const { return true; }
+
   /// The name that a recipe uses, e.g. "byte".
   virtual std::string_view name() const = 0;
   /// Number of ids, special ones included.
@@ -44,9 +48,9 @@ public:
   virtual std::string decode(std::span<const int32_t> ids, bool spellSpecial = false) const = 0;
 };
 
-/// The tokenizer that a recipe names. Today only "byte" (ids 0..255 are bytes, 256 <|begin_of_text|>, 257
-/// <|end_of_text|>, 258 <|finetune_right_pad_id|>, as Llama 3 spells them). Another name is an error that says what
-/// works.
+/// The tokenizer that a recipe names: "byte" (ids 0..255 are bytes, 256 <|begin_of_text|>, 257 <|end_of_text|>, 258
+/// <|finetune_right_pad_id|>, as Llama 3 spells them), or one of torchtune's, which does not read text. Another name is
+/// an error that says what works.
 std::unique_ptr<Tokenizer> makeTokenizer(std::string_view name, std::vector<Diagnostic> &diags);
 
 /// `bytes` as valid UTF-8: see Tokenizer::decode.

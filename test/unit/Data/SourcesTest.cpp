@@ -90,6 +90,31 @@ TEST_F(Sources, AnotherColumn) {
   EXPECT_EQ(row(data->train, 0).tokens[1], 'y');
 }
 
+TEST_F(Sources, AnotherColumnOfConversations) {
+  const std::string turns = R"([{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}])";
+  options.seqLen = 64;
+  auto usual = load(write("d.jsonl", "{\"messages\": " + turns + "}"));
+  ASSERT_TRUE(usual) << messages();
+  for (std::string column : {"messages", "chat"}) {
+    options.column = column;
+    auto data = load(write("d.jsonl", "{\"" + column + "\": " + turns + ", \"text\": \"no\"}"));
+    ASSERT_TRUE(data) << messages();
+    EXPECT_EQ(data->train.fingerprint(), usual->train.fingerprint());
+  }
+  EXPECT_FALSE(load(write("d.jsonl", R"({"chat": ["q", "a"]})")));
+  EXPECT_TRUE(says("d.jsonl:1: error: message 1 is string instead of an object")) << messages();
+  options.column = "messages";
+  EXPECT_FALSE(load(write("d.jsonl", R"({"text": "a"})")));
+  EXPECT_TRUE(says("no key 'messages' (keys here: text); name the conversation's key with --column")) << messages();
+}
+
+TEST_F(Sources, NumbersBeyondEveryType) {
+  EXPECT_FALSE(load(write("d.jsonl", "{\"text\": \"a\"}\n{\"text\": \"a\", \"n\": 1e999}\n")));
+  EXPECT_TRUE(says("d.jsonl:2: error: bad JSON: number overflow parsing '1e999'")) << messages();
+  EXPECT_FALSE(load(write("d.json", "[{\"text\": \"a\", \"n\": 1e999}]")));
+  EXPECT_TRUE(says("d.json: error: bad JSON: number overflow")) << messages();
+}
+
 TEST_F(Sources, BadLinesAreNamedOneByOne) {
   EXPECT_FALSE(
       load(write("d.jsonl", "{\"text\": \"good\"}\n{\"text\": }\n[1]\n{\"txt\": \"a\", \"id\": 3}\n{\"text\": 5}\n"
@@ -229,6 +254,31 @@ TEST_F(Sources, TokenFileRowsComeInOrderAndAlone) {
       }
     }
   }
+}
+
+TEST_F(Sources, TokenFilesOfATokenizerThatIsNotBuiltIn) {
+  for (const char *name : {"torchtune.models.llama3.llama3_tokenizer",
+                           "torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer"}) {
+    tokenizer = makeTokenizer(name, diags);
+    auto data = load(writeIds("t.bin", std::vector<uint16_t>(16, 1), true));
+    ASSERT_TRUE(data) << messages();
+    Batch batch(8);
+    data->train.fillPadding(batch.view());
+    EXPECT_EQ(batch.tokens[0], 0); // the model's vocabulary is smaller than Llama 3's
+    EXPECT_FALSE(load(write("t.txt", "text")));
+    EXPECT_TRUE(says(std::string("t.txt: error: this is text, and the recipe's tokenizer '") + name)) << messages();
+  }
+}
+
+TEST_F(Sources, WhatARunWritesIsNoData) {
+  write("t/a.txt", "a");
+  write("t/out/metrics.jsonl", "{\"step\": 1}");
+  EXPECT_FALSE(load(root / "t"));
+  options.notInside = {root / "elsewhere", root / "t/../t/out/"};
+  auto data = load(root / "t");
+  ASSERT_TRUE(data) << messages();
+  EXPECT_EQ(data->train.samples(), 1);
+  EXPECT_TRUE(says("out: remark: skipped: is where this run writes")) << messages();
 }
 
 TEST_F(Sources, TokenFileHeldOutIsItsTail) {

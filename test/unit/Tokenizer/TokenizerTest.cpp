@@ -87,6 +87,21 @@ TEST(Utf8, RepairedTextIsAFixedPoint) {
   }
 }
 
+TEST(MakeTokenizer, OfTorchtuneForTokenFilesAlone) {
+  std::vector<Diagnostic> diags;
+  auto llama3 = makeTokenizer("torchtune.models.llama3.llama3_tokenizer", diags);
+  ASSERT_TRUE(llama3);
+  EXPECT_FALSE(llama3->readsText());
+  EXPECT_TRUE(byteTokenizer()->readsText());
+  EXPECT_EQ(llama3->name(), "torchtune.models.llama3.llama3_tokenizer");
+  EXPECT_EQ(llama3->bosId(), 128000);
+  EXPECT_EQ(llama3->eosId(), 128001);
+  auto other = makeTokenizer("torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer", diags);
+  ASSERT_TRUE(other);
+  EXPECT_EQ(other->padId(), -1);
+  EXPECT_TRUE(diags.empty());
+}
+
 TEST(MakeTokenizer, AnotherNameSaysWhatWorks) {
   std::vector<Diagnostic> diags;
   EXPECT_FALSE(makeTokenizer("tiktoken", diags));
