@@ -62,6 +62,21 @@ bool sameValue(const Node &value, const KeyInfo &key) {
   }
 }
 
+/// What else torchtune's recipes do, by keys that only those have; null for other keys.
+const char *recipeKindOf(const std::string &key) {
+  static const std::pair<const char *, const char *> kinds[] = {
+      {"quantization-aware training", "quantizer fake_quant_after_n_steps"},
+      {"knowledge distillation", "teacher_model teacher_checkpointer kd_loss kd_ratio"},
+      {"preference optimization", "ref_checkpointer ref_policy_checkpointer value_checkpointer reward_checkpointer "
+                                  "policy_model reward_and_value_model ppo_epochs ppo_batch_size"},
+      {"generating text", "prompt max_new_tokens temperature top_k enable_kv_cache"},
+      {"evaluation", "tasks limit max_seq_length"}};
+  for (const auto &[kind, keys] : kinds)
+    if (holds(keys, key))
+      return kind;
+  return nullptr;
+}
+
 class Checker {
 public:
   Checker(const Node &root, const std::set<std::string> &variables, Messages &messages)
@@ -84,8 +99,18 @@ public:
   }
 
 private:
+  /// Whether the entry is an argument of something that is done before ftrun, and says nothing to us.
+  bool isForOthers(const Entry &e, const std::string &node) const {
+    auto component = checked.components.find(node);
+    if (!hasComponent(node) || component == checked.components.end() || !isMadeBefore(node, component->second))
+      return false;
+    return !holds("_component_ max_seq_len packed data_files", e.key);
+  }
+
   void check(const Entry &e, const std::string &prefix) {
     std::string path = prefix + e.key;
+    if (!prefix.empty() && isForOthers(e, prefix.substr(0, prefix.size() - 1)))
+      return;
     if (const KeyInfo *key = keyAt(path))
       return checkKey(e, *key, prefix);
     if (e.key.find('.') == std::string::npos && isNode(path))
@@ -157,6 +182,14 @@ private:
 
   void unknown(const Entry &e, const std::string &prefix) {
     std::string path = prefix + e.key;
+    if (const char *kind = prefix.empty() ? recipeKindOf(e.key) : nullptr) {
+      messages.error(e.place,
+                     "'" + path + "' belongs to recipes for " + kind +
+                         ", which are not built; full fine-tuning, LoRA and QLoRA are: for one of these remove "
+                         "it (~" +
+                         path + ")");
+      return;
+    }
     // Near keys of the same node first, then the same word elsewhere.
     std::string node = prefix.empty() ? "" : prefix.substr(0, prefix.size() - 1);
     std::vector<std::string> here, paths;

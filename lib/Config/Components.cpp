@@ -53,6 +53,7 @@ bool startsWith(const std::string &text, const std::string &prefix) { return tex
 struct NodeComponents {
   const char *node;
   std::vector<std::string> works;
+  std::vector<std::string> madeBefore = {}; ///< what makes ids out of text, and is done before ftrun: see isMadeBefore
 };
 
 const std::vector<NodeComponents> &nodes() {
@@ -72,8 +73,16 @@ const std::vector<NodeComponents> &nodes() {
               .insert(std::string(modelPrefix).size() + std::string(size.component).rfind('.') + 1, qloraPrefix));
     return std::vector<NodeComponents>{
         {"model", models},
-        {"tokenizer", {"ftc.tokenizers.byte"}},
-        {"dataset", {"torchtune.datasets.text_completion_dataset", "torchtune.datasets.chat_dataset"}},
+        {"tokenizer",
+         {"ftc.tokenizers.byte"},
+         {"torchtune.models.llama2.llama2_tokenizer", "torchtune.models.llama3.llama3_tokenizer",
+          "torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer"}},
+        {"dataset",
+         {"torchtune.datasets.text_completion_dataset", "torchtune.datasets.chat_dataset"},
+         {"torchtune.datasets.alpaca_dataset", "torchtune.datasets.alpaca_cleaned_dataset",
+          "torchtune.datasets.instruct_dataset", "torchtune.datasets.grammar_dataset",
+          "torchtune.datasets.samsum_dataset", "torchtune.datasets.slimorca_dataset",
+          "torchtune.datasets.wikitext_dataset", "torchtune.datasets.cnn_dailymail_articles_dataset"}},
         {"checkpointer", {"torchtune.training.FullModelHFCheckpointer", "torchtune.utils.FullModelHFCheckpointer"}},
         {"optimizer",
          {"torch.optim.AdamW", "torch.optim.SGD", "bitsandbytes.optim.AdamW", "bitsandbytes.optim.PagedAdamW",
@@ -134,7 +143,8 @@ std::string refusal(const std::string &path, const std::string &name, const Node
            ", and name the files with dataset.data_files=PATH or ftrun --data";
   if (path == "checkpointer" && startsWith(name, "torchtune."))
     return "'" + name + "' is not built; safetensors in Hugging Face's layout are: override checkpointer=" + works[0] +
-           (node.entry("checkpoint_files") ? " checkpointer.checkpoint_files=null" : "");
+           (node.entry("checkpoint_files") ? " checkpointer.checkpoint_files=null" : "") +
+           (node.entry("checkpoint_dir") ? ", and checkpointer.checkpoint_dir=FOLDER if they lie elsewhere" : "");
   if (path == "optimizer" && (startsWith(name, "torch.optim.") || startsWith(name, "bitsandbytes.") ||
                               startsWith(name, "torchao.") || startsWith(name, "torchtune.")))
     return "'" + name + "' is not built yet; what works: override optimizer=" + works[0] + " or " + works[1];
@@ -155,6 +165,11 @@ bool isLoraBuilder(const std::string &component) {
   return startsWith(lastWord(component), loraPrefix) || isQloraBuilder(component);
 }
 
+bool isMadeBefore(const std::string &path, const std::string &component) {
+  const std::vector<std::string> &names = nodeOf(path)->madeBefore;
+  return std::find(names.begin(), names.end(), component) != names.end();
+}
+
 bool hasComponent(const std::string &path) { return nodeOf(path) != nullptr; }
 
 std::optional<std::string> componentOf(const std::string &path, const Node *node, Messages &messages) {
@@ -169,7 +184,16 @@ std::optional<std::string> componentOf(const std::string &path, const Node *node
   }
   if (std::find(works.begin(), works.end(), name->text) != works.end())
     return name->text;
-  std::string near = didYouMean(name->text, works);
+  if (isMadeBefore(path, name->text)) {
+    messages.remark(name->place, "'" + name->text +
+                                     "' is not built in: ftrun takes the ids that it gives, as token files "
+                                     "(.bin, see docs/data.md); for other data override " +
+                                     path + "=" + works[0]);
+    return name->text;
+  }
+  std::vector<std::string> known = works;
+  known.insert(known.end(), nodeOf(path)->madeBefore.begin(), nodeOf(path)->madeBefore.end());
+  std::string near = didYouMean(name->text, known);
   std::string why = refusal(path, name->text, *node);
   if (why.empty())
     why = "unknown component '" + name->text + "' for '" + path + "'" +

@@ -28,6 +28,11 @@ bool isQloraBuilder(const std::string &component);
 /// error says what works. `node` may be null: absent.
 std::optional<std::string> componentOf(const std::string &path, const Node *node, Messages &messages);
 
+/// Whether `component` makes ids out of text in a way that is not built in (torchtune's tokenizers, and data sets with
+/// wordings of their own). A step does not depend on it, and ftrun takes the ids as token files: such a name is
+/// accepted with a remark, and so are its arguments.
+bool isMadeBefore(const std::string &path, const std::string &component);
+
 /// Fills in what the builder `component` fixes by itself. Returns true when it takes explicit sizes, which the caller
 /// then reads.
 bool startModel(const std::string &component, ModelConfig &model);

@@ -91,7 +91,7 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   if (builder == "llama3_2" || builder == "llama3_2_1b" || builder == "llama3_2_3b")
     v["model.tie_word_embeddings"] = word(m.tiedEmbeddings);
 
-  v["tokenizer._component_"] = "ftc.tokenizers." + r.tokenizer;
+  v["tokenizer._component_"] = r.tokenizer == "byte" ? "ftc.tokenizers.byte" : r.tokenizer;
   v["tokenizer.max_seq_len"] = std::to_string(r.seqLen);
 
   const DatasetConfig &d = r.dataset;

@@ -16,7 +16,9 @@
 namespace ftc::config {
 
 void Reader::tokenizer() {
-  recipe.tokenizer = "byte";
+  auto component = components.find("tokenizer");
+  bool isByte = component != components.end() && !isMadeBefore("tokenizer", component->second);
+  recipe.tokenizer = component == components.end() || isByte ? "byte" : component->second;
   if (!given("tokenizer.max_seq_len")) {
     std::string packed;
     bool isPacked = false;
@@ -35,7 +37,7 @@ void Reader::tokenizer() {
                                                          std::to_string(recipe.model.maxSeqLen));
   }
   // 256 bytes, begin and end of text, padding.
-  if (components.count("tokenizer") && recipe.model.vocabSize > 0 && recipe.model.vocabSize < 259)
+  if (isByte && recipe.model.vocabSize > 0 && recipe.model.vocabSize < 259)
     messages.error(placeOf("model.vocab_size"), named("model.vocab_size") + " is " +
                                                     std::to_string(recipe.model.vocabSize) +
                                                     ", below the 259 ids of the byte-level tokenizer of " +
@@ -66,7 +68,7 @@ void Reader::dataset() {
   // torchtune continues samples across rows in text completion only.
   d.splitAcrossPack = !isChat;
   boolean("dataset.split_across_pack", d.splitAcrossPack);
-  if (root.findEntry("dataset.packed") && !d.packed)
+  if (root.findEntry("dataset.packed") && !d.packed && !isMadeBefore("dataset", d.component))
     messages.remark(
         placeOf("dataset.packed"),
         "'dataset.packed' is False: a row holds one sample and is padded to tokenizer.max_seq_len, not to the "

@@ -157,7 +157,8 @@ struct Recipe {
   std::string lossComponent = "torch.nn.CrossEntropyLoss";
   int64_t lossChunks = 0; ///< chunks of head and loss; 0: the compiler's choice. Only where chunksLoss().
   int64_t ignoreIndex = -100;
-  std::string tokenizer = "byte"; ///< "byte": 256 bytes + specials
+  /// "byte" (256 bytes and specials), or a component of torchtune's that is not built in: data are ids then.
+  std::string tokenizer = "byte";
   DatasetConfig dataset;
   CheckpointerConfig checkpointer;
   bool resumeFromCheckpoint = false;

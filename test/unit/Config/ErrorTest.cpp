@@ -144,12 +144,12 @@ TEST(Errors, NotBuiltYet) {
       errors(minimal, {"model=torchtune.models.llama3_2.llama3_2_1bb"}),
       "<command line>:1:7: error: unknown component 'torchtune.models.llama3_2.llama3_2_1bb' for 'model'; did you mean "
       "'torchtune.models.llama3_2.llama3_2_1b'?");
-  EXPECT_TRUE(contains(errors(minimal, {"tokenizer=torchtune.models.llama3.llama3_tokenizer"}),
+  EXPECT_TRUE(contains(errors(minimal, {"tokenizer=torchtune.models.qwen2.qwen2_tokenizer"}),
                        "override tokenizer._component_=ftc.tokenizers.byte"));
   EXPECT_TRUE(contains(errors(minimal, {"optimizer=torchao.optim.AdamWFp8"}),
                        "is not built yet; what works: override optimizer=torch.optim.AdamW or torch.optim.SGD"));
   EXPECT_TRUE(contains(errors(minimal, {"optimizer=my.Optimizer"}), "unknown component 'my.Optimizer'"));
-  EXPECT_TRUE(contains(errors(minimal, {"dataset=torchtune.datasets.alpaca_dataset"}), "text_completion_dataset"));
+  EXPECT_TRUE(contains(errors(minimal, {"dataset=torchtune.datasets.preference_dataset"}), "text_completion_dataset"));
   EXPECT_TRUE(contains(errors(minimal, {"dataset=[{source: json}]"}), "joining data sets is not built yet"));
   EXPECT_TRUE(contains(errors(minimal, {"checkpointer=torchtune.training.FullModelMetaCheckpointer"}),
                        "override checkpointer=torchtune.training.FullModelHFCheckpointer"));
@@ -163,6 +163,15 @@ TEST(Errors, NotBuiltYet) {
   EXPECT_EQ(good(minimal, {"optimizer.amsgrad=False", "model.attn_dropout=0", "gradient_accumulation_steps=8"})
                 .gradientAccumulationSteps,
             8);
+}
+
+TEST(Errors, OtherRecipes) {
+  EXPECT_EQ(below("quantizer: {_component_: torchtune.training.quantization.Int8DynActInt4WeightQATQuantizer}\n"),
+            "r.yaml:11:1: error: 'quantizer' belongs to recipes for quantization-aware training, which are not built; "
+            "full fine-tuning, LoRA and QLoRA are: for one of these remove it (~quantizer)");
+  EXPECT_TRUE(contains(below("kd_ratio: 0.5\n"), "recipes for knowledge distillation"));
+  EXPECT_TRUE(contains(below("ref_checkpointer: {}\n"), "recipes for preference optimization"));
+  EXPECT_TRUE(contains(below("top_k: 300\n"), "recipes for generating text"));
 }
 
 TEST(Errors, Momentum) {

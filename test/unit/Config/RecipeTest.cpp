@@ -426,6 +426,35 @@ TEST(Recipe, PrecisionOfUpdatesAndMomentum) {
   EXPECT_EQ(good(r.normalizedYaml).optimizer, r.optimizer);
 }
 
+// Tokenizers and data sets of torchtune's that are not built in: the step does not depend on them.
+TEST(Recipe, IdsMadeBefore) {
+  Recipe r = good(std::string(minimal) + "  _component_: torchtune.models.llama3.llama3_tokenizer\n"
+                                         "  path: /m/tokenizer.model\n"
+                                         "dataset:\n"
+                                         "  _component_: torchtune.datasets.alpaca_cleaned_dataset\n"
+                                         "  train_on_input: True\n"
+                                         "  column_map: {input: prompt}\n"
+                                         "  packed: False\n",
+                  {"model.vocab_size=100"});
+  EXPECT_EQ(remarks(r),
+            "r.yaml:11:16: remark: 'torchtune.models.llama3.llama3_tokenizer' is not built in: ftrun takes "
+            "the ids that it gives, as token files (.bin, see docs/data.md); for other data override "
+            "tokenizer=ftc.tokenizers.byte\n"
+            "r.yaml:14:16: remark: 'torchtune.datasets.alpaca_cleaned_dataset' is not built in: ftrun takes "
+            "the ids that it gives, as token files (.bin, see docs/data.md); for other data override "
+            "dataset=torchtune.datasets.text_completion_dataset");
+  EXPECT_EQ(r.tokenizer, "torchtune.models.llama3.llama3_tokenizer");
+  EXPECT_EQ(r.dataset.component, "torchtune.datasets.alpaca_cleaned_dataset");
+  Recipe again = good(r.normalizedYaml);
+  EXPECT_EQ(again.normalizedYaml, r.normalizedYaml);
+  EXPECT_EQ(again.tokenizer, r.tokenizer);
+  std::vector<Diagnostic> diags;
+  std::optional<Recipe> changed =
+      overrideRun(r.normalizedYaml, {"dataset=torchtune.datasets.text_completion_dataset"}, diags);
+  ASSERT_TRUE(changed.has_value());
+  EXPECT_EQ(changed->dataset.component, "torchtune.datasets.text_completion_dataset");
+}
+
 // docs/recipes.md is written by hand but for its table, which is this.
 TEST(Keys, DocumentationHoldsTheTable) {
   std::string text, error;
