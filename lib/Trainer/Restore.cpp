@@ -86,11 +86,6 @@ std::vector<TensorView> quantizedOf(Session &session) {
   return views;
 }
 
-bool isCheckpointName(const std::string &name) {
-  return name.starts_with("step_") && name.size() > 5 &&
-         std::all_of(name.begin() + 5, name.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
 } // namespace
 
 void tellRemarks(std::vector<Diagnostic> &diags) {
@@ -113,7 +108,8 @@ void throwErrors(ExitCode code, const std::vector<Diagnostic> &diags) {
   throw RunError(code, message);
 }
 
-void loadParameters(Session &session, const std::string &directory, const std::vector<std::string> &files) {
+void loadParameters(Session &session, const std::string &directory, const std::vector<std::string> &files,
+                    const ModelConfig &model) {
   std::error_code error;
   if (!fs::is_directory(directory, error))
     throw RunError(ExitCode::NoFile,
@@ -133,6 +129,9 @@ void loadParameters(Session &session, const std::string &directory, const std::v
   for (const TensorView &view : views)
     wanted.push_back(view.spec);
   bool good = reader->check(wanted, diags);
+  // Shapes do not say how many heads there are, nor how positions are rotated.
+  if (std::string config = fs::path(directory) / "config.json"; good && fs::exists(config, error))
+    good = checkConfigJson(config, model, diags);
   tellRemarks(diags);
   if (!good)
     throwErrors(ExitCode::BadCheckpoint, diags);
@@ -217,34 +216,6 @@ std::unique_ptr<CheckpointWriter> makeWriter(Session &session, const Recipe &rec
   if (!writer)
     throwErrors(ExitCode::WriteFailed, diags);
   return writer;
-}
-
-std::string moveEarlierRun(const std::string &outputDir) {
-  std::error_code error;
-  std::vector<fs::path> old;
-  for (const fs::directory_entry &entry : fs::directory_iterator(outputDir, error))
-    if (isCheckpointName(entry.path().filename().string()))
-      old.push_back(entry.path());
-  if (old.empty())
-    return "";
-  fs::path target;
-  for (int number = 1; number == 1 || fs::exists(target); ++number)
-    target = fs::path(outputDir) / fmt::format("earlier_{}", number);
-  auto fail = [&](const fs::path &what) {
-    throw RunError(ExitCode::WriteFailed, fmt::format("{}: an earlier run's files cannot be moved away: {}; choose "
-                                                      "another --out",
-                                                      what.string(), error.message()));
-  };
-  if (!fs::create_directory(target, error))
-    fail(target);
-  if (fs::path metrics = fs::path(outputDir) / "metrics.jsonl"; fs::exists(metrics))
-    old.push_back(metrics);
-  for (const fs::path &path : old) {
-    fs::rename(path, target / path.filename(), error);
-    if (error)
-      fail(path);
-  }
-  return target.string();
 }
 
 } // namespace ftc

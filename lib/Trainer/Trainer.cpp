@@ -15,6 +15,7 @@
 #include "ftc/Trainer/Algorithms.h"
 #include "ftc/Trainer/Feed.h"
 #include "ftc/Trainer/Metrics.h"
+#include "ftc/Trainer/OutputFolder.h"
 #include "ftc/Trainer/Restore.h"
 #include "ftc/Trainer/Schedule.h"
 
@@ -91,6 +92,7 @@ private:
   void train();
   bool trainOne(uint64_t step, EntryFeed *micro, EntryFeed &feed, Progress &progress);
   int64_t batchesInEpoch() const;
+  uint64_t checkpointsAhead() const;
   void save(uint64_t step);
   std::optional<double> heldOutLoss();
   void printSample();
@@ -104,6 +106,7 @@ private:
   std::unique_ptr<Session> session;
   std::unique_ptr<CheckpointWriter> writer;
   std::unique_ptr<MetricsLog> metrics;
+  std::optional<OutputFolder> outputFolder, checkpointFolder; ///< one of them where both are the same
   std::vector<Diagnostic> diags;
   std::optional<FoundCheckpoint> found;  ///< to resume from
   std::optional<ProductAlgorithms> kept; ///< of the checkpoint, or beside the step
@@ -125,7 +128,7 @@ void Run::readRecipe(const LoadedStep &step) {
   if (options.seed)
     recipe.seed = *options.seed;
   if (!options.out.empty())
-    recipe.outputDir = options.out;
+    recipe.outputDir = recipe.checkpointer.outputDir = options.out;
   if (options.column)
     recipe.dataset.column = *options.column;
   if (!options.data.empty())
@@ -150,6 +153,15 @@ void Run::readData(const manifest::Entry &entry) {
   wanted.splitAcrossPack = recipe.dataset.splitAcrossPack;
   wanted.addEos = recipe.dataset.addEos;
   wanted.heldOut = options.heldOut;
+  wanted.notInside = {recipe.outputDir, recipe.checkpointer.outputDir};
+  const std::string &dataset = recipe.dataset.component;
+  if (std::filesystem::path(path).extension() != ".bin" && !dataset.ends_with("text_completion_dataset") &&
+      !dataset.ends_with("chat_dataset"))
+    throw RunError(ExitCode::Unsupported,
+                   fmt::format("{}: the recipe's '{}' is not built in: give the ids that it makes as a token file "
+                               "(.bin, see docs/data.md), or override "
+                               "dataset=torchtune.datasets.text_completion_dataset (or chat_dataset) for this data",
+                               path, dataset));
   data = loadData(wanted, *tokenizer, diags);
   tellRemarks(diags);
   if (!data) {
@@ -192,11 +204,6 @@ void Run::takeMemory(std::unique_ptr<LoadedStep> step) {
   if (step->plannedFarBytes() > 0 && !step->needsDevice() && wanted.farFolder.empty()) {
     // Beside the checkpoints: they need a disk that is large enough anyway.
     wanted.farFolder = recipe.outputDir;
-    std::error_code error;
-    std::filesystem::create_directories(recipe.outputDir, error);
-    if (error)
-      throw RunError(ExitCode::WriteFailed,
-                     fmt::format("{}: cannot make the output directory: {}", recipe.outputDir, error.message()));
   }
   session = std::make_unique<Session>(std::move(step), wanted);
   last.plannedBytes = session->step().plannedBytes();
@@ -273,13 +280,18 @@ void Run::tellAlgorithms(const Device &device) {
 
 /// The newest checkpoint of OUT, where the recipe wants to resume.
 void Run::findCheckpoint() {
+  CheckpointerConfig &c = recipe.checkpointer;
   if (recipe.resumeFromCheckpoint) {
-    found = findNewestCheckpoint(recipe.outputDir, diags);
+    found = findNewestCheckpoint(c.outputDir, diags);
     tellRemarks(diags);
     if (!found)
-      warn("{} holds no whole checkpoint to resume from; starting from the beginning", recipe.outputDir);
-  } else if (std::string earlier = moveEarlierRun(recipe.outputDir); !earlier.empty()) {
-    warn("an earlier run's checkpoints were moved to {} (resume_from_checkpoint=True continues them)", earlier);
+      warn("{} holds no whole checkpoint to resume from; starting from the beginning", c.outputDir);
+  } else if (EarlierRun earlier = moveEarlierRun(recipe.outputDir, c.outputDir); !earlier.checkpoints.empty()) {
+    warn("an earlier run's checkpoints were moved to {} (resume_from_checkpoint=True continues them)",
+         earlier.checkpoints);
+    // This run may start from the weights of that one.
+    c.checkpointDir = earlier.now(c.checkpointDir);
+    c.adapterCheckpoint = earlier.now(c.adapterCheckpoint);
   }
 }
 
@@ -295,13 +307,13 @@ void Run::restore() {
   const bool weightsFromFiles = weightsFromDir || (found && !recipe.lora);
   session->initialize(recipe.seed, [&](std::string_view name) { return !weightsFromFiles || isAdapterName(name); });
   if (weightsFromDir)
-    loadParameters(*session, recipe.checkpointer.checkpointDir, recipe.checkpointer.checkpointFiles);
+    loadParameters(*session, recipe.checkpointer.checkpointDir, recipe.checkpointer.checkpointFiles, recipe.model);
   session->fillRowNorms();
   if (found) {
     if (recipe.lora)
       loadAdapters(*session, adapterOf(*found), *recipe.lora);
     else
-      loadParameters(*session, found->directory, {});
+      loadParameters(*session, found->directory, {}, recipe.model);
     loadStates(*session, found->directory);
     doneSteps = savedStep = found->state.step;
     say("resumed from {} after step {}", found->directory, doneSteps);
@@ -321,9 +333,21 @@ void Run::restore() {
       warn("the data changed since {} was written; its place in them is kept", found->directory);
     stream->seek({found->state.epoch, found->state.batch});
   }
-  writer = makeWriter(*session, recipe, *tokenizer, recipe.outputDir);
+  writer = makeWriter(*session, recipe, *tokenizer, recipe.checkpointer.outputDir);
+  if (std::string problem = checkRoom(recipe.checkpointer.outputDir, writer->tensorBytes(), checkpointsAhead());
+      !problem.empty())
+    warn("{}", problem);
   metrics =
       std::make_unique<MetricsLog>((std::filesystem::path(recipe.outputDir) / "metrics.jsonl").string(), doneSteps);
+}
+
+/// How many checkpoints this run writes if nothing stops it.
+uint64_t Run::checkpointsAhead() const {
+  if (doneSteps >= totalSteps)
+    return 0;
+  const uint64_t every = static_cast<uint64_t>(std::max<int64_t>(0, recipe.saveEveryNSteps));
+  const uint64_t between = every ? (totalSteps - 1) / every - doneSteps / every : 0;
+  return between + (options.lastCheckpoint ? 1 : 0);
 }
 
 void Run::save(uint64_t step) {
@@ -459,6 +483,10 @@ void Run::printSample() {
     warn("{}: the step has no entry 'logits', so there is no sample", session->step().path());
     return;
   }
+  if (!tokenizer->readsText()) {
+    warn("the tokenizer '{}' is not built in, so there is no sample", tokenizer->name());
+    return;
+  }
   if (tokenizer->vocabSize() > recipe.model.vocabSize) {
     warn("the tokenizer '{}' has {} ids and the model {}, so there is no sample", tokenizer->name(),
          tokenizer->vocabSize(), recipe.model.vocabSize);
@@ -502,6 +530,9 @@ ExitCode Run::go() {
 
   installSignals();
   // A device takes algorithms of the checkpoint. An earlier run is moved away only once this one can start.
+  outputFolder.emplace(recipe.outputDir);
+  if (std::error_code error; !std::filesystem::equivalent(recipe.outputDir, recipe.checkpointer.outputDir, error))
+    checkpointFolder.emplace(recipe.checkpointer.outputDir);
   const bool early = recipe.resumeFromCheckpoint;
   if (early)
     findCheckpoint();
@@ -522,12 +553,13 @@ ExitCode Run::go() {
     printPlanProof();
   const std::filesystem::path out(recipe.outputDir);
   say("wrote {}", (out / "metrics.jsonl").string());
-  if (savedStep)
-    say("wrote {}", (out / fmt::format("step_{}", savedStep)).string());
+  const std::string saved = std::filesystem::path(recipe.checkpointer.outputDir) / fmt::format("step_{}", savedStep);
+  if (savedStep && !(found && savedStep == found->state.step))
+    say("wrote {}", saved);
   if (stopSignal == 0)
     return ExitCode::Ok;
-  say("stopped by signal {} after step {} of {}; resume_from_checkpoint=True goes on from there", int(stopSignal),
-      doneSteps, totalSteps);
+  say("stopped by signal {} after step {} of {}; {}", int(stopSignal), doneSteps, totalSteps,
+      savedStep ? fmt::format("resume_from_checkpoint=True goes on from {}", saved) : "nothing was saved");
   return stopSignal == SIGINT ? ExitCode::Interrupted : ExitCode::Terminated;
 }
 

@@ -26,9 +26,10 @@ void tellRemarks(std::vector<Diagnostic> &diags);
 [[noreturn]] void throwErrors(ExitCode code, const std::vector<Diagnostic> &diags);
 
 /// Fills the step's parameters, adapters aside, from a directory of safetensors (`files` as in CheckpointReader::open).
-/// Weights in four bits are quantized as they are read.
+/// Weights in four bits are quantized as they are read. A config.json beside them is compared with `model`.
 /// Throws RunError(NoFile or BadCheckpoint); then some parameters may have been filled.
-void loadParameters(Session &session, const std::string &directory, const std::vector<std::string> &files);
+void loadParameters(Session &session, const std::string &directory, const std::vector<std::string> &files,
+                    const ModelConfig &model);
 /// Fills the step's adapters from a file or folder in PEFT's format. Throws RunError(NoFile or BadCheckpoint).
 void loadAdapters(Session &session, const std::string &path, const LoraConfig &lora);
 /// Fills the optimizer's states from DIRECTORY/state.safetensors. Throws RunError(BadCheckpoint).
@@ -37,10 +38,6 @@ void loadStates(Session &session, const std::string &directory);
 /// A writer of OUT/step_N for all parameters and states of the step. Throws RunError(WriteFailed).
 std::unique_ptr<CheckpointWriter> makeWriter(Session &session, const Recipe &recipe, const Tokenizer &tokenizer,
                                              const std::string &outputDir);
-
-/// A run that starts from the beginning must not mix with an earlier one in the same directory: moves OUT/step_* and
-/// metrics.jsonl to OUT/earlier_K. Returns that directory, or "" when there was nothing to move.
-std::string moveEarlierRun(const std::string &outputDir);
 
 } // namespace ftc
 

@@ -8,7 +8,9 @@
 #include "FtrunHarness.h"
 
 #include "ftc/Runtime/AllocationGate.h"
+#include "ftc/Runtime/RunError.h"
 #include "ftc/Runtime/Session.h"
+#include "ftc/Trainer/OutputFolder.h"
 
 #include <cmath>
 
@@ -137,8 +139,18 @@ TEST_F(FtrunTest, SignalsSaveAndTell) {
     kill(process.id, signal);
     EXPECT_EQ(process.wait(), code);
     auto lines = metrics(out);
-    EXPECT_TRUE(fs::exists(fs::path(out) / ("step_" + lines.back()["step"].dump()) / "model.safetensors"));
+    const std::string last = (fs::path(out) / ("step_" + lines.back()["step"].dump())).string();
+    EXPECT_TRUE(fs::exists(last + "/model.safetensors"));
+    said = readText(folder / "output");
+    EXPECT_NE(said.find("resume_from_checkpoint=True goes on from " + last), std::string::npos) << said;
   }
+  Process process =
+      start({fakeStep("good"), "--data", tokens, "--steps", "100000000", "--out", at("none"), "--no-checkpoint"});
+  ASSERT_TRUE(waitFor([&] { return readText(at("none/metrics.jsonl")).size() > 1000; }));
+  kill(process.id, SIGTERM);
+  EXPECT_EQ(process.wait(), 143);
+  said = readText(folder / "output");
+  EXPECT_NE(said.find("nothing was saved"), std::string::npos) << said;
 }
 
 TEST_F(FtrunTest, ABatchWithoutLabelsChangesNothing) {
@@ -245,6 +257,75 @@ TEST_F(FtrunTest, AnEarlierRunIsMovedAway) {
   EXPECT_TRUE(fs::exists(at("out/step_4")));
   EXPECT_FALSE(fs::exists(at("out/step_9")));
   EXPECT_EQ(metrics(at("out")).size(), 4u);
+}
+
+TEST_F(FtrunTest, ARunMayStartFromTheWeightsOfTheEarlierOne) {
+  const std::string tokens = tokenFile(40 * BatchTokens);
+  const std::vector<std::string> arguments{fakeStep("good"), "--data", tokens, "--steps", "4", "--out", at("out")};
+  ASSERT_EQ(run(arguments), 0) << said;
+  const std::string weights = "checkpointer.checkpoint_dir=" + at("out/step_4");
+  std::vector<std::string> more = arguments;
+  more.push_back(weights);
+  ASSERT_EQ(run(more), 0) << said;
+  EXPECT_NE(said.find("weights from " + at("out/earlier_1/step_4")), std::string::npos) << said;
+  EXPECT_LT(metrics(at("out"))[0]["loss"], metrics(at("out/earlier_1"))[0]["loss"]);
+}
+
+TEST_F(FtrunTest, CheckpointsGoWhereTheirOwnKeySays) {
+  std::vector<std::string> arguments{fakeStep("good"),
+                                     "--data",
+                                     tokenFile(40 * BatchTokens),
+                                     "--steps",
+                                     "4",
+                                     "output_dir=" + at("logs"),
+                                     "checkpointer.output_dir=" + at("weights")};
+  ASSERT_EQ(run(arguments), 0) << said;
+  EXPECT_TRUE(fs::exists(at("weights/step_4/model.safetensors")));
+  EXPECT_FALSE(fs::exists(at("logs/step_4")));
+  EXPECT_EQ(metrics(at("logs")).size(), 4u);
+  arguments[4] = "6";
+  arguments.push_back("resume_from_checkpoint=True");
+  ASSERT_EQ(run(arguments), 0) << said;
+  EXPECT_NE(said.find("after step 4"), std::string::npos) << said;
+  EXPECT_EQ(metrics(at("logs")).size(), 6u);
+  arguments.back() = "resume_from_checkpoint=False";
+  ASSERT_EQ(run(arguments), 0) << said;
+  EXPECT_TRUE(fs::exists(at("weights/earlier_1/step_6")));
+  EXPECT_EQ(metrics(at("logs/earlier_1")).size(), 6u);
+  arguments.push_back("--out"); // wins over both
+  arguments.push_back(at("both"));
+  ASSERT_EQ(run(arguments), 0) << said;
+  EXPECT_TRUE(fs::exists(at("both/step_6")));
+  EXPECT_EQ(metrics(at("both")).size(), 6u);
+}
+
+TEST_F(FtrunTest, WhatItWritesIsNoData) {
+  const std::string data = at("data");
+  fs::create_directory(data);
+  std::string text;
+  for (int index = 0; index < 400; ++index)
+    text += "abcd ";
+  textFile(text, "data/text.txt");
+  for (const char *resume : {"resume_from_checkpoint=False", "resume_from_checkpoint=True"}) {
+    ASSERT_EQ(run({fakeStep("good"), "--data", data, "--steps", "4", "--out", data + "/out", resume}), 0) << said;
+    EXPECT_EQ(said.find("the data changed"), std::string::npos) << said;
+  }
+  EXPECT_NE(said.find("skipped: is where this run writes"), std::string::npos) << said;
+}
+
+TEST(OutputFolder, RoomForCheckpoints) {
+  const std::string folder = testing::TempDir();
+  const uint64_t free = fs::space(folder).available;
+  EXPECT_EQ(checkRoom(folder, 1024, 3), "");
+  EXPECT_EQ(checkRoom(folder, uint64_t(1) << 60, 0), "");
+  EXPECT_NE(checkRoom(folder, free / 2, 3).find("3 checkpoints of "), std::string::npos);
+  try {
+    checkRoom(folder, uint64_t(1) << 60, 1);
+    FAIL() << "a full disk is no error";
+  } catch (const RunError &error) {
+    EXPECT_EQ(error.code(), ExitCode::WriteFailed);
+    EXPECT_NE(std::string(error.what()).find("a checkpoint takes 1.00 EiB, and "), std::string::npos) << error.what();
+  }
 }
 
 TEST_F(FtrunTest, AProgramInCTrainsAStep) {

@@ -127,6 +127,41 @@ TEST_F(RefusalTest, OfAnOutputThatCannotBeWritten) {
                 {fakeStep("good"), "--data", tokens, "--steps", "1", "--out", textFile("in the way") + "/out"});
 }
 
+TEST_F(RefusalTest, OfAnOutputThatAnotherRunWrites) {
+  const std::vector<std::string> arguments{fakeStep("good"), "--data", tokenFile(40 * BatchTokens), "--out", at("out")};
+  auto with = [&](const char *steps) {
+    std::vector<std::string> all = arguments;
+    all.insert(all.end(), {"--steps", steps});
+    return all;
+  };
+  Process first(FTC_BINARY_DIR "/bin/ftrun", with("100000000"), folder / "first");
+  ASSERT_TRUE(waitFor([&] { return readText(at("out/metrics.jsonl")).size() > 1000; }));
+  expectRefusal(ExitCode::WriteFailed, "another run writes there now", with("1"));
+  kill(first.id, SIGTERM);
+  EXPECT_EQ(first.wait(), 143) << readText(folder / "first");
+  EXPECT_FALSE(fs::exists(at("out/earlier_1")));
+  EXPECT_EQ(run(with("1")), 0) << said;
+}
+
+TEST_F(RefusalTest, OfWeightsWithOtherHeads) {
+  const std::string tokens = tokenFile(40 * BatchTokens);
+  std::vector<std::string> arguments{fakeStep("good"), "--data", tokens, "--steps", "1", "--out", at("first")};
+  ASSERT_EQ(run(arguments), 0) << said;
+  const std::string weights = at("first/step_1"), config = weights + "/config.json", good = readText(config);
+  auto change = [&](const char *key, nlohmann::json value) {
+    nlohmann::json changed = nlohmann::json::parse(good);
+    changed[key] = std::move(value);
+    std::ofstream(config) << changed.dump();
+  };
+  arguments.back() = at("out");
+  arguments.push_back("checkpointer.checkpoint_dir=" + weights);
+  change("num_attention_heads", 8);
+  expectRefusal(ExitCode::BadCheckpoint, "'num_attention_heads' is 8, the recipe's model has 4", arguments);
+  change("rope_theta", 5000);
+  EXPECT_EQ(run(arguments), 0) << said;
+  EXPECT_NE(said.find("warning: 'rope_theta' is 5000, the recipe's model has 10000"), std::string::npos) << said;
+}
+
 TEST_F(RefusalTest, InfoTellsWhatAStepIs) {
   ASSERT_EQ(run({fakeStep("feature"), "--info"}), 0) << said; // also of a step that cannot run here
   for (const char *part : {"lacks avx9000", "model.embed_tokens.weight.exp_avg_sq", "normal(0.02)",

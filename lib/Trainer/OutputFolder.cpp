@@ -1,0 +1,116 @@
+//===- OutputFolder.cpp - Where a run writes --------------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Trainer/OutputFolder.h"
+
+#include "ftc/Runtime/RunError.h"
+#include "ftc/Support/Units.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <filesystem>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+#include <vector>
+
+namespace fs = std::filesystem;
+
+namespace ftc {
+
+OutputFolder::OutputFolder(const std::string &path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error)
+    throw RunError(ExitCode::WriteFailed, fmt::format("{}: cannot make the output directory: {}; choose another --out",
+                                                      path, error.message()));
+  descriptor = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0 || flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+    return; // what cannot be opened is told when it is written to
+  close(descriptor);
+  throw RunError(ExitCode::WriteFailed,
+                 fmt::format("{}: another run writes there now; wait for its end, or choose another --out", path));
+}
+
+OutputFolder::~OutputFolder() {
+  if (descriptor >= 0)
+    close(descriptor);
+}
+
+static bool isCheckpointName(const std::string &name) {
+  return name.starts_with("step_") && name.size() > 5 &&
+         std::all_of(name.begin() + 5, name.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+/// Moves entries of `folder` to a new folder in it, whose path is returned.
+static fs::path moveAway(const fs::path &folder, const std::vector<fs::path> &entries) {
+  fs::path target;
+  for (int number = 1; number == 1 || fs::exists(target); ++number)
+    target = folder / fmt::format("earlier_{}", number);
+  std::error_code error;
+  auto fail = [&](const fs::path &what) {
+    throw RunError(ExitCode::WriteFailed, fmt::format("{}: an earlier run's files cannot be moved away: {}; choose "
+                                                      "another --out",
+                                                      what.string(), error.message()));
+  };
+  if (!fs::create_directory(target, error))
+    fail(target);
+  for (const fs::path &path : entries) {
+    fs::rename(path, target / path.filename(), error);
+    if (error)
+      fail(path);
+  }
+  return target;
+}
+
+EarlierRun moveEarlierRun(const std::string &output, const std::string &checkpoints) {
+  std::error_code error;
+  std::vector<fs::path> old;
+  for (const fs::directory_entry &entry : fs::directory_iterator(checkpoints, error))
+    if (isCheckpointName(entry.path().filename().string()))
+      old.push_back(entry.path());
+  if (old.empty())
+    return {};
+  const fs::path metrics = fs::path(output) / "metrics.jsonl";
+  if (fs::exists(metrics, error)) {
+    if (fs::equivalent(output, checkpoints, error))
+      old.push_back(metrics);
+    else
+      moveAway(output, {metrics});
+  }
+  return {moveAway(checkpoints, old).string(), checkpoints};
+}
+
+std::string EarlierRun::now(const std::string &path) const {
+  if (checkpoints.empty() || path.empty())
+    return path;
+  std::error_code error;
+  auto parts = [&](const std::string &name) { return fs::weakly_canonical(name, error); };
+  const fs::path inside = parts(path).lexically_relative(parts(from));
+  if (inside.empty() || !isCheckpointName(inside.begin()->string()))
+    return path;
+  return (fs::path(checkpoints) / inside).string();
+}
+
+std::string checkRoom(const std::string &folder, uint64_t bytes, uint64_t count) {
+  std::error_code error;
+  const fs::space_info space = fs::space(folder, error);
+  if (error || count == 0)
+    return "";
+  if (space.available < bytes)
+    throw RunError(ExitCode::WriteFailed,
+                   fmt::format("{}: a checkpoint takes {}, and {} are free there; free some space, choose another "
+                               "--out, or train without checkpoints (--no-checkpoint, save_every_n_steps=null)",
+                               folder, formatBytes(bytes), formatBytes(space.available)));
+  if (space.available / count >= bytes)
+    return "";
+  return fmt::format("{}: {} checkpoints of {} do not have room in the {} that are free there", folder, count,
+                     formatBytes(bytes), formatBytes(space.available));
+}
+
+} // namespace ftc
