@@ -251,7 +251,8 @@ bool Compiler::runTrainStages() {
 }
 
 bool Compiler::runPlanStages() {
-  return pass("convert-train-to-plan", [](auto &passes) { passes.addPass(createConvertTrainToPlanPass()); }) &&
+  return pass("convert-train-to-plan",
+              [&](auto &passes) { passes.addPass(createConvertTrainToPlanPass({backend->partialSums()})); }) &&
          pass("plan-stream-far-variables",
               [](auto &passes) { passes.addPass(plan::createPlanStreamFarVariablesPass()); }) &&
          pass("target-plan", [&](auto &passes) { backend->addPlanPasses(passes); }) &&

@@ -43,6 +43,9 @@ public:
   /// Whether its products take a second, narrow one (plan.matmul with `pair`).
   virtual bool pairsProducts() const { return false; }
 
+  /// How many partial sums of a reduction over rows it computes side by side; 0: few, as convert-train-to-plan chooses.
+  virtual int64_t partialSums() const { return 0; }
+
   /// Adds the passes that ask for scratch memory; they run before plan-assign-offsets.
   virtual void addPlanPasses(mlir::OpPassManager &passes) const = 0;
 

@@ -355,7 +355,8 @@ LogicalResult EntryConverter::convertRowWise(Operation *op) {
   int64_t columns = 1;
   for (Operation *inner : ops)
     columns = std::max(columns, widestRow(inner));
-  int64_t perTask = chooseRowsPerTask(rows, columns, llvm::any_of(ops, accumulates));
+  int64_t perTask = llvm::any_of(ops, accumulates) ? chooseRowsPerPartialSum(rows, columns, kernels.partialSums)
+                                                   : chooseRowsPerTask(rows, columns);
 
   RowContext context(kernels, builder, label);
   auto group = dyn_cast<train::FusedOp>(op);

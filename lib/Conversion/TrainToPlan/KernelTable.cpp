@@ -16,7 +16,8 @@ using namespace ftc;
 // KernelTable
 //===----------------------------------------------------------------------===//
 
-KernelTable::KernelTable(Operation *insertionPoint) : builder(insertionPoint) {
+KernelTable::KernelTable(Operation *insertionPoint, int64_t partialSums)
+    : partialSums(partialSums), builder(insertionPoint) {
   for (Operation &op : *insertionPoint->getBlock())
     if (auto symbol = op.getAttrOfType<StringAttr>(SymbolTable::getSymbolAttrName()))
       names.insert(symbol.getValue());
@@ -140,16 +141,21 @@ plan::LaunchOp RowLaunch::finish(StringRef name, StringRef label) {
 // Sizes and names
 //===----------------------------------------------------------------------===//
 
-int64_t ftc::chooseRowsPerTask(int64_t rows, int64_t columns, bool accumulates) {
+int64_t ftc::chooseRowsPerTask(int64_t rows, int64_t columns) {
   // Three f32 streams stand for what a row-wise kernel moves.
-  constexpr int64_t taskBytes = 64 * 1024, minTasks = 8, maxPartials = 64;
+  constexpr int64_t taskBytes = 64 * 1024, minTasks = 8;
   int64_t bytesPerRow = 3 * 4 * columns;
   int64_t perTask = std::max<int64_t>(1, taskBytes / bytesPerRow);
   if (rows * bytesPerRow >= taskBytes)
     perTask = std::min(perTask, std::max<int64_t>(1, rows / minTasks));
-  if (accumulates)
-    perTask = std::max<int64_t>(perTask, llvm::divideCeil(rows, maxPartials));
   return std::min(perTask, rows);
+}
+
+int64_t ftc::chooseRowsPerPartialSum(int64_t rows, int64_t columns, int64_t partialSums) {
+  if (partialSums > 0)
+    return llvm::divideCeil(rows, partialSums);
+  constexpr int64_t most = 64;
+  return std::max<int64_t>(chooseRowsPerTask(rows, columns), llvm::divideCeil(rows, most));
 }
 
 std::string ftc::shapeName(Type type) {

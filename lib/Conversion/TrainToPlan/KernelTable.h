@@ -19,8 +19,8 @@ namespace ftc {
 /// All kernels of a module. Kernels with the same body and the same argument types are one symbol.
 class KernelTable {
 public:
-  /// New kernels go before `insertionPoint`, an op of the module's body.
-  explicit KernelTable(mlir::Operation *insertionPoint);
+  /// New kernels go before `insertionPoint`, an op of the module's body. `partialSums`: see chooseRowsPerTask.
+  KernelTable(mlir::Operation *insertionPoint, int64_t partialSums);
 
   /// An empty kernel whose work is still to be built; it has no final name yet.
   plan::KernelOp begin(mlir::Location loc);
@@ -28,6 +28,8 @@ public:
   /// Gives `kernel` the name `base` (with a number if another body has it), or drops it for an equal one. Returns the
   /// kernel to launch.
   plan::KernelOp intern(plan::KernelOp kernel, llvm::StringRef base);
+
+  const int64_t partialSums;
 
 private:
   mlir::OpBuilder builder;
@@ -92,9 +94,12 @@ private:
 };
 
 /// Rows of one task: a function of rows and columns only, so that an op adds up in the same order alone and in a group,
-/// in f32 and in bf16. About 64 KiB of traffic a task, at least 8 tasks where there is enough work to share. A kernel
-/// that keeps one partial sum a task has at most 64: what adds those up is one short chain.
-int64_t chooseRowsPerTask(int64_t rows, int64_t columns, bool accumulates = false);
+/// in f32 and in bf16. About 64 KiB of traffic a task, at least 8 tasks where there is enough work to share.
+int64_t chooseRowsPerTask(int64_t rows, int64_t columns);
+
+/// The same of a kernel that keeps a partial sum for each task. With `partialSums` 0 it has at most 64; else so many,
+/// or as many as rows: a GPU has no other work to do beside such a kernel.
+int64_t chooseRowsPerPartialSum(int64_t rows, int64_t columns, int64_t partialSums);
 
 /// "16x64", or "1" for rank 0; other element types than f32 follow: "16x64_bf16".
 std::string shapeName(mlir::Type type);

@@ -301,6 +301,33 @@ void RowEmitter::emitScaleColumnsGrad(train::ScaleColumnsGradOp op) {
     sumOverRows(math.mul(d, row(op.getInput())), op.getFactorGradients(), "factor");
 }
 
+/// A row of `sums`, by its number.
+static Value rowOf(RowLaunch &launch, Value sums, Value number) {
+  auto type = cast<MemRefType>(sums.getType());
+  auto row = RankedTensorType::get({type.getDimSize(1)}, type.getElementType());
+  return plan::LoadOp::create(launch.body(), launch.loc(), row, launch.argument(sums), ValueRange(number), 0);
+}
+
+/// The sums of each `count` rows of `sums` that follow each other; rows that are left over are not among them. The
+/// kernel is called `name`.
+Value RowEmitter::sumsOfRows(Value sums, int64_t count, const std::string &name, const std::string &what) {
+  auto type = cast<MemRefType>(sums.getType());
+  Value grouped =
+      plan::AllocOp::create(context.entry, launch.loc(),
+                            MemRefType::get({type.getDimSize(0) / count, type.getDimSize(1)}, type.getElementType()),
+                            context.entry.getStringAttr(context.label + " sums of partial " + what + " gradients"));
+  RowLaunch each(context.kernels, context.entry, launch.loc(), type.getDimSize(0) / count, 1);
+  OpBuilder &b = each.body();
+  RowMath sum(b, each.loc());
+  auto number = [&](int64_t value) -> Value { return arith::ConstantIndexOp::create(b, each.loc(), value); };
+  Value first = arith::MulIOp::create(b, each.loc(), each.row(), number(count)), all = rowOf(each, sums, first);
+  for (int64_t i = 1; i < count; ++i)
+    all = sum.add(all, rowOf(each, sums, arith::AddIOp::create(b, each.loc(), first, number(i))));
+  each.storeRow(all, grouped);
+  each.finish(name, context.label + " " + what);
+  return grouped;
+}
+
 /// Adds a row value up over all rows, for `result`, a vector: a partial sum for each task, then their sum. `what` has a
 /// gradient.
 void RowEmitter::sumOverRows(Value value, Value result, StringRef what) {
@@ -308,20 +335,27 @@ void RowEmitter::sumOverRows(Value value, Value result, StringRef what) {
   Value sums = partial(rowType.getElementType(), rowType.getDimSize(0), ("partial " + what + " gradients").str());
   launch.accumulate(value, sums);
   reductions.push_back([=, this, what = what.str()] {
-    // One row that reads every partial: few tasks (chooseRowsPerTask).
+    // The last launch has one row, and a load for each number that it adds up: many are added up in groups before.
+    constexpr int64_t group = 64;
+    int64_t tasks = launch.tasks(), groups = tasks > group ? tasks / group : 0;
+    std::string name = what + "_gradient_total_" + shapeName(sums.getType());
+    Value grouped = groups ? sumsOfRows(sums, group, name + "_by_" + std::to_string(group), what) : Value();
     RowLaunch total(context.kernels, context.entry, launch.loc(), 1, 1);
     RowMath sum(total.body(), total.loc());
-    auto type = cast<MemRefType>(sums.getType());
-    Value argument = total.argument(sums), all;
-    for (int64_t task = 0; task < type.getDimSize(0); ++task) {
-      Value index = arith::ConstantIndexOp::create(total.body(), total.loc(), task);
-      Value part = plan::LoadOp::create(total.body(), total.loc(), rowType, argument, ValueRange(index), 0);
-      all = all ? sum.add(all, part) : part;
-    }
+    Value all;
+    auto add = [&](Value from, int64_t begin, int64_t end) {
+      for (int64_t number = begin; number < end; ++number) {
+        Value part = rowOf(total, from, arith::ConstantIndexOp::create(total.body(), total.loc(), number));
+        all = all ? sum.add(all, part) : part;
+      }
+    };
+    if (groups)
+      add(grouped, 0, groups);
+    add(sums, groups * group, tasks);
     for (Value buffer : context.destinations[result])
       total.storeRow(sum.convert(all, elementOf(result)), buffer);
     std::string suffix = elementOf(result) == rowType.getElementType() ? "" : "_bf16";
-    total.finish(what + "_gradient_total_" + shapeName(type) + suffix, context.label + " " + what);
+    total.finish(name + suffix, context.label + " " + what);
   });
 }
 

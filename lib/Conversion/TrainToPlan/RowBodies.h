@@ -96,6 +96,7 @@ private:
   void emitRmsNormGrad(train::RmsNormGradOp op);
   void emitScaleColumnsGrad(train::ScaleColumnsGradOp op);
   void sumOverRows(mlir::Value value, mlir::Value result, llvm::StringRef what);
+  mlir::Value sumsOfRows(mlir::Value sums, int64_t count, const std::string &name, const std::string &what);
   void emitCrossEntropy(train::CrossEntropyOp op);
   void emitCrossEntropyGrad(train::CrossEntropyGradOp op);
   void emitSGDMomentum(train::SGDMomentumOp op);

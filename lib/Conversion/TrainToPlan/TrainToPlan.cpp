@@ -19,8 +19,14 @@ namespace ftc {
 
 namespace {
 struct ConvertTrainToPlanPass : ftc::impl::ConvertTrainToPlanPassBase<ConvertTrainToPlanPass> {
+  using ConvertTrainToPlanPassBase::ConvertTrainToPlanPassBase;
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
+    if (partialSums < 0) {
+      module.emitError("partial-sums must not be negative");
+      return signalPassFailure();
+    }
     SmallVector<Operation *> sources;
     for (Operation &op : *module.getBody())
       if (isa<train::VariableOp, train::EntryOp>(op))
@@ -59,7 +65,7 @@ struct ConvertTrainToPlanPass : ftc::impl::ConvertTrainToPlanPassBase<ConvertTra
       entries.emplace_back(entry, target);
     }
     if (!entries.empty()) {
-      KernelTable kernels(entries.front().second);
+      KernelTable kernels(entries.front().second, partialSums);
       for (auto [source, target] : entries)
         if (failed(EntryConverter(kernels, source, target).convert()))
           return signalPassFailure();

@@ -37,6 +37,10 @@ public:
 
   unsigned slabAlignment() const override { return cuda::CudaTarget::slabAlignment; }
 
+  /// A partial sum has a warp. So many have enough loads under way to keep any GPU's memory busy, and take little time
+  /// to add up: as rows of fp32, a fraction of what a step's activations take.
+  int64_t partialSums() const override { return 4096; }
+
   void addPlanPasses(OpPassManager &passes) const override {
     passes.addPass(createCudaPlanScratchPass({.device = device}));
   }

@@ -143,15 +143,17 @@ TEST(TrainToPlan, RandomGraphsKeepTheirMeaning) {
     Outcome shaken = runTrain(*graph.module, "step", nearby, sameStart);
 
     OwningOpRef<ModuleOp> fused = graph.module->clone();
-    ASSERT_TRUE(runPasses(*graph.module, [](PassManager &passes) { passes.addPass(createConvertTrainToPlanPass()); }));
+    const ConvertTrainToPlanPassOptions options{.partialSums = seed % 2 ? 0 : 3};
+    ASSERT_TRUE(
+        runPasses(*graph.module, [&](PassManager &passes) { passes.addPass(createConvertTrainToPlanPass(options)); }));
     Outcome plain = runPlan(*graph.module, "step", graph.inputs, start);
     expectNear(expected.outputs, plain.outputs, tolerance, &shaken.outputs);
     expectNear(expected.variables, plain.variables, tolerance, &shaken.variables);
 
     // Forming kernels and placing buffers change no bit, and neither does the order of tasks.
-    ASSERT_TRUE(runPasses(*fused, [](PassManager &passes) {
+    ASSERT_TRUE(runPasses(*fused, [&](PassManager &passes) {
       passes.addPass(train::createFormKernelsPass());
-      passes.addPass(createConvertTrainToPlanPass());
+      passes.addPass(createConvertTrainToPlanPass(options));
     }));
     Outcome grouped = runPlan(*fused, "step", graph.inputs, start);
     expectIdentical(plain.outputs, grouped.outputs);
@@ -175,7 +177,7 @@ TEST(TrainToPlan, RandomGraphsKeepTheirMeaning) {
 }
 
 /// Converts, places and verifies `text`, whose entry is `step` with f32 inputs, and expects what the train graph says.
-void expectSameMeaning(StringRef text) {
+void expectSameMeaning(StringRef text, int64_t partialSums = 0) {
   auto module = parseSourceString<ModuleOp>(text, &context());
   ASSERT_TRUE(module);
   auto entry = module->lookupSymbol<train::EntryOp>("step");
@@ -191,8 +193,8 @@ void expectSameMeaning(StringRef text) {
     inputs.emplace(cast<StringAttr>(name).getValue().str(), std::move(value));
   }
   Outcome expected = runTrain(*module, "step", inputs, start);
-  ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
-    passes.addPass(createConvertTrainToPlanPass());
+  ASSERT_TRUE(runPasses(*module, [&](PassManager &passes) {
+    passes.addPass(createConvertTrainToPlanPass({.partialSums = partialSums}));
     passes.addPass(plan::createPlanAssignOffsetsPass());
     passes.addPass(plan::createPlanVerifyPass());
   }));
@@ -286,8 +288,11 @@ TEST(TrainToPlan, OneRowAndOneColumn) {
 }
 
 TEST(TrainToPlan, ManyTasksAddUp) {
-  // 300 rows are more than the 64 partial sums that a reduction may keep.
-  expectSameMeaning(R"(
+  // 300 rows are more than the 64 partial sums that a reduction keeps by itself. 150, or one for each row, are added up
+  // in groups of 64, and what is left over beside them; 128 are two groups and nothing; 64 are no group.
+  for (int64_t partialSums : {0, 2048, 300, 150, 128, 64, 1}) {
+    SCOPED_TRACE(partialSums);
+    expectSameMeaning(R"(
     train.variable @w : tensor<700xf32> parameter init #train.normal<1.0 : f64>
     train.entry @step kind(step) batch 1 sequence 300 inputs ["x", "d", "base"] outputs ["dx", "dw", "s"] {
     ^bb0(%x: tensor<300x700xf32>, %d: tensor<300x700xf32>, %base: tensor<f32>):
@@ -295,7 +300,9 @@ TEST(TrainToPlan, ManyTasksAddUp) {
       %dx, %dw = train.rms_norm_grad %x, %w, %d eps 1.0e-5 : tensor<300x700xf32>, tensor<700xf32>
       %s = train.sum_squares %d onto %base : tensor<300x700xf32>, tensor<f32> -> tensor<f32>
       train.return %dx, %dw, %s : tensor<300x700xf32>, tensor<700xf32>, tensor<f32>
-    })");
+    })",
+                      partialSums);
+  }
 }
 
 Recipe tinyRecipe(DType dtype, bool tied) {
