@@ -45,7 +45,7 @@ public:
   reference::NamedTensors run(llvm::StringRef name, const reference::NamedTensors &inputs, unsigned threads);
 
   /// The entry's code for the services as given.
-  int32_t call(size_t entry, const ftrt_services &services, const ftrt_scalars &scalars);
+  virtual int32_t call(size_t entry, const ftrt_services &services, const ftrt_scalars &scalars);
 
 protected:
   /// For targets of another kind: build() makes the step.

@@ -40,43 +40,41 @@ EmulatedStep::EmulatedStep(ModuleOp source, const std::string &deviceName) : Com
     EXPECT_TRUE(stream == FTRT_STREAM_COMPUTE || stream == FTRT_STREAM_DECODE);
     auto &self = *static_cast<EmulatedStep *>(context);
     self.decodedAhead += stream == FTRT_STREAM_DECODE;
-    return self.launch(kernel, addresses);
+    return self.launch(stream, kernel, addresses);
   };
   device.matmul = [](void *context, uint32_t stream, uint32_t product, uint64_t a, uint64_t b, uint64_t addend,
                      uint64_t d, uint64_t workspace) -> int32_t {
     EXPECT_EQ(stream, FTRT_STREAM_COMPUTE);
-    return static_cast<EmulatedStep *>(context)->multiply(product, a, b, addend, d, workspace);
+    return static_cast<EmulatedStep *>(context)->multiply(stream, product, a, b, addend, d, workspace);
   };
-  device.upload = [](void *context, uint32_t, uint64_t to, const void *from, uint64_t bytes) -> int32_t {
+  device.upload = [](void *context, uint32_t stream, uint64_t to, const void *from, uint64_t bytes) -> int32_t {
     auto &self = *static_cast<EmulatedStep *>(context);
     EXPECT_TRUE(self.isInside(to, bytes));
-    std::memcpy(reinterpret_cast<void *>(to), from, bytes);
-    return self.count(self.uploads);
+    return self.queue(stream, self.uploads, [=] { std::memcpy(reinterpret_cast<void *>(to), from, bytes); });
   };
   device.far_write = [](void *context, uint32_t stream, uint32_t slab, uint64_t offset, uint64_t from,
                         uint64_t bytes) -> int32_t {
     auto &self = *static_cast<EmulatedStep *>(context);
     EXPECT_EQ(stream, FTRT_STREAM_COPY_OUT);
-    std::memcpy(static_cast<uint8_t *>(self.slabs[slab]) + offset, reinterpret_cast<void *>(from), bytes);
-    return self.count(self.copies);
+    auto *far = static_cast<uint8_t *>(self.slabs[slab]) + offset;
+    return self.queue(stream, self.copies, [=] { std::memcpy(far, reinterpret_cast<void *>(from), bytes); });
   };
   device.far_read = [](void *context, uint32_t stream, uint32_t slab, uint64_t offset, uint64_t to,
                        uint64_t bytes) -> int32_t {
     auto &self = *static_cast<EmulatedStep *>(context);
     EXPECT_EQ(stream, FTRT_STREAM_COPY_IN);
-    std::memcpy(reinterpret_cast<void *>(to), static_cast<uint8_t *>(self.slabs[slab]) + offset, bytes);
-    return self.count(self.copies);
+    const auto *far = static_cast<uint8_t *>(self.slabs[slab]) + offset;
+    return self.queue(stream, self.copies, [=] { std::memcpy(reinterpret_cast<void *>(to), far, bytes); });
   };
   device.record = [](void *context, uint32_t stream, uint32_t event) -> int32_t {
     auto &self = *static_cast<EmulatedStep *>(context);
     EXPECT_LT(event, self.table().event_count);
-    self.recorded.resize(self.table().event_count);
-    self.recorded[event] = true;
+    self.streams.record(stream, event);
     return 0;
   };
   device.wait = [](void *context, uint32_t stream, uint32_t event) -> int32_t {
     auto &self = *static_cast<EmulatedStep *>(context);
-    EXPECT_TRUE(event < self.recorded.size() && self.recorded[event]) << "waits for an event that nobody recorded";
+    EXPECT_TRUE(self.streams.wait(stream, event)) << "waits for an event that nobody recorded";
     return 0;
   };
 }
@@ -87,8 +85,18 @@ ftrt_services EmulatedStep::servicesFor(unsigned) {
   services.size = sizeof(ftrt_services);
   services.device = &device;
   calls = 0;
-  recorded.clear();
   return services;
+}
+
+int32_t EmulatedStep::call(size_t entry, const ftrt_services &services, const ftrt_scalars &scalars) {
+  const int32_t code = CompiledPlan::call(entry, services, scalars);
+  static constexpr EmulatedStreams::Order computeFirst{FTRT_STREAM_COMPUTE, FTRT_STREAM_COPY_IN, FTRT_STREAM_COPY_OUT,
+                                                       FTRT_STREAM_DECODE},
+      computeLast{FTRT_STREAM_DECODE, FTRT_STREAM_COPY_OUT, FTRT_STREAM_COPY_IN, FTRT_STREAM_COMPUTE};
+  if (code == FTRT_OK)
+    EXPECT_EQ(streams.run(backwards ? computeLast : computeFirst), "");
+  streams.clear();
+  return code;
 }
 
 void EmulatedStep::clear() {
@@ -97,7 +105,8 @@ void EmulatedStep::clear() {
     std::memset(slabs[index++], 0, slab.getBytes());
 }
 
-int32_t EmulatedStep::count(int &which) {
+int32_t EmulatedStep::queue(uint32_t stream, int &which, std::function<void()> work) {
+  streams.queue(stream, std::move(work));
   ++which;
   return calls++ == failingCall ? 77 : 0;
 }
@@ -112,7 +121,7 @@ bool EmulatedStep::isInside(uint64_t at, uint64_t bytes) const {
   return false;
 }
 
-int32_t EmulatedStep::launch(uint32_t number, const uint64_t *addresses) {
+int32_t EmulatedStep::launch(uint32_t stream, uint32_t number, const uint64_t *addresses) {
   EXPECT_LT(number, step->kernel_count);
   const ftrt_kernel &kernel = step->kernels[number];
   EXPECT_EQ(kernel.module, 0u);
@@ -121,8 +130,9 @@ int32_t EmulatedStep::launch(uint32_t number, const uint64_t *addresses) {
     EXPECT_TRUE(isInside(addresses[i], 1)) << kernel.name;
     buffers.push_back(reinterpret_cast<void *>(addresses[i]));
   }
-  EXPECT_EQ(emulator->run(kernel.name, buffers, backwards), "");
-  return count(launches);
+  return queue(stream, launches, [this, &kernel, buffers = std::move(buffers)] {
+    EXPECT_EQ(emulator->run(kernel.name, buffers, backwards), "");
+  });
 }
 
 namespace {
@@ -154,7 +164,7 @@ struct Stored {
 };
 } // namespace
 
-int32_t EmulatedStep::multiply(uint32_t number, uint64_t a, uint64_t b, uint64_t addend, uint64_t d,
+int32_t EmulatedStep::multiply(uint32_t stream, uint32_t number, uint64_t a, uint64_t b, uint64_t addend, uint64_t d,
                                uint64_t workspace) {
   EXPECT_LT(number, step->product_count);
   const ftrt_matmul &what = step->products[number];
@@ -165,16 +175,17 @@ int32_t EmulatedStep::multiply(uint32_t number, uint64_t a, uint64_t b, uint64_t
   EXPECT_EQ(addend != 0, what.has_addend != 0);
   EXPECT_TRUE(isInside(workspace, what.workspace_bytes));
   EXPECT_EQ(workspace % 256, 0u);
-  std::memset(reinterpret_cast<void *>(workspace), 0xFF, what.workspace_bytes);
-  Stored left{a, what.lda, what.type_a}, right{b, what.ldb, what.type_b}, before{addend, what.ldd, what.type_d},
-      after{d, what.ldd, what.type_d};
-  for (uint64_t row = 0; row < what.m; ++row)
-    for (uint64_t column = 0; column < what.n; ++column) {
-      float sum = 0;
-      for (uint64_t k = 0; k < what.k; ++k)
-        sum = std::fma(what.transpose_a ? left.get(k, row) : left.get(row, k),
-                       what.transpose_b ? right.get(column, k) : right.get(k, column), sum);
-      after.set(row, column, what.has_addend ? before.get(row, column) + sum : sum);
-    }
-  return count(products);
+  return queue(stream, products, [=, &what] {
+    std::memset(reinterpret_cast<void *>(workspace), 0xFF, what.workspace_bytes);
+    Stored left{a, what.lda, what.type_a}, right{b, what.ldb, what.type_b}, before{addend, what.ldd, what.type_d},
+        after{d, what.ldd, what.type_d};
+    for (uint64_t row = 0; row < what.m; ++row)
+      for (uint64_t column = 0; column < what.n; ++column) {
+        float sum = 0;
+        for (uint64_t k = 0; k < what.k; ++k)
+          sum = std::fma(what.transpose_a ? left.get(k, row) : left.get(row, k),
+                         what.transpose_b ? right.get(column, k) : right.get(k, column), sum);
+        after.set(row, column, what.has_addend ? before.get(row, column) + sum : sum);
+      }
+  });
 }

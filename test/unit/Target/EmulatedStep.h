@@ -9,18 +9,19 @@
 #define FTC_TEST_UNIT_TARGET_EMULATEDSTEP_H
 
 #include "CompiledPlan.h"
+#include "EmulatedStreams.h"
 #include "Emulator.h"
 
 namespace ftc::test {
 
 /// A module of plan ops with places and working memory, compiled for a GPU. The step's entries run as they are, behind
-/// a table of services that runs the device's functions in the emulation, and multiplies by itself. Everything happens
-/// when it is queued; that it would be right on streams too is checked by the plan's verifier.
+/// a table of services that runs the device's functions in the emulation, and multiplies by itself. What is queued runs
+/// when the entry is over: as a GPU may do it, the compute stream ahead of the others wherever events allow.
 class EmulatedStep : public CompiledPlan {
 public:
   EmulatedStep(mlir::ModuleOp plan, const std::string &device);
 
-  /// The last block, warp and lane run first.
+  /// The last block, warp and lane run first, and copies and decoding ahead of the compute stream.
   void setBackwards(bool backwards) { this->backwards = backwards; }
   /// The call number `number` (from 0) of the table fails.
   void failAt(int number) { failingCall = number; }
@@ -37,11 +38,14 @@ public:
   int64_t tensorProducts() const { return emulator->tensorProducts(); }
 
   ftrt_services servicesFor(unsigned threads) override;
+  int32_t call(size_t entry, const ftrt_services &services, const ftrt_scalars &scalars) override;
 
 private:
-  int32_t count(int &calls);
-  int32_t launch(uint32_t kernel, const uint64_t *addresses);
-  int32_t multiply(uint32_t product, uint64_t a, uint64_t b, uint64_t addend, uint64_t d, uint64_t workspace);
+  /// Queues `work`, which is one of `which`; 77 where it is the call that fails.
+  int32_t queue(uint32_t stream, int &which, std::function<void()> work);
+  int32_t launch(uint32_t stream, uint32_t kernel, const uint64_t *addresses);
+  int32_t multiply(uint32_t stream, uint32_t product, uint64_t a, uint64_t b, uint64_t addend, uint64_t d,
+                   uint64_t workspace);
   /// Whether [at, at + bytes) is inside of a slab.
   bool isInside(uint64_t at, uint64_t bytes) const;
 
@@ -49,7 +53,7 @@ private:
   ftrt_device device{};
   bool backwards = false;
   int calls = 0, failingCall = -1;
-  std::vector<bool> recorded;
+  EmulatedStreams streams;
 };
 
 } // namespace ftc::test
