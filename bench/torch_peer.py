@@ -91,7 +91,11 @@ def main():
         max_position_embeddings=2048, rms_norm_eps=1e-5, tie_word_embeddings=True,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0}, use_cache=False)
     config._attn_implementation = "sdpa"
-    model = LlamaForCausalLM(config).to(dtype).to(args.device).train()
+    with torch.device(args.device):  # made there: billions of random numbers take a CPU minutes
+        model = LlamaForCausalLM(config).to(dtype).train()
+    if args.device == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
     if args.nf4:
         quantize(model, dtype)
     if args.lora:

@@ -3,15 +3,22 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Checks and measures the steps of this bundle on the machine's NVIDIA GPU.
 
-usage: run_all [--dry-run] [--json FILE] [--only NAME...] [--minutes N] [--skip-torch] [--skip-sanitizer] [--skip-tune]
+usage: run_all [--dry-run] [--json FILE] [--only NAME...] [--stages NAME...] [--minutes N]
 
-For each case, in this order: losses and gradient norms of its steps against goldens; the GPU's memory, item by item (slabs must
-be the plan's, rounded up to 2 MiB); the same bits from a second run, and from one without CUDA graphs. Then
-compute-sanitizer, where it is installed, on the first case. Then speed: tokens/s of the later steps, and SOL, the time that the
-necessary products take at the rate that a large product reaches on this GPU, over the step's time; once more with tuned
-products (ftrun --tune), and once with the time of each kernel and product; beside it, where PyTorch and transformers are installed, the same step there. Everything goes into one JSON file, written anew
-after each case, and the last line is 'N passed, N failed'. With --minutes no case begins later than that, and no program runs longer: what is
-left is told, and a second call with --only does it. Needs python3, NVIDIA's driver and cuBLAS; nothing is installed or fetched.
+Stage by stage, each for every case:
+  check       losses and gradient norms of its steps against goldens; the GPU's memory, item by item (slabs must be the
+              plan's, rounded up to 2 MiB); the same bits from a second run, and from one without CUDA graphs; speed: tokens/s
+              of the later steps, and SOL, the time that the necessary products take at the rate that a large product reaches
+              on this GPU, over the step's time. A case that does not run is run once more without CUDA graphs, and under
+              compute-sanitizer, to learn why, and left out of the other stages
+  sanitize    compute-sanitizer, where it is installed, on the first case of each precision
+  kernels     the time of each kernel and product
+  tuned       the speed with tuned products (ftrun --tune)
+  torch       the same step in PyTorch, where that and transformers are installed
+  compiled    the same through torch.compile
+Everything goes into one JSON file, written anew after each case of each stage, and the last line is 'N passed, N failed'. With
+--minutes nothing begins later than that, and no program runs longer: what is left is told, and a second call with --only and
+--stages does it. Needs python3, NVIDIA's driver and cuBLAS; nothing is installed or fetched.
 
 --dry-run: everything that needs no GPU (files, steps, goldens), and the commands that would run. Standard library only.
 """
@@ -22,11 +29,13 @@ import math
 import os
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 PAGE = 2 << 20  # what the driver rounds allocations up to
@@ -53,21 +62,48 @@ class Judge:
         return good
 
 
-def execute(command, environment=None):
-    """(exit code, output); a program that hangs has code -1."""
+class OutOfTime(Exception):
+    """The time for all was over before a program ended."""
+
+
+def left():
+    """Seconds that are left."""
+    return LIMIT - (time.monotonic() - START)
+
+
+def execute(command, environment=None, timeout=TIMEOUT):
+    """(exit code, output); a program that hangs has code -1. Raises OutOfTime."""
     variables = dict(os.environ)
     libraries = [os.path.join(HERE, "lib"), variables.get("LD_LIBRARY_PATH", "")]
     variables["LD_LIBRARY_PATH"] = ":".join(path for path in libraries if path)
     variables.update(environment or {})
-    seconds = min(TIMEOUT, max(1.0, LIMIT - (time.monotonic() - START)))
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=seconds, env=variables)
-        return done.returncode, done.stdout.decode(errors="replace")
-    except subprocess.TimeoutExpired as error:
-        return -1, (error.stdout or b"").decode(errors="replace") + f"\nno end after {seconds:.0f} s"
-    except OSError as error:
-        return -1, str(error)
+    seconds = min(timeout, left())
+    if seconds <= 0:
+        raise OutOfTime()
+    # Output goes to a file, and a group of its own is ended: what a program has started and left cannot hold us up.
+    with tempfile.TemporaryFile() as output:
+        try:
+            program = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                                       env=variables, start_new_session=True)
+        except OSError as error:
+            return -1, str(error)
+        ended = True
+        try:
+            program.wait(seconds)
+        except subprocess.TimeoutExpired:
+            ended = False
+        try:
+            os.killpg(program.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        program.wait()
+        output.seek(0)
+        said = output.read().decode(errors="replace")
+    if ended:
+        return program.returncode, said
+    if seconds < timeout:
+        raise OutOfTime()
+    return -1, said + f"\nno end after {seconds:.0f} s"
 
 
 def ftrun(*arguments):
@@ -142,21 +178,40 @@ def speed_of(case, rows):
             "sol": statistics.median(shares) if shares else None}
 
 
+def sanitizer():
+    """Path of compute-sanitizer; None where it is not installed."""
+    tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
+    return tool if os.path.exists(tool) else None
+
+
+def explain(case, result, folder):
+    """What can be learned of a run that failed: which kernel it was, and what compute-sanitizer says of it."""
+    command = training(case, os.path.join(folder, "again"), steps=1)
+    _, said = execute(command, {"FTRT_CUDA_GRAPH": "0"})
+    result["error_one_by_one"] = said[-4000:]
+    print("  kernels one by one:\n" + said[-2000:])
+    if sanitizer():
+        _, said = execute([sanitizer(), *command], {"FTRT_CUDA_GRAPH": "0"}, timeout=120)
+        result["error_sanitized"] = said[-8000:]
+
+
 def check_case(case, judge, result, folder):
-    """Runs a case; fills `result`. Returns what ftrun said, or None when it failed."""
+    """Runs a case; what ftrun said of the device goes into `result`."""
     out = os.path.join(folder, "first")
     code, said = execute(training(case, out))
     if not judge.expect(code == 0, f"{case['name']}: runs (exit code {code})"):
         print(said[-4000:])
         result["error"] = said[-4000:]
-        return None
+        explain(case, result, folder)
+        return
+    result["device"] = read_device(said)
     rows = read_metrics(out)
     judge.expect(len(rows) == case["steps"], f"{case['name']}: {len(rows)} of {case['steps']} steps")
     result["losses"] = [row["loss"] for row in rows]
+    result["grad_norms"] = [row["grad_norm"] for row in rows]
     if case["check"]:
         for key, bar in BARS[case["check"]].items():
-            ours = [row[{"losses": "loss", "grad_norms": "grad_norm"}[key]] for row in rows]
-            worst = apart(ours, case["golden"][key])
+            worst = apart(result[key], case["golden"][key])
             result[key + "_apart"] = worst if math.isfinite(worst) else None
             judge.expect(worst <= bar, f"{case['name']}: {key} apart by {worst:.2e} at most (bar {bar:.0e})")
     memory = result["memory"] = read_memory(case, said)
@@ -165,7 +220,7 @@ def check_case(case, judge, result, folder):
     judge.expect(memory["items"].get("slabs") == memory["slabs_rounded"],
                  f"{case['name']}: free memory fell by {memory['items'].get('slabs')} for slabs of "
                  f"{memory['slabs_rounded']} in pages")
-    result["speed"] = speed_of(case, rows)
+    speed = result["speed"] = speed_of(case, rows)
     if case["check"]:
         bits = digest(out, case["steps"])
         for what, environment in (("a second run", {}), ("a run without graphs", {"FTRT_CUDA_GRAPH": "0"})):
@@ -173,20 +228,28 @@ def check_case(case, judge, result, folder):
             code, text = execute(training(case, again), environment)
             judge.expect(code == 0 and digest(again, case["steps"]) == bits, f"{case['name']}: the same bits from {what}")
             shutil.rmtree(again, ignore_errors=True)
-    return said
+    print(f"  {case['name']}: {speed['seconds']:.4f} s a step, {speed['tokens_per_second']:.0f} tokens/s"
+          + (f", SOL {100 * speed['sol']:.1f} %" if speed["sol"] else ""))
 
 
 def sanitize(case, judge, result, folder):
-    tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
-    if not os.path.exists(tool):
+    """All of a step under memcheck; attention, whose threads share memory, under the tools for that."""
+    if not sanitizer():
         result["sanitizer"] = None
         print("  compute-sanitizer is not installed: skipped")
         return
-    code, said = execute([tool, "--error-exitcode", "9", *training(case, os.path.join(folder, "sanitized"), steps=2)],
-                         {"FTRT_CUDA_GRAPH": "0"})
-    result["sanitizer"] = code
-    if not judge.expect(code == 0, f"{case['name']}: compute-sanitizer finds nothing (exit code {code})"):
-        print(said[-4000:])
+    result["sanitizer"] = {}
+    attention = ["--kernel-name", "kernel_substring=attention"]
+    for tool, options in (("memcheck", []), ("synccheck", attention), ("racecheck", attention)):
+        def run(*options):
+            command = [sanitizer(), "--tool", tool, *options, "--report-api-errors", "no", "--error-exitcode", "9"]
+            return execute(command + training(case, os.path.join(folder, tool), steps=2), {"FTRT_CUDA_GRAPH": "0"}, timeout=240)
+        code, said = run(*options)
+        if options and "SUMMARY" not in said:  # other versions name that option otherwise
+            code, said = run()
+        result["sanitizer"][tool] = {"code": code, "said": said[-2000:]}
+        if not judge.expect(code == 0, f"{case['name']}: {tool} finds nothing (exit code {code})"):
+            print(said[-4000:])
 
 
 def measure_tuned(case, judge, result, folder):
@@ -228,19 +291,29 @@ def peer_command(case, compiled):
     return command + (["--compile"] if compiled else [])
 
 
-def compare_with_torch(case, result):
-    """Seconds of the same step in PyTorch, eager and compiled; None where it does not run."""
-    result["torch"] = {}
-    for mode in ("eager", "compiled"):
-        code, said = execute(peer_command(case, mode == "compiled"))
-        figures = json.loads(said.strip().splitlines()[-1]) if code == 0 else None
-        result["torch"][mode] = figures
-        if figures:
-            ours = min(result[key]["seconds"] for key in ("speed", "speed_tuned") if key in result)
-            ratio = figures["median_seconds"] / ours
-            print(f"  {case['name']}: PyTorch {mode} {figures['median_seconds']:.4f} s a step, {ratio:.2f} of ours")
-        else:
-            print(f"  {case['name']}: PyTorch {mode} does not run here: {said.strip().splitlines()[-1:]}")
+def last_object(said):
+    """The last line that is a JSON object; other programs' warnings may follow it."""
+    for line in reversed(said.splitlines()):
+        if line.startswith("{"):
+            try:
+                return json.loads(line)
+            except ValueError:
+                pass
+    return None
+
+
+def compare_with_torch(case, judge, result, folder, compiled=False):
+    """Seconds of the same step in PyTorch; None where it does not run. That is no failure of ours."""
+    mode = "compiled" if compiled else "eager"
+    code, said = execute(peer_command(case, compiled))
+    figures = result.setdefault("torch", {})[mode] = last_object(said) if code == 0 else None
+    if figures:
+        ours = [result[key]["seconds"] for key in ("speed", "speed_tuned") if key in result]
+        print(f"  {case['name']}: PyTorch {mode} {figures['median_seconds']:.4f} s a step"
+              + (f", {figures['median_seconds'] / min(ours):.2f} of ours" if ours else ""))
+    else:
+        result["torch"][mode + "_said"] = said[-1000:]
+        print(f"  {case['name']}: PyTorch {mode} does not run here: {said.strip().splitlines()[-1:]}")
 
 
 def dry_run(bundle, judge):
@@ -266,36 +339,56 @@ def write_report(report, judge, args):
     os.replace(args.json + ".new", args.json)
 
 
+def first_of_each_precision(cases):
+    return [next((case for case in cases if case["check"] == precision), None) for precision in BARS]
+
+
+# What is done, in this order: name, function, and for which cases.
+STAGES = [
+    ("check", check_case, lambda cases: cases),
+    ("sanitize", sanitize, first_of_each_precision),
+    ("kernels", measure_kernels, lambda cases: cases),
+    ("tuned", measure_tuned, lambda cases: cases),
+    ("torch", compare_with_torch, lambda cases: [case for case in cases if case.get("peer")]),
+    ("compiled", lambda *all: compare_with_torch(*all, compiled=True), lambda cases: [case for case in cases if case.get("peer")]),
+]
+
+
+def describe_machine():
+    """What nvidia-smi tells of the GPU."""
+    try:
+        code, said = execute(["nvidia-smi", "--format=csv,noheader",
+                              "--query-gpu=name,driver_version,memory.total,memory.used,clocks.max.sm,power.limit"], timeout=30)
+    except OutOfTime:
+        return None
+    return said.strip() if code == 0 else None
+
+
 def measure(bundle, judge, args):
-    report = {"compiled_for": bundle["device"], "device": None, "cases": {}, "left_out": []}
-    sanitized = False
-    for case in bundle["cases"]:
-        write_report(report, judge, args)
-        if time.monotonic() - START > 0.9 * LIMIT:
-            report["left_out"].append(case["name"])
+    report = {"compiled_for": bundle["device"], "device": None, "machine": describe_machine(), "cases": {}, "left_out": []}
+    for name, work, chosen in STAGES:
+        if args.stages and name not in args.stages:
             continue
-        print(case["name"], flush=True)
-        result = report["cases"][case["name"]] = {}
-        with tempfile.TemporaryDirectory() as folder:
-            said = check_case(case, judge, result, folder)
-            if said is None:
+        for case in filter(None, chosen(bundle["cases"])):
+            result = report["cases"].setdefault(case["name"], {})
+            if "error" in result:
                 continue
-            report["device"] = report["device"] or read_device(said)
-            if not sanitized and not args.skip_sanitizer:
-                sanitize(case, judge, result, folder)
-                sanitized = True
-        speed = result["speed"]
-        print(f"  {case['name']}: {speed['seconds']:.4f} s a step, {speed['tokens_per_second']:.0f} tokens/s"
-              + (f", SOL {100 * speed['sol']:.1f} %" if speed["sol"] else ""))
-        with tempfile.TemporaryDirectory() as folder:
-            measure_kernels(case, judge, result, folder)
-        if not args.skip_tune:
-            with tempfile.TemporaryDirectory() as folder:
-                measure_tuned(case, judge, result, folder)
-        if case.get("peer") and not args.skip_torch:
-            compare_with_torch(case, result)
+            print(f"{case['name']}: {name}", flush=True)
+            try:
+                if left() <= 0:
+                    raise OutOfTime()
+                with tempfile.TemporaryDirectory() as folder:
+                    work(case, judge, result, folder)
+            except OutOfTime:
+                report["left_out"].append([name, case["name"]])
+            except Exception as problem:  # the next case may well run
+                result.setdefault("broken", {})[name] = traceback.format_exc()
+                judge.expect(False, f"{case['name']}: {name} broke off: {problem!r}")
+            report["device"] = report["device"] or result.get("device")
+            write_report(report, judge, args)
     if report["left_out"]:
-        print(f"no time was left for: {' '.join(report['left_out'])} (--only does them)")
+        print("no time was left for: " + ", ".join(" of ".join(pair) for pair in report["left_out"])
+              + " (--stages and --only do them)")
     write_report(report, judge, args)
     return report
 
@@ -306,9 +399,7 @@ def main():
     parser.add_argument("--json", default="gpu.json", help="where every figure goes")
     parser.add_argument("--only", nargs="+", help="names of cases")
     parser.add_argument("--minutes", type=float, help="end within this time, give or take")
-    parser.add_argument("--skip-tune", action="store_true", help="without tuned products")
-    parser.add_argument("--skip-sanitizer", action="store_true", help="without compute-sanitizer")
-    parser.add_argument("--skip-torch", action="store_true", help="without PyTorch")
+    parser.add_argument("--stages", nargs="+", choices=[name for name, _, _ in STAGES], help="these alone")
     args = parser.parse_args()
     with open(os.path.join(HERE, "cases.json"), encoding="utf-8") as file:
         bundle = json.load(file)
