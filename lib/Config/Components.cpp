@@ -74,15 +74,15 @@ const std::vector<NodeComponents> &nodes() {
     return std::vector<NodeComponents>{
         {"model", models},
         {"tokenizer",
-         {"ftc.tokenizers.byte"},
-         {"torchtune.models.llama2.llama2_tokenizer", "torchtune.models.llama3.llama3_tokenizer",
-          "torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer"}},
+         {byteTokenizer, "torchtune.models.llama3.llama3_tokenizer", "torchtune.models.llama2.llama2_tokenizer"},
+         {"torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer"}},
         {"dataset",
-         {"torchtune.datasets.text_completion_dataset", "torchtune.datasets.chat_dataset"},
-         {"torchtune.datasets.alpaca_dataset", "torchtune.datasets.alpaca_cleaned_dataset",
-          "torchtune.datasets.instruct_dataset", "torchtune.datasets.grammar_dataset",
-          "torchtune.datasets.samsum_dataset", "torchtune.datasets.slimorca_dataset",
-          "torchtune.datasets.wikitext_dataset", "torchtune.datasets.cnn_dailymail_articles_dataset"}},
+         {"torchtune.datasets.text_completion_dataset", "torchtune.datasets.chat_dataset",
+          "torchtune.datasets.instruct_dataset", "torchtune.datasets.alpaca_dataset",
+          "torchtune.datasets.alpaca_cleaned_dataset"},
+         {"torchtune.datasets.grammar_dataset", "torchtune.datasets.samsum_dataset",
+          "torchtune.datasets.slimorca_dataset", "torchtune.datasets.wikitext_dataset",
+          "torchtune.datasets.cnn_dailymail_articles_dataset"}},
         {"checkpointer", {"torchtune.training.FullModelHFCheckpointer", "torchtune.utils.FullModelHFCheckpointer"}},
         {"optimizer",
          {"torch.optim.AdamW", "torch.optim.SGD", "bitsandbytes.optim.AdamW", "bitsandbytes.optim.PagedAdamW",
@@ -136,7 +136,8 @@ std::string refusal(const std::string &path, const std::string &name, const Node
              "llama3_2.llama3_2_1b, or torchtune.models.llama3_2.llama3_2 with explicit sizes";
   }
   if (path == "tokenizer" && (startsWith(name, modelPrefix) || startsWith(name, "torchtune.modules.")))
-    return "'" + name + "' is not built yet; the byte-level tokenizer is: override tokenizer._component_=" + works[0] +
+    return "'" + name + "' is not built yet; those of Llama 3 (" + works[1] +
+           ") and Llama 2 are, and bytes: override " + "tokenizer._component_=" + works[0] +
            " (token files, .bin, can come from any tokenizer)";
   if (path == "dataset" && startsWith(name, "torchtune.datasets."))
     return "'" + name + "' is not built yet; what works: override dataset._component_=" + works[0] + " or " + works[1] +

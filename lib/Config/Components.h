@@ -28,6 +28,9 @@ bool isQloraBuilder(const std::string &component);
 /// error says what works. `node` may be null: absent.
 std::optional<std::string> componentOf(const std::string &path, const Node *node, Messages &messages);
 
+/// The tokenizer of a recipe that names none.
+inline constexpr const char *byteTokenizer = "ftc.tokenizers.byte";
+
 /// Whether `component` makes ids out of text in a way that is not built in (torchtune's tokenizers, and data sets with
 /// wordings of their own). A step does not depend on it, and ftrun takes the ids as token files: such a name is
 /// accepted with a remark, and so are its arguments.

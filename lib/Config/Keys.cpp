@@ -17,6 +17,9 @@ static constexpr const char *explicitBuilders = "llama2 llama3 llama3_1 llama3_2
 static constexpr const char *lora = "lora_*";
 static constexpr const char *textCompletion = "text_completion_dataset";
 static constexpr const char *chat = "chat_dataset";
+static constexpr const char *chatOrInstruct = "chat_dataset instruct_dataset";
+static constexpr const char *questions = "instruct_dataset alpaca_dataset alpaca_cleaned_dataset";
+static constexpr const char *conversations = "chat_dataset instruct_dataset alpaca_dataset alpaca_cleaned_dataset";
 
 using enum ValueType;
 
@@ -51,26 +54,27 @@ static const std::vector<KeyInfo> table = {
   {"model.quantize_base", C, Bool, "False", lora, nullptr, "QLoRA: the projections of attention and feed-forward blocks in NF4, whether they have adapters or not; absent with a `qlora_*` builder: True"},
   {"model.quantizer", C, Text, "torchao", lora, nullptr, "ftc's own key: whose NF4, `torchao` (torchtune's; weights of a multiple of 16384 elements) or `bitsandbytes`"},
 
-  {"tokenizer._component_", C, Text, "ftc.tokenizers.byte", "", nullptr, "the byte-level tokenizer: ids 0–255 are bytes, 256 begin of text, 257 end of text, 258 padding; `vocab_size` is 259 or more. Or torchtune's for Llama 2 and 3, for steps that are fed with token files alone"},
+  {"tokenizer._component_", C, Text, "ftc.tokenizers.byte", "", nullptr, "the byte-level tokenizer: ids 0–255 are bytes, 256 begin of text, 257 end of text, 258 padding; `vocab_size` is 259 or more. Or torchtune's for Llama 3 and Llama 2, with their files, for the same ids as torchtune gives"},
   {"tokenizer.max_seq_len", C, Int, "", "", nullptr, "tokens a row (required): the step is compiled for it"},
   {"tokenizer.truncation_type", C, Text, "right", "", "only truncation at the right is built", "which end of a long sample is cut"},
-  {"tokenizer.prompt_template", C, Any, "null", "", "prompt templates are not built yet; put the wording into the data", "wording around messages"},
-  {"tokenizer.path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
+  {"tokenizer.prompt_template", C, Any, "null", "", "other wordings are not built yet; put the wording into the data", "wording around messages; null: the tokenizer's own"},
+  {"tokenizer.path", R, Text, "null", "", nullptr, "file of Llama 3's tokenizer (byte pairs in tiktoken's format, `original/tokenizer.model`, or Hugging Face's `tokenizer.json`) or Llama 2's (SentencePiece, `tokenizer.model`); where it does not exist, data are token files"},
   {"tokenizer.merges_file", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
-  {"tokenizer.special_tokens_path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
+  {"tokenizer.special_tokens_path", R, Text, "null", "", nullptr, "JSON with a list `added_tokens` of {`id`, `content`}, such as Hugging Face's `tokenizer.json`, in place of Llama 3's own special tokens"},
   {"tokenizer.tokenizer_json_path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
   {"tokenizer.tokenizer_config_json_path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
   {"tokenizer.generation_config_path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
 
-  {"dataset._component_", R, Text, "torchtune.datasets.text_completion_dataset", "", nullptr, "`text_completion_dataset`, or `chat_dataset` (all but the assistant's words masked). torchtune's others, such as `alpaca_dataset`, for steps that are fed with token files alone"},
+  {"dataset._component_", R, Text, "torchtune.datasets.text_completion_dataset", "", nullptr, "`text_completion_dataset`, `chat_dataset`, `instruct_dataset`, `alpaca_dataset` or `alpaca_cleaned_dataset`, with torchtune's wording and masks (docs/data.md). torchtune's others for steps that are fed with token files alone"},
   {"dataset.source", R, Text, "", "", nullptr, "kind of files (`json`, `text`); `ftrun --data` decides, nothing is downloaded"},
   {"dataset.data_files", R, TextList, "", "", nullptr, "a file or folder; `ftrun --data` wins"},
   {"dataset.column", R, Text, "text", textCompletion, nullptr, "key of a JSON line that holds the text"},
   {"dataset.conversation_column", R, Text, "messages", chat, nullptr, "key of a JSON line that holds the conversation"},
-  {"dataset.conversation_style", R, Text, "openai", chat, "only `openai` (role and content) is built; convert the data", "form of a conversation"},
-  {"dataset.train_on_input", R, Bool, "False", chat, "only the assistant's words are trained on; remove the key", "train on prompts too"},
+  {"dataset.conversation_style", R, Text, "openai", chat, nullptr, "`openai` (`role` and `content`) or `sharegpt` (`from` and `value`)"},
+  {"dataset.column_map", R, Any, "null", questions, nullptr, "the keys of a JSON line that stand for `input` and `output`, and for `instruction` of `alpaca_dataset`: `{input: question, output: answer}`"},
+  {"dataset.train_on_input", R, Bool, "False", conversations, nullptr, "train on what the user says too; `alpaca_dataset`: True"},
   {"dataset.masking_strategy", R, Text, "train_on_assistant", chat, "only train_on_assistant is built; remove the key", "which turns are trained on"},
-  {"dataset.new_system_prompt", R, Text, "null", chat, "not built yet; put the system prompt into the data", "system prompt put before each conversation"},
+  {"dataset.new_system_prompt", R, Text, "null", chatOrInstruct, nullptr, "system prompt before each conversation, in place of its own"},
   {"dataset.packed", R, Bool, "False", "", nullptr, "fill rows with several samples, attention within each; False: a row a sample, padded"},
   {"dataset.add_eos", R, Bool, "True", textCompletion, nullptr, "end each document with the id of the end of text"},
   {"dataset.split_across_pack", R, Bool, "True", textCompletion, nullptr, "continue a document in the next row; False: start it there if it fits"},

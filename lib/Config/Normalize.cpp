@@ -91,7 +91,11 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   if (builder == "llama3_2" || builder == "llama3_2_1b" || builder == "llama3_2_3b")
     v["model.tie_word_embeddings"] = word(m.tiedEmbeddings);
 
-  v["tokenizer._component_"] = r.tokenizer == "byte" ? "ftc.tokenizers.byte" : r.tokenizer;
+  v["tokenizer._component_"] = r.tokenizer == "byte" ? byteTokenizer : r.tokenizer;
+  if (!r.tokenizerPath.empty())
+    v["tokenizer.path"] = quoted(r.tokenizerPath);
+  if (!r.specialTokensPath.empty())
+    v["tokenizer.special_tokens_path"] = quoted(r.specialTokensPath);
   v["tokenizer.max_seq_len"] = std::to_string(r.seqLen);
 
   const DatasetConfig &d = r.dataset;
@@ -101,9 +105,22 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
     v["dataset.source"] = quoted(d.source);
   if (!d.dataFiles.empty())
     v["dataset.data_files"] = quoted(d.dataFiles);
-  v[isChat ? "dataset.conversation_column" : "dataset.column"] = quoted(d.column);
+  const std::string kind = lastWord(d.component);
+  bool isAlpaca = kind.starts_with("alpaca_"), isInstruct = kind == "instruct_dataset";
+  if (!isAlpaca && !isInstruct)
+    v[isChat ? "dataset.conversation_column" : "dataset.column"] = quoted(d.column);
+  if (isChat)
+    v["dataset.conversation_style"] = d.conversationStyle;
+  if (isChat || isAlpaca || isInstruct)
+    v["dataset.train_on_input"] = word(d.trainOnInput);
+  if (d.systemPrompt)
+    v["dataset.new_system_prompt"] = quoted(*d.systemPrompt);
+  if (isAlpaca || isInstruct)
+    v["dataset.column_map"] =
+        fmt::format("{{{}input: {}, output: {}}}", isAlpaca ? "instruction: " + quoted(d.instructionKey) + ", " : "",
+                    quoted(d.inputKey), quoted(d.outputKey));
   v["dataset.packed"] = word(d.packed);
-  if (!isChat) {
+  if (kind == "text_completion_dataset") {
     v["dataset.add_eos"] = word(d.addEos);
     v["dataset.split_across_pack"] = word(d.splitAcrossPack);
   }

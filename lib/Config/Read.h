@@ -70,6 +70,7 @@ private:
   // ReadFiles.cpp
   void tokenizer();
   void dataset();
+  void conversations();
   void checkpointer();
   /// {filename_format: model-{}-of-{}.safetensors, max_filename: "00004"}: all names, numbers padded as the last one.
   void formattedFiles(const Node &node, std::vector<std::string> &files);

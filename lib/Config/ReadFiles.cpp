@@ -17,8 +17,14 @@ namespace ftc::config {
 
 void Reader::tokenizer() {
   auto component = components.find("tokenizer");
-  bool isByte = component != components.end() && !isMadeBefore("tokenizer", component->second);
+  bool isByte = component != components.end() && component->second == byteTokenizer;
   recipe.tokenizer = component == components.end() || isByte ? "byte" : component->second;
+  text("tokenizer.path", recipe.tokenizerPath);
+  text("tokenizer.special_tokens_path", recipe.specialTokensPath);
+  if (isByte && !recipe.tokenizerPath.empty())
+    messages.remark(placeOf("tokenizer.path"), named("tokenizer.path") +
+                                                   " is without effect: the byte-level tokenizer needs no file; Llama "
+                                                   "3's is tokenizer=torchtune.models.llama3.llama3_tokenizer");
   if (!given("tokenizer.max_seq_len")) {
     std::string packed;
     bool isPacked = false;
@@ -59,20 +65,61 @@ void Reader::dataset() {
     else if (!files.empty())
       d.dataFiles = files[0];
   }
-  bool isChat = lastWord(d.component) == "chat_dataset";
+  const std::string kind = lastWord(d.component);
+  bool isChat = kind == "chat_dataset", isAlpaca = kind.starts_with("alpaca_"), isInstruct = kind == "instruct_dataset";
   d.column = isChat ? "messages" : "text";
   text(isChat ? "dataset.conversation_column" : "dataset.column", d.column);
   d.packed = false;
   boolean("dataset.packed", d.packed);
   boolean("dataset.add_eos", d.addEos);
   // torchtune continues samples across rows in text completion only.
-  d.splitAcrossPack = !isChat;
+  d.splitAcrossPack = !isChat && !isAlpaca && !isInstruct;
   boolean("dataset.split_across_pack", d.splitAcrossPack);
+  conversations();
   if (root.findEntry("dataset.packed") && !d.packed && !isMadeBefore("dataset", d.component))
     messages.remark(
         placeOf("dataset.packed"),
         "'dataset.packed' is False: a row holds one sample and is padded to tokenizer.max_seq_len, not to the "
         "longest of its batch; the loss is the same, True is faster");
+}
+
+void Reader::conversations() {
+  DatasetConfig &d = recipe.dataset;
+  const std::string kind = lastWord(d.component);
+  bool isAlpaca = kind.starts_with("alpaca_"), isInstruct = kind == "instruct_dataset";
+  d.trainOnInput = isAlpaca;
+  boolean("dataset.train_on_input", d.trainOnInput);
+  if (const Node *node = value("dataset.new_system_prompt"))
+    d.systemPrompt = node->text;
+  text("dataset.conversation_style", d.conversationStyle);
+  if (d.conversationStyle != "openai" && d.conversationStyle != "sharegpt")
+    messages.error(placeOf("dataset.conversation_style"),
+                   named("dataset.conversation_style") + " is '" + d.conversationStyle +
+                       "'; it is openai (role and content) or sharegpt (from and value)");
+  const Node *map = isAlpaca || isInstruct ? value("dataset.column_map") : nullptr;
+  if (!map)
+    return;
+  if (!map->isMap()) {
+    messages.error(map->place, named("dataset.column_map") + " needs keys, such as {input: question, output: answer}");
+    return;
+  }
+  std::vector<std::pair<std::string, std::string *>> keys = {{"input", &d.inputKey}, {"output", &d.outputKey}};
+  if (isAlpaca)
+    keys.insert(keys.begin(), {"instruction", &d.instructionKey});
+  for (const Entry &entry : map->entries) {
+    auto key = std::find_if(keys.begin(), keys.end(), [&](const auto &other) { return other.first == entry.key; });
+    std::vector<std::string> known;
+    for (const auto &other : keys)
+      known.push_back(other.first);
+    if (key == keys.end())
+      messages.error(entry.place, "'dataset.column_map." + entry.key + "' is nothing that " + d.component + " reads" +
+                                      didYouMean(entry.key, known) + "; it reads " + known.front() + " and " +
+                                      known.back());
+    else if (!entry.value.isScalar())
+      messages.error(entry.value.place, "'dataset.column_map." + entry.key + "' needs the key of a JSON line");
+    else
+      *key->second = entry.value.text;
+  }
 }
 
 void Reader::checkpointer() {

@@ -85,6 +85,14 @@ bool Loader::loadRecords(const std::string &path, bool isArray) {
 }
 
 bool Loader::loadText(const std::string &path, bool inDirectory) {
+  if (options.records != RecordKind::TextOrChat) {
+    if (!inDirectory)
+      return fail(path,
+                  "the recipe's data set is made of JSON records, and this is called neither .jsonl nor .json; for "
+                  "text override dataset=torchtune.datasets.text_completion_dataset");
+    skip("holds no JSON records (.jsonl), of which the recipe's data set is made", path);
+    return true;
+  }
   std::string contents, error;
   if (!readFile(path, contents, error)) {
     if (!inDirectory)
@@ -238,12 +246,8 @@ std::optional<LoadedData> ftc::loadData(const DataOptions &options, const Tokeni
   if (extension == ".bin")
     return DataSetBuilder::tokenFile(
         options, tokenizer.padId() >= 0 && tokenizer.padId() < options.vocabSize ? tokenizer.padId() : 0, diags);
-  if (!tokenizer.readsText())
-    return fail(
-        fmt::format("this is text, and the recipe's tokenizer '{}' is not built in: give the ids that it makes as "
-                    "a token file (.bin, see docs/data.md), or recompile with "
-                    "tokenizer._component_=ftc.tokenizers.byte",
-                    tokenizer.name()));
+  if (std::string why = tokenizer.whyNoText(); !why.empty())
+    return fail(fmt::format("this is text, and the recipe's tokenizer '{}' {}", tokenizer.name(), why));
   if (tokenizer.vocabSize() > options.vocabSize)
     return fail(fmt::format("the tokenizer '{}' has {} ids, the model's vocabulary only {}; raise model.vocab_size",
                             tokenizer.name(), tokenizer.vocabSize(), options.vocabSize));

@@ -25,40 +25,42 @@ constexpr int64_t maxErrors = 20;
 /// Why a record cannot be used.
 using Problem = std::optional<std::string>;
 
-void append(std::string_view text, bool trained, const Tokenizer &tokenizer, Sample &sample) {
-  tokenizer.encode(text, sample.ids);
-  sample.trained.resize(sample.ids.size(), trained);
-}
-
 /// A message's words: a string, or a list of {"type": "text", "text": ...}.
-Problem contentText(const json &message, std::string &text) {
+Problem readContent(const json &message, std::vector<std::string> &pieces) {
   auto found = message.find("content");
   if (found == message.end())
     return "has no key 'content'";
   if (found->is_string()) {
-    text = found->get_ref<const std::string &>();
+    pieces = {found->get_ref<const std::string &>()};
     return std::nullopt;
   }
   if (!found->is_array())
     return fmt::format("has a 'content' that is {} instead of a string", found->type_name());
-  text.clear();
   for (const json &piece : *found) {
     if (!piece.is_object() || !piece.contains("text") || !piece["text"].is_string())
       return "has a 'content' with a piece that is not text";
-    text += piece["text"].get_ref<const std::string &>();
+    pieces.push_back(piece["text"].get_ref<const std::string &>());
   }
   return std::nullopt;
 }
 
-/// The template that docs/data.md describes: BOS, then for each message "role:\n" and its words; "\n\n" ends the turn
-/// of everybody but the assistant, whose words and end token alone are trained.
-Problem encodeMessages(const std::string &key, const json &messages, const Tokenizer &tokenizer, Sample &sample) {
+void encodeTurns(std::vector<Message> turns, const DataOptions &options, const Tokenizer &tokenizer, Sample &sample) {
+  if (options.systemPrompt) {
+    std::erase_if(turns, [](const Message &turn) { return turn.role == "system"; });
+    turns.insert(turns.begin(), Message{"system", {*options.systemPrompt}, false});
+  }
+  for (Message &turn : turns)
+    turn.trained = turn.role == "assistant" || options.trainOnInput;
+  // A system prompt of the recipe's own is masked always, as torchtune does.
+  if (options.systemPrompt)
+    turns.front().trained = false;
+  sample.conversation = true;
+  tokenizer.encodeConversation(turns, sample.ids, sample.trained);
+}
+
+Problem readMessages(const std::string &key, const json &messages, std::vector<Message> &turns) {
   if (!messages.is_array() || messages.empty())
     return fmt::format("'{}' must be a list of {{\"role\": ..., \"content\": ...}}", key);
-  sample.conversation = true;
-  sample.ids.push_back(tokenizer.bosId());
-  sample.trained.push_back(false);
-  std::string text;
   for (size_t i = 0; i < messages.size(); ++i) {
     const json &message = messages[i];
     if (!message.is_object())
@@ -69,18 +71,76 @@ Problem encodeMessages(const std::string &key, const json &messages, const Token
     const std::string &who = role->get_ref<const std::string &>();
     if (who != "system" && who != "user" && who != "assistant" && who != "tool")
       return fmt::format("message {} has the role '{}'; known are system, user, assistant, tool", i + 1, who);
-    if (Problem problem = contentText(message, text))
+    Message &turn = turns.emplace_back(Message{who, {}});
+    if (Problem problem = readContent(message, turn.pieces))
       return fmt::format("message {} {}", i + 1, *problem);
-    append(who + ":\n", false, tokenizer, sample);
-    bool answer = who == "assistant";
-    append(text, answer, tokenizer, sample);
-    if (answer) {
-      sample.ids.push_back(tokenizer.eosId());
-      sample.trained.push_back(true);
-    } else {
-      append("\n\n", false, tokenizer, sample);
-    }
   }
+  return std::nullopt;
+}
+
+Problem readShareGpt(const std::string &key, const json &messages, std::vector<Message> &turns) {
+  if (!messages.is_array() || messages.empty())
+    return fmt::format("'{}' must be a list of {{\"from\": ..., \"value\": ...}}", key);
+  for (size_t i = 0; i < messages.size(); ++i) {
+    const json &message = messages[i];
+    for (const char *part : {"from", "value"})
+      if (!message.is_object() || !message.contains(part) || !message[part].is_string())
+        return fmt::format("message {} has no '{}' that is a string", i + 1, part);
+    const std::string &who = message["from"].get_ref<const std::string &>();
+    const char *role = who == "human" ? "user" : who == "gpt" ? "assistant" : who == "system" ? "system" : nullptr;
+    if (!role)
+      return fmt::format("message {} is from '{}'; known are system, human, gpt", i + 1, who);
+    turns.push_back({role, {message["value"].get_ref<const std::string &>()}});
+  }
+  return std::nullopt;
+}
+
+std::string keysOf(const json &record) {
+  std::string keys;
+  for (const auto &item : record.items())
+    keys += (keys.empty() ? "" : ", ") + item.key();
+  return keys.empty() ? "none" : keys;
+}
+
+/// The text under a key of a record of a data set with keys of its own.
+Problem readText(const json &record, const char *name, const std::string &key, const char *what, std::string &text) {
+  auto found = record.find(key);
+  if (found == record.end())
+    return fmt::format(
+        "no key '{}' (keys here: {}), which the recipe's {} needs; name it with dataset.column_map.{}=KEY, "
+        "or for other records override dataset=torchtune.datasets.text_completion_dataset (or "
+        "chat_dataset)",
+        key, keysOf(record), what, name);
+  if (!found->is_string())
+    return fmt::format("key '{}' is {} instead of a string", key, found->type_name());
+  text = found->get_ref<const std::string &>();
+  return std::nullopt;
+}
+
+/// A question and its answer; Alpaca's wording is that of Taori et al. 2023.
+Problem readQuestion(const json &record, const DataOptions &options, std::vector<Message> &turns) {
+  bool alpaca = options.records == RecordKind::Alpaca;
+  const char *what = alpaca ? "alpaca_dataset" : "instruct_dataset";
+  std::string question, input, answer;
+  Problem problem = alpaca ? readText(record, "instruction", options.instructionKey, what, question)
+                           : readText(record, "input", options.inputKey, what, question);
+  if (!problem)
+    problem = readText(record, "output", options.outputKey, what, answer);
+  if (!problem && alpaca && record.contains(options.inputKey) && !record[options.inputKey].is_null())
+    problem = readText(record, "input", options.inputKey, what, input);
+  if (problem)
+    return problem;
+  if (alpaca && !input.empty())
+    question = fmt::format("Below is an instruction that describes a task, paired with an input that provides further "
+                           "context. Write a response that appropriately completes the request.\n\n### "
+                           "Instruction:\n{}\n\n### Input:\n{}\n\n### Response:\n",
+                           question, input);
+  else if (alpaca)
+    question =
+        fmt::format("Below is an instruction that describes a task. Write a response that appropriately completes "
+                    "the request.\n\n### Instruction:\n{}\n\n### Response:\n",
+                    question);
+  turns = {{"user", {std::move(question)}}, {"assistant", {std::move(answer)}}};
   return std::nullopt;
 }
 
@@ -88,7 +148,15 @@ Problem encodeRecord(const json &record, const DataOptions &options, const Token
                      Sample &sample) {
   if (!record.is_object())
     return fmt::format("expected an object, found {}", record.type_name());
-  std::string conversation = "messages";
+  std::vector<Message> turns;
+  if (options.records == RecordKind::Instruct || options.records == RecordKind::Alpaca) {
+    if (Problem problem = readQuestion(record, options, turns))
+      return problem;
+    encodeTurns(std::move(turns), options, tokenizer, sample);
+    return std::nullopt;
+  }
+  bool shareGpt = options.records == RecordKind::ShareGpt;
+  std::string conversation = shareGpt ? options.column : "messages";
   auto text = record.find(options.column);
   if (text != record.end() && (text->is_array() || (options.column == conversation && !text->is_string()))) {
     conversation = options.column;
@@ -103,22 +171,21 @@ Problem encodeRecord(const json &record, const DataOptions &options, const Token
     return std::nullopt;
   }
   if (auto messages = record.find(conversation); messages != record.end()) {
-    if (Problem problem = encodeMessages(conversation, *messages, tokenizer, sample))
+    if (Problem problem =
+            shareGpt ? readShareGpt(conversation, *messages, turns) : readMessages(conversation, *messages, turns))
       return problem;
+    encodeTurns(std::move(turns), options, tokenizer, sample);
     if (std::find(sample.trained.begin(), sample.trained.end(), 1) == sample.trained.end()) {
       ++counts.unanswered;
       sample.clear();
     }
     return std::nullopt;
   }
-  std::string keys;
-  for (const auto &item : record.items())
-    keys += (keys.empty() ? "" : ", ") + item.key();
   if (options.column == conversation)
     return fmt::format("no key '{}' (keys here: {}); name the conversation's key with --column", conversation,
-                       keys.empty() ? "none" : keys);
+                       keysOf(record));
   return fmt::format("no key '{}' and no 'messages' (keys here: {}); name the text's key with --column", options.column,
-                     keys.empty() ? "none" : keys);
+                     keysOf(record));
 }
 
 /// What nlohmann-json says, without its own place and number: the place is in the diagnostic.

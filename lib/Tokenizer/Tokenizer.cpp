@@ -1,4 +1,4 @@
-//===- Tokenizer.cpp - The byte tokenizer, and repair of UTF-8 ------------===//
+//===- Tokenizer.cpp - The byte tokenizer, and the choice among all -------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -7,7 +7,11 @@
 
 #include "ftc/Tokenizer/Tokenizer.h"
 
+#include "Families.h"
+
 #include <array>
+#include <filesystem>
+#include <fmt/format.h>
 
 using namespace ftc;
 
@@ -33,6 +37,27 @@ public:
       ids[old + i] = static_cast<unsigned char>(text[i]);
   }
 
+  /// The wording that docs/data.md describes: BOS, then for each message "role:\n" and its words; "\n\n" ends the turn
+  /// of everybody but the assistant, whose words and end token alone are trained.
+  void encodeConversation(std::span<const Message> messages, std::vector<int32_t> &ids,
+                          std::vector<uint8_t> &trained) const override {
+    auto mark = [&](bool isTrained) { trained.resize(ids.size(), isTrained); };
+    ids.push_back(bosId());
+    mark(false);
+    for (const Message &message : messages) {
+      encode(message.role + ":\n", ids);
+      mark(false);
+      for (const std::string &piece : message.pieces)
+        encode(piece, ids);
+      if (message.role == "assistant")
+        ids.push_back(eosId());
+      mark(message.trained);
+      if (message.role != "assistant")
+        encode("\n\n", ids);
+      mark(false);
+    }
+  }
+
   std::string decode(std::span<const int32_t> ids, bool spellSpecial) const override {
     std::string text, bytes;
     // A run of bytes is repaired together; any other id ends a character.
@@ -56,81 +81,74 @@ public:
   }
 };
 
-/// A tokenizer that is not built in: all that is known of it is special ids.
+/// A tokenizer that makes no ids out of text here: all that is known of it is special ids.
 class OutsideTokenizer final : public Tokenizer {
 public:
-  OutsideTokenizer(std::string_view name, int32_t bos, int32_t eos, int32_t pad)
-      : component(name), bos(bos), eos(eos), pad(pad) {}
+  struct SpecialIds {
+    int32_t bos = -1, eos = -1, pad = -1;
+  };
+  OutsideTokenizer(std::string name, SpecialIds ids, std::string why)
+      : component(std::move(name)), ids(ids), why(std::move(why)) {}
 
-  bool readsText() const override { return false; }
+  std::string whyNoText() const override { return why; }
   std::string_view name() const override { return component; }
   int64_t vocabSize() const override { return 0; }
-  int32_t bosId() const override { return bos; }
-  int32_t eosId() const override { return eos; }
-  int32_t padId() const override { return pad; }
+  int32_t bosId() const override { return ids.bos; }
+  int32_t eosId() const override { return ids.eos; }
+  int32_t padId() const override { return ids.pad; }
   void encode(std::string_view, std::vector<int32_t> &) const override {}
+  void encodeConversation(std::span<const Message>, std::vector<int32_t> &, std::vector<uint8_t> &) const override {}
   std::string decode(std::span<const int32_t>, bool) const override { return ""; }
 
 private:
   std::string component;
-  int32_t bos, eos, pad;
+  SpecialIds ids;
+  std::string why;
 };
 
-/// Length of the well-formed character at the front of `bytes` (Unicode 15, table 3-7), or minus the length of the
-/// longest front that could have begun one, at least 1.
-int characterLength(std::string_view bytes) {
-  auto at = [&](size_t i) { return static_cast<unsigned char>(bytes[i]); };
-  unsigned char lead = at(0);
-  if (lead < 0x80)
-    return 1;
-  int length = lead >= 0xC2 && lead <= 0xDF   ? 2
-               : lead >= 0xE0 && lead <= 0xEF ? 3
-               : lead >= 0xF0 && lead <= 0xF4 ? 4
-                                              : 0;
-  if (!length)
-    return -1;
-  // The second byte is narrower where the general range would give overlong forms, surrogates or beyond U+10FFFF.
-  unsigned char low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-  unsigned char high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-  for (int i = 1; i < length; ++i) {
-    if (static_cast<size_t>(i) >= bytes.size() || at(i) < low || at(i) > high)
-      return -i;
-    low = 0x80;
-    high = 0xBF;
-  }
-  return length;
-}
+/// A tokenizer with a file.
+struct Family {
+  std::string_view component;
+  OutsideTokenizer::SpecialIds ids;
+  std::string_view file; ///< what the file is
+  std::unique_ptr<Tokenizer> (*make)(const TokenizerConfig &, std::vector<Diagnostic> &);
+};
+
+constexpr Family families[] = {
+    {"torchtune.models.llama3.llama3_tokenizer", {128000, 128001, 128004}, "ranks of byte pairs", makeLlama3Tokenizer},
+    {"torchtune.models.llama2.llama2_tokenizer", {1, 2, 0}, "a SentencePiece model", makeLlama2Tokenizer},
+};
+
+constexpr std::string_view otherWays = "give the ids that it makes as a token file (.bin, see docs/data.md), or "
+                                       "recompile with tokenizer._component_=ftc.tokenizers.byte";
 
 } // namespace
 
 Tokenizer::~Tokenizer() = default;
 
-std::string ftc::repairUtf8(std::string_view bytes) {
-  std::string text;
-  text.reserve(bytes.size());
-  while (!bytes.empty()) {
-    int length = characterLength(bytes);
-    if (length > 0)
-      text += bytes.substr(0, length);
-    else
-      text += replacement;
-    bytes.remove_prefix(length > 0 ? length : -length);
-  }
-  return text;
-}
-
-std::unique_ptr<Tokenizer> ftc::makeTokenizer(std::string_view name, std::vector<Diagnostic> &diags) {
+std::unique_ptr<Tokenizer> ftc::makeTokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags) {
+  const std::string &name = config.component;
   if (name == "byte")
     return std::make_unique<ByteTokenizer>();
-  if (name == "torchtune.models.llama2.llama2_tokenizer")
-    return std::make_unique<OutsideTokenizer>(name, 1, 2, 0);
-  if (name == "torchtune.models.llama3.llama3_tokenizer")
-    return std::make_unique<OutsideTokenizer>(name, 128000, 128001, 128004);
+  for (const Family &family : families) {
+    if (name != family.component)
+      continue;
+    std::error_code error;
+    if (!config.path.empty() && std::filesystem::exists(config.path, error))
+      return family.make(config, diags);
+    std::string missing =
+        config.path.empty()
+            ? fmt::format("has no file: name it with tokenizer.path=FILE ({}), or ", family.file)
+            : fmt::format("has no file: '{}' does not exist; name it with tokenizer.path=FILE ({}), or ", config.path,
+                          family.file);
+    return std::make_unique<OutsideTokenizer>(name, family.ids, missing.append(otherWays));
+  }
   if (name.starts_with("torchtune."))
-    return std::make_unique<OutsideTokenizer>(name, -1, -1, -1);
+    return std::make_unique<OutsideTokenizer>(name, OutsideTokenizer::SpecialIds{},
+                                              fmt::format("is not built in: {}", otherWays));
   diags.push_back({Severity::Error, "", 0, 0,
-                   "tokenizer '" + std::string(name) +
-                       "' is not built in; what works: 'byte' (the text's bytes), or a token file made with any "
-                       "tokenizer (--data FILE.bin, see docs/data.md)"});
+                   fmt::format("tokenizer '{}' is not built in; what works: 'byte' (the text's bytes), {}, {}, or a "
+                               "token file made with any tokenizer (--data FILE.bin, see docs/data.md)",
+                               name, families[0].component, families[1].component)});
   return nullptr;
 }

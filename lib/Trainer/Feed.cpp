@@ -122,7 +122,7 @@ std::string generate(EntryFeed &feed, const Tokenizer &tokenizer, const SampleOp
     feed.run(scalars);
     int32_t id =
         chooseToken(logits, tokenizer.vocabSize(), options.temperature, random.uniform(static_cast<uint64_t>(count)));
-    if (id == tokenizer.eosId())
+    if (tokenizer.ends(id))
       break;
     ids.push_back(id);
     made.push_back(id);

@@ -133,7 +133,7 @@ void Run::readRecipe(const LoadedStep &step) {
     recipe.dataset.column = *options.column;
   if (!options.data.empty())
     recipe.dataset.dataFiles = options.data;
-  tokenizer = makeTokenizer(recipe.tokenizer, diags);
+  tokenizer = makeTokenizer({recipe.tokenizer, recipe.tokenizerPath, recipe.specialTokensPath}, diags);
   if (!tokenizer)
     throwErrors(ExitCode::Unsupported, diags);
 }
@@ -154,9 +154,21 @@ void Run::readData(const manifest::Entry &entry) {
   wanted.addEos = recipe.dataset.addEos;
   wanted.heldOut = options.heldOut;
   wanted.notInside = {recipe.outputDir, recipe.checkpointer.outputDir};
+  wanted.instructionKey = recipe.dataset.instructionKey;
+  wanted.inputKey = recipe.dataset.inputKey;
+  wanted.outputKey = recipe.dataset.outputKey;
+  wanted.trainOnInput = recipe.dataset.trainOnInput;
+  wanted.systemPrompt = recipe.dataset.systemPrompt;
   const std::string &dataset = recipe.dataset.component;
-  if (std::filesystem::path(path).extension() != ".bin" && !dataset.ends_with("text_completion_dataset") &&
-      !dataset.ends_with("chat_dataset"))
+  const std::string kind = dataset.substr(dataset.rfind('.') + 1);
+  if (kind == "alpaca_dataset" || kind == "alpaca_cleaned_dataset")
+    wanted.records = RecordKind::Alpaca;
+  else if (kind == "instruct_dataset")
+    wanted.records = RecordKind::Instruct;
+  else if (kind == "chat_dataset" && recipe.dataset.conversationStyle == "sharegpt")
+    wanted.records = RecordKind::ShareGpt;
+  else if (std::filesystem::path(path).extension() != ".bin" && kind != "text_completion_dataset" &&
+           kind != "chat_dataset")
     throw RunError(ExitCode::Unsupported,
                    fmt::format("{}: the recipe's '{}' is not built in: give the ids that it makes as a token file "
                                "(.bin, see docs/data.md), or override "
@@ -483,8 +495,8 @@ void Run::printSample() {
     warn("{}: the step has no entry 'logits', so there is no sample", session->step().path());
     return;
   }
-  if (!tokenizer->readsText()) {
-    warn("the tokenizer '{}' is not built in, so there is no sample", tokenizer->name());
+  if (std::string why = tokenizer->whyNoText(); !why.empty()) {
+    warn("there is no sample: the tokenizer '{}' {}", tokenizer->name(), why);
     return;
   }
   if (tokenizer->vocabSize() > recipe.model.vocabSize) {

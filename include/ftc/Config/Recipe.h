@@ -109,6 +109,11 @@ struct DatasetConfig {
   bool packed = true;
   bool addEos = true;
   bool splitAcrossPack = true; ///< only for text completion
+  /// Keys of a record of instruct_dataset (input, output) and alpaca_dataset.
+  std::string instructionKey = "instruction", inputKey = "input", outputKey = "output";
+  std::string conversationStyle = "openai"; ///< or "sharegpt"
+  bool trainOnInput = false;                ///< on all turns, not on the assistant's alone
+  std::optional<std::string> systemPrompt;  ///< in place of a conversation's own
 
   friend bool operator==(const DatasetConfig &, const DatasetConfig &) = default;
 };
@@ -157,8 +162,11 @@ struct Recipe {
   std::string lossComponent = "torch.nn.CrossEntropyLoss";
   int64_t lossChunks = 0; ///< chunks of head and loss; 0: the compiler's choice. Only where chunksLoss().
   int64_t ignoreIndex = -100;
-  /// "byte" (256 bytes and specials), or a component of torchtune's that is not built in: data are ids then.
+  /// "byte" (256 bytes and specials), or a component of torchtune's: for Llama 3, for Llama 2, or one that is not built
+  /// in, where data are ids.
   std::string tokenizer = "byte";
+  std::string tokenizerPath;     ///< tokenizer.path; "": none
+  std::string specialTokensPath; ///< tokenizer.special_tokens_path; "": none
   DatasetConfig dataset;
   CheckpointerConfig checkpointer;
   bool resumeFromCheckpoint = false;

@@ -26,16 +26,29 @@ namespace ftc {
 /// The label of a position that is not trained.
 inline constexpr int32_t ignoredLabel = -100;
 
+/// What an object of a JSON file is.
+enum class RecordKind {
+  TextOrChat, ///< a text under one key, or a conversation of {"role", "content"}
+  ShareGpt,   ///< a conversation of {"from": "system", "human" or "gpt", "value"}
+  Instruct,   ///< a question and its answer, under two keys
+  Alpaca      ///< an instruction, an answer, and often an input, in the wording of Stanford's Alpaca
+};
+
 struct DataOptions {
-  std::string path;            ///< a file (text, .jsonl, .bin) or a directory
-  std::string column = "text"; ///< key of a .jsonl object that holds its text
-  int64_t seqLen = 0;          ///< tokens in a row
-  int64_t vocabSize = 0;       ///< the model's; every id must lie below it
-  bool packed = true;          ///< several samples in a row; else one, the rest is padding
-  bool splitAcrossPack = true; ///< a text may go on in the next row; conversations are never split
-  bool addEos = true;          ///< end a text with the end token
-  double heldOut = 0.0;        ///< share of each document's tail kept for evaluation, in [0, 1)
-  int64_t tokenWidth = 0;      ///< bytes of an id in a .bin file without header: 2 or 4; 0: 2
+  std::string path; ///< a file (text, .jsonl, .bin) or a directory
+  RecordKind records = RecordKind::TextOrChat;
+  std::string column = "text"; ///< key of a .jsonl object that holds its text or conversation
+  /// Keys of Instruct (input, output) and Alpaca.
+  std::string instructionKey = "instruction", inputKey = "input", outputKey = "output";
+  bool trainOnInput = false;               ///< every turn of a conversation is trained, not the assistant's alone
+  std::optional<std::string> systemPrompt; ///< in place of a conversation's own; never trained
+  int64_t seqLen = 0;                      ///< tokens in a row
+  int64_t vocabSize = 0;                   ///< the model's; every id must lie below it
+  bool packed = true;                      ///< several samples in a row; else one, the rest is padding
+  bool splitAcrossPack = true;             ///< a text may go on in the next row; conversations are never split
+  bool addEos = true;                      ///< end a text with the end token
+  double heldOut = 0.0;                    ///< share of each document's tail kept for evaluation, in [0, 1)
+  int64_t tokenWidth = 0;                  ///< bytes of an id in a .bin file without header: 2 or 4; 0: 2
   /// Positions lie below this (rows of the rotary table). 0: seqLen. A sample that goes on in the next row counts on
   /// as long as its positions stay below.
   int64_t maxPositions = 0;

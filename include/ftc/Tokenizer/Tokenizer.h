@@ -19,14 +19,22 @@
 
 namespace ftc {
 
+/// One turn of a conversation.
+struct Message {
+  std::string role;                ///< "system", "user", "assistant" or "tool"
+  std::vector<std::string> pieces; ///< its words, mostly one piece
+  bool trained = false;
+};
+
 /// Turns text into token ids and back. Ids count from 0 and lie below vocabSize().
 class Tokenizer {
 public:
   virtual ~Tokenizer();
 
-  /// Whether it is built in. One that is not is there for its special ids (-1: not known), next to ids that were made
-  /// with it beforehand: it has no vocabulary, and encode and decode do nothing.
-  virtual bool readsText() const { return true; }
+  /// Why it makes no ids out of text, and what to do; "" where it does. One that does not, because it is not built in
+  /// or its file is missing, is there for its special ids (-1: not known), next to ids that were made with it
+  /// beforehand: it has no vocabulary, and encode and decode do nothing.
+  virtual std::string whyNoText() const { return ""; }
 
   /// The name that a recipe uses, e.g. "byte".
   virtual std::string_view name() const = 0;
@@ -36,11 +44,18 @@ public:
   virtual int32_t bosId() const = 0;
   /// End of a document or of an assistant's turn.
   virtual int32_t eosId() const = 0;
+  /// Whether text that is made ends with this id.
+  virtual bool ends(int32_t id) const { return id == eosId(); }
   /// Fills the unused rest of a row; never trained.
   virtual int32_t padId() const = 0;
 
   /// Appends the ids of `text` to `ids`. Adds no special token; text that spells a special token stays text.
   virtual void encode(std::string_view text, std::vector<int32_t> &ids) const = 0;
+
+  /// Appends a conversation in the wording that the tokenizer's models were trained with, begin and end tokens
+  /// included, and to `trained` whether each of its ids is.
+  virtual void encodeConversation(std::span<const Message> messages, std::vector<int32_t> &ids,
+                                  std::vector<uint8_t> &trained) const = 0;
 
   /// The text of `ids`, always valid UTF-8: what is not becomes U+FFFD, one for each maximal part of a character as the
   /// Unicode standard recommends, and so does an id that is not in the vocabulary. Special tokens are left out, or
@@ -48,10 +63,21 @@ public:
   virtual std::string decode(std::span<const int32_t> ids, bool spellSpecial = false) const = 0;
 };
 
+/// What a recipe says of its tokenizer.
+struct TokenizerConfig {
+  /// "byte", or a component of torchtune's.
+  std::string component = "byte";
+  /// Its file: ranks of byte pairs in tiktoken's format (Llama 3), or a SentencePiece model (Llama 2).
+  std::string path;
+  /// JSON with a list `added_tokens` of {"id", "content"}, such as Hugging Face's tokenizer.json; "": Llama 3's own.
+  std::string specialTokensPath;
+};
+
 /// The tokenizer that a recipe names: "byte" (ids 0..255 are bytes, 256 <|begin_of_text|>, 257 <|end_of_text|>, 258
-/// <|finetune_right_pad_id|>, as Llama 3 spells them), or one of torchtune's, which does not read text. Another name is
-/// an error that says what works.
-std::unique_ptr<Tokenizer> makeTokenizer(std::string_view name, std::vector<Diagnostic> &diags);
+/// <|finetune_right_pad_id|>, as Llama 3 spells them), or torchtune's for Llama 3 and Llama 2, with the ids that
+/// torchtune gives. Another one of torchtune's, and one whose file does not exist, reads no text. Null with errors: a
+/// name that nobody knows, or a file that is not what it should be.
+std::unique_ptr<Tokenizer> makeTokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
 
 /// `bytes` as valid UTF-8: see Tokenizer::decode.
 std::string repairUtf8(std::string_view bytes);

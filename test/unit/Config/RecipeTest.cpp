@@ -428,23 +428,25 @@ TEST(Recipe, PrecisionOfUpdatesAndMomentum) {
 
 // Tokenizers and data sets of torchtune's that are not built in: the step does not depend on them.
 TEST(Recipe, IdsMadeBefore) {
-  Recipe r = good(std::string(minimal) + "  _component_: torchtune.models.llama3.llama3_tokenizer\n"
-                                         "  path: /m/tokenizer.model\n"
-                                         "dataset:\n"
-                                         "  _component_: torchtune.datasets.alpaca_cleaned_dataset\n"
-                                         "  train_on_input: True\n"
-                                         "  column_map: {input: prompt}\n"
-                                         "  packed: False\n",
-                  {"model.vocab_size=100"});
-  EXPECT_EQ(remarks(r),
-            "r.yaml:11:16: remark: 'torchtune.models.llama3.llama3_tokenizer' is not built in: ftrun takes "
-            "the ids that it gives, as token files (.bin, see docs/data.md); for other data override "
-            "tokenizer=ftc.tokenizers.byte\n"
-            "r.yaml:14:16: remark: 'torchtune.datasets.alpaca_cleaned_dataset' is not built in: ftrun takes "
-            "the ids that it gives, as token files (.bin, see docs/data.md); for other data override "
-            "dataset=torchtune.datasets.text_completion_dataset");
-  EXPECT_EQ(r.tokenizer, "torchtune.models.llama3.llama3_tokenizer");
-  EXPECT_EQ(r.dataset.component, "torchtune.datasets.alpaca_cleaned_dataset");
+  Recipe r =
+      good(std::string(minimal) + "  _component_: torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer\n"
+                                  "  tokenizer_json_path: /m/tokenizer.json\n"
+                                  "dataset:\n"
+                                  "  _component_: torchtune.datasets.samsum_dataset\n"
+                                  "  train_on_input: True\n"
+                                  "  column_map: {input: prompt}\n"
+                                  "  packed: False\n",
+           {"model.vocab_size=100"});
+  EXPECT_EQ(
+      remarks(r),
+      "r.yaml:11:16: remark: 'torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer' is not built in: "
+      "ftrun takes the ids that it gives, as token files (.bin, see docs/data.md); for other data override "
+      "tokenizer=ftc.tokenizers.byte\n"
+      "r.yaml:14:16: remark: 'torchtune.datasets.samsum_dataset' is not built in: ftrun takes "
+      "the ids that it gives, as token files (.bin, see docs/data.md); for other data override "
+      "dataset=torchtune.datasets.text_completion_dataset");
+  EXPECT_EQ(r.tokenizer, "torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer");
+  EXPECT_EQ(r.dataset.component, "torchtune.datasets.samsum_dataset");
   Recipe again = good(r.normalizedYaml);
   EXPECT_EQ(again.normalizedYaml, r.normalizedYaml);
   EXPECT_EQ(again.tokenizer, r.tokenizer);
@@ -453,6 +455,66 @@ TEST(Recipe, IdsMadeBefore) {
       overrideRun(r.normalizedYaml, {"dataset=torchtune.datasets.text_completion_dataset"}, diags);
   ASSERT_TRUE(changed.has_value());
   EXPECT_EQ(changed->dataset.component, "torchtune.datasets.text_completion_dataset");
+}
+
+TEST(Recipe, TokenizersWithFilesAndDataSetsOfConversations) {
+  Recipe r = good(std::string(minimal) + "  _component_: torchtune.models.llama3.llama3_tokenizer\n"
+                                         "  path: /m/tokenizer.model\n"
+                                         "  special_tokens_path: /m/tokenizer.json\n"
+                                         "  prompt_template: null\n"
+                                         "dataset:\n"
+                                         "  _component_: torchtune.datasets.alpaca_cleaned_dataset\n"
+                                         "  column_map: {input: prompt}\n"
+                                         "  packed: True\n",
+                  {"model.vocab_size=100"});
+  EXPECT_EQ(remarks(r), "");
+  EXPECT_EQ(r.tokenizer, "torchtune.models.llama3.llama3_tokenizer");
+  EXPECT_EQ(r.tokenizerPath, "/m/tokenizer.model");
+  EXPECT_EQ(r.specialTokensPath, "/m/tokenizer.json");
+  EXPECT_TRUE(r.dataset.trainOnInput);
+  EXPECT_FALSE(r.dataset.splitAcrossPack);
+  EXPECT_EQ(r.dataset.instructionKey, "instruction");
+  EXPECT_EQ(r.dataset.inputKey, "prompt");
+  Recipe again = good(r.normalizedYaml);
+  EXPECT_EQ(again.normalizedYaml, r.normalizedYaml);
+  EXPECT_EQ(again.dataset, r.dataset);
+  EXPECT_EQ(again.tokenizerPath, r.tokenizerPath);
+  std::vector<Diagnostic> diags;
+  std::optional<Recipe> changed =
+      overrideRun(r.normalizedYaml, {"tokenizer.path=/n/t.model", "dataset.train_on_input=False"}, diags);
+  ASSERT_TRUE(changed.has_value());
+  EXPECT_EQ(changed->tokenizerPath, "/n/t.model");
+  EXPECT_FALSE(changed->dataset.trainOnInput);
+
+  Recipe chat = good(minimal, {"dataset=torchtune.datasets.chat_dataset", "dataset.conversation_style=sharegpt",
+                               "dataset.conversation_column=conversations", "dataset.new_system_prompt=Be brief."});
+  EXPECT_EQ(chat.dataset.conversationStyle, "sharegpt");
+  EXPECT_EQ(chat.dataset.systemPrompt, "Be brief.");
+  EXPECT_FALSE(chat.dataset.trainOnInput);
+  EXPECT_EQ(good(chat.normalizedYaml).dataset, chat.dataset);
+
+  auto bad = [](std::vector<std::string> overrides) {
+    std::vector<Diagnostic> diags;
+    EXPECT_FALSE(parseRecipe(minimal, "r.yaml", overrides, diags));
+    return diags.empty() ? "" : diags.front().message;
+  };
+  EXPECT_EQ(bad({"dataset=torchtune.datasets.chat_dataset", "dataset.conversation_style=other"}),
+            "'dataset.conversation_style' (command line) is 'other'; it is openai (role and content) or sharegpt (from "
+            "and value)");
+  EXPECT_EQ(
+      bad({"dataset=torchtune.datasets.instruct_dataset", "dataset.column_map={inptu: x}"}),
+      "'dataset.column_map.inptu' is nothing that torchtune.datasets.instruct_dataset reads; did you mean 'input'?; "
+      "it reads input and output");
+  EXPECT_EQ(bad({"dataset=torchtune.datasets.alpaca_dataset", "dataset.column_map=x"}),
+            "'dataset.column_map' (command line) needs keys, such as {input: question, output: answer}");
+  EXPECT_EQ(bad({"dataset=torchtune.datasets.alpaca_dataset", "dataset.column_map={output: [a]}"}),
+            "'dataset.column_map.output' needs the key of a JSON line");
+  EXPECT_NE(bad({"dataset=torchtune.datasets.chat_dataset", "dataset.column_map={output: a}"})
+                .find("'dataset.column_map' is not an argument of"),
+            std::string::npos);
+  EXPECT_NE(remarks(good(minimal, {"tokenizer.path=/m/t.model"}))
+                .find("'tokenizer.path' (command line) is without effect: the byte-level tokenizer needs no file"),
+            std::string::npos);
 }
 
 // docs/recipes.md is written by hand but for its table, which is this.

@@ -33,7 +33,7 @@ protected:
     std::string pattern = (std::filesystem::temp_directory_path() / "ftc-data-XXXXXX").native();
     ASSERT_TRUE(mkdtemp(pattern.data()));
     root = pattern;
-    tokenizer = makeTokenizer("byte", diags);
+    tokenizer = makeTokenizer({}, diags);
     options.seqLen = 8;
     options.vocabSize = 259;
   }

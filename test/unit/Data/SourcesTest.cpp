@@ -259,7 +259,7 @@ TEST_F(Sources, TokenFileRowsComeInOrderAndAlone) {
 TEST_F(Sources, TokenFilesOfATokenizerThatIsNotBuiltIn) {
   for (const char *name : {"torchtune.models.llama3.llama3_tokenizer",
                            "torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer"}) {
-    tokenizer = makeTokenizer(name, diags);
+    tokenizer = makeTokenizer({name, "", ""}, diags);
     auto data = load(writeIds("t.bin", std::vector<uint16_t>(16, 1), true));
     ASSERT_TRUE(data) << messages();
     Batch batch(8);

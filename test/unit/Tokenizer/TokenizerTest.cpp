@@ -16,7 +16,7 @@ namespace {
 
 std::unique_ptr<Tokenizer> byteTokenizer() {
   std::vector<Diagnostic> diags;
-  auto tokenizer = makeTokenizer("byte", diags);
+  auto tokenizer = makeTokenizer({}, diags);
   EXPECT_TRUE(diags.empty());
   return tokenizer;
 }
@@ -66,6 +66,21 @@ TEST(ByteTokenizer, UnknownIdsAndCutCharactersBecomeReplacements) {
   EXPECT_EQ(tokenizer->decode(std::vector<int32_t>{0xC3, 257, 0xA9}), bad + bad);
 }
 
+TEST(ByteTokenizer, ConversationsAreWrittenPlainly) {
+  auto tokenizer = byteTokenizer();
+  std::vector<int32_t> ids;
+  std::vector<uint8_t> trained;
+  const Message messages[] = {{"user", {"Hi", "!"}, false}, {"assistant", {"Yo"}, true}};
+  tokenizer->encodeConversation(messages, ids, trained);
+  EXPECT_EQ(tokenizer->decode(ids, true), "<|begin_of_text|>user:\nHi!\n\nassistant:\nYo<|end_of_text|>");
+  ASSERT_EQ(trained.size(), ids.size());
+  std::vector<int32_t> marked;
+  for (size_t i = 0; i < ids.size(); ++i)
+    if (trained[i])
+      marked.push_back(ids[i]);
+  EXPECT_EQ(tokenizer->decode(marked, true), "Yo<|end_of_text|>");
+}
+
 TEST(Utf8, MaximalPartsAsTheStandardShows) {
   const std::string bad = "\xEF\xBF\xBD";
   // Unicode 15, tables 3-8 to 3-11.
@@ -89,22 +104,17 @@ TEST(Utf8, RepairedTextIsAFixedPoint) {
 
 TEST(MakeTokenizer, OfTorchtuneForTokenFilesAlone) {
   std::vector<Diagnostic> diags;
-  auto llama3 = makeTokenizer("torchtune.models.llama3.llama3_tokenizer", diags);
-  ASSERT_TRUE(llama3);
-  EXPECT_FALSE(llama3->readsText());
-  EXPECT_TRUE(byteTokenizer()->readsText());
-  EXPECT_EQ(llama3->name(), "torchtune.models.llama3.llama3_tokenizer");
-  EXPECT_EQ(llama3->bosId(), 128000);
-  EXPECT_EQ(llama3->eosId(), 128001);
-  auto other = makeTokenizer("torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer", diags);
+  EXPECT_EQ(byteTokenizer()->whyNoText(), "");
+  auto other = makeTokenizer({"torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer", "", ""}, diags);
   ASSERT_TRUE(other);
+  EXPECT_EQ(other->whyNoText().find("is not built in: give the ids"), 0u);
   EXPECT_EQ(other->padId(), -1);
   EXPECT_TRUE(diags.empty());
 }
 
 TEST(MakeTokenizer, AnotherNameSaysWhatWorks) {
   std::vector<Diagnostic> diags;
-  EXPECT_FALSE(makeTokenizer("tiktoken", diags));
+  EXPECT_FALSE(makeTokenizer({"tiktoken", "", ""}, diags));
   ASSERT_EQ(diags.size(), 1u);
   EXPECT_NE(diags[0].message.find("'tiktoken'"), std::string::npos);
   EXPECT_NE(diags[0].message.find("'byte'"), std::string::npos);

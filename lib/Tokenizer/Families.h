@@ -1,0 +1,24 @@
+//===- Families.h - Tokenizers of model families ------------------*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_TOKENIZER_FAMILIES_H
+#define FTC_LIB_TOKENIZER_FAMILIES_H
+
+#include "ftc/Tokenizer/Tokenizer.h"
+
+namespace ftc {
+
+/// Llama 3's tokenizer as torchtune has it: byte pairs in tiktoken's format, special tokens behind them. Null with
+/// errors.
+std::unique_ptr<Tokenizer> makeLlama3Tokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
+
+/// Llama 2's tokenizer as torchtune has it: a SentencePiece model, and the wording of Llama 2's chats. Null with errors.
+std::unique_ptr<Tokenizer> makeLlama2Tokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
+
+} // namespace ftc
+
+#endif // FTC_LIB_TOKENIZER_FAMILIES_H

@@ -1,0 +1,145 @@
+//===- Llama2.cpp - Llama 2's tokenizer -----------------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Ids and masks are those of torchtune's Llama2Tokenizer with Llama2ChatTemplate. SentencePiece puts a space before
+// what it encodes; in the middle of a conversation torchtune takes it away by encoding a line feed in front and dropping
+// what that gives.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Families.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <sentencepiece_processor.h>
+
+using namespace ftc;
+
+namespace {
+
+class Llama2Tokenizer final : public Tokenizer {
+public:
+  /// The error of reading a model, or "".
+  std::string load(const std::string &path) {
+    if (sentencepiece::util::Status status = model.Load(path); !status.ok())
+      return status.ToString();
+    if (model.bos_id() < 0 || model.eos_id() < 0)
+      return "it has no token for the begin or the end of a text";
+    for (const char *space : {" ", "\n", "\t", "\r", "\v"})
+      keepsSpaces |= !encoded(space).empty();
+    prefix = encoded("\n").size();
+    return "";
+  }
+
+  std::string_view name() const override { return "torchtune.models.llama2.llama2_tokenizer"; }
+  int64_t vocabSize() const override { return model.GetPieceSize(); }
+  int32_t bosId() const override { return model.bos_id(); }
+  int32_t eosId() const override { return model.eos_id(); }
+  /// The model has none; torchtune takes the first id.
+  int32_t padId() const override { return 0; }
+
+  void encode(std::string_view text, std::vector<int32_t> &ids) const override {
+    std::vector<int> found = encoded(text);
+    ids.insert(ids.end(), found.begin(), found.end());
+  }
+
+  /// BOS before each turn of the conversation; "[INST] " and " [/INST] " around what a user says, with the last system
+  /// message inside; EOS, trained with it, after each answer.
+  void encodeConversation(std::span<const Message> messages, std::vector<int32_t> &ids,
+                          std::vector<uint8_t> &trained) const override {
+    std::vector<std::string> system;
+    bool startOfTurn = true, endedWithSpace = false;
+    for (const Message &message : messages) {
+      std::vector<std::string> pieces = message.pieces;
+      if (message.role == "system") {
+        system = {"<<SYS>>\n"};
+        system.insert(system.end(), pieces.begin(), pieces.end());
+        system.push_back("\n<</SYS>>\n\n");
+        continue;
+      }
+      if (message.role == "user") {
+        pieces.insert(pieces.begin(), system.begin(), system.end());
+        pieces.insert(pieces.begin(), "[INST] ");
+        pieces.push_back(" [/INST] ");
+      }
+      if (startOfTurn)
+        ids.push_back(bosId());
+      bool inside = !startOfTurn && !endedWithSpace;
+      for (const std::string &piece : pieces) {
+        std::string_view text = piece;
+        text = text.substr(0, text.find_last_not_of(' ') + 1);
+        if (inside)
+          encodeInside(text, ids);
+        else
+          encode(text, ids);
+        endedWithSpace = piece.ends_with(' ');
+      }
+      startOfTurn = message.role == "assistant";
+      if (startOfTurn)
+        ids.push_back(eosId());
+      trained.resize(ids.size(), message.trained);
+    }
+  }
+
+  std::string decode(std::span<const int32_t> ids, bool spellSpecial) const override {
+    std::string text;
+    std::vector<int> run;
+    auto flush = [&] {
+      std::string part;
+      if (!run.empty() && model.Decode(run, &part).ok())
+        text += part;
+      run.clear();
+    };
+    for (int32_t id : ids) {
+      bool known = id >= 0 && id < model.GetPieceSize();
+      if (known && !model.IsControl(id)) {
+        run.push_back(id);
+        continue;
+      }
+      flush();
+      if (!known)
+        text += "\xEF\xBF\xBD";
+      else if (spellSpecial)
+        text += model.IdToPiece(id);
+    }
+    flush();
+    return repairUtf8(text);
+  }
+
+private:
+  std::vector<int> encoded(std::string_view text) const {
+    std::vector<int> ids;
+    if (!model.Encode({text.data(), text.size()}, &ids).ok())
+      ids.clear();
+    return ids;
+  }
+  /// Without the space that the model puts in front.
+  void encodeInside(std::string_view text, std::vector<int32_t> &ids) const {
+    if (!keepsSpaces)
+      return encode(text, ids);
+    std::vector<int> found = encoded("\n" + std::string(text));
+    ids.insert(ids.end(), found.begin() + static_cast<std::ptrdiff_t>(std::min(prefix, found.size())), found.end());
+  }
+
+  sentencepiece::SentencePieceProcessor model;
+  bool keepsSpaces = false; ///< some character of space alone has ids
+  size_t prefix = 0;        ///< ids of a line feed
+};
+
+} // namespace
+
+std::unique_ptr<Tokenizer> ftc::makeLlama2Tokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags) {
+  auto tokenizer = std::make_unique<Llama2Tokenizer>();
+  if (std::string problem = tokenizer->load(config.path); !problem.empty()) {
+    diags.push_back({Severity::Error, config.path, 0, 0,
+                     fmt::format("this is no tokenizer that SentencePiece reads ({}); Llama 2's is tokenizer.model of "
+                                 "its repository",
+                                 problem)});
+    return nullptr;
+  }
+  return tokenizer;
+}

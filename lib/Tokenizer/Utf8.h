@@ -1,0 +1,25 @@
+//===- Utf8.h - Characters of UTF-8 -------------------------------*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_TOKENIZER_UTF8_H
+#define FTC_LIB_TOKENIZER_UTF8_H
+
+#include <cstdint>
+#include <string_view>
+
+namespace ftc {
+
+/// Length of the well-formed character at the front of `bytes` (Unicode 15, table 3-7), or minus the length of the
+/// longest front that could have begun one, at least 1. `bytes` is not empty.
+int characterLength(std::string_view bytes);
+
+/// The number of the well-formed character at the front of `bytes`, which is `length` bytes long.
+uint32_t characterAt(std::string_view bytes, int length);
+
+} // namespace ftc
+
+#endif // FTC_LIB_TOKENIZER_UTF8_H

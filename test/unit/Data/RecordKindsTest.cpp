@@ -1,0 +1,133 @@
+//===- RecordKindsTest.cpp - Records of torchtune's data sets -------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Rows against the ids and masks that torchtune's own classes give for the same records (test/oracle/golden_tokens.py).
+//
+//===----------------------------------------------------------------------===//
+
+#include "DataFixture.h"
+
+#include <nlohmann/json.hpp>
+
+using namespace ftc;
+using nlohmann::json;
+
+namespace {
+
+struct Kind {
+  const char *name;
+  RecordKind kind;
+  void (*change)(DataOptions &) = [](DataOptions &) {};
+};
+
+const Kind kinds[] = {
+    {"alpaca", RecordKind::Alpaca, [](DataOptions &options) { options.trainOnInput = true; }},
+    {"alpaca-answers", RecordKind::Alpaca,
+     [](DataOptions &options) {
+       options.instructionKey = "ask";
+       options.outputKey = "say";
+     }},
+    {"instruct", RecordKind::Instruct,
+     [](DataOptions &options) {
+       options.inputKey = "q";
+       options.outputKey = "a";
+       options.systemPrompt = "Be brief.";
+     }},
+    {"sharegpt", RecordKind::ShareGpt,
+     [](DataOptions &options) {
+       options.column = "conversations";
+       options.trainOnInput = true;
+     }},
+    {"sharegpt-prompt", RecordKind::ShareGpt,
+     [](DataOptions &options) {
+       options.column = "conversations";
+       options.trainOnInput = true;
+       options.systemPrompt = "Be brief.";
+     }},
+};
+
+struct RecordKinds : DataFixture {
+  void start(const Kind &kind) {
+    options = {};
+    options.records = kind.kind;
+    options.seqLen = 400;
+    options.vocabSize = 2000;
+    options.packed = false;
+    kind.change(options);
+  }
+};
+
+TEST_F(RecordKinds, RowsAreTorchtunes) {
+  const std::string folder = FTC_SOURCE_DIR "/test/oracle/goldens/tokens/";
+  std::ifstream in(folder + "golden.json");
+  const json golden = json::parse(in);
+  for (const char *family : {"llama3", "llama2"}) {
+    const std::string name = family;
+    tokenizer = makeTokenizer({"torchtune.models." + name + "." + name + "_tokenizer", folder + name + ".model",
+                               name == "llama3" ? folder + "special.json" : ""},
+                              diags);
+    ASSERT_TRUE(tokenizer) << messages();
+    for (const Kind &kind : kinds) {
+      SCOPED_TRACE(name + " " + kind.name);
+      start(kind);
+      const json &wanted = golden[family]["records"][kind.name];
+      std::string lines;
+      for (const json &record : wanted["records"])
+        lines += record.dump() + "\n";
+      auto data = load(write("records.jsonl", lines));
+      ASSERT_TRUE(data) << messages();
+      ASSERT_EQ(data->train.rows(), static_cast<int64_t>(wanted["ids"].size()));
+      for (int64_t r = 0; r < data->train.rows(); ++r) {
+        Ints ids = wanted["ids"][r], trained = wanted["trained"][r];
+        Batch batch = row(data->train, r);
+        ASSERT_LT(ids.size(), batch.tokens.size());
+        for (size_t t = 0; t < ids.size(); ++t) {
+          EXPECT_EQ(batch.tokens[t], ids[t]) << t;
+          EXPECT_EQ(batch.labels[t], t + 1 < ids.size() && trained[t + 1] ? ids[t + 1] : X) << t;
+        }
+      }
+    }
+  }
+}
+
+TEST_F(RecordKinds, OtherRecordsSayWhatIsMissing) {
+  start(kinds[0]);
+  EXPECT_FALSE(load(write("a.jsonl", "{\"text\": \"x\"}\n")));
+  EXPECT_TRUE(says("a.jsonl:1: error: no key 'instruction' (keys here: text), which the recipe's alpaca_dataset needs"))
+      << messages();
+  EXPECT_FALSE(load(write("a.jsonl", "{\"instruction\": \"x\", \"output\": 3}\n")));
+  EXPECT_TRUE(says("a.jsonl:1: error: key 'output' is number instead of a string")) << messages();
+  EXPECT_FALSE(load(write("a.jsonl", "{\"instruction\": \"x\", \"output\": \"y\", \"input\": [1]}\n")));
+  EXPECT_TRUE(says("key 'input' is array instead of a string")) << messages();
+  EXPECT_TRUE(load(write("a.jsonl", "{\"instruction\": \"x\", \"output\": \"y\", \"input\": null}\n"))) << messages();
+  start(kinds[2]);
+  EXPECT_FALSE(load(write("a.jsonl", "{\"q\": \"x\"}\n")));
+  EXPECT_TRUE(says("no key 'a' (keys here: q), which the recipe's instruct_dataset needs; name it with "
+                   "dataset.column_map.output=KEY"))
+      << messages();
+  start(kinds[3]);
+  EXPECT_FALSE(load(write("a.jsonl", "{\"conversations\": []}\n")));
+  EXPECT_TRUE(says("'conversations' must be a list of {\"from\": ..., \"value\": ...}")) << messages();
+  EXPECT_FALSE(load(write("a.jsonl", "{\"conversations\": [{\"from\": \"user\", \"value\": \"x\"}]}\n")));
+  EXPECT_TRUE(says("message 1 is from 'user'; known are system, human, gpt")) << messages();
+  EXPECT_FALSE(load(write("a.jsonl", "{\"conversations\": [{\"from\": \"human\"}]}\n")));
+  EXPECT_TRUE(says("message 1 has no 'value' that is a string")) << messages();
+}
+
+TEST_F(RecordKinds, TextIsNoRecord) {
+  start(kinds[0]);
+  EXPECT_FALSE(load(write("a.txt", "words")));
+  EXPECT_TRUE(says("a.txt: error: the recipe's data set is made of JSON records")) << messages();
+  write("d/a.txt", "words");
+  write("d/b.jsonl", "{\"instruction\": \"x\", \"output\": \"y\"}\n");
+  auto data = load(root / "d");
+  ASSERT_TRUE(data) << messages();
+  EXPECT_EQ(data->train.samples(), 1);
+  EXPECT_TRUE(says("a.txt: remark: skipped: holds no JSON records")) << messages();
+}
+
+} // namespace
