@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The memory staircase: torchtune's table of memory techniques, for a 135M Llama in bf16 on the CPU.
 
-usage: staircase.py --build BUILD --torch-python PYTHON [--json FILE] [--rounds N]
+usage: staircase.py --build BUILD --torch-python PYTHON [--json FILE] [--rounds N] [--only RUNG...]
 
 Batch 2 x 1024, bf16, AdamW, no clipping. Each rung adds a technique to the one before it; LoRA and QLoRA (bitsandbytes' NF4)
 stand on all of them. Printed: bytes planned, bytes taken by the runtime (near memory), bytes of the far tier, tokens/s, and the
@@ -42,12 +42,17 @@ def main():
     parser.add_argument("--torch-python", help="not used")
     parser.add_argument("--json", help="write every figure to this file")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--only", nargs="+", choices=[name for name, _ in RUNGS], metavar="RUNG",
+                        help="run these rungs alone, each still on top of all before it")
     args = parser.parse_args()
     figures = []
     with tempfile.TemporaryDirectory() as folder:
         tokens = write_tokens(folder, (STEPS + 1) * BATCH * LENGTH)
         overrides = list(BASE)
         for name, added in RUNGS:
+            if args.only and name not in args.only:
+                overrides += added
+                continue
             path = os.path.join(folder, f"{len(figures)}.so")
             text, done = run([os.path.join(args.build, "bin", "ftc"), "compile", RECIPE, "-o", path, *overrides, *added],
                              check=False)
