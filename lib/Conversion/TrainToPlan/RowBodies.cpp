@@ -334,10 +334,11 @@ void RowEmitter::sumOverRows(Value value, Value result, StringRef what) {
   auto rowType = cast<RankedTensorType>(value.getType());
   Value sums = partial(rowType.getElementType(), rowType.getDimSize(0), ("partial " + what + " gradients").str());
   launch.accumulate(value, sums);
-  reductions.push_back([=, this, what = what.str()] {
+  // When reductions are finished, the body may be gone: equal ones become one.
+  reductions.push_back([=, this, tasks = launch.tasks(), what = what.str()] {
     // The last launch has one row, and a load for each number that it adds up: many are added up in groups before.
     constexpr int64_t group = 64;
-    int64_t tasks = launch.tasks(), groups = tasks > group ? tasks / group : 0;
+    int64_t groups = tasks > group ? tasks / group : 0;
     std::string name = what + "_gradient_total_" + shapeName(sums.getType());
     Value grouped = groups ? sumsOfRows(sums, group, name + "_by_" + std::to_string(group), what) : Value();
     RowLaunch total(context.kernels, context.entry, launch.loc(), 1, 1);

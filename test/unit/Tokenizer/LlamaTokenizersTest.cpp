@@ -128,7 +128,8 @@ TEST(Llama3Tokenizer, HuggingFacesFileIsTheSame) {
   ASSERT_TRUE(tokenizer);
   EXPECT_EQ(tokenizer->vocabSize(), 666);
   EXPECT_EQ(tokenizer->bosId(), 656);
-  for (const json &entry : golden("llama3")["texts"])
+  const json wanted = golden("llama3");
+  for (const json &entry : wanted["texts"])
     EXPECT_EQ(encoded(*tokenizer, entry["text"].get<std::string>()), entry["ids"].get<std::vector<int32_t>>())
         << entry["text"];
 }
