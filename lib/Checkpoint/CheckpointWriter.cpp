@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstring>
+#include <dirent.h>
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
@@ -21,6 +22,8 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 using namespace ftc;
 namespace fs = std::filesystem;
@@ -43,7 +46,9 @@ struct PlannedFile {
   std::string name;
   std::string text;                        ///< comes first; all there is without tensors
   std::vector<const TensorView *> tensors; ///< their data follow
-  std::string copyFrom;                    ///< or: a copy of this file
+  /// Or: a copy of this file. It is open from the beginning, so that a checkpoint late in a run does not fail because
+  /// somebody has tidied up.
+  std::shared_ptr<fileio::Descriptor> copyFrom = nullptr;
 };
 
 uint64_t bytesOf(const std::vector<const TensorView *> &tensors) {
@@ -69,7 +74,7 @@ PlannedFile tensorFile(std::string name, std::vector<const TensorView *> tensors
   for (const TensorView *tensor : tensors)
     specs.push_back(tensor->spec);
   // transformers refuses a file that does not say which framework's layout it has.
-  return {std::move(name), safetensorsHeader(specs, {{"format", "pt"}}), std::move(tensors), ""};
+  return {std::move(name), safetensorsHeader(specs, {{"format", "pt"}}), std::move(tensors)};
 }
 
 /// model.safetensors, or shards and their index.
@@ -96,7 +101,7 @@ std::vector<PlannedFile> modelFiles(const std::vector<const TensorView *> &tenso
       index["weight_map"][tensor->spec.name] = name;
     files.push_back(tensorFile(name, shards[i]));
   }
-  files.push_back({"model.safetensors.index.json", index.dump(2) + "\n", {}, ""});
+  files.push_back({"model.safetensors.index.json", index.dump(2) + "\n", {}});
   return files;
 }
 
@@ -111,6 +116,8 @@ struct CheckpointWriter::Impl {
   MergeBuffers buffers;
   std::vector<PlannedFile> files;
   uint64_t bytes = 0;
+  size_t keepLast = 0;         ///< 0: all
+  std::vector<uint64_t> steps; ///< of the checkpoints that are there, in order; only with keepLast
 
   /// The file that could not be written, for the message.
   const char *failedAt = "";
@@ -121,6 +128,7 @@ struct CheckpointWriter::Impl {
   bool writeFile(int folder, const PlannedFile &planned);
   bool writeState(int folder, const TrainingState &state);
   bool install(const char *temporary, const char *name);
+  void prune(uint64_t newest);
 };
 
 CheckpointWriter::CheckpointWriter(std::unique_ptr<Impl> impl) : impl(std::move(impl)) {}
@@ -143,13 +151,18 @@ std::unique_ptr<CheckpointWriter> CheckpointWriter::create(const CheckpointOptio
   }
   // What a killed run left half-written.
   std::vector<fs::path> stale;
+  impl->keepLast = options.keepLast;
   for (fs::directory_iterator it(options.outputDir, error), end; !error && it != end; it.increment(error)) {
     std::string name = it->path().filename();
+    if (std::optional<uint64_t> step = stepOfName(name); step && options.keepLast)
+      impl->steps.push_back(*step);
     if (name.starts_with(".step_") && (name.ends_with(".tmp") || name.ends_with(".old")))
       stale.push_back(it->path());
   }
   for (const fs::path &path : stale)
     fs::remove_all(path, error);
+  std::sort(impl->steps.begin(), impl->steps.end());
+  impl->steps.reserve(impl->steps.size() + options.keepLast + 1);
 
   impl->parameters = options.parameters;
   impl->states = options.states;
@@ -170,18 +183,24 @@ std::unique_ptr<CheckpointWriter> CheckpointWriter::create(const CheckpointOptio
     readFile(options.sourceDir + "/config.json", base, noConfig);
     for (const char *name : tokenizerFiles) {
       std::string from = options.sourceDir + "/" + name;
-      if (fs::is_regular_file(from, error))
-        impl->files.push_back({name, "", {}, from});
+      if (!fs::is_regular_file(from, error))
+        continue;
+      auto file = std::make_shared<fileio::Descriptor>(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
+      if (*file)
+        impl->files.push_back({name, "", {}, std::move(file)});
+      else
+        diags.push_back({Severity::Warning, from, 0, 0,
+                         fmt::format("cannot be read, and will not be in checkpoints: {}", std::strerror(errno))});
     }
   }
-  impl->files.push_back({"config.json", configJson(options.model, options.dtype, options.ids, base), {}, ""});
+  impl->files.push_back({"config.json", configJson(options.model, options.dtype, options.ids, base), {}});
   for (const auto &[name, text] : options.texts)
-    impl->files.push_back({name, text, {}, ""});
+    impl->files.push_back({name, text, {}});
   if (options.adapter)
     impl->files.push_back(tensorFile("adapter_model.safetensors", inFileOrder(impl->adapters)));
   if (options.adapter)
     impl->files.push_back(
-        {"adapter_config.json", adapterConfigJson(options.adapter->lora, options.adapter->baseModel), {}, ""});
+        {"adapter_config.json", adapterConfigJson(options.adapter->lora, options.adapter->baseModel), {}});
   if (!options.adapter || !options.adapter->adapterOnly)
     for (PlannedFile &file : modelFiles(parameters, options.shardBytes))
       impl->files.push_back(std::move(file));
@@ -260,17 +279,16 @@ bool CheckpointWriter::Impl::writeFile(int folder, const PlannedFile &planned) {
     if (!good)
       return false;
   }
-  if (!planned.copyFrom.empty()) {
-    fileio::Descriptor from(::open(planned.copyFrom.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!from)
-      return false;
+  if (planned.copyFrom) {
     char block[1 << 16];
-    ssize_t got;
-    while ((got = ::read(from.get(), block, sizeof(block))) > 0 || (got < 0 && errno == EINTR))
-      if (got > 0 && !fileio::writeAll(file.get(), block, static_cast<uint64_t>(got)))
+    uint64_t done = 0;
+    for (ssize_t got; (got = ::pread(planned.copyFrom->get(), block, sizeof(block), static_cast<off_t>(done))) != 0;) {
+      if (got < 0 && errno == EINTR)
+        continue;
+      if (got < 0 || !fileio::writeAll(file.get(), block, static_cast<uint64_t>(got)))
         return false;
-    if (got < 0)
-      return false;
+      done += static_cast<uint64_t>(got);
+    }
   }
   return !fsync(file.get());
 }
@@ -316,6 +334,40 @@ bool CheckpointWriter::Impl::install(const char *temporary, const char *name) {
   return !fsync(folder);
 }
 
+/// Removes the files of `folder`, without allocating; whether all is gone. Folders in it are left.
+static bool removeFiles(int folder) {
+  alignas(long) char buffer[1 << 15];
+  bool good = true;
+  for (long got; (got = syscall(SYS_getdents64, folder, buffer, sizeof(buffer))) > 0;)
+    for (long at = 0; at < got;) {
+      const auto *entry = reinterpret_cast<const struct dirent64 *>(buffer + at);
+      at += entry->d_reclen;
+      if (std::strcmp(entry->d_name, ".") && std::strcmp(entry->d_name, ".."))
+        good &= !unlinkat(folder, entry->d_name, 0);
+    }
+  return good;
+}
+
+/// Removes the oldest checkpoints beyond `keepLast`, under another name first, so that none is ever there in part.
+/// What cannot be removed stays under that name until the next run.
+void CheckpointWriter::Impl::prune(uint64_t newest) {
+  if (keepLast == 0)
+    return;
+  if (steps.empty() || steps.back() < newest)
+    steps.push_back(newest);
+  while (steps.size() > keepLast) {
+    char name[64], old[64];
+    snprintf(name, sizeof(name), "step_%" PRIu64, steps.front());
+    snprintf(old, sizeof(old), ".step_%" PRIu64 ".old", steps.front());
+    steps.erase(steps.begin());
+    if (renameat(directory.get(), name, directory.get(), old))
+      continue;
+    fileio::Descriptor folder(openat(directory.get(), old, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (folder && removeFiles(folder.get()))
+      unlinkat(directory.get(), old, AT_REMOVEDIR);
+  }
+}
+
 bool CheckpointWriter::write(const TrainingState &state, std::vector<Diagnostic> &diags) {
   char name[64], temporary[64];
   snprintf(name, sizeof(name), "step_%" PRIu64, state.step);
@@ -340,12 +392,16 @@ bool CheckpointWriter::write(const TrainingState &state, std::vector<Diagnostic>
     good = good && impl->writeState(folder.get(), state) && !fsync(folder.get());
   }
   good = good && impl->install(temporary, name);
-  if (good)
+  if (good) {
+    impl->prune(state.step);
     return true;
+  }
   int error = errno;
   fs::remove_all(fs::path(impl->outputDir) / temporary, ignored);
-  diags.push_back({Severity::Error, (fs::path(impl->outputDir) / name).native(), 0, 0,
-                   fmt::format("cannot write the checkpoint ({}): {}; nothing was left under this name by this attempt",
-                               impl->failedAt, std::strerror(error))});
+  diags.push_back(
+      {Severity::Error, (fs::path(impl->outputDir) / name).native(), 0, 0,
+       fmt::format("cannot write the checkpoint ({}): {}; nothing was left under this name by this attempt, "
+                   "earlier ones are whole: free some space, and go on with resume_from_checkpoint=True",
+                   impl->failedAt, std::strerror(error))});
   return false;
 }

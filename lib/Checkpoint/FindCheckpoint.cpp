@@ -61,18 +61,21 @@ std::unique_ptr<SafetensorsFile> ftc::openOptimizerState(const std::string &dire
   return SafetensorsFile::open(fs::path(directory) / "state.safetensors", diags);
 }
 
-std::optional<FoundCheckpoint> ftc::findNewestCheckpoint(const std::string &outputDir, std::vector<Diagnostic> &diags) {
+std::optional<uint64_t> ftc::stepOfName(std::string_view name) {
   constexpr std::string_view prefix = "step_";
+  uint64_t step = 0;
+  if (!name.starts_with(prefix) || name.size() == prefix.size())
+    return std::nullopt;
+  auto [last, code] = std::from_chars(name.data() + prefix.size(), name.data() + name.size(), step);
+  return code == std::errc() && last == name.data() + name.size() ? std::optional(step) : std::nullopt;
+}
+
+std::optional<FoundCheckpoint> ftc::findNewestCheckpoint(const std::string &outputDir, std::vector<Diagnostic> &diags) {
   std::vector<std::pair<uint64_t, std::string>> candidates;
   std::error_code error;
   for (fs::directory_iterator it(outputDir, error), end; !error && it != end; it.increment(error)) {
-    std::string name = it->path().filename();
-    uint64_t step = 0;
-    if (!name.starts_with(prefix) || name.size() == prefix.size())
-      continue;
-    auto [last, code] = std::from_chars(name.data() + prefix.size(), name.data() + name.size(), step);
-    if (code == std::errc() && last == name.data() + name.size())
-      candidates.push_back({step, it->path()});
+    if (std::optional<uint64_t> step = stepOfName(it->path().filename().string()))
+      candidates.push_back({*step, it->path()});
   }
   std::sort(candidates.rbegin(), candidates.rend());
   for (const auto &[step, directory] : candidates) {

@@ -97,7 +97,7 @@ static const std::vector<KeyInfo> table = {
   {"checkpointer.should_load_recipe_state", R, Bool, "False", "", "use the top-level key resume_from_checkpoint", "old name of `resume_from_checkpoint`"},
   {"checkpointer.model_type", N, Text, "", "", nullptr, "the model's builder says it"},
   {"checkpointer.recipe_checkpoint", N, Text, "null", "", nullptr, "`resume_from_checkpoint` finds the newest whole one"},
-  {"checkpointer.keep_last_n_checkpoints", N, Int, "null", "", nullptr, "all checkpoints are kept"},
+  {"checkpointer.keep_last_n_checkpoints", R, Int, "null", "", nullptr, "checkpoints in the folder that are kept, the newest ones; null: all"},
   {"resume_from_checkpoint", R, Bool, "False", "", nullptr, "go on from the newest whole checkpoint of the output folder"},
   {"save_adapter_weights_only", R, Bool, "False", "", nullptr, "checkpoints without the merged weights; for LoRA builders"},
 

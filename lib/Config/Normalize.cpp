@@ -143,6 +143,8 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   v["checkpointer.output_dir"] = c.outputDir == r.outputDir ? "${output_dir}" : quoted(c.outputDir);
   if (!c.adapterCheckpoint.empty())
     v["checkpointer.adapter_checkpoint"] = quoted(c.adapterCheckpoint);
+  if (c.keepLast)
+    v["checkpointer.keep_last_n_checkpoints"] = std::to_string(c.keepLast);
   if (r.lora)
     v["save_adapter_weights_only"] = word(r.saveAdapterWeightsOnly);
   v["resume_from_checkpoint"] = word(r.resumeFromCheckpoint);

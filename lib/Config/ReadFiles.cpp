@@ -34,7 +34,7 @@ void Reader::tokenizer() {
     messages.error(placeOf("tokenizer.max_seq_len"),
                    "'tokenizer.max_seq_len' is null or absent: the step is compiled for one length of rows" + packed +
                        "; override tokenizer.max_seq_len=N, N tokens a row");
-  } else if (integer("tokenizer.max_seq_len", recipe.seqLen, 1, maxTokens) && recipe.model.maxSeqLen > 0 &&
+  } else if (integer("tokenizer.max_seq_len", recipe.seqLen, 2, maxTokens) && recipe.model.maxSeqLen > 0 &&
              recipe.seqLen > recipe.model.maxSeqLen) {
     std::string limit =
         root.findEntry("model.max_seq_len") ? named("model.max_seq_len") : "the model's longest sequence";
@@ -127,6 +127,7 @@ void Reader::checkpointer() {
   text("checkpointer.checkpoint_dir", c.checkpointDir);
   c.outputDir = recipe.outputDir;
   text("checkpointer.output_dir", c.outputDir);
+  integer("checkpointer.keep_last_n_checkpoints", c.keepLast, 1, maxCount);
   text("checkpointer.adapter_checkpoint", c.adapterCheckpoint);
   if (!c.adapterCheckpoint.empty()) {
     const Place place = value("checkpointer.adapter_checkpoint")->place;

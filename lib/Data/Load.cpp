@@ -9,8 +9,10 @@
 #include "ftc/Support/Files.h"
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <fmt/format.h>
+#include <fstream>
 #include <map>
 #include <set>
 
@@ -21,6 +23,16 @@ using namespace ftc;
 namespace fs = std::filesystem;
 
 namespace {
+
+/// The ending of a file's name in small letters, with its dot.
+std::string extensionOf(const fs::path &path) {
+  std::string ending = path.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
+  return ending;
+}
+
+/// Whether files of this ending hold a JSON object a line.
+bool isLines(const std::string &extension) { return extension == ".jsonl" || extension == ".ndjson"; }
 
 /// Loads documents one after the other into the two sets.
 class Loader {
@@ -102,7 +114,8 @@ bool Loader::loadText(const std::string &path, bool inDirectory) {
   }
   if (contents.find('\0') != contents.npos) {
     if (!inDirectory)
-      return fail(path, "this is not text (it holds a zero byte); a file of token ids must be called .bin");
+      return fail(path, "this is not text (it holds a zero byte): token ids must be in a file called .bin, archives "
+                        "unpacked, and other formats converted to .jsonl");
     skip("is not text (it holds a zero byte)", path);
     return true;
   }
@@ -156,8 +169,14 @@ bool Loader::loadDirectory(const std::string &root) {
   // By name, so that the order does not depend on the file system.
   std::sort(files.begin(), files.end(), [](const fs::path &a, const fs::path &b) { return a.native() < b.native(); });
   bool good = true;
-  for (const fs::path &file : files)
-    good &= file.extension() == ".jsonl" ? loadRecords(file, false) : loadText(file, true);
+  for (const fs::path &file : files) {
+    if (!isLines(extensionOf(file)))
+      good &= loadText(file, true);
+    else if (std::ifstream(file).is_open())
+      good &= loadRecords(file, false);
+    else
+      skip("cannot be read", file);
+  }
   return good;
 }
 
@@ -208,7 +227,11 @@ std::optional<LoadedData> Loader::finish() {
   data.train = train.finish(layout);
   data.heldOut = held.finish(layout);
   if (!data.train.validLabels()) {
-    fail(options.path, "no token is trained: every label is masked or a sample's last");
+    fail(options.path, options.heldOut > 0
+                           ? fmt::format("no token is trained: every label is masked, a sample's last, or held out "
+                                         "({} of each document)",
+                                         options.heldOut)
+                           : "no token is trained: every label is masked or a sample's last");
     return std::nullopt;
   }
   return data;
@@ -242,7 +265,7 @@ std::optional<LoadedData> ftc::loadData(const DataOptions &options, const Tokeni
             ? "cannot look at it: " + error.message()
             : "no such file or directory; --data takes a text file, a directory of text files, .jsonl, .json or "
               "a token file (.bin)");
-  std::string extension = fs::is_directory(status) ? "" : fs::path(path).extension().string();
+  std::string extension = fs::is_directory(status) ? "" : extensionOf(path);
   if (extension == ".bin")
     return DataSetBuilder::tokenFile(
         options, tokenizer.padId() >= 0 && tokenizer.padId() < options.vocabSize ? tokenizer.padId() : 0, diags);
@@ -254,7 +277,7 @@ std::optional<LoadedData> ftc::loadData(const DataOptions &options, const Tokeni
 
   Loader loader(options, tokenizer, diags);
   bool good = fs::is_directory(status) ? loader.loadDirectory(path)
-              : extension == ".jsonl"  ? loader.loadRecords(path, false)
+              : isLines(extension)     ? loader.loadRecords(path, false)
               : extension == ".json"   ? loader.loadRecords(path, true)
                                        : loader.loadText(path, false);
   if (!good)

@@ -21,6 +21,8 @@ using nlohmann::json;
 namespace {
 
 constexpr int64_t maxErrors = 20;
+constexpr const char *onlyList =
+    "a .json data file holds one list of objects; a file with an object on each line must be called .jsonl";
 
 /// Why a record cannot be used.
 using Problem = std::optional<std::string>;
@@ -237,6 +239,9 @@ bool ftc::readRecords(const std::string &path, bool isArray, const DataOptions &
     std::string text, error;
     if (!readFile(path, text, error))
       return report(0, 0, error), false;
+    // The parser would complain of the second line.
+    if (size_t start = text.find_first_not_of(" \t\r\n"); start != text.npos && text[start] == '{')
+      return report(0, 0, onlyList), false;
     json records;
     try {
       records = json::parse(text);
@@ -252,7 +257,7 @@ bool ftc::readRecords(const std::string &path, bool isArray, const DataOptions &
       return report(line, column, reason(error)), false;
     }
     if (!records.is_array())
-      return report(0, 0, "a .json data file holds one list of objects; for an object a line, call it .jsonl"), false;
+      return report(0, 0, onlyList), false;
     for (size_t i = 0; i < records.size(); ++i)
       if (!use(records[i], 0, fmt::format("record {}: ", i + 1)))
         break;

@@ -16,8 +16,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
+#include <elf.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <fstream>
 #include <memory>
 #include <unistd.h>
 
@@ -141,6 +143,29 @@ std::string checkManifest(const Manifest &info, const ftrt_step &step) {
   return "";
 }
 
+/// The loader maps a file as its headers say and does not look whether it is that long; touching what is not there
+/// kills the process. Returns "" or what is wrong with a file that begins like a library.
+std::string checkLength(const std::string &path) {
+  std::ifstream file(path, std::ios::binary);
+  Elf64_Ehdr header;
+  if (!file.read(reinterpret_cast<char *>(&header), sizeof(header)) ||
+      std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64)
+    return ""; // no library at all: the loader says so
+  file.seekg(0, std::ios::end);
+  const uint64_t size = static_cast<uint64_t>(file.tellg());
+  auto has = [&](uint64_t offset, uint64_t bytes) { return offset <= size && bytes <= size - offset; };
+  bool whole = header.e_phentsize == sizeof(Elf64_Phdr) &&
+               has(header.e_phoff, uint64_t(header.e_phnum) * sizeof(Elf64_Phdr)) &&
+               (!header.e_shoff || has(header.e_shoff, uint64_t(header.e_shnum) * header.e_shentsize));
+  for (int index = 0; whole && index < header.e_phnum; ++index) {
+    Elf64_Phdr segment;
+    file.seekg(static_cast<std::streamoff>(header.e_phoff + static_cast<uint64_t>(index) * sizeof(segment)));
+    whole = file.read(reinterpret_cast<char *>(&segment), sizeof(segment)) &&
+            (segment.p_type == PT_NULL || has(segment.p_offset, segment.p_filesz));
+  }
+  return whole ? "" : fmt::format("its {} bytes are not all of it; copy or compile it again", size);
+}
+
 } // namespace
 
 uint64_t elementSize(manifest::ElementType type) {
@@ -207,6 +232,8 @@ LoadedStep::LoadedStep(const std::string &path) : file(path) {
     library = nullptr;
     throw RunError(code, fmt::format("{}: {}", path, why));
   };
+  if (std::string wrong = checkLength(full.get()); !wrong.empty())
+    refuse(ExitCode::BadStep, wrong);
   library = dlopen(full.get(), RTLD_NOW | RTLD_LOCAL);
   if (!library)
     refuse(ExitCode::BadStep, fmt::format("not a compiled step: {}", dlerror()));

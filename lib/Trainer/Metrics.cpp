@@ -51,6 +51,9 @@ private:
   size_t used = 0;
 };
 
+/// Whatever its sign bit says: "nan", not "-nan".
+double unsignedNan(double value) { return std::isnan(value) ? NAN : value; }
+
 [[noreturn]] void failToWrite(const std::string &path) {
   throw RunError(ExitCode::WriteFailed, fmt::format("{}: cannot write: {}; free some space, or choose another --out",
                                                     path, std::strerror(errno)));
@@ -150,9 +153,10 @@ void Progress::show(const StepMetrics &metrics) {
   Line line;
   if (terminal)
     line.text("\r\033[K");
-  line.format("step {}/{}  loss {:.4f}  lr {:.3g}", metrics.step, totalSteps, metrics.loss, metrics.learningRate);
+  line.format("step {}/{}  loss {:.4f}  lr {:.3g}", metrics.step, totalSteps, unsignedNan(metrics.loss),
+              metrics.learningRate);
   if (metrics.gradNorm)
-    line.format("  grad norm {:.3f}", *metrics.gradNorm);
+    line.format("  grad norm {:.3f}", unsignedNan(*metrics.gradNorm));
   line.format("  {:.0f} tokens/s", metrics.tokensPerSecond);
   if (metrics.shareOfPeak > 0)
     line.format("  {:.1f}% of peak", 100 * metrics.shareOfPeak);

@@ -7,10 +7,10 @@
 
 #include "ftc/Trainer/OutputFolder.h"
 
+#include "ftc/Checkpoint/Checkpoint.h"
 #include "ftc/Runtime/RunError.h"
 #include "ftc/Support/Units.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <filesystem>
@@ -42,11 +42,6 @@ OutputFolder::~OutputFolder() {
     close(descriptor);
 }
 
-static bool isCheckpointName(const std::string &name) {
-  return name.starts_with("step_") && name.size() > 5 &&
-         std::all_of(name.begin() + 5, name.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
 /// Moves entries of `folder` to a new folder in it, whose path is returned.
 static fs::path moveAway(const fs::path &folder, const std::vector<fs::path> &entries) {
   fs::path target;
@@ -72,7 +67,7 @@ EarlierRun moveEarlierRun(const std::string &output, const std::string &checkpoi
   std::error_code error;
   std::vector<fs::path> old;
   for (const fs::directory_entry &entry : fs::directory_iterator(checkpoints, error))
-    if (isCheckpointName(entry.path().filename().string()))
+    if (stepOfName(entry.path().filename().string()))
       old.push_back(entry.path());
   if (old.empty())
     return {};
@@ -92,7 +87,7 @@ std::string EarlierRun::now(const std::string &path) const {
   std::error_code error;
   auto parts = [&](const std::string &name) { return fs::weakly_canonical(name, error); };
   const fs::path inside = parts(path).lexically_relative(parts(from));
-  if (inside.empty() || !isCheckpointName(inside.begin()->string()))
+  if (inside.empty() || !stepOfName(inside.begin()->string()))
     return path;
   return (fs::path(checkpoints) / inside).string();
 }

@@ -202,6 +202,7 @@ std::unique_ptr<CheckpointWriter> makeWriter(Session &session, const Recipe &rec
   }
   options.states = viewsOf(session, manifest::Role::State);
   options.sourceDir = recipe.checkpointer.checkpointDir;
+  options.keepLast = static_cast<size_t>(recipe.checkpointer.keepLast);
   if (const Device *device = session.device(); device && !device->algorithms().products.empty())
     options.texts.emplace_back(algorithmsName, algorithmsText(device->algorithms()));
   if (recipe.lora) {

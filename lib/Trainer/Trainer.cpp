@@ -298,9 +298,12 @@ void Run::findCheckpoint() {
     tellRemarks(diags);
     if (!found)
       warn("{} holds no whole checkpoint to resume from; starting from the beginning", c.outputDir);
-  } else if (EarlierRun earlier = moveEarlierRun(recipe.outputDir, c.outputDir); !earlier.checkpoints.empty()) {
-    warn("an earlier run's checkpoints were moved to {} (resume_from_checkpoint=True continues them)",
-         earlier.checkpoints);
+  }
+  if (found)
+    return;
+  if (EarlierRun earlier = moveEarlierRun(recipe.outputDir, c.outputDir); !earlier.checkpoints.empty()) {
+    warn("an earlier run's checkpoints were moved to {}{}", earlier.checkpoints,
+         recipe.resumeFromCheckpoint ? "" : " (resume_from_checkpoint=True continues them)");
     // This run may start from the weights of that one.
     c.checkpointDir = earlier.now(c.checkpointDir);
     c.adapterCheckpoint = earlier.now(c.adapterCheckpoint);
@@ -328,7 +331,8 @@ void Run::restore() {
       loadParameters(*session, found->directory, {}, recipe.model);
     loadStates(*session, found->directory);
     doneSteps = savedStep = found->state.step;
-    say("resumed from {} after step {}", found->directory, doneSteps);
+    say("resumed from {} after step {}{}", found->directory, doneSteps,
+        doneSteps < totalSteps ? "" : fmt::format("; nothing is left to do, the last step is {}", totalSteps));
   } else {
     if (weightsFromDir)
       say("weights from {}", recipe.checkpointer.checkpointDir);
@@ -353,13 +357,16 @@ void Run::restore() {
       std::make_unique<MetricsLog>((std::filesystem::path(recipe.outputDir) / "metrics.jsonl").string(), doneSteps);
 }
 
-/// How many checkpoints this run writes if nothing stops it.
+/// How many checkpoints of this run are there at once if nothing stops it.
 uint64_t Run::checkpointsAhead() const {
   if (doneSteps >= totalSteps)
     return 0;
   const uint64_t every = static_cast<uint64_t>(std::max<int64_t>(0, recipe.saveEveryNSteps));
   const uint64_t between = every ? (totalSteps - 1) / every - doneSteps / every : 0;
-  return between + (options.lastCheckpoint ? 1 : 0);
+  const uint64_t all = between + (options.lastCheckpoint ? 1 : 0);
+  // One more than is kept: the oldest goes when the newest is whole.
+  const auto kept = static_cast<uint64_t>(recipe.checkpointer.keepLast);
+  return kept ? std::min(all, kept + 1) : all;
 }
 
 void Run::save(uint64_t step) {
@@ -463,7 +470,10 @@ void Run::train() {
       if (doneSteps % logEvery == 0 || doneSteps == firstStep || doneSteps == totalSteps)
         progress.show(last);
       if (!std::isfinite(last.loss) && !toldNotFinite) {
-        progress.tell("the loss is not finite: lower the learning rate, or set clip_grad_norm and recompile");
+        progress.tell(recipe.clipGradNorm
+                          ? "the loss is not finite: lower the learning rate"
+                          : "the loss is not finite: lower the learning rate, or set clip_grad_norm and "
+                            "recompile");
         toldNotFinite = true;
       }
       if (saveEvery && doneSteps % saveEvery == 0 && doneSteps != totalSteps)

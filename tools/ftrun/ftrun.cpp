@@ -8,11 +8,51 @@
 #include "ftc/Trainer/Trainer.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
+#include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <new>
 
 using namespace ftc;
+
+namespace {
+
+/// A whole number from `low` on, of 64 bits. (What the library reads into an unsigned number wraps around below 0.)
+CLI::Validator wholeFrom(uint64_t low) {
+  return CLI::Validator(
+      [low](std::string &text) {
+        uint64_t value = 0;
+        const char *end = text.data() + text.size();
+        const auto [rest, error] = std::from_chars(text.data(), end, value);
+        if (error == std::errc() && rest == end && value >= low)
+          return std::string();
+        return "needs a whole number from " + std::to_string(low) + " on, not '" + text + "'";
+      },
+      "");
+}
+
+/// A number from 0 on, below `limit`.
+CLI::Validator numberBelow(double limit, const char *wanted) {
+  return CLI::Validator(
+      [limit, wanted](std::string &text) {
+        char *end = nullptr;
+        const double value = std::strtod(text.c_str(), &end);
+        if (!text.empty() && *end == 0 && value >= 0 && value < limit)
+          return std::string();
+        return std::string("needs a number ") + wanted + ", not '" + text + "'";
+      },
+      "");
+}
+
+/// Messages about a file begin with its name, as compilers' do, and others with ours.
+void complain(const std::string &message) {
+  const bool hasPlace = message.find(": error: ") != std::string::npos;
+  std::fprintf(stderr, "%s%s\n", hasPlace ? "" : "ftrun: error: ", message.c_str());
+}
+
+} // namespace
 
 int main(int argc, char **argv) {
   CLI::App app{"Trains a step that 'ftc compile' made: feeds it with data, writes metrics and checkpoints.", "ftrun"};
@@ -22,22 +62,24 @@ int main(int argc, char **argv) {
   app.add_option("overrides", options.overrides,
                  "key=value for keys of the recipe that belong to a run, e.g. optimizer.lr=1e-4");
   app.add_option("--data", options.data, "Text file, directory, .jsonl, .json or token file (.bin)")->type_name("PATH");
-  app.add_option("--steps", options.steps, "Number of the last update; default: the recipe's epochs");
+  app.add_option("--steps", options.steps, "Number of the last update; default: the recipe's epochs")
+      ->check(wholeFrom(0));
   app.add_option("--out", options.out, "Directory for metrics.jsonl and step_N; default: the recipe's output_dir")
       ->type_name("DIR");
   app.add_option("--far-dir", options.farDir,
                  "Folder for the file of the far tier (offloading, paged optimizers); default: the output directory")
       ->type_name("DIR");
-  app.add_option("--seed", options.seed, "Seed of initialization, order of the data and random bits");
+  app.add_option("--seed", options.seed, "Seed of initialization, order of the data and random bits")
+      ->check(wholeFrom(0));
   app.add_option("--threads", options.threads, "Threads; at most what scratch memory was planned for")
-      ->check(CLI::PositiveNumber);
+      ->check(wholeFrom(1));
   app.add_option("--held-out", options.heldOut, "Share of each document's tail that is kept for evaluation")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(numberBelow(1, "from 0 on, below 1"));
   app.add_option("--column", options.column, "Key of the text in a .jsonl object");
-  app.add_option("--sample", options.sample, "Tokens of text to generate at the end")->check(CLI::NonNegativeNumber);
+  app.add_option("--sample", options.sample, "Tokens of text to generate at the end")->check(wholeFrom(0));
   app.add_option("--prompt", options.prompt, "What the sample goes on from");
   app.add_option("--temperature", options.temperature, "Of the sample; 0: always the likeliest token")
-      ->check(CLI::NonNegativeNumber);
+      ->check(numberBelow(HUGE_VAL, "from 0 on"));
   app.add_flag_callback(
       "--no-checkpoint", [&] { options.lastCheckpoint = false; },
       "Write no checkpoint at the end: for measurements of steps that are not kept");
@@ -64,7 +106,7 @@ int main(int argc, char **argv) {
     }
     return static_cast<int>(runTraining(options));
   } catch (const RunError &error) {
-    std::fprintf(stderr, "ftrun: error: %s\n", error.what());
+    complain(error.what());
     return static_cast<int>(error.code());
   } catch (const std::bad_alloc &) {
     std::fprintf(stderr, "ftrun: error: out of memory; close other programs, or use fewer data\n");

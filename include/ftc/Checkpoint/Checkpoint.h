@@ -106,6 +106,7 @@ struct CheckpointOptions {
   std::string sourceDir;
   std::vector<std::pair<std::string, std::string>> texts; ///< names and contents of further files of each checkpoint
   uint64_t shardBytes = 5'000'000'000;                    ///< largest model file; as transformers counts
+  size_t keepLast = 0;                                    ///< checkpoints that are kept; 0: all
 };
 
 /// Writes OUT/step_N: config.json, model.safetensors (or shards with an index), state.safetensors, training_state.json,
@@ -119,8 +120,8 @@ public:
   ~CheckpointWriter();
 
   /// Writes step_N under a temporary name, syncs every file and the directories, then renames. An existing step_N is
-  /// replaced whole. On an error (disk full, say) the temporary directory is removed and OUT is as it was. So too when
-  /// a tensor's `read` throws, which is passed on.
+  /// replaced whole. Then the oldest checkpoints beyond `keepLast` are removed. On an error (disk full, say) the
+  /// temporary directory is removed and OUT is as it was. So too when a tensor's `read` throws, which is passed on.
   bool write(const TrainingState &state, std::vector<Diagnostic> &diags);
 
   /// Bytes of one checkpoint's tensors.
@@ -137,6 +138,9 @@ struct FoundCheckpoint {
   std::string directory;
   TrainingState state;
 };
+
+/// N of "step_N".
+std::optional<uint64_t> stepOfName(std::string_view name);
 
 /// The newest whole checkpoint of `outputDir`, nullopt if there is none. One with an adapter is whole without weights.
 /// Broken ones are passed over with a warning.

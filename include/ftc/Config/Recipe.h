@@ -97,6 +97,7 @@ struct CheckpointerConfig {
   std::string outputDir;
   /// Adapter to start from: a .safetensors file in PEFT's format, or the folder of one; empty: a new one.
   std::string adapterCheckpoint;
+  int64_t keepLast = 0; ///< keep_last_n_checkpoints; 0: all
 
   friend bool operator==(const CheckpointerConfig &, const CheckpointerConfig &) = default;
 };

@@ -9,12 +9,14 @@
 #include "CheckpointFixture.h"
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
+#include <sys/resource.h>
 
 using namespace ftc;
 using nlohmann::json;
@@ -264,14 +266,45 @@ TEST_F(Checkpoint, AFailureLeavesNothing) {
   auto out = writer();
   ASSERT_TRUE(out->write({.step = 1}, diags)) << messages();
   EXPECT_EQ(readAll(root / "out/step_1/tokenizer.json"), "{}");
-  fs::remove(root / "source/tokenizer.json");
-  EXPECT_FALSE(out->write({.step = 2}, diags));
-  EXPECT_TRUE(says("step_2: error: cannot write the checkpoint (tokenizer.json): No such file")) << messages();
-  EXPECT_EQ(listing(root / "out"), std::set<std::string>{"step_1"});
+  fs::remove(root / "source/tokenizer.json"); // it is open still
+  ASSERT_TRUE(out->write({.step = 2}, diags)) << messages();
+  EXPECT_EQ(readAll(root / "out/step_2/tokenizer.json"), "{}");
+
+  // A limit on the size of files stands in for a full disk.
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  rlimit small = before;
+  small.rlim_cur = 1;
+  auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const bool written = out->write({.step = 3}, diags);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_FALSE(written);
+  EXPECT_TRUE(says("step_3: error: cannot write the checkpoint (tokenizer.json): File too large")) << messages();
+  EXPECT_EQ(listing(root / "out"), (std::set<std::string>{"step_1", "step_2"}));
 
   options.outputDir = write("file", "");
   EXPECT_FALSE(CheckpointWriter::create(options, diags));
   EXPECT_TRUE(says("cannot make the output directory")) << messages();
+}
+
+TEST_F(Checkpoint, TheNewestAreKept) {
+  write("out/step_2/model.safetensors", "of an earlier run");
+  write("out/step_3/folder/file", "stays until the next run");
+  options.keepLast = 2;
+  auto out = writer();
+  uint64_t before = allocationCount();
+  bool good = out->write({.step = 10}, diags);
+  EXPECT_EQ(allocationCount(), before);
+  ASSERT_TRUE(good) << messages();
+  EXPECT_EQ(listing(root / "out"), (std::set<std::string>{"step_3", "step_10"}));
+  ASSERT_TRUE(out->write({.step = 10}, diags)); // the same once more
+  ASSERT_TRUE(out->write({.step = 11}, diags));
+  EXPECT_EQ(listing(root / "out"), (std::set<std::string>{".step_3.old", "step_10", "step_11"}));
+  ASSERT_TRUE(out->write({.step = 12}, diags));
+  out = writer();
+  EXPECT_EQ(listing(root / "out"), (std::set<std::string>{"step_11", "step_12"}));
 }
 
 TEST_F(Checkpoint, WritesWhatIsInMemoryAtThatMoment) {

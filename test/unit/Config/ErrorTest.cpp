@@ -111,6 +111,11 @@ TEST(Errors, LengthOfRows) {
       "128");
 }
 
+TEST(Errors, RowsOfOneToken) { // have nothing to predict
+  EXPECT_EQ(errors(minimal, {"tokenizer.max_seq_len=1"}),
+            "<command line>:1:23: error: 'tokenizer.max_seq_len' is 1; it must be at least 2");
+}
+
 TEST(Errors, SizesThatDoNotFit) {
   EXPECT_EQ(
       errors(minimal, {"model.num_heads=3"}),

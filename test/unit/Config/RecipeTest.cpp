@@ -305,7 +305,7 @@ TEST(Recipe, NormalFormReadsBackEqual) {
       {"dataset=torchtune.datasets.chat_dataset", "dataset.data_files=/x/y z", "lr_scheduler.num_warmup_steps=3"},
       {"output_dir='quo\"te \\ \\${seed} \u00fc: #'", "resume_from_checkpoint=True", "loss.ignore_index=-1"},
       {"checkpointer.checkpoint_dir=/m", "checkpointer.checkpoint_files=['a, b.safetensors']",
-       "checkpointer.output_dir=/o"},
+       "checkpointer.output_dir=/o", "checkpointer.keep_last_n_checkpoints=3"},
       {"model=torchtune.models.llama3_2.lora_llama3_2", "model.lora_attn_modules=[k_proj,output_proj]",
        "model.lora_rank=3", "model.lora_alpha=7.5", "save_adapter_weights_only=True",
        "checkpointer.adapter_checkpoint=/a b/adapter_model.safetensors"},

@@ -48,6 +48,7 @@ TEST_F(Sources, SymlinksEqualContentsAndBinariesAreSkipped) {
 TEST_F(Sources, UnreadableFilesAreSkippedInADirectoryOnly) {
   write("t/a.txt", "a");
   fs::permissions(write("t/b.txt", "b"), fs::perms::none);
+  fs::permissions(write("t/c.jsonl", "{\"text\": \"c\"}"), fs::perms::none);
   fs::permissions(root, fs::perms::owner_all | fs::perms::group_read | fs::perms::group_exec | fs::perms::others_read |
                             fs::perms::others_exec);
   // Root reads everything, so be somebody else for a moment.
@@ -58,7 +59,7 @@ TEST_F(Sources, UnreadableFilesAreSkippedInADirectoryOnly) {
   auto file = load(root / "t/b.txt");
   ASSERT_TRUE(!isRoot || !seteuid(0));
   ASSERT_TRUE(folder) << said;
-  EXPECT_NE(said.find("b.txt: remark: skipped: cannot be read"), std::string::npos) << said;
+  EXPECT_NE(said.find("b.txt: remark: skipped: cannot be read (and 1 more: "), std::string::npos) << said;
   EXPECT_FALSE(file);
   EXPECT_TRUE(says("b.txt: error: cannot read")) << messages();
 }
@@ -80,7 +81,23 @@ TEST_F(Sources, AListOfObjects) {
   EXPECT_FALSE(load(write("d.json", "[{\"text\": \"a\"}, {\"text\": 1}]")));
   EXPECT_TRUE(says("record 2: key 'text' is number instead of a string")) << messages();
   EXPECT_FALSE(load(write("d.json", "{\"text\": \"a\"}")));
-  EXPECT_TRUE(says("call it .jsonl")) << messages();
+  EXPECT_TRUE(says("must be called .jsonl")) << messages();
+  EXPECT_FALSE(load(write("d.json", "{\"text\": \"a\"}\n{\"text\": \"b\"}\n")));
+  EXPECT_TRUE(says("must be called .jsonl")) << messages();
+}
+
+TEST_F(Sources, EndingsInCapitals) {
+  for (const char *name : {"a.JSONL", "a.ndjson"})
+    for (bool inFolder : {false, true}) {
+      std::string path = write(std::string("t/") + name, "{\"text\": \"a\"}\n{\"text\": \"b\"}\n");
+      auto data = load(inFolder ? (root / "t").string() : path);
+      ASSERT_TRUE(data) << messages();
+      EXPECT_EQ(data->train.samples(), 2) << name;
+      fs::remove(path);
+    }
+  auto list = load(write("d.Json", "[{\"text\": \"a\"}]"));
+  ASSERT_TRUE(list) << messages();
+  EXPECT_EQ(row(list->train, 0).tokens[1], 'a');
 }
 
 TEST_F(Sources, AnotherColumn) {
@@ -183,7 +200,7 @@ TEST_F(Sources, OptionsThatCannotBe) {
 
 TEST_F(Sources, BinaryFileIsExplained) {
   EXPECT_FALSE(load(write("x.dat", std::string("a\0b", 3))));
-  EXPECT_TRUE(says("a file of token ids must be called .bin")) << messages();
+  EXPECT_TRUE(says("token ids must be in a file called .bin")) << messages();
 }
 
 TEST_F(Sources, MutatedRecordsNeverCrash) {

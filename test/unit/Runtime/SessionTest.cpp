@@ -12,6 +12,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <fmt/format.h>
 #include <fstream>
 #include <functional>
 #include <gtest/gtest.h>
@@ -48,6 +49,16 @@ TEST(LoadedStep, RefusesWhatIsNoStep) {
   expectRefusal(ExitCode::BadStep, "manifest is damaged", [] { LoadedStep step(fake("damaged")); });
   expectRefusal(ExitCode::BadStep, "'model.embed_tokens.weight' does not lie inside slab 'arena'",
                 [] { LoadedStep step(fake("outside")); });
+}
+
+TEST(LoadedStep, RefusesAStepThatWasCutOff) {
+  std::ifstream from(fake("good"), std::ios::binary);
+  const std::string whole{std::istreambuf_iterator<char>(from), {}}, cut = testing::TempDir() + "cut-step.so";
+  for (size_t size : {size_t(64), size_t(100), size_t(4096), whole.size() / 2, whole.size() - 4096, whole.size() - 1}) {
+    std::ofstream(cut, std::ios::binary) << whole.substr(0, size);
+    expectRefusal(ExitCode::BadStep, fmt::format("its {} bytes are not all of it", size),
+                  [&] { LoadedStep step(cut); });
+  }
 }
 
 TEST(LoadedStep, ReadsTheManifest) {

@@ -271,6 +271,20 @@ TEST_F(FtrunTest, ARunMayStartFromTheWeightsOfTheEarlierOne) {
   EXPECT_LT(metrics(at("out"))[0]["loss"], metrics(at("out/earlier_1"))[0]["loss"]);
 }
 
+TEST_F(FtrunTest, BrokenCheckpointsAreMovedAway) {
+  std::vector<std::string> arguments{fakeStep("good"), "--data", tokenFile(40 * BatchTokens), "--steps", "3",
+                                     "--out",          at("out")};
+  ASSERT_EQ(run(arguments), 0) << said;
+  fs::resize_file(at("out/step_3/state.safetensors"), 1000);
+  arguments.push_back("resume_from_checkpoint=True");
+  ASSERT_EQ(run(arguments), 0) << said;
+  EXPECT_NE(said.find("starting from the beginning"), std::string::npos) << said;
+  EXPECT_EQ(fs::file_size(at("out/earlier_1/step_3/state.safetensors")), 1000u);
+  EXPECT_EQ(metrics(at("out/earlier_1")).size(), 3u);
+  ASSERT_EQ(run(arguments), 0) << said;
+  EXPECT_NE(said.find("after step 3; nothing is left to do, the last step is 3"), std::string::npos) << said;
+}
+
 TEST_F(FtrunTest, CheckpointsGoWhereTheirOwnKeySays) {
   std::vector<std::string> arguments{fakeStep("good"),
                                      "--data",

@@ -35,6 +35,13 @@ TEST_F(RefusalTest, OfTheCommandLine) {
                 {fakeStep("good"), "--data", tokens, "--out", at("out"), "batch_size=4"});
   expectRefusal(ExitCode::Usage, "optimizer.lr",
                 {fakeStep("good"), "--data", tokens, "--out", at("out"), "optimizer.lrr=4"});
+  for (const char *option : {"--steps", "--seed", "--threads", "--held-out", "--temperature", "--sample"})
+    expectRefusal(ExitCode::Usage, std::string(option) + ": needs a ",
+                  {fakeStep("good"), "--data", tokens, "--out", at("out"), option, "-3"});
+  expectRefusal(ExitCode::Usage, "needs a whole number from 0 on, not '1e3'",
+                {fakeStep("good"), "--data", tokens, "--out", at("out"), "--steps", "1e3"});
+  expectRefusal(ExitCode::Usage, "needs a number from 0 on, below 1, not '1'",
+                {fakeStep("good"), "--data", tokens, "--out", at("out"), "--held-out", "1"});
   EXPECT_EQ(run({"--help"}), 0);
   EXPECT_NE(said.find("--held-out"), std::string::npos);
 }
