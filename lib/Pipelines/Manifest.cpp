@@ -8,6 +8,7 @@
 #include "lib/Pipelines/Manifest.h"
 
 #include "dialects/Train/IR/Train.h"
+#include "ftc/Pipelines/Pipeline.h"
 #include "ftc/Schema/manifest_generated.h"
 #include "ftc/Support/Rotary.h"
 #include "ftrt/step.h"
@@ -268,11 +269,13 @@ LogicalResult ManifestBuilder::addEntries(manifest::ManifestT &out) {
   return success();
 }
 
+const char *ftc::compilerName() { return "ftc " FTC_VERSION " (LLVM " LLVM_VERSION_STRING ")"; }
+
 FailureOr<std::string> ftc::buildManifest(ModuleOp module, const TargetDescription &target, const MemoryTable &memory,
                                           const std::string &recipeYaml, llvm::ArrayRef<RemarkRecord> remarks) {
   manifest::ManifestT out;
   out.abi_version = FTRT_ABI_VERSION;
-  out.compiler = "ftc " FTC_VERSION " (LLVM " LLVM_VERSION_STRING ")";
+  out.compiler = compilerName();
   out.target = target.target;
   out.cpu = target.cpu;
   out.features = target.features;

@@ -58,6 +58,8 @@ std::string initText(const manifest::Tensor &tensor) {
 
 } // namespace
 
+std::string runnerName() { return fmt::format("ftrun " FTC_VERSION ", for steps of ABI version {}", FTRT_ABI_VERSION); }
+
 std::string describeStep(const std::string &path) {
   LoadedStep step(path);
   const manifest::Manifest &info = step.manifest();

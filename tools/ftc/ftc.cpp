@@ -114,6 +114,7 @@ int run(Arguments &arguments) {
 
 int main(int argc, char **argv) {
   CLI::App app{"Compiles a fine-tuning recipe into one native training step.", "ftc"};
+  app.set_version_flag("--version", std::string(compilerName()));
   app.require_subcommand(1);
   Arguments arguments;
   CLI::App *compileCommand = app.add_subcommand("compile", "Compile a recipe; prints the memory table");

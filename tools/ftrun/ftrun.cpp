@@ -56,6 +56,7 @@ void complain(const std::string &message) {
 
 int main(int argc, char **argv) {
   CLI::App app{"Trains a step that 'ftc compile' made: feeds it with data, writes metrics and checkpoints.", "ftrun"};
+  app.set_version_flag("--version", runnerName());
   RunOptions options;
   bool info = false;
   app.add_option("step", options.step, "The compiled step (step.so)")->required();

@@ -66,6 +66,9 @@ struct CompileResult {
   std::vector<std::pair<std::string, double>> seconds;
 };
 
+/// This compiler and its version, as manifests name it: "ftc 0.1.0 (LLVM 22.1.8)".
+const char *compilerName();
+
 /// Compiles `recipe`. On failure returns nullopt with at least one error in `diagnostics`. Same recipe and options,
 /// same output, byte for byte ("native" stands for a name and features).
 std::optional<CompileResult> compile(const Recipe &recipe, const CompileOptions &options,

@@ -42,6 +42,9 @@ struct RunOptions {
 /// RunError for everything else. Once per process (it handles signals).
 ExitCode runTraining(const RunOptions &options);
 
+/// This program, its version and which steps it runs: "ftrun 0.1.0, for steps of ABI version 4".
+std::string runnerName();
+
 /// The manifest of a step as text for people: `ftrun --info`. Throws RunError.
 std::string describeStep(const std::string &path);
 

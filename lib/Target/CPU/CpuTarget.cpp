@@ -57,6 +57,8 @@ std::optional<cpu::CpuTarget> cpu::resolveCpu(const std::string &name, unsigned 
       error = "unknown CPU '" + name + "'";
       if (std::optional<std::string> near = nearest(name, candidates))
         error += "; did you mean '" + *near + "'?";
+      else
+        error += ";";
       error += " 'x86-64-v3' runs on any machine with AVX2 and FMA, 'native' takes this one";
       return std::nullopt;
     }

@@ -42,6 +42,8 @@ TEST_F(RefusalTest, OfTheCommandLine) {
                 {fakeStep("good"), "--data", tokens, "--out", at("out"), "--steps", "1e3"});
   expectRefusal(ExitCode::Usage, "needs a number from 0 on, below 1, not '1'",
                 {fakeStep("good"), "--data", tokens, "--out", at("out"), "--held-out", "1"});
+  EXPECT_EQ(run({"--version"}), 0);
+  EXPECT_NE(said.find("for steps of ABI version"), std::string::npos) << said;
   EXPECT_EQ(run({"--help"}), 0);
   EXPECT_NE(said.find("--held-out"), std::string::npos);
 }
