@@ -15,23 +15,28 @@ import subprocess
 import sys
 import tempfile
 
-TIMEOUT = 900  # seconds for one GoogleTest program
+TIMEOUT = 900  # seconds for one GoogleTest program; a sanitized one has four times as long
 # For a sanitized build: MLIR's libraries are not instrumented and do not unpoison what our copies of LLVM's bump
 # allocators poisoned.
 SANITIZER = "allow_user_poisoning=0"
 
 
-def run_program(path, folder):
+def is_sanitized(build):
+    with open(os.path.join(build, "CMakeCache.txt"), encoding="utf-8") as file:
+        return re.search(r"^FTC_SANITIZE:BOOL=(ON|1|TRUE)$", file.read(), re.MULTILINE | re.IGNORECASE) is not None
+
+
+def run_program(path, folder, timeout):
     """Runs one GoogleTest program; returns (passed, failed, skipped) and prints what failed."""
     name = os.path.basename(path)
     report = os.path.join(folder, name + ".json")
     try:
         done = subprocess.run([path, "--gtest_output=json:" + report, "--gtest_brief=1"], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT, cwd=folder,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout, cwd=folder,
                               env={"ASAN_OPTIONS": SANITIZER, **os.environ})
         code, text = done.returncode, done.stdout.decode(errors="replace")
     except subprocess.TimeoutExpired as error:
-        code, text = -1, (error.stdout or b"").decode(errors="replace") + f"\nno end after {TIMEOUT} s"
+        code, text = -1, (error.stdout or b"").decode(errors="replace") + f"\nno end after {timeout} s"
     except OSError as error:
         code, text = -1, str(error)
     passed = failed = skipped = 0
@@ -83,11 +88,12 @@ def main():
     args = parser.parse_args()
     with open(os.path.join(args.build, "test", "unit", "programs.txt"), encoding="utf-8") as file:
         programs = [line for line in file.read().splitlines() if line]
+    timeout = 4 * TIMEOUT if is_sanitized(args.build) else TIMEOUT
     totals = [0, 0, 0]
     with tempfile.TemporaryDirectory(prefix="ftc-test-") as folder:
         for path in programs:
             if re.search(args.filter, os.path.basename(path)):
-                totals = [a + b for a, b in zip(totals, run_program(path, folder))]
+                totals = [a + b for a, b in zip(totals, run_program(path, folder, timeout))]
         totals = [a + b for a, b in zip(totals, run_lit(args.lit, args.build, args.jobs, args.filter, folder))]
     if totals[2]:
         print(f"({totals[2]} skipped: not supported in this configuration)")
