@@ -248,6 +248,8 @@ uint8_t *CompiledPlan::address(llvm::StringRef name, uint64_t offset) const {
 
 uint8_t *CompiledPlan::address(Value buffer) const {
   Operation *op = buffer.getDefiningOp();
+  if (auto slice = dyn_cast<plan::SliceOp>(op))
+    return address(slice.getSource()) + slice.getByteOffset();
   if (auto view = dyn_cast<plan::ViewOp>(op))
     return address(view.getSlab(), view.getOffset());
   if (auto input = dyn_cast<plan::InputOp>(op))

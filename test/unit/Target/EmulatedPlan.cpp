@@ -47,9 +47,12 @@ NamedTensors EmulatedPlan::run(llvm::StringRef name, const NamedTensors &inputs,
       toBytes(inputs.at(input.getName().str()), address(input.getBuffer()));
     } else if (auto launch = dyn_cast<plan::LaunchOp>(op)) {
       std::vector<void *> buffers;
-      for (Value buffer : launch.getBuffers())
+      std::vector<size_t> bytes;
+      for (Value buffer : launch.getBuffers()) {
         buffers.push_back(address(buffer));
-      EXPECT_EQ(emulator.run(launch.getKernel().str(), buffers, backwards), "");
+        bytes.push_back(plan::bytesOf(buffer.getType()));
+      }
+      EXPECT_EQ(emulator.run(launch.getKernel().str(), buffers, bytes, backwards), "");
     } else if (auto output = dyn_cast<plan::OutputOp>(op)) {
       outputs[output.getName().str()] =
           fromBytes(cast<MemRefType>(output.getBuffer().getType()), address(output.getBuffer()));

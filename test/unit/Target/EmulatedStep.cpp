@@ -89,6 +89,19 @@ ftrt_services EmulatedStep::servicesFor(unsigned) {
 }
 
 int32_t EmulatedStep::call(size_t entry, const ftrt_services &services, const ftrt_scalars &scalars) {
+  planned.clear();
+  reached = 0;
+  auto entries = plan.getOps<plan::EntryOp>();
+  for (auto launch :
+       (*std::next(entries.begin(), static_cast<std::ptrdiff_t>(entry))).getBody().front().getOps<plan::LaunchOp>()) {
+    auto kernel = plan.lookupSymbol<plan::KernelOp>(launch.getKernel());
+    auto product = dyn_cast<plan::MatmulOp>(kernel.getWork());
+    Planned &added = planned.emplace_back(Planned{launch.getKernel().str(), product && product.getDecodeB(), {}});
+    for (Value buffer : launch.getBuffers()) {
+      auto begin = reinterpret_cast<uint64_t>(address(buffer));
+      added.buffers.emplace_back(begin, begin + plan::bytesOf(buffer.getType()));
+    }
+  }
   const int32_t code = CompiledPlan::call(entry, services, scalars);
   static constexpr EmulatedStreams::Order computeFirst{FTRT_STREAM_COMPUTE, FTRT_STREAM_COPY_IN, FTRT_STREAM_COPY_OUT,
                                                        FTRT_STREAM_DECODE},
@@ -121,17 +134,44 @@ bool EmulatedStep::isInside(uint64_t at, uint64_t bytes) const {
   return false;
 }
 
+std::vector<size_t> EmulatedStep::bytesOf(StringRef function, const uint64_t *addresses, uint32_t count) {
+  for (; reached < planned.size(); ++reached) {
+    const Planned &launch = planned[reached];
+    // A kernel is one function, or several with a suffix; decoding has functions of its own.
+    if (launch.decodes ? !function.starts_with("decode_") : function.split('$').first != launch.kernel)
+      continue;
+    std::vector<size_t> bytes;
+    for (uint32_t i = 0; i < count; ++i) {
+      uint64_t end = 0;
+      bool begins = false; // rather than being somewhere inside: kernels get parts of their working memory
+      for (auto [first, last] : launch.buffers)
+        if (addresses[i] >= first && addresses[i] < last && (first == addresses[i] || !begins)) {
+          end = last;
+          begins = first == addresses[i];
+        }
+      if (end == 0)
+        break;
+      bytes.push_back(end - addresses[i]);
+    }
+    if (bytes.size() == count)
+      return bytes;
+  }
+  ADD_FAILURE() << function.str() << ": no launch of the plan has these buffers";
+  return std::vector<size_t>(count);
+}
+
 int32_t EmulatedStep::launch(uint32_t stream, uint32_t number, const uint64_t *addresses) {
   EXPECT_LT(number, step->kernel_count);
   const ftrt_kernel &kernel = step->kernels[number];
   EXPECT_EQ(kernel.module, 0u);
   std::vector<void *> buffers;
+  std::vector<size_t> bytes = bytesOf(kernel.name, addresses, kernel.argument_count);
   for (uint32_t i = 0; i < kernel.argument_count; ++i) {
     EXPECT_TRUE(isInside(addresses[i], 1)) << kernel.name;
     buffers.push_back(reinterpret_cast<void *>(addresses[i]));
   }
-  return queue(stream, launches, [this, &kernel, buffers = std::move(buffers)] {
-    EXPECT_EQ(emulator->run(kernel.name, buffers, backwards), "");
+  return queue(stream, launches, [this, &kernel, buffers = std::move(buffers), bytes = std::move(bytes)] {
+    EXPECT_EQ(emulator->run(kernel.name, buffers, bytes, backwards), "");
   });
 }
 

@@ -44,6 +44,8 @@ private:
   /// Queues `work`, which is one of `which`; 77 where it is the call that fails.
   int32_t queue(uint32_t stream, int &which, std::function<void()> work);
   int32_t launch(uint32_t stream, uint32_t kernel, const uint64_t *addresses);
+  /// Sizes of what a function of the device is given: of the buffers of the plan's launch that it is called for.
+  std::vector<size_t> bytesOf(llvm::StringRef function, const uint64_t *addresses, uint32_t count);
   int32_t multiply(uint32_t stream, uint32_t product, uint64_t a, uint64_t b, uint64_t addend, uint64_t d,
                    uint64_t workspace);
   /// Whether [at, at + bytes) is inside of a slab.
@@ -54,6 +56,14 @@ private:
   bool backwards = false;
   int calls = 0, failingCall = -1;
   EmulatedStreams streams;
+  /// A launch of the plan: kernel, whether it decodes a weight, begin and end of each buffer.
+  struct Planned {
+    std::string kernel;
+    bool decodes;
+    std::vector<std::pair<uint64_t, uint64_t>> buffers;
+  };
+  std::vector<Planned> planned; ///< of the entry that runs
+  size_t reached = 0;           ///< the launch that it has come to
 };
 
 } // namespace ftc::test

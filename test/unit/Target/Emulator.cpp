@@ -59,9 +59,12 @@ static void emulatedLoadMatrices(const void *address, uint32_t transposed) {
   lane.transposed = transposed != 0;
   ThreadBlock::instance().pause(Stop::LoadMatrices);
 }
+static void emulatedAccess(const void *at, uint64_t bytes, uint64_t alignment) {
+  ThreadBlock::instance().access(at, bytes, alignment);
+}
 static void emulatedCopy(void *to, const void *from, uint32_t bytes) {
-  EXPECT_EQ(reinterpret_cast<uintptr_t>(to) % bytes, 0u) << "cp.async";
-  EXPECT_EQ(reinterpret_cast<uintptr_t>(from) % bytes, 0u) << "cp.async";
+  ThreadBlock::instance().access(to, bytes, bytes);
+  ThreadBlock::instance().access(from, bytes, bytes);
   std::memset(to, 0xFF, bytes);
   ThreadBlock::instance().lane().open.push_back({to, from, bytes});
 }
@@ -124,6 +127,14 @@ void takeResults(OpBuilder &builder, Operation *op, llvm::function_ref<Value(Typ
   op->erase();
 }
 
+/// Whether `pointer` is into a table of constants.
+bool isIntoTable(Value pointer) {
+  while (auto step = pointer.getDefiningOp<LLVM::GEPOp>())
+    pointer = step.getBase();
+  auto global = pointer.getDefiningOp<LLVM::AddressOfOp>();
+  return global && global.getGlobalName() != "shared";
+}
+
 /// Turns a gpu.func into @name(pointer to the buffers' pointers) of `host`.
 void moveToHost(gpu::GPUFuncOp function, ModuleOp host) {
   MLIRContext *context = host.getContext();
@@ -138,6 +149,23 @@ void moveToHost(gpu::GPUFuncOp function, ModuleOp host) {
     if (!isa<LLVM::ExtractValueOp, LLVM::BitcastOp>(op))
       ops.push_back(op);
   });
+  auto looksAt = [&](Operation *op, Value pointer, Type type, std::optional<uint64_t> alignment) {
+    if (isIntoTable(pointer))
+      return;
+    builder.setInsertionPoint(op);
+    auto number = [&](uint64_t value) {
+      return LLVM::ConstantOp::create(builder, loc, i64, static_cast<int64_t>(value));
+    };
+    uint64_t bytes = DataLayout().getTypeSize(type);
+    LLVM::CallOp::create(builder, loc, TypeRange(), "emulated_access",
+                         ValueRange{pointer, number(bytes), number(alignment.value_or(1))});
+  };
+  for (Operation *op : ops) {
+    if (auto load = dyn_cast<LLVM::LoadOp>(op))
+      looksAt(op, load.getAddr(), load.getType(), load.getAlignment());
+    else if (auto store = dyn_cast<LLVM::StoreOp>(op))
+      looksAt(op, store.getAddr(), store.getValue().getType(), store.getAlignment());
+  }
   for (Operation *op : ops) {
     builder.setInsertionPoint(op);
     auto call = [&](StringRef name, ValueRange operands, TypeRange results) {
@@ -298,6 +326,7 @@ void Emulator::load(ModuleOp lowered) {
   declare(*host, "emulated_multiply", none, {});
   declare(*host, "emulated_load_matrices", none, {pointer, i32});
   declare(*host, "emulated_copy", none, {pointer, pointer, i32});
+  declare(*host, "emulated_access", none, {pointer, i64, i64});
   declare(*host, "emulated_commit", none, {});
   declare(*host, "emulated_wait", none, {i32});
   declare(*host, "emulated_exp2", f32, {f32});
@@ -353,6 +382,7 @@ void Emulator::load(ModuleOp lowered) {
   add("emulated_multiply", emulatedMultiply);
   add("emulated_load_matrices", emulatedLoadMatrices);
   add("emulated_copy", emulatedCopy);
+  add("emulated_access", emulatedAccess);
   add("emulated_commit", emulatedCommit);
   add("emulated_wait", emulatedWait);
   add("emulated_exp2", emulatedExp2);
@@ -369,13 +399,19 @@ Emulator::~Emulator() = default;
 
 bool Emulator::ok() const { return impl->jit != nullptr; }
 
-std::string Emulator::run(const std::string &name, const std::vector<void *> &buffers, bool backwards) {
+std::string Emulator::run(const std::string &name, const std::vector<void *> &buffers, const std::vector<size_t> &bytes,
+                          bool backwards) {
   auto found = impl->kernels.find(name);
   if (found == impl->kernels.end())
     return "no kernel " + name;
   const Kernel &kernel = found->second;
   std::vector<void *> arguments = buffers;
   ThreadBlock &running = ThreadBlock::instance();
+  running.allowed.clear();
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    const auto *begin = static_cast<const unsigned char *>(buffers[i]);
+    running.allowed.push_back({begin, begin + bytes[i]});
+  }
   int64_t before = running.tensorProducts;
   std::string error;
   for (int64_t i = 0; i < kernel.grid && error.empty(); ++i)

@@ -11,7 +11,8 @@
 // lane is a fiber with a stack of its own; one that calls a shuffle, a product or a barrier stops until all lanes of
 // its warp, or of the block, have come there. Warps run one after the other, in an order that the caller picks, and so
 // do lanes between two stops: results must not depend on it. A copy in the background happens when it is waited for;
-// until then its target is no number.
+// until then its target is no number. Every access to memory has to be aligned as its op says, and to lie in shared
+// memory or in one of the kernel's buffers: a GPU would not notice, since all buffers lie in one slab.
 //
 // It lives with the tests because nothing but a test may ever run it.
 //
@@ -41,9 +42,11 @@ public:
 
   bool ok() const;
 
-  /// Runs the function `name` on all its blocks. `backwards`: the last block, warp and lane first. Returns "", or what
-  /// is wrong: threads that do not meet at the same shuffle or barrier, writes behind the shared memory.
-  std::string run(const std::string &name, const std::vector<void *> &buffers, bool backwards);
+  /// Runs the function `name` on all its blocks. `bytes`: sizes of the buffers; nothing outside of them may be touched.
+  /// `backwards`: the last block, warp and lane first. Returns "", or what is wrong: threads that do not meet at the
+  /// same shuffle or barrier, writes behind the shared memory, accesses that are not allowed.
+  std::string run(const std::string &name, const std::vector<void *> &buffers, const std::vector<size_t> &bytes,
+                  bool backwards);
 
   /// How often a warp has multiplied on tensor cores, in all runs.
   int64_t tensorProducts() const;

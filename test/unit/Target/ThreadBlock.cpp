@@ -23,6 +23,19 @@ void ThreadBlock::pause(Stop stop) {
     _longjmp(scheduler, 1);
 }
 
+void ThreadBlock::refuse(const void *at, size_t bytes, size_t alignment) {
+  const auto *begin = static_cast<const unsigned char *>(at);
+  bool aligned = (reinterpret_cast<uintptr_t>(at) & (alignment - 1)) == 0;
+  for (Bytes range : allowed)
+    if (aligned && range.hold(begin, bytes)) {
+      latest = range;
+      return;
+    }
+  fault = "thread " + std::to_string(current) + " of block " + std::to_string(number) + " accesses " +
+          std::to_string(bytes) + (aligned ? " bytes outside of the kernel's buffers" : " bytes that are not aligned");
+  pause(Stop::Fault);
+}
+
 /// Runs a lane until it pauses. A context is set once for each lane; after that, jumps do, which make no system call.
 void ThreadBlock::resume(Lane &lane) {
   if (_setjmp(scheduler) != 0)
@@ -136,6 +149,8 @@ std::string ThreadBlock::runWarp(Lane *first, bool backwards) {
     for (int i = 0; i < warpSize; ++i) {
       current = static_cast<int>(first - lanes.data()) + (backwards ? warpSize - 1 - i : i);
       resume(lanes[current]);
+      if (lanes[current].stop == Stop::Fault)
+        return fault;
     }
     for (int i = 0; i < warpSize; ++i)
       if (first[i].stop != first->stop)
@@ -157,6 +172,7 @@ std::string ThreadBlock::runWarp(Lane *first, bool backwards) {
       break;
     case Stop::None:
     case Stop::WarpBarrier:
+    case Stop::Fault:
       break;
     }
     if (!error.empty())
@@ -170,6 +186,7 @@ std::string ThreadBlock::run(Entry entry, void **buffers, int threads, int64_t n
   this->buffers = buffers;
   this->number = number;
   this->sharedBytes = sharedBytes;
+  latest = {};
   if (lanes.size() < static_cast<size_t>(threads))
     lanes.resize(threads);
   for (int i = 0; i < threads; ++i) {

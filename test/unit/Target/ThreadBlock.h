@@ -26,8 +26,17 @@ namespace ftc::test {
 
 constexpr int warpSize = 32;
 
-/// What a lane waits for: lanes of its warp, all threads of the block, or nothing any more.
-enum class Stop { None, Shuffle, WarpBarrier, Multiply, LoadMatrices, BlockBarrier, End };
+/// What a lane waits for: lanes of its warp, all threads of the block, or nothing any more. Fault: it may not go on.
+enum class Stop { None, Shuffle, WarpBarrier, Multiply, LoadMatrices, BlockBarrier, End, Fault };
+
+/// Memory that a kernel was given.
+struct Bytes {
+  const unsigned char *begin = nullptr, *end = nullptr;
+
+  bool hold(const unsigned char *at, size_t bytes) const {
+    return at >= begin && at <= end && bytes <= static_cast<size_t>(end - at);
+  }
+};
 
 /// Bytes that will be copied.
 struct PendingCopy {
@@ -68,13 +77,24 @@ public:
 
   /// Called on a lane's stack: back to the scheduler until its warp, or the block, has come as far.
   void pause(Stop stop);
+  /// Called on a lane's stack before it reads or writes memory: ends the run where `bytes` from `at` on are neither
+  /// among the buffers of the kernel nor shared memory, or begin at no multiple of `alignment`, a power of two.
+  void access(const void *at, size_t bytes, size_t alignment) {
+    const auto *begin = static_cast<const unsigned char *>(at);
+    bool aligned = (reinterpret_cast<uintptr_t>(at) & (alignment - 1)) == 0;
+    if (!aligned || (!Bytes{shared, shared + sharedBytes}.hold(begin, bytes) && !latest.hold(begin, bytes)))
+      refuse(at, bytes, alignment);
+  }
   Lane &lane() { return lanes[current]; }
   int thread() const { return current; }
 
   int64_t number = 0, tensorProducts = 0;
+  std::vector<Bytes> allowed; ///< buffers of the kernel
   alignas(256) unsigned char shared[sharedCapacity + guardBytes];
 
 private:
+  /// Looks at all buffers before it ends the run.
+  void refuse(const void *at, size_t bytes, size_t alignment);
   void resume(Lane &lane);
   std::string runWarp(Lane *first, bool backwards);
   static std::string shuffle(Lane *warp);
@@ -86,6 +106,8 @@ private:
   void **buffers = nullptr;
   int current = 0;
   int64_t sharedBytes = 0;
+  std::string fault;
+  Bytes latest; ///< the buffer that was accessed last
   jmp_buf scheduler;
   std::vector<Lane> lanes;
 };
