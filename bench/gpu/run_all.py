@@ -248,6 +248,9 @@ def sanitize(case, judge, result, folder):
         if options and "SUMMARY" not in said:  # other versions name that option otherwise
             code, said = run()
         result["sanitizer"][tool] = {"code": code, "said": said[-2000:]}
+        if code != 0 and "SUMMARY" not in said:
+            print(f"  {tool} does not run here: {said.strip().splitlines()[-1:]}")
+            continue
         if not judge.expect(code == 0, f"{case['name']}: {tool} finds nothing (exit code {code})"):
             print(said[-4000:])
 
@@ -343,14 +346,18 @@ def first_of_each_precision(cases):
     return [next((case for case in cases if case["check"] == precision), None) for precision in BARS]
 
 
+def with_peer(cases):
+    return [case for case in cases if case.get("peer")]
+
+
 # What is done, in this order: name, function, and for which cases.
 STAGES = [
     ("check", check_case, lambda cases: cases),
     ("sanitize", sanitize, first_of_each_precision),
     ("kernels", measure_kernels, lambda cases: cases),
     ("tuned", measure_tuned, lambda cases: cases),
-    ("torch", compare_with_torch, lambda cases: [case for case in cases if case.get("peer")]),
-    ("compiled", lambda *all: compare_with_torch(*all, compiled=True), lambda cases: [case for case in cases if case.get("peer")]),
+    ("torch", compare_with_torch, with_peer),
+    ("compiled", lambda *all: compare_with_torch(*all, compiled=True), with_peer),
 ]
 
 
