@@ -296,10 +296,11 @@ bool CheckpointWriter::Impl::writeFile(int folder, const PlannedFile &planned) {
 bool CheckpointWriter::Impl::writeState(int folder, const TrainingState &state) {
   failedAt = "training_state.json";
   char text[512];
-  int length = snprintf(text, sizeof(text),
-                        "{\n  \"format\": 1,\n  \"step\": %" PRIu64 ",\n  \"seed\": %" PRIu64 ",\n  \"epoch\": %" PRId64
-                        ",\n  \"batch\": %" PRId64 ",\n  \"data_fingerprint\": %" PRIu64 "\n}\n",
-                        state.step, state.seed, state.epoch, state.batch, state.dataFingerprint);
+  int length =
+      snprintf(text, sizeof(text),
+               "{\n  \"format\": 1,\n  \"step\": %" PRIu64 ",\n  \"seed\": %" PRIu64 ",\n  \"epoch\": %" PRId64
+               ",\n  \"batch\": %" PRId64 ",\n  \"batch_size\": %" PRId64 ",\n  \"data_fingerprint\": %" PRIu64 "\n}\n",
+               state.step, state.seed, state.epoch, state.batch, state.batchSize, state.dataFingerprint);
   fileio::Descriptor file(openat(folder, failedAt, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
   return file && fileio::writeAll(file.get(), text, static_cast<uint64_t>(length)) && !fsync(file.get());
 }

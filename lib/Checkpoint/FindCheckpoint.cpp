@@ -47,13 +47,15 @@ std::optional<TrainingState> ftc::readTrainingState(const std::string &directory
   state.seed = number("seed");
   uint64_t epoch = number("epoch"), batch = number("batch");
   state.dataFingerprint = number("data_fingerprint");
+  uint64_t batchSize = object.contains("batch_size") ? number("batch_size") : 0;
   constexpr uint64_t limit = uint64_t(1) << 62;
-  if (problem.empty() && (epoch > limit || batch > limit))
+  if (problem.empty() && (epoch > limit || batch > limit || batch > limit / std::max<uint64_t>(1, batchSize)))
     problem = "the data position is out of range";
   if (!problem.empty())
     return fail(problem);
   state.epoch = static_cast<int64_t>(epoch);
   state.batch = static_cast<int64_t>(batch);
+  state.batchSize = static_cast<int64_t>(batchSize);
   return state;
 }
 

@@ -104,7 +104,7 @@ private:
         fail(node.place, "'${' without '}' in '" + text + "'; write \\${ for the characters themselves");
         return;
       }
-      const Node *target = lookUp(text.substr(open + 2, close - open - 2), path, node.place);
+      const Node *target = lookUp(trimmed(text.substr(open + 2, close - open - 2)), path, node.place);
       if (!target)
         return;
       if (open == 0 && close + 1 == text.size()) {
@@ -137,6 +137,12 @@ private:
     }
     node.text = result;
     node.resolved = true;
+  }
+
+  /// Without blanks at both ends: `${ output_dir }`.
+  static std::string trimmed(const std::string &name) {
+    size_t begin = name.find_first_not_of(" \t");
+    return begin == std::string::npos ? "" : name.substr(begin, name.find_last_not_of(" \t") + 1 - begin);
   }
 
   static size_t countNodes(const Node &node) {

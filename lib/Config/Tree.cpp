@@ -9,6 +9,7 @@
 #include "ftc/Support/Suggest.h"
 
 #include <sstream>
+#include <yaml-cpp/depthguard.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
@@ -85,7 +86,8 @@ namespace {
 /// From yaml-cpp's tree to ours.
 class Builder {
 public:
-  Builder(Place start, Messages &messages) : start(std::move(start)), messages(messages) {}
+  Builder(const std::string &text, Place start, Messages &messages)
+      : text(text), start(std::move(start)), messages(messages) {}
 
   bool build(const YAML::Node &from, Node &to, const Place &fallback, int depth) {
     to.place = placeOf(from.Mark(), fallback);
@@ -108,6 +110,11 @@ public:
     case YAML::NodeType::Scalar:
       to.text = from.Scalar();
       to.quoted = forcedText || tag == "!";
+      if (to.quoted && !isClosed(from.Mark())) {
+        messages.error(to.place,
+                       "this quote is not closed; close it, or write two of the same kind for one in the text");
+        return false;
+      }
       to.kind = !to.quoted && isNullWord(to.text) ? Node::Kind::Null : Node::Kind::Scalar;
       return true;
     case YAML::NodeType::Sequence:
@@ -127,6 +134,25 @@ public:
 private:
   static bool isNullWord(const std::string &text) {
     return text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL" || text == "None";
+  }
+
+  /// Whether what begins with a quote at `mark` ends with one: the library takes the end of the file for it.
+  bool isClosed(const YAML::Mark &mark) const {
+    // Positions count from behind a byte order mark.
+    size_t at =
+        mark.is_null() ? text.size() : static_cast<size_t>(mark.pos) + (text.starts_with("\xef\xbb\xbf") ? 3 : 0);
+    if (at >= text.size() || (text[at] != '"' && text[at] != '\''))
+      return true;
+    const char quote = text[at++];
+    for (; at < text.size(); ++at) {
+      if (quote == '"' && text[at] == '\\')
+        ++at;
+      else if (text[at] == quote && quote == '\'' && at + 1 < text.size() && text[at + 1] == quote)
+        ++at;
+      else if (text[at] == quote)
+        return true;
+    }
+    return false;
   }
 
   Place placeOf(const YAML::Mark &mark, const Place &fallback) const {
@@ -172,6 +198,7 @@ private:
     return true;
   }
 
+  const std::string &text;
   Place start; ///< of the text's first character
   Messages &messages;
   size_t count = 0;
@@ -259,9 +286,12 @@ static std::optional<Node> load(const std::string &text, const Place &start, con
     }
     Node root;
     root.place = start;
-    if (!Builder(start, messages).build(YAML::Load(text), root, start, 0))
+    if (!Builder(text, start, messages).build(YAML::Load(text), root, start, 0))
       return std::nullopt;
     return root;
+  } catch (const YAML::DeepRecursion &e) {
+    messages.error(shifted(start, e.mark), "nested too deep for a recipe");
+    return std::nullopt;
   } catch (const YAML::Exception &e) {
     messages.error(shifted(start, e.mark), "not YAML: " + e.msg + help);
     return std::nullopt;

@@ -347,7 +347,13 @@ void Run::restore() {
   if (found) {
     if (found->state.dataFingerprint != data->train.fingerprint())
       warn("the data changed since {} was written; its place in them is kept", found->directory);
-    stream->seek({found->state.epoch, found->state.batch});
+    DataPosition at{found->state.epoch, found->state.batch};
+    if (const int64_t then = found->state.batchSize; then > 0 && then != recipe.batchSize) {
+      at = at.inBatchesOf(recipe.batchSize, then);
+      warn("{} was written at batch_size {}, and this step has {}: it goes on at batch {} of the epoch",
+           found->directory, then, recipe.batchSize, at.batch);
+    }
+    stream->seek(at);
   }
   writer = makeWriter(*session, recipe, *tokenizer, recipe.checkpointer.outputDir);
   if (std::string problem = checkRoom(recipe.checkpointer.outputDir, writer->tensorBytes(), checkpointsAhead());
@@ -377,6 +383,7 @@ void Run::save(uint64_t step) {
   state.seed = recipe.seed;
   state.epoch = at.epoch;
   state.batch = at.batch;
+  state.batchSize = recipe.batchSize;
   state.dataFingerprint = data->train.fingerprint();
   if (!writer->write(state, diags))
     throwErrors(ExitCode::WriteFailed, diags);

@@ -82,6 +82,7 @@ struct TrainingState {
   uint64_t seed = 0;
   int64_t epoch = 0; ///< position of the next batch, see DataPosition
   int64_t batch = 0;
+  int64_t batchSize = 0;        ///< rows of a batch, in which `batch` counts; 0: not known (an older checkpoint)
   uint64_t dataFingerprint = 0; ///< DataSet::fingerprint()
 };
 

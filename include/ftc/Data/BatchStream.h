@@ -17,6 +17,11 @@ struct DataPosition {
   int64_t epoch = 0;
   int64_t batch = 0;
   bool operator==(const DataPosition &) const = default;
+
+  /// The same place, counted in batches of `rows` rows instead of `then`: the batch that holds the next row.
+  DataPosition inBatchesOf(int64_t rows, int64_t then) const {
+    return {epoch, batch / rows * then + batch % rows * then / rows};
+  }
 };
 
 /// A permutation of [0, size) as a function of (seed, epoch), without memory: a Feistel network over the next power of

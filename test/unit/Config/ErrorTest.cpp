@@ -330,6 +330,11 @@ TEST(Errors, Yaml) {
                        "r.yaml:2:1: error: not YAML from here on: a second document, or a character out of place"));
   EXPECT_TRUE(contains(errors(","), "r.yaml:1:1: error: not YAML from here on"));
   EXPECT_TRUE(contains(errors("a: &x [*x]\n"), "nested more than 32 deep"));
+  EXPECT_TRUE(contains(errors("a: " + std::string(5000, '[') + std::string(5000, ']')), "nested too deep"));
+  EXPECT_EQ(errors("seed: 1\na: \"b\nc: 3\n"),
+            "r.yaml:2:4: error: this quote is not closed; close it, or write two of the same kind for one in the text");
+  EXPECT_TRUE(contains(errors("a: \u00fc\nb: 'it''s\n"), "r.yaml:2:4: error: this quote is not closed"));
+  EXPECT_TRUE(contains(errors("a: \"b\\\"\n"), "r.yaml:1:4: error: this quote is not closed"));
   EXPECT_TRUE(contains(errors("a: !python/object 1\n"), "has no meaning in a recipe"));
   std::string bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
   for (int i = 1; i < 9; ++i) {

@@ -99,6 +99,14 @@ TEST(Recipe, ExplicitFamilies) {
   EXPECT_EQ(good(minimal, {"~model._component_"}).model.component, "torchtune.models.llama3_2.llama3_2");
 }
 
+TEST(Recipe, QuotesAndBlanksAsOthersWriteThem) {
+  EXPECT_EQ(good("\xef\xbb\xbf" + std::string(minimal) + "output_dir: \"\u00fc\\\"\"\nseed: 3\n").outputDir,
+            "\u00fc\"");
+  EXPECT_EQ(good(std::string(minimal) + "output_dir: 'it''s'\nseed: 3\n").outputDir, "it's");
+  EXPECT_EQ(good(std::string(minimal) + "output_dir: ''\n", {"output_dir='x'"}).outputDir, "x");
+  EXPECT_EQ(good(std::string(minimal) + "output_dir: 'a${ seed }'\nseed: 3\n").outputDir, "a3");
+}
+
 TEST(Recipe, NumbersAsPythonAndYamlWriteThem) {
   Recipe r = good(minimal, {"optimizer.lr=2e-5", "model.vocab_size=32_000", "clip_grad_norm=inf", "seed=7"});
   EXPECT_EQ(r.optimizer.lr, 2e-5);

@@ -43,6 +43,13 @@ protected:
   }
 };
 
+TEST(DataPosition, InBatchesOfAnotherSize) {
+  for (int64_t batch : {0, 1, 2, 3, 7, 100})
+    for (int64_t then : {1, 2, 3, 8})
+      for (int64_t now : {1, 2, 3, 8})
+        EXPECT_EQ((DataPosition{5, batch}.inBatchesOf(now, then)), (DataPosition{5, batch * then / now}));
+}
+
 TEST(Permutation, IsOneForEverySize) {
   for (uint64_t size = 1; size <= 130; ++size) {
     std::set<uint64_t> values;

@@ -285,6 +285,23 @@ TEST_F(FtrunTest, BrokenCheckpointsAreMovedAway) {
   EXPECT_NE(said.find("after step 3; nothing is left to do, the last step is 3"), std::string::npos) << said;
 }
 
+TEST_F(FtrunTest, AResumedRunOfAnotherBatchSizeStaysInItsPlace) {
+  std::vector<std::string> arguments{fakeStep("good"), "--data", tokenFile(40 * BatchTokens), "--steps", "3",
+                                     "--out",          at("out")};
+  ASSERT_EQ(run(arguments), 0) << said;
+  const std::string path = at("out/step_3/training_state.json");
+  nlohmann::json state = nlohmann::json::parse(readText(path));
+  EXPECT_EQ(state["batch_size"], 2);
+  state["batch_size"] = 6;
+  std::ofstream(path) << state.dump();
+  arguments[4] = "4";
+  arguments.push_back("resume_from_checkpoint=True");
+  ASSERT_EQ(run(arguments), 0) << said;
+  EXPECT_NE(said.find("at batch_size 6, and this step has 2: it goes on at batch 9 of the epoch"), std::string::npos)
+      << said;
+  EXPECT_EQ(nlohmann::json::parse(readText(at("out/step_4/training_state.json")))["batch"], 10);
+}
+
 TEST_F(FtrunTest, CheckpointsGoWhereTheirOwnKeySays) {
   std::vector<std::string> arguments{fakeStep("good"),
                                      "--data",
