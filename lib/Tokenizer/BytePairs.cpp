@@ -53,8 +53,9 @@ std::optional<std::string> fromBase64(std::string_view text) {
   return bytes;
 }
 
-constexpr const char *expected = "a tokenizer of byte pairs (tiktoken) has a line 'BASE64 RANK' for each token; Llama 3's "
-                                 "is original/tokenizer.model of its repository";
+constexpr const char *expected =
+    "a tokenizer of byte pairs (tiktoken) has a line 'BASE64 RANK' for each token; Llama 3's "
+    "is original/tokenizer.model of its repository";
 
 /// Most tokens that a file may have: ids are kept in 32 bits, and no vocabulary comes near.
 constexpr int64_t mostTokens = 1 << 24;

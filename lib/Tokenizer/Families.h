@@ -16,7 +16,8 @@ namespace ftc {
 /// errors.
 std::unique_ptr<Tokenizer> makeLlama3Tokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
 
-/// Llama 2's tokenizer as torchtune has it: a SentencePiece model, and the wording of Llama 2's chats. Null with errors.
+/// Llama 2's tokenizer as torchtune has it: a SentencePiece model, and the wording of Llama 2's chats. Null with
+/// errors.
 std::unique_ptr<Tokenizer> makeLlama2Tokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
 
 } // namespace ftc

@@ -6,8 +6,8 @@
 //===----------------------------------------------------------------------===//
 //
 // Ids and masks are those of torchtune's Llama2Tokenizer with Llama2ChatTemplate. SentencePiece puts a space before
-// what it encodes; in the middle of a conversation torchtune takes it away by encoding a line feed in front and dropping
-// what that gives.
+// what it encodes; in the middle of a conversation torchtune takes it away by encoding a line feed in front and
+// dropping what that gives.
 //
 //===----------------------------------------------------------------------===//
 

@@ -178,22 +178,27 @@ private:
   int32_t bos, eos, pad, startHeader, endHeader, endOfTurn, eom;
 };
 
+std::nullopt_t addError(std::vector<Diagnostic> &diags, const std::string &path, std::string message) {
+  diags.push_back({Severity::Error, path, 0, 0, std::move(message)});
+  return std::nullopt;
+}
+
 nlohmann::json readJson(const std::string &path, std::vector<Diagnostic> &diags) {
   std::string text, error;
   if (!readFile(path, text, error)) {
-    diags.push_back({Severity::Error, path, 0, 0, error});
+    addError(diags, path, error);
     return nullptr;
   }
   nlohmann::json file = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (file.is_discarded() || file.is_null()) {
-    diags.push_back({Severity::Error, path, 0, 0, "this is no JSON"});
+    addError(diags, path, "this is no JSON");
     return nullptr;
   }
   return file;
 }
 
-/// The bytes that a token of Hugging Face's byte-level vocabularies spells: GPT-2 writes each byte as a character of its
-/// own, printable ones of Latin-1 as themselves, the others in order from U+0100 on.
+/// The bytes that a token of Hugging Face's byte-level vocabularies spells: GPT-2 writes each byte as a character of
+/// its own, printable ones of Latin-1 as themselves, the others in order from U+0100 on.
 std::optional<std::string> bytesOfSpelling(std::string_view spelling) {
   static const std::map<uint32_t, char> byteOf = [] {
     std::map<uint32_t, char> map;
@@ -218,10 +223,7 @@ std::optional<std::string> bytesOfSpelling(std::string_view spelling) {
 
 /// The vocabulary of Hugging Face's tokenizer.json. Llama 3's ids are the ranks of its pairs there too.
 std::optional<BytePairs> readVocabulary(const std::string &path, std::vector<Diagnostic> &diags) {
-  auto fail = [&](std::string message) {
-    diags.push_back({Severity::Error, path, 0, 0, std::move(message)});
-    return std::nullopt;
-  };
+  auto fail = [&](std::string message) { return addError(diags, path, std::move(message)); };
   nlohmann::json file = readJson(path, diags);
   if (file.is_null())
     return std::nullopt;
@@ -246,20 +248,19 @@ std::optional<BytePairs> readVocabulary(const std::string &path, std::vector<Dia
 /// The list `added_tokens` of a JSON file.
 std::optional<std::map<std::string, int32_t>> readSpecialTokens(const std::string &path,
                                                                 std::vector<Diagnostic> &diags) {
-  auto fail = [&](std::string message) {
-    diags.push_back({Severity::Error, path, 0, 0, std::move(message)});
-    return std::nullopt;
-  };
+  auto fail = [&](std::string message) { return addError(diags, path, std::move(message)); };
   nlohmann::json file = readJson(path, diags);
   if (file.is_null())
     return std::nullopt;
   if (!file.is_object() || !file.contains("added_tokens") || !file["added_tokens"].is_array())
-    return fail("no list 'added_tokens'; name Hugging Face's tokenizer.json, or leave tokenizer.special_tokens_path out");
+    return fail(
+        "no list 'added_tokens'; name Hugging Face's tokenizer.json, or leave tokenizer.special_tokens_path out");
   std::map<std::string, int32_t> tokens;
   for (const nlohmann::json &token : file["added_tokens"]) {
     if (!token.is_object() || !token.contains("id") || !token["id"].is_number_unsigned() ||
         token["id"].get<uint64_t>() > 0x7FFFFFFE || !token.contains("content") || !token["content"].is_string())
-      return fail(fmt::format("'added_tokens' holds {}, which is no {{\"id\": NUMBER, \"content\": TEXT}}", token.dump()));
+      return fail(
+          fmt::format("'added_tokens' holds {}, which is no {{\"id\": NUMBER, \"content\": TEXT}}", token.dump()));
     tokens.emplace(token["content"].get<std::string>(), token["id"].get<int32_t>());
   }
   for (const char *needed :
@@ -284,10 +285,11 @@ std::unique_ptr<Tokenizer> ftc::makeLlama3Tokenizer(const TokenizerConfig &confi
     return nullptr;
   for (const auto &[text, id] : *special)
     if (!base->bytesOf(id).empty()) {
-      diags.push_back({Severity::Error, config.path, 0, 0,
-                       fmt::format("id {} is a token of this file and the special token '{}'; the file belongs to "
-                                   "other special tokens: name them with tokenizer.special_tokens_path=FILE.json",
-                                   id, text)});
+      addError(
+          diags, config.path,
+          fmt::format("id {} is a token of this file and the special token '{}'; the file belongs to other special "
+                      "tokens: name them with tokenizer.special_tokens_path=FILE.json",
+                      id, text));
       return nullptr;
     }
   return std::make_unique<Llama3Tokenizer>(std::move(*base), std::move(*special));

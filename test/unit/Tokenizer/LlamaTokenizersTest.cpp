@@ -58,8 +58,7 @@ std::vector<int32_t> encoded(const Tokenizer &tokenizer, std::string_view text) 
 
 class Llama : public testing::TestWithParam<const char *> {
 protected:
-  std::unique_ptr<Tokenizer> tokenizer =
-      make(GetParam() == std::string("llama3") ? llama3Config() : llama2Config());
+  std::unique_ptr<Tokenizer> tokenizer = make(GetParam() == std::string("llama3") ? llama3Config() : llama2Config());
   json wanted = golden(GetParam());
 };
 INSTANTIATE_TEST_SUITE_P(Families, Llama, testing::Values("llama3", "llama2"));
@@ -175,8 +174,8 @@ protected:
     return path;
   }
   ~BadFile() override { std::filesystem::remove(path); }
-  const std::string path = testing::TempDir() + "tokenizer-" +
-                           testing::UnitTest::GetInstance()->current_test_info()->name() + ".model";
+  const std::string path =
+      testing::TempDir() + "tokenizer-" + testing::UnitTest::GetInstance()->current_test_info()->name() + ".model";
 };
 
 TEST_F(BadFile, OfBytePairs) {
