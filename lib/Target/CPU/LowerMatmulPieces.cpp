@@ -247,6 +247,8 @@ LLVM::LLVMFuncOp cpu::packFunction(ModuleOp module, const CpuTarget &target, int
   Type i64 = builder.getI64Type();
   auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer, pointer, i64, i64, i64, i64});
   auto function = LLVM::LLVMFuncOp::create(builder, loc, name, type, LLVM::Linkage::Internal);
+  // Calls are few and long; inlined, its loops would be compiled anew for every product of a step.
+  function.setNoInline(true);
   for (unsigned argument : {0, 1})
     function.setArgAttr(argument, LLVM::LLVMDialect::getNoAliasAttrName(), builder.getUnitAttr());
   builder.setInsertionPointToStart(function.addEntryBlock(builder));
