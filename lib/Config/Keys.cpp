@@ -161,7 +161,7 @@ static const std::vector<KeyInfo> table = {
   {"collate_fn", C, Text, "torchtune.data.padded_collate_sft", "", "other collate functions are not built; remove the key", "how samples become a batch"},
 
   {"log_every_n_steps", R, Int, "1", "", nullptr, "steps between progress lines"},
-  {"save_every_n_steps", R, Int, "null", "", nullptr, "steps between checkpoints; null: only at the end"},
+  {"save_every_n_steps", R, Int, "null", "", nullptr, "steps between checkpoints; null: one at the end of each epoch"},
   {"log_peak_memory_stats", N, Bool, "", "", nullptr, "planned and measured memory are always reported"},
   {"log_level", N, Text, "", "", nullptr, "not built yet"},
   {"metric_logger", N, Any, "null", "", nullptr, "metrics go to metrics.jsonl in the output folder; other loggers are not built yet"},

@@ -5,43 +5,27 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "ftc/Trainer/Trainer.h"
+#include "lib/Trainer/Run.h"
 
-#include "ftc/Data/BatchStream.h"
-#include "ftc/Runtime/AllocationGate.h"
 #include "ftc/Runtime/CPU/FmaPeak.h"
 #include "ftc/Support/Files.h"
 #include "ftc/Support/Units.h"
-#include "ftc/Trainer/Algorithms.h"
-#include "ftc/Trainer/Feed.h"
-#include "ftc/Trainer/Metrics.h"
-#include "ftc/Trainer/OutputFolder.h"
-#include "ftc/Trainer/Restore.h"
-#include "ftc/Trainer/Schedule.h"
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
-#include <cmath>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
-#include <fmt/format.h>
-#include <unistd.h>
 
-namespace ftc {
-namespace {
-
+using namespace ftc;
 using manifest::EntryKind;
-using Clock = std::chrono::steady_clock;
 
-/// The signal that asked this run to end; 0 while none did.
-volatile int stopSignal = 0;
+volatile int ftc::stopSignal = 0;
 
-void onStopSignal(int signal) { stopSignal = signal; }
+static void onStopSignal(int signal) { stopSignal = signal; }
 
 /// SIGINT and SIGTERM end the run after the current step. A second one of the same kind ends it at once.
-void installSignals() {
+static void installSignals() {
   struct sigaction action = {};
   action.sa_handler = onStopSignal;
   action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
@@ -50,20 +34,8 @@ void installSignals() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
-template <typename... Args> void say(fmt::format_string<Args...> pattern, Args &&...args) {
-  std::string line = fmt::format(pattern, std::forward<Args>(args)...) + "\n";
-  writeAll(STDOUT_FILENO, line.data(), line.size());
-}
-
-template <typename... Args> void warn(fmt::format_string<Args...> pattern, Args &&...args) {
-  std::string line = "ftrun: warning: " + fmt::format(pattern, std::forward<Args>(args)...) + "\n";
-  writeAll(STDERR_FILENO, line.data(), line.size());
-}
-
-double secondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
 /// The folder of the adapter of a checkpoint to resume.
-std::string adapterOf(const FoundCheckpoint &found) {
+static std::string adapterOf(const FoundCheckpoint &found) {
   std::error_code error;
   if (!std::filesystem::exists(std::filesystem::path(found.directory) / "adapter_model.safetensors", error))
     throw RunError(ExitCode::BadCheckpoint,
@@ -73,49 +45,6 @@ std::string adapterOf(const FoundCheckpoint &found) {
                                found.directory, found.directory));
   return found.directory;
 }
-
-class Run {
-public:
-  explicit Run(const RunOptions &options) : options(options) {}
-  ExitCode go();
-
-private:
-  void readRecipe(const LoadedStep &step);
-  void readData(const manifest::Entry &entry);
-  void countSteps();
-  void findCheckpoint();
-  void takeMemory(std::unique_ptr<LoadedStep> step);
-  void tellDevice(const Device &device);
-  void readKeptAlgorithms();
-  void tellAlgorithms(const Device &device);
-  void restore();
-  void train();
-  bool trainOne(uint64_t step, EntryFeed *micro, EntryFeed &feed, Progress &progress);
-  int64_t batchesInEpoch() const;
-  uint64_t checkpointsAhead() const;
-  void save(uint64_t step);
-  std::optional<double> heldOutLoss();
-  void printSample();
-  void printPlanProof();
-
-  const RunOptions &options;
-  Recipe recipe;
-  std::unique_ptr<Tokenizer> tokenizer;
-  std::optional<LoadedData> data;
-  std::optional<BatchStream> stream;
-  std::unique_ptr<Session> session;
-  std::unique_ptr<CheckpointWriter> writer;
-  std::unique_ptr<MetricsLog> metrics;
-  std::optional<OutputFolder> outputFolder, checkpointFolder; ///< one of them where both are the same
-  std::vector<Diagnostic> diags;
-  std::optional<FoundCheckpoint> found;  ///< to resume from
-  std::optional<ProductAlgorithms> kept; ///< of the checkpoint, or beside the step
-  std::string keptIn;                    ///< the file that they are from
-  StepMetrics last;
-  uint64_t firstStep = 1, totalSteps = 0, doneSteps = 0, savedStep = 0;
-  int64_t barrenBatches = 0; ///< batches without a valid label, one after another
-  double peakFlops = 0;
-};
 
 void Run::readRecipe(const LoadedStep &step) {
   if (!step.manifest().recipe())
@@ -191,17 +120,10 @@ void Run::countSteps() {
                                "with a smaller batch_size or tokenizer.max_seq_len",
                                recipe.dataset.dataFiles, data->train.rows(), data->train.seqLen(), recipe.batchSize));
   const int64_t accumulated = recipe.gradientAccumulationSteps, batches = batchesInEpoch();
-  const int64_t inEpoch = (batches + accumulated - 1) / accumulated;
   if (batches % accumulated)
     say("an epoch has {} batches: its last step takes {} of them instead of {}", batches, batches % accumulated,
         accumulated);
-  totalSteps = options.steps.value_or(static_cast<uint64_t>(std::max<int64_t>(0, inEpoch * recipe.epochs)));
-}
-
-/// Batches that one epoch trains on.
-int64_t Run::batchesInEpoch() const {
-  const int64_t perEpoch = stream->batchesPerEpoch();
-  return recipe.maxSteps ? std::min(perEpoch, *recipe.maxSteps * recipe.gradientAccumulationSteps) : perEpoch;
+  totalSteps = options.steps.value_or(stepsInEpoch() * static_cast<uint64_t>(std::max<int64_t>(0, recipe.epochs)));
 }
 
 void Run::takeMemory(std::unique_ptr<LoadedStep> step) {
@@ -363,149 +285,6 @@ void Run::restore() {
       std::make_unique<MetricsLog>((std::filesystem::path(recipe.outputDir) / "metrics.jsonl").string(), doneSteps);
 }
 
-/// How many checkpoints of this run are there at once if nothing stops it.
-uint64_t Run::checkpointsAhead() const {
-  if (doneSteps >= totalSteps)
-    return 0;
-  const uint64_t every = static_cast<uint64_t>(std::max<int64_t>(0, recipe.saveEveryNSteps));
-  const uint64_t between = every ? (totalSteps - 1) / every - doneSteps / every : 0;
-  const uint64_t all = between + (options.lastCheckpoint ? 1 : 0);
-  // One more than is kept: the oldest goes when the newest is whole.
-  const auto kept = static_cast<uint64_t>(recipe.checkpointer.keepLast);
-  return kept ? std::min(all, kept + 1) : all;
-}
-
-void Run::save(uint64_t step) {
-  metrics->sync();
-  const DataPosition at = stream->position();
-  TrainingState state;
-  state.step = step;
-  state.seed = recipe.seed;
-  state.epoch = at.epoch;
-  state.batch = at.batch;
-  state.batchSize = recipe.batchSize;
-  state.dataFingerprint = data->train.fingerprint();
-  if (!writer->write(state, diags))
-    throwErrors(ExitCode::WriteFailed, diags);
-  savedStep = step;
-}
-
-/// One step: all its batches but the last through `micro` (null where a step has one batch), the last through `feed`.
-/// Returns false when nothing of them is trained: then nothing changed but the place in the data.
-bool Run::trainOne(uint64_t step, EntryFeed *micro, EntryFeed &feed, Progress &progress) {
-  const auto start = Clock::now();
-  const int64_t perEpoch = batchesInEpoch();
-  if (stream->position().batch >= perEpoch)
-    stream->seek({stream->position().epoch + 1, 0});
-  // The last step of an epoch takes what is left.
-  const int64_t batches = std::min(recipe.gradientAccumulationSteps, perEpoch - stream->position().batch);
-  auto read = [&](const BatchView &view) {
-    const int64_t labels = stream->next(view);
-    if (labels < 0)
-      throw RunError(ExitCode::BadData, fmt::format("{}: could not be read again; did it change while training?",
-                                                    recipe.dataset.dataFiles));
-    return labels;
-  };
-  // Gradients are scaled by the labels of the whole step, so with several batches these are counted ahead.
-  const int64_t valid = batches == 1 ? read(feed.view()) : stream->countValid(batches);
-  if (valid == 0) {
-    if (batches > 1)
-      stream->seek({stream->position().epoch, stream->position().batch + batches});
-    ++last.skipped;
-    if (++barrenBatches > 2 * stream->batchesPerEpoch())
-      throw RunError(ExitCode::EmptyData,
-                     fmt::format("{}: no batch has a label to train on", recipe.dataset.dataFiles));
-    progress.tell("every label of a step is masked: no update");
-    return false;
-  }
-  barrenBatches = 0;
-
-  ftrt_scalars scalars{};
-  scalars.learning_rate = static_cast<float>(learningRate(recipe.scheduler, recipe.optimizer.lr, step, totalSteps));
-  scalars.inv_tokens = static_cast<float>(1.0 / static_cast<double>(valid));
-  scalars.step = step;
-  scalars.seed = recipe.seed;
-  double stepSeconds = 0, flops = 0;
-  last.loss = 0;
-  for (int64_t batch = 0; batch < batches; ++batch) {
-    EntryFeed &entry = batch + 1 < batches ? *micro : feed;
-    if (batches > 1)
-      read(entry.view());
-    scalars.micro = static_cast<uint64_t>(batch);
-    const auto called = Clock::now();
-    entry.run(scalars);
-    stepSeconds += secondsSince(called);
-    flops += entry.flops();
-    // Each is a part of the step's mean loss already.
-    last.loss += *static_cast<const float *>(entry.output("loss"));
-  }
-  last.step = step;
-  last.learningRate = scalars.learning_rate;
-  if (const auto *norm = static_cast<const float *>(feed.output("grad_norm")))
-    last.gradNorm = *norm;
-  last.tokens = valid;
-  last.tokensPerSecond = static_cast<double>(valid) / secondsSince(start);
-  last.shareOfPeak = peakFlops > 0 ? flops / stepSeconds / peakFlops : 0;
-  last.residentBytes = peakResident();
-  metrics->add(last);
-  return true;
-}
-
-void Run::train() {
-  const int entry = session->step().findEntry(EntryKind::Step);
-  EntryFeed feed(*session, entry, {"loss"});
-  std::optional<EntryFeed> micro;
-  if (recipe.gradientAccumulationSteps > 1) {
-    const int microEntry = session->step().findEntry(EntryKind::Micro);
-    if (microEntry < 0)
-      throw RunError(ExitCode::BadStep, fmt::format("{}: gradient_accumulation_steps is {}, but the step has no entry "
-                                                    "'micro'; recompile it",
-                                                    session->step().path(), recipe.gradientAccumulationSteps));
-    micro.emplace(*session, microEntry, std::vector<std::string>{"loss"});
-  }
-  Progress progress(totalSteps);
-  const uint64_t logEvery = static_cast<uint64_t>(std::max<int64_t>(1, recipe.logEveryNSteps));
-  const uint64_t saveEvery = static_cast<uint64_t>(std::max<int64_t>(0, recipe.saveEveryNSteps));
-  firstStep = doneSteps + 1;
-  bool toldNotFinite = false;
-  {
-    AllocationGate gate;
-    while (doneSteps < totalSteps && !stopSignal) {
-      if (!trainOne(doneSteps + 1, micro ? &*micro : nullptr, feed, progress))
-        continue;
-      ++doneSteps;
-      if (doneSteps % logEvery == 0 || doneSteps == firstStep || doneSteps == totalSteps)
-        progress.show(last);
-      if (!std::isfinite(last.loss) && !toldNotFinite) {
-        progress.tell(recipe.clipGradNorm
-                          ? "the loss is not finite: lower the learning rate"
-                          : "the loss is not finite: lower the learning rate, or set clip_grad_norm and "
-                            "recompile");
-        toldNotFinite = true;
-      }
-      if (saveEvery && doneSteps % saveEvery == 0 && doneSteps != totalSteps)
-        save(doneSteps);
-    }
-  }
-  progress.finish();
-  if (last.skipped)
-    say("{} steps had no label to train on and changed nothing", last.skipped);
-  if (doneSteps != savedStep && options.lastCheckpoint)
-    save(doneSteps);
-}
-
-std::optional<double> Run::heldOutLoss() {
-  if (data->heldOut.rows() == 0)
-    return std::nullopt;
-  const int entry = session->step().findEntry(EntryKind::Evaluate);
-  if (entry < 0)
-    throw RunError(ExitCode::Unsupported, fmt::format("{}: the step has no entry 'evaluate', which --held-out needs; "
-                                                      "recompile it",
-                                                      session->step().path()));
-  EntryFeed feed(*session, entry, {"loss_sum", "valid_tokens"});
-  return evaluate(feed, data->heldOut, stopSignal);
-}
-
 void Run::printSample() {
   const int entry = session->step().findEntry(EntryKind::Logits);
   if (entry < 0) {
@@ -592,8 +371,4 @@ ExitCode Run::go() {
   return stopSignal == SIGINT ? ExitCode::Interrupted : ExitCode::Terminated;
 }
 
-} // namespace
-
-ExitCode runTraining(const RunOptions &options) { return Run(options).go(); }
-
-} // namespace ftc
+ExitCode ftc::runTraining(const RunOptions &options) { return Run(options).go(); }

@@ -30,6 +30,7 @@ enum class ExitCode : int {
   BadCheckpoint = 22, ///< a tensor is missing or misshapen, or a file is damaged
   WriteFailed = 24,   ///< a checkpoint or the metrics could not be written
   StepFailed = 25,    ///< an entry of the step returned an error
+  NotFinite = 26,     ///< the loss or the gradients are not numbers, and so the weights are lost
   Interrupted = 130,  ///< SIGINT: the current step was finished and saved
   Terminated = 143,   ///< SIGTERM: the same
 };

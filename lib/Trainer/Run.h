@@ -1,0 +1,87 @@
+//===- Run.h - One training run, from the recipe to the last checkpoint -*- C++ -*-===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_TRAINER_RUN_H
+#define FTC_LIB_TRAINER_RUN_H
+
+#include "ftc/Data/BatchStream.h"
+#include "ftc/Trainer/Algorithms.h"
+#include "ftc/Trainer/Feed.h"
+#include "ftc/Trainer/Metrics.h"
+#include "ftc/Trainer/OutputFolder.h"
+#include "ftc/Trainer/Restore.h"
+#include "ftc/Trainer/Trainer.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace ftc {
+
+template <typename... Args> void say(fmt::format_string<Args...> pattern, Args &&...args) {
+  std::string line = fmt::format(pattern, std::forward<Args>(args)...) + "\n";
+  writeAll(STDOUT_FILENO, line.data(), line.size());
+}
+
+template <typename... Args> void warn(fmt::format_string<Args...> pattern, Args &&...args) {
+  std::string line = "ftrun: warning: " + fmt::format(pattern, std::forward<Args>(args)...) + "\n";
+  writeAll(STDERR_FILENO, line.data(), line.size());
+}
+
+/// The signal that asked this run to end; 0 while none did.
+extern volatile int stopSignal;
+
+/// Trainer.cpp prepares a run and ends it; TrainLoop.cpp is what happens in between.
+class Run {
+public:
+  explicit Run(const RunOptions &options) : options(options) {}
+  ExitCode go();
+
+private:
+  void readRecipe(const LoadedStep &step);
+  void readData(const manifest::Entry &entry);
+  void countSteps();
+  void findCheckpoint();
+  void takeMemory(std::unique_ptr<LoadedStep> step);
+  void tellDevice(const Device &device);
+  void readKeptAlgorithms();
+  void tellAlgorithms(const Device &device);
+  void restore();
+  void train();
+  bool trainOne(uint64_t step, EntryFeed *micro, EntryFeed &feed, Progress &progress);
+  int64_t batchesInEpoch() const;
+  uint64_t stepsInEpoch() const;
+  bool savesEpochs() const;
+  bool epochEnded() const;
+  uint64_t checkpointsAhead() const;
+  void save(uint64_t step);
+  [[noreturn]] void stopLost();
+  std::optional<double> heldOutLoss();
+  void printSample();
+  void printPlanProof();
+
+  const RunOptions &options;
+  Recipe recipe;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::optional<LoadedData> data;
+  std::optional<BatchStream> stream;
+  std::unique_ptr<Session> session;
+  std::unique_ptr<CheckpointWriter> writer;
+  std::unique_ptr<MetricsLog> metrics;
+  std::optional<OutputFolder> outputFolder, checkpointFolder; ///< one of them where both are the same
+  std::vector<Diagnostic> diags;
+  std::optional<FoundCheckpoint> found;  ///< to resume from
+  std::optional<ProductAlgorithms> kept; ///< of the checkpoint, or beside the step
+  std::string keptIn;                    ///< the file that they are from
+  StepMetrics last;
+  uint64_t firstStep = 1, totalSteps = 0, doneSteps = 0, savedStep = 0;
+  int64_t barrenBatches = 0; ///< batches without a valid label, one after another
+  double peakFlops = 0;
+};
+
+} // namespace ftc
+
+#endif // FTC_LIB_TRAINER_RUN_H

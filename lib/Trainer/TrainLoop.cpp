@@ -1,0 +1,220 @@
+//===- TrainLoop.cpp - Steps, and the checkpoints between them -----------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "lib/Trainer/Run.h"
+
+#include "ftc/Runtime/AllocationGate.h"
+#include "ftc/Trainer/Schedule.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+using namespace ftc;
+using manifest::EntryKind;
+using Clock = std::chrono::steady_clock;
+
+static double secondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Batches that one epoch trains on.
+int64_t Run::batchesInEpoch() const {
+  const int64_t perEpoch = stream->batchesPerEpoch();
+  return recipe.maxSteps ? std::min(perEpoch, *recipe.maxSteps * recipe.gradientAccumulationSteps) : perEpoch;
+}
+
+/// Updates of one epoch; its last may take fewer batches than the others.
+uint64_t Run::stepsInEpoch() const {
+  const int64_t accumulated = recipe.gradientAccumulationSteps;
+  return static_cast<uint64_t>((batchesInEpoch() + accumulated - 1) / accumulated);
+}
+
+/// Without save_every_n_steps a checkpoint ends each epoch, as torchtune's, where the run is counted in epochs.
+bool Run::savesEpochs() const { return recipe.saveEveryNSteps <= 0 && !options.steps && options.lastCheckpoint; }
+
+/// How many checkpoints of this run are there at once if nothing stops it.
+uint64_t Run::checkpointsAhead() const {
+  if (doneSteps >= totalSteps)
+    return 0;
+  const uint64_t every =
+      savesEpochs() ? stepsInEpoch() : static_cast<uint64_t>(std::max<int64_t>(0, recipe.saveEveryNSteps));
+  const uint64_t between = every ? (totalSteps - 1) / every - doneSteps / every : 0;
+  const uint64_t all = between + (options.lastCheckpoint ? 1 : 0);
+  // One more than is kept: the oldest goes when the newest is whole.
+  const auto kept = static_cast<uint64_t>(recipe.checkpointer.keepLast);
+  return kept ? std::min(all, kept + 1) : all;
+}
+
+void Run::save(uint64_t step) {
+  metrics->sync();
+  const DataPosition at = stream->position();
+  TrainingState state;
+  state.step = step;
+  state.seed = recipe.seed;
+  state.epoch = at.epoch;
+  state.batch = at.batch;
+  state.batchSize = recipe.batchSize;
+  state.dataFingerprint = data->train.fingerprint();
+  if (!writer->write(state, diags))
+    throwErrors(ExitCode::WriteFailed, diags);
+  savedStep = step;
+}
+
+/// One step: all its batches but the last through `micro` (null where a step has one batch), the last through `feed`.
+/// Returns false when nothing of them is trained: then nothing changed but the place in the data.
+bool Run::trainOne(uint64_t step, EntryFeed *micro, EntryFeed &feed, Progress &progress) {
+  const auto start = Clock::now();
+  const int64_t perEpoch = batchesInEpoch();
+  if (stream->position().batch >= perEpoch)
+    stream->seek({stream->position().epoch + 1, 0});
+  // The last step of an epoch takes what is left.
+  const int64_t batches = std::min(recipe.gradientAccumulationSteps, perEpoch - stream->position().batch);
+  auto read = [&](const BatchView &view) {
+    const int64_t labels = stream->next(view);
+    if (labels < 0)
+      throw RunError(ExitCode::BadData, fmt::format("{}: could not be read again; did it change while training?",
+                                                    recipe.dataset.dataFiles));
+    return labels;
+  };
+  // Gradients are scaled by the labels of the whole step, so with several batches these are counted ahead.
+  const int64_t valid = batches == 1 ? read(feed.view()) : stream->countValid(batches);
+  if (valid == 0) {
+    if (batches > 1)
+      stream->seek({stream->position().epoch, stream->position().batch + batches});
+    ++last.skipped;
+    if (++barrenBatches > 2 * stream->batchesPerEpoch())
+      throw RunError(ExitCode::EmptyData,
+                     fmt::format("{}: no batch has a label to train on", recipe.dataset.dataFiles));
+    progress.tell("every label of a step is masked: no update");
+    return false;
+  }
+  barrenBatches = 0;
+
+  ftrt_scalars scalars{};
+  scalars.learning_rate = static_cast<float>(learningRate(recipe.scheduler, recipe.optimizer.lr, step, totalSteps));
+  scalars.inv_tokens = static_cast<float>(1.0 / static_cast<double>(valid));
+  scalars.step = step;
+  scalars.seed = recipe.seed;
+  double stepSeconds = 0, flops = 0;
+  last.loss = 0;
+  for (int64_t batch = 0; batch < batches; ++batch) {
+    EntryFeed &entry = batch + 1 < batches ? *micro : feed;
+    if (batches > 1)
+      read(entry.view());
+    scalars.micro = static_cast<uint64_t>(batch);
+    const auto called = Clock::now();
+    entry.run(scalars);
+    stepSeconds += secondsSince(called);
+    flops += entry.flops();
+    // Each is a part of the step's mean loss already.
+    last.loss += *static_cast<const float *>(entry.output("loss"));
+  }
+  last.step = step;
+  last.learningRate = scalars.learning_rate;
+  if (const auto *norm = static_cast<const float *>(feed.output("grad_norm")))
+    last.gradNorm = *norm;
+  last.tokens = valid;
+  last.tokensPerSecond = static_cast<double>(valid) / secondsSince(start);
+  last.shareOfPeak = peakFlops > 0 ? flops / stepSeconds / peakFlops : 0;
+  last.residentBytes = peakResident();
+  metrics->add(last);
+  return true;
+}
+
+static bool isFinite(const StepMetrics &metrics) {
+  return std::isfinite(metrics.loss) && std::isfinite(metrics.gradNorm.value_or(0));
+}
+
+/// After a step whose loss or gradients are not numbers its update has spread over all that is trained: going on would
+/// train nothing, and a checkpoint would take the place of a good one.
+void Run::stopLost() {
+  metrics->sync();
+  const bool loss = !std::isfinite(last.loss);
+  std::string wayOut;
+  if (doneSteps == firstStep && loss)
+    wayOut = found ? "its checkpoint may hold it already: move it away, and resume from the one before"
+             : recipe.checkpointer.checkpointDir.empty()
+                 ? "at the first step that comes from the recipe's model; check its norm_eps and sizes"
+                 : fmt::format("at the first step that comes from the weights: is {} damaged, or another model's?",
+                               recipe.checkpointer.checkpointDir);
+  else
+    wayOut =
+        fmt::format("lower optimizer.lr{}{}",
+                    recipe.scheduler.kind == SchedulerConfig::Kind::Constant ? " or set an lr_scheduler, which warms up"
+                                                                             : " or warm up longer",
+                    recipe.clipGradNorm ? "" : ", or recompile with clip_grad_norm");
+  throw RunError(
+      ExitCode::NotFinite,
+      fmt::format("the {} of step {} is not finite, and its update made the weights so: the run is stopped, and "
+                  "they are not saved ({}); {}",
+                  loss ? "loss" : "norm of the gradients", doneSteps,
+                  savedStep ? fmt::format("the last checkpoint is of step {}", savedStep)
+                            : std::string("there is no checkpoint"),
+                  wayOut));
+}
+
+/// Whether the step that was just read was the last of an epoch.
+bool Run::epochEnded() const {
+  const int64_t batch = stream->position().batch;
+  return batch == 0 || batch >= batchesInEpoch();
+}
+
+void Run::train() {
+  const int entry = session->step().findEntry(EntryKind::Step);
+  EntryFeed feed(*session, entry, {"loss"});
+  std::optional<EntryFeed> micro;
+  if (recipe.gradientAccumulationSteps > 1) {
+    const int microEntry = session->step().findEntry(EntryKind::Micro);
+    if (microEntry < 0)
+      throw RunError(ExitCode::BadStep, fmt::format("{}: gradient_accumulation_steps is {}, but the step has no entry "
+                                                    "'micro'; recompile it",
+                                                    session->step().path(), recipe.gradientAccumulationSteps));
+    micro.emplace(*session, microEntry, std::vector<std::string>{"loss"});
+  }
+  Progress progress(totalSteps);
+  const uint64_t logEvery = static_cast<uint64_t>(std::max<int64_t>(1, recipe.logEveryNSteps));
+  const uint64_t saveEvery = static_cast<uint64_t>(std::max<int64_t>(0, recipe.saveEveryNSteps));
+  firstStep = doneSteps + 1;
+  bool lost = false;
+  {
+    AllocationGate gate;
+    while (doneSteps < totalSteps && !stopSignal) {
+      const bool trained = trainOne(doneSteps + 1, micro ? &*micro : nullptr, feed, progress);
+      if (trained) {
+        ++doneSteps;
+        if (doneSteps % logEvery == 0 || doneSteps == firstStep || doneSteps == totalSteps)
+          progress.show(last);
+        lost = !isFinite(last);
+        if (lost)
+          break;
+      }
+      const bool due = savesEpochs() ? epochEnded() : trained && saveEvery && doneSteps % saveEvery == 0;
+      if (due && doneSteps != savedStep && doneSteps != totalSteps)
+        save(doneSteps);
+    }
+  }
+  progress.finish();
+  if (lost)
+    stopLost();
+  if (last.skipped)
+    say("{} steps had no label to train on and changed nothing", last.skipped);
+  if (doneSteps != savedStep && options.lastCheckpoint)
+    save(doneSteps);
+}
+
+std::optional<double> Run::heldOutLoss() {
+  if (data->heldOut.rows() == 0)
+    return std::nullopt;
+  const int entry = session->step().findEntry(EntryKind::Evaluate);
+  if (entry < 0)
+    throw RunError(ExitCode::Unsupported, fmt::format("{}: the step has no entry 'evaluate', which --held-out needs; "
+                                                      "recompile it",
+                                                      session->step().path()));
+  EntryFeed feed(*session, entry, {"loss_sum", "valid_tokens"});
+  return evaluate(feed, data->heldOut, stopSignal);
+}
