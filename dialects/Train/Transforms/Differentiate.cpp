@@ -65,12 +65,13 @@ public:
 private:
   /// Marks the values that depend on a trainable variable and can have a gradient.
   void markDependents() {
+    SymbolTable symbols(entry->getParentOp());
     for (Operation &op : entry.getBody().front()) {
       if (&op == loss)
         break;
       bool depends = false;
       if (auto read = dyn_cast<ReadOp>(op))
-        depends = SymbolTable::lookupNearestSymbolFrom<VariableOp>(entry, read.getVariableAttr()).getTrainable();
+        depends = symbols.lookup<VariableOp>(read.getVariable()).getTrainable();
       else
         depends = llvm::any_of(op.getOperands(), [&](Value operand) { return needsGradient.contains(operand); });
       if (!depends)

@@ -86,15 +86,13 @@ bool EntryConverter::isRowResult(OpResult result) {
 
 /// A value may be computed straight into the variable where nobody needs the old value any more: every launch that
 /// reads it stands before, or is the producer itself, reading it in the very row that it writes.
-bool EntryConverter::mayWriteInPlace(Value written, StringRef variable) {
+bool EntryConverter::mayWriteInPlace(Value written, ArrayRef<train::ReadOp> reads) {
   auto result = dyn_cast<OpResult>(written);
   if (!result || writtenInPlace.contains(written) ||
       isa<train::ReadOp, train::ConstantOp, train::SliceRowsOp, train::ConcatRowsOp>(result.getOwner()))
     return false;
   Operation *producer = result.getOwner();
-  for (auto read : source.getBody().front().getOps<train::ReadOp>()) {
-    if (read.getVariable() != variable)
-      continue;
+  for (train::ReadOp read : reads) {
     // A slice of the variable is the variable's memory.
     SmallVector<Operation *> users(read->getUsers());
     for (size_t i = 0; i < users.size(); ++i)
@@ -114,8 +112,11 @@ bool EntryConverter::mayWriteInPlace(Value written, StringRef variable) {
 }
 
 void EntryConverter::findInPlaceWrites() {
+  llvm::StringMap<SmallVector<train::ReadOp>> reads;
+  for (auto read : source.getBody().front().getOps<train::ReadOp>())
+    reads[read.getVariable()].push_back(read);
   for (auto write : source.getBody().front().getOps<train::WriteOp>()) {
-    if (mayWriteInPlace(write.getValue(), write.getVariable()))
+    if (mayWriteInPlace(write.getValue(), reads[write.getVariable()]))
       writtenInPlace[write.getValue()] = write.getVariable();
     else
       copiedAtEnd.push_back(write);

@@ -24,7 +24,7 @@ private:
   void findLastUses();
   void findInPlaceWrites();
   void findGradients();
-  bool mayWriteInPlace(mlir::Value written, llvm::StringRef variable);
+  bool mayWriteInPlace(mlir::Value written, llvm::ArrayRef<train::ReadOp> reads);
   bool isRowOperandOnly(mlir::Operation *op, mlir::Value operand);
   bool isRowResult(mlir::OpResult result);
   void findPartsOfConcats();
