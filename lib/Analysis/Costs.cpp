@@ -35,7 +35,7 @@ double ftc::flopsOf(Operation *op) {
       })
       .Case([](train::AttentionOp op) { return attentionFlops(op, 2); })
       .Case([](train::AttentionGradOp op) { return attentionFlops(op, 4); })
-      .Case<train::AddOp, train::MultiplyOp, train::ScaleOp, train::ScaleColumnsOp>(
+      .Case<train::AddOp, train::AddBiasOp, train::MultiplyOp, train::ScaleOp, train::ScaleColumnsOp>(
           [&](Operation *op) { return elementWise(op, 1); })
       .Case([&](train::DropoutOp op) { return elementWise(op, 20); })
       .Case([&](train::AdamWQuantizedOp op) { return elementWise(op, 20); })

@@ -1,4 +1,4 @@
-//===- ConfigJson.cpp - config.json of LlamaForCausalLM -------------------===//
+//===- ConfigJson.cpp - config.json of Hugging Face's models --------------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -16,6 +16,26 @@
 using namespace ftc;
 using nlohmann::json;
 
+namespace {
+struct HuggingFaceNames {
+  const char *type, *model;
+};
+} // namespace
+
+static HuggingFaceNames namesOf(ModelArchitecture architecture) {
+  switch (architecture) {
+  case ModelArchitecture::Llama:
+    return {"llama", "LlamaForCausalLM"};
+  case ModelArchitecture::Mistral:
+    return {"mistral", "MistralForCausalLM"};
+  case ModelArchitecture::Qwen2:
+    return {"qwen2", "Qwen2ForCausalLM"};
+  case ModelArchitecture::Qwen3:
+    return {"qwen3", "Qwen3ForCausalLM"};
+  }
+  return {};
+}
+
 std::string ftc::configJson(const ModelConfig &model, DType dtype, const TokenIds &ids, const std::string &base) {
   json config = json::parse(base, nullptr, /*allow_exceptions=*/false);
   if (!config.is_object())
@@ -27,8 +47,9 @@ std::string ftc::configJson(const ModelConfig &model, DType dtype, const TokenId
     if (!config.contains(key))
       config[key] = std::move(value);
   };
-  config["architectures"] = {"LlamaForCausalLM"};
-  config["model_type"] = "llama";
+  const HuggingFaceNames names = namesOf(model.architecture);
+  config["architectures"] = {names.model};
+  config["model_type"] = names.type;
   config["torch_dtype"] = dtype == DType::BF16 ? "bfloat16" : "float32";
   config["vocab_size"] = model.vocabSize;
   config["hidden_size"] = model.embedDim;
@@ -47,8 +68,16 @@ std::string ftc::configJson(const ModelConfig &model, DType dtype, const TokenId
                               {"high_freq_factor", model.ropeScaling.highFactor},
                               {"original_max_position_embeddings", model.ropeScaling.oldContext}};
   config["tie_word_embeddings"] = model.tiedEmbeddings;
-  config["attention_bias"] = false;
-  config["mlp_bias"] = false;
+  const bool qwen = model.architecture == ModelArchitecture::Qwen2 || model.architecture == ModelArchitecture::Qwen3;
+  if (model.architecture == ModelArchitecture::Llama)
+    config["mlp_bias"] = false;
+  if (model.architecture == ModelArchitecture::Llama || model.architecture == ModelArchitecture::Qwen3)
+    config["attention_bias"] = false;
+  // transformers' default is a window of 4096; torchtune has none, nor has this step.
+  if (model.architecture == ModelArchitecture::Mistral)
+    unlessGiven("sliding_window", nullptr);
+  if (qwen)
+    unlessGiven("use_sliding_window", false);
   unlessGiven("max_position_embeddings", model.maxSeqLen);
   unlessGiven("attention_dropout", 0.0);
   unlessGiven("initializer_range", 0.02);
@@ -133,9 +162,10 @@ bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std
   constexpr Severity Error = Severity::Error, Warning = Severity::Warning;
   Comparison compare(path, config, diags);
   const json &type = compare.at("model_type");
-  if (!type.is_string() || type.get_ref<const std::string &>() != "llama") {
-    compare.differ(Warning, fmt::format("'model_type' is {}, the recipe's model is a llama; nothing else was compared",
-                                        type.dump()));
+  if (const char *wanted = namesOf(model.architecture).type;
+      !type.is_string() || type.get_ref<const std::string &>() != wanted) {
+    compare.differ(Warning, fmt::format("'model_type' is {}, the recipe's model is a {}; nothing else was compared",
+                                        type.dump(), wanted));
     return true; // the other keys may mean something else
   }
   double heads = static_cast<double>(model.numHeads);
@@ -149,11 +179,17 @@ bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std
   compare.number(Error, compare.at("num_key_value_heads"), "num_key_value_heads", static_cast<double>(model.numKvHeads),
                  heads);
   compare.number(Error, compare.at("head_dim"), "head_dim", headDim,
-                 static_cast<double>(model.embedDim) / static_cast<double>(model.numHeads));
+                 model.architecture == ModelArchitecture::Qwen3
+                     ? 128
+                     : static_cast<double>(model.embedDim) / static_cast<double>(model.numHeads));
   compare.number(Warning, compare.at("rms_norm_eps"), "rms_norm_eps", model.normEps, 1e-6);
   compare.flag(Error, "tie_word_embeddings", model.tiedEmbeddings);
-  compare.flag(Error, "attention_bias", false);
-  compare.flag(Error, "mlp_bias", false);
+  if (model.architecture == ModelArchitecture::Llama)
+    compare.flag(Error, "mlp_bias", false);
+  if (model.architecture == ModelArchitecture::Llama || model.architecture == ModelArchitecture::Qwen3)
+    compare.flag(Error, "attention_bias", false);
+  if (model.architecture == ModelArchitecture::Qwen2 || model.architecture == ModelArchitecture::Qwen3)
+    compare.flag(Warning, "use_sliding_window", false);
 
   // transformers 5 keeps base and scaling together in rope_parameters, earlier versions apart.
   const json &joint = compare.at("rope_parameters");

@@ -14,35 +14,81 @@ namespace ftc::config {
 
 namespace {
 
+/// What the models of a family share. The first five fields are the defaults of its builder with explicit sizes.
+struct ModelFamily {
+  const char *builder; ///< with explicit sizes, without "torchtune.models."; its last word is the family's name
+  ModelArchitecture architecture;
+  double ropeBase, ropeFactor, normEps;
+  bool tied, qkvBias, qkNorm;
+};
+
+// clang-format off
+const ModelFamily families[] = {
+  // builder               architecture                base factor eps   tied   bias   norms of heads
+  {"llama2.llama2",     ModelArchitecture::Llama,   1e4,  1, 1e-5, false, false, false},
+  {"llama3.llama3",     ModelArchitecture::Llama,   5e5,  1, 1e-5, false, false, false},
+  {"llama3_1.llama3_1", ModelArchitecture::Llama,   5e5,  8, 1e-5, false, false, false},
+  {"llama3_2.llama3_2", ModelArchitecture::Llama,   5e5, 32, 1e-5, true,  false, false},
+  {"mistral.mistral",   ModelArchitecture::Mistral, 1e4,  1, 1e-5, false, false, false},
+  {"qwen2.qwen2",       ModelArchitecture::Qwen2,   1e6,  1, 1e-5, false, true,  false},
+  {"qwen3.qwen3",       ModelArchitecture::Qwen3,   1e6,  1, 1e-5, false, false, true},
+};
+
 struct ModelSize {
   const char *component; ///< without "torchtune.models."
   const char *family;
   int64_t vocab, layers, heads, kvHeads, width, intermediate, maxSeqLen;
-  double ropeBase, ropeFactor;
+  double ropeBase, normEps;
   bool tied;
+  int64_t headDim = 0; ///< unless width / heads
 };
 
-// clang-format off
 const ModelSize sizes[] = {
-  // component                     family     vocab   layers heads kv width feed-fwd  max seq  rope base  x  tied
-  {"llama2.llama2_7b",            "llama2",   32000,  32, 32,  32,  4096, 11008,   4096,  1e4,  1, false},
-  {"llama2.llama2_13b",           "llama2",   32000,  40, 40,  40,  5120, 13824,   4096,  1e4,  1, false},
-  {"llama2.llama2_70b",           "llama2",   32000,  80, 64,   8,  8192, 28672,   4096,  1e4,  1, false},
-  {"code_llama2.code_llama2_7b",  "llama2",   32016,  32, 32,  32,  4096, 11008,  16384,  1e6,  1, false},
-  {"code_llama2.code_llama2_13b", "llama2",   32016,  40, 40,  40,  5120, 13824,  16384,  1e6,  1, false},
-  {"code_llama2.code_llama2_70b", "llama2",   32016,  80, 64,   8,  8192, 28672,  16384,  1e6,  1, false},
-  {"llama3.llama3_8b",            "llama3",  128256,  32, 32,   8,  4096, 14336,   8192,  5e5,  1, false},
-  {"llama3.llama3_70b",           "llama3",  128256,  80, 64,   8,  8192, 28672,   8192,  5e5,  1, false},
-  {"llama3_1.llama3_1_8b",        "llama3_1",128256,  32, 32,   8,  4096, 14336, 131072,  5e5,  8, false},
-  {"llama3_1.llama3_1_70b",       "llama3_1",128256,  80, 64,   8,  8192, 28672, 131072,  5e5,  8, false},
-  {"llama3_1.llama3_1_405b",      "llama3_1",128256, 126,128,   8, 16384, 53248, 131072,  5e5,  8, false},
-  {"llama3_2.llama3_2_1b",        "llama3_2",128256,  16, 32,   8,  2048,  8192, 131072,  5e5, 32, true},
-  {"llama3_2.llama3_2_3b",        "llama3_2",128256,  28, 24,   8,  3072,  8192, 131072,  5e5, 32, true},
-  {"llama3_3.llama3_3_70b",       "llama3_1",128256,  80, 64,   8,  8192, 28672, 131072,  5e5,  8, false},
+  // component                     family     vocab   layers heads kv width feed-fwd  max seq  rope base norm eps tied
+  {"llama2.llama2_7b",            "llama2",   32000,  32, 32,  32,  4096, 11008,   4096,  1e4, 1e-5, false},
+  {"llama2.llama2_13b",           "llama2",   32000,  40, 40,  40,  5120, 13824,   4096,  1e4, 1e-5, false},
+  {"llama2.llama2_70b",           "llama2",   32000,  80, 64,   8,  8192, 28672,   4096,  1e4, 1e-5, false},
+  {"code_llama2.code_llama2_7b",  "llama2",   32016,  32, 32,  32,  4096, 11008,  16384,  1e6, 1e-5, false},
+  {"code_llama2.code_llama2_13b", "llama2",   32016,  40, 40,  40,  5120, 13824,  16384,  1e6, 1e-5, false},
+  {"code_llama2.code_llama2_70b", "llama2",   32016,  80, 64,   8,  8192, 28672,  16384,  1e6, 1e-5, false},
+  {"llama3.llama3_8b",            "llama3",  128256,  32, 32,   8,  4096, 14336,   8192,  5e5, 1e-5, false},
+  {"llama3.llama3_70b",           "llama3",  128256,  80, 64,   8,  8192, 28672,   8192,  5e5, 1e-5, false},
+  {"llama3_1.llama3_1_8b",        "llama3_1",128256,  32, 32,   8,  4096, 14336, 131072,  5e5, 1e-5, false},
+  {"llama3_1.llama3_1_70b",       "llama3_1",128256,  80, 64,   8,  8192, 28672, 131072,  5e5, 1e-5, false},
+  {"llama3_1.llama3_1_405b",      "llama3_1",128256, 126,128,   8, 16384, 53248, 131072,  5e5, 1e-5, false},
+  {"llama3_2.llama3_2_1b",        "llama3_2",128256,  16, 32,   8,  2048,  8192, 131072,  5e5, 1e-5, true},
+  {"llama3_2.llama3_2_3b",        "llama3_2",128256,  28, 24,   8,  3072,  8192, 131072,  5e5, 1e-5, true},
+  {"llama3_3.llama3_3_70b",       "llama3_1",128256,  80, 64,   8,  8192, 28672, 131072,  5e5, 1e-5, false},
+  {"mistral.mistral_7b",          "mistral",  32000,  32, 32,   8,  4096, 14336,  32768,  1e4, 1e-5, false},
+  {"qwen2.qwen2_0_5b",            "qwen2",   151936,  24, 14,   2,   896,  4864,  32768,  1e6, 1e-6, true},
+  {"qwen2.qwen2_1_5b",            "qwen2",   151936,  28, 12,   2,  1536,  8960,  32768,  1e6, 1e-6, true},
+  {"qwen2.qwen2_7b",              "qwen2",   152064,  28, 28,   4,  3584, 18944,  32768,  1e6, 1e-6, false},
+  {"qwen2_5.qwen2_5_0_5b",        "qwen2",   151936,  24, 14,   2,   896,  4864,  32768,  1e6, 1e-6, true},
+  {"qwen2_5.qwen2_5_1_5b_base",   "qwen2",   151936,  28, 12,   2,  1536,  8960, 131072,  1e6, 1e-6, true},
+  {"qwen2_5.qwen2_5_1_5b_instruct","qwen2",  151936,  28, 12,   2,  1536,  8960,  32768,  1e6, 1e-6, true},
+  {"qwen2_5.qwen2_5_3b",          "qwen2",   151936,  36, 16,   2,  2048, 11008,  32768,  1e6, 1e-6, true},
+  {"qwen2_5.qwen2_5_7b_base",     "qwen2",   152064,  28, 28,   4,  3584, 18944, 131072,  1e6, 1e-6, false},
+  {"qwen2_5.qwen2_5_7b_instruct", "qwen2",   152064,  28, 28,   4,  3584, 18944,  32768,  1e6, 1e-6, false},
+  {"qwen2_5.qwen2_5_14b_base",    "qwen2",   152064,  48, 40,   8,  5120, 13824, 131072,  1e6, 1e-5, false},
+  {"qwen2_5.qwen2_5_14b_instruct","qwen2",   152064,  48, 40,   8,  5120, 13824,  32768,  1e6, 1e-6, false},
+  {"qwen2_5.qwen2_5_32b_base",    "qwen2",   152064,  64, 40,   8,  5120, 27648, 131072,  1e6, 1e-5, false},
+  {"qwen2_5.qwen2_5_32b_instruct","qwen2",   152064,  64, 40,   8,  5120, 27648,  32768,  1e6, 1e-6, false},
+  {"qwen2_5.qwen2_5_72b_base",    "qwen2",   152064,  80, 64,   8,  8192, 29568, 131072,  1e6, 1e-5, false},
+  {"qwen2_5.qwen2_5_72b_instruct","qwen2",   152064,  80, 64,   8,  8192, 29568,  32768,  1e6, 1e-6, false},
+  {"qwen3.qwen3_0_6b_base",       "qwen3",   151936,  28, 16,   8,  1024,  3072,  32768,  1e6, 1e-6, true, 128},
+  {"qwen3.qwen3_0_6b_instruct",   "qwen3",   151936,  28, 16,   8,  1024,  3072,  40960,  1e6, 1e-6, true, 128},
+  {"qwen3.qwen3_1_7b_base",       "qwen3",   151936,  28, 16,   8,  2048,  6144,  32768,  1e6, 1e-6, true, 128},
+  {"qwen3.qwen3_1_7b_instruct",   "qwen3",   151936,  28, 16,   8,  2048,  6144,  40960,  1e6, 1e-6, true, 128},
+  {"qwen3.qwen3_4b_base",         "qwen3",   151936,  36, 32,   8,  2560,  9728,  32768,  1e6, 1e-6, true, 128},
+  {"qwen3.qwen3_4b_instruct",     "qwen3",   151936,  36, 32,   8,  2560,  9728,  40960,  1e6, 1e-6, true, 128},
+  {"qwen3.qwen3_8b_base",         "qwen3",   151936,  36, 32,   8,  4096, 12288,  32768,  1e6, 1e-6, false, 128},
+  {"qwen3.qwen3_8b_instruct",     "qwen3",   151936,  36, 32,   8,  4096, 12288,  40960,  1e6, 1e-6, false, 128},
+  {"qwen3.qwen3_14b_base",        "qwen3",   151936,  40, 40,   8,  5120, 17408,  32768,  1e6, 1e-6, false, 128},
+  {"qwen3.qwen3_14b_instruct",    "qwen3",   151936,  40, 40,   8,  5120, 17408,  40960,  1e6, 1e-6, false, 128},
+  {"qwen3.qwen3_32b",             "qwen3",   151936,  64, 64,   8,  5120, 25600,  40960,  1e6, 1e-6, false, 128},
 };
 // clang-format on
 
-const char *const explicitBuilders[] = {"llama2.llama2", "llama3.llama3", "llama3_1.llama3_1", "llama3_2.llama3_2"};
 constexpr const char *modelPrefix = "torchtune.models.";
 constexpr const char *loraPrefix = "lora_";
 constexpr const char *qloraPrefix = "qlora_";
@@ -59,9 +105,9 @@ struct NodeComponents {
 const std::vector<NodeComponents> &nodes() {
   static const std::vector<NodeComponents> table = [] {
     std::vector<std::string> models = {"torchtune.models.llama3_2.llama3_2"};
-    for (const char *builder : explicitBuilders)
-      if (modelPrefix + std::string(builder) != models[0])
-        models.push_back(modelPrefix + std::string(builder));
+    for (const ModelFamily &family : families)
+      if (modelPrefix + std::string(family.builder) != models[0])
+        models.push_back(modelPrefix + std::string(family.builder));
     for (const ModelSize &size : sizes)
       models.push_back(modelPrefix + std::string(size.component));
     // Each has a twin with adapters; those by size, another one that quantizes what is frozen.
@@ -128,12 +174,14 @@ std::string refusal(const std::string &path, const std::string &name, const Node
     for (const char *prefix : {loraPrefix, qloraPrefix})
       if (startsWith(word, prefix))
         word = word.substr(std::string(prefix).size());
-    bool llama = startsWith(word, "llama") || startsWith(word, "code_llama");
-    for (const char *other : {"vision", "reward", "classifier"})
-      llama &= word.find(other) == std::string::npos;
-    if (startsWith(name, modelPrefix) && !llama)
-      return "'" + name + "': this kind of model is not built yet; the Llama family is, such as " + modelPrefix +
-             "llama3_2.llama3_2_1b, or torchtune.models.llama3_2.llama3_2 with explicit sizes";
+    bool built = false;
+    for (const char *family : {"llama", "code_llama", "mistral", "qwen2", "qwen3"})
+      built |= startsWith(word, family);
+    for (const char *other : {"vision", "reward", "classifier", "moe"})
+      built &= word.find(other) == std::string::npos;
+    if (startsWith(name, modelPrefix) && !built)
+      return "'" + name + "': this kind of model is not built yet; Llama, Mistral, Qwen2, 2.5 and 3 are, such as " +
+             modelPrefix + "llama3_2.llama3_2_1b, or torchtune.models.llama3_2.llama3_2 with explicit sizes";
   }
   if (path == "tokenizer" && (startsWith(name, modelPrefix) || startsWith(name, "torchtune.modules.")))
     return "'" + name + "' is not built yet; those of Llama 3 (" + works[1] +
@@ -208,29 +256,31 @@ bool startModel(const std::string &component, ModelConfig &model) {
   std::string name = component.substr(std::string(modelPrefix).size());
   if (isLoraBuilder(component))
     name.erase(name.rfind('.') + 1, std::string(isQloraBuilder(component) ? qloraPrefix : loraPrefix).size());
-  for (const ModelSize &size : sizes) {
-    if (name != size.component)
-      continue;
-    model.family = size.family;
-    model.vocabSize = size.vocab;
-    model.numLayers = size.layers;
-    model.numHeads = size.heads;
-    model.numKvHeads = size.kvHeads;
-    model.embedDim = size.width;
-    model.headDim = size.width / size.heads;
-    model.intermediateDim = size.intermediate;
-    model.maxSeqLen = size.maxSeqLen;
-    model.normEps = 1e-5;
-    model.ropeBase = size.ropeBase;
-    model.ropeScaling.factor = size.ropeFactor;
-    model.tiedEmbeddings = size.tied;
-    return false;
-  }
-  model.family = lastWord(name);
-  model.ropeBase = model.family == "llama2" ? 1e4 : 5e5;
-  model.ropeScaling.factor = model.family == "llama3_1" ? 8 : model.family == "llama3_2" ? 32 : 1;
-  model.tiedEmbeddings = model.family == "llama3_2";
-  return true;
+  auto found =
+      std::find_if(std::begin(sizes), std::end(sizes), [&](const ModelSize &size) { return name == size.component; });
+  const ModelSize *size = found == std::end(sizes) ? nullptr : found;
+  model.family = size ? size->family : lastWord(name);
+  const ModelFamily &family = *std::find_if(std::begin(families), std::end(families), [&](const ModelFamily &each) {
+    return model.family == lastWord(each.builder);
+  });
+  model.architecture = family.architecture;
+  model.qkvBias = family.qkvBias;
+  model.qkNorm = family.qkNorm;
+  model.ropeScaling.factor = family.ropeFactor;
+  model.ropeBase = size ? size->ropeBase : family.ropeBase;
+  model.normEps = size ? size->normEps : family.normEps;
+  model.tiedEmbeddings = size ? size->tied : family.tied;
+  if (!size)
+    return true;
+  model.vocabSize = size->vocab;
+  model.numLayers = size->layers;
+  model.numHeads = size->heads;
+  model.numKvHeads = size->kvHeads;
+  model.embedDim = size->width;
+  model.headDim = size->headDim ? size->headDim : size->width / size->heads;
+  model.intermediateDim = size->intermediate;
+  model.maxSeqLen = size->maxSeqLen;
+  return false;
 }
 
 int64_t usualIntermediateDim(int64_t embedDim) {

@@ -13,7 +13,7 @@ static constexpr KeyClass C = KeyClass::Compiled;
 static constexpr KeyClass R = KeyClass::Run;
 static constexpr KeyClass N = KeyClass::NoEffect;
 
-static constexpr const char *explicitBuilders = "llama2 llama3 llama3_1 llama3_2";
+static constexpr const char *explicitBuilders = "llama2 llama3 llama3_1 llama3_2 mistral qwen2 qwen3";
 static constexpr const char *lora = "lora_*";
 static constexpr const char *textCompletion = "text_completion_dataset";
 static constexpr const char *chat = "chat_dataset";
@@ -35,13 +35,13 @@ static const std::vector<KeyInfo> table = {
   {"model.num_heads", C, Int, "", explicitBuilders, nullptr, "query heads (required)"},
   {"model.num_kv_heads", C, Int, "", explicitBuilders, nullptr, "key and value heads, a divisor of `num_heads` (required; null: as many)"},
   {"model.embed_dim", C, Int, "", explicitBuilders, nullptr, "width of the residual stream (required)"},
-  {"model.head_dim", C, Int, "", explicitBuilders, nullptr, "width of a head, even; absent: `embed_dim / num_heads` (ftc's own key)"},
+  {"model.head_dim", C, Int, "", explicitBuilders, nullptr, "width of a head, even; absent: `embed_dim / num_heads` (ftc's own key; torchtune's too for qwen3)"},
   {"model.intermediate_dim", C, Int, "", explicitBuilders, nullptr, "feed-forward width; absent: 8/3 of `embed_dim`, rounded up to a multiple of 256, as torchtune computes it"},
   {"model.max_seq_len", C, Int, "", explicitBuilders, nullptr, "longest sequence of the model (required); `tokenizer.max_seq_len` may not be above it"},
   {"model.norm_eps", C, Float, "1e-5", explicitBuilders, nullptr, "epsilon of RMSNorm"},
-  {"model.rope_base", C, Float, "", explicitBuilders, nullptr, "rotary base; absent: 10000 (llama2), 500000 (llama3 and later)"},
+  {"model.rope_base", C, Float, "", explicitBuilders, nullptr, "rotary base; absent: 10000 (llama2, mistral), 500000 (llama3 and later), 1000000 (qwen2, qwen3)"},
   {"model.scale_factor", C, Float, "", "llama3_1 llama3_2", nullptr, "Llama 3's rotary scaling; absent: 8 (llama3_1), 32 (llama3_2); 1 is no scaling"},
-  {"model.tie_word_embeddings", C, Bool, "True", "llama3_2 llama3_2_1b llama3_2_3b", nullptr, "one table for embedding and head"},
+  {"model.tie_word_embeddings", C, Bool, "", "llama3_2 llama3_2_1b llama3_2_3b qwen2 qwen3", nullptr, "one table for embedding and head; absent: True (llama3_2), False (qwen2, qwen3)"},
   {"model.attn_dropout", C, Float, "0.0", explicitBuilders, "dropout is not built yet; set it to 0", "dropout of attention weights"},
 
   {"model.lora_attn_modules", C, TextList, "", lora, nullptr, "projections of attention that get an adapter, some of `q_proj`, `k_proj`, `v_proj`, `output_proj` (required)"},

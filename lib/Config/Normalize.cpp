@@ -88,7 +88,8 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
       v["model.quantizer"] = *r.quantizedBase == Nf4Quantizer::Torchao ? "torchao" : "bitsandbytes";
     builder = builder.substr(builder.find('_') + 1);
   }
-  if (builder == "llama3_2" || builder == "llama3_2_1b" || builder == "llama3_2_3b")
+  if (builder == "qwen2" || builder == "qwen3" || builder == "llama3_2" || builder == "llama3_2_1b" ||
+      builder == "llama3_2_3b")
     v["model.tie_word_embeddings"] = word(m.tiedEmbeddings);
 
   v["tokenizer._component_"] = r.tokenizer == "byte" ? byteTokenizer : r.tokenizer;

@@ -1,4 +1,4 @@
-//===- Llama.cpp - Forward graphs of the Llama family ------------------------===//
+//===- Llama.cpp - Forward graphs of Llama and its like ----------------------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -52,7 +52,17 @@ void LlamaBuilder::declareVariables() {
     declare(builder, layerName(i, "self_attn.q_proj.weight"), {q, d}, normal);
     declare(builder, layerName(i, "self_attn.k_proj.weight"), {kv, d}, normal);
     declare(builder, layerName(i, "self_attn.v_proj.weight"), {kv, d}, normal);
+    if (model.qkvBias) {
+      auto zeros = train::ZerosInitAttr::get(context);
+      declare(builder, layerName(i, "self_attn.q_proj.bias"), {q}, zeros);
+      declare(builder, layerName(i, "self_attn.k_proj.bias"), {kv}, zeros);
+      declare(builder, layerName(i, "self_attn.v_proj.bias"), {kv}, zeros);
+    }
     declare(builder, layerName(i, "self_attn.o_proj.weight"), {d, q}, normal);
+    if (model.qkNorm) {
+      declare(builder, layerName(i, "self_attn.q_norm.weight"), {model.headDim}, ones);
+      declare(builder, layerName(i, "self_attn.k_norm.weight"), {model.headDim}, ones);
+    }
     declare(builder, layerName(i, "post_attention_layernorm.weight"), {d}, ones);
     declare(builder, layerName(i, "mlp.gate_proj.weight"), {model.intermediateDim, d}, normal);
     declare(builder, layerName(i, "mlp.up_proj.weight"), {model.intermediateDim, d}, normal);
@@ -101,9 +111,17 @@ Value LlamaBuilder::attentionBlock(OpBuilder &builder, Value input, int64_t laye
     return train::RotaryOp::create(builder, at(name(what)), x.getType(), x, inputs.positions, cos, sin,
                                    builder.getI64IntegerAttr(model.headDim), UnitAttr());
   };
-  Value q = rotate(linear(builder, h, name("self_attn.q_proj.weight")), "self_attn.q_rotary");
-  Value k = rotate(linear(builder, h, name("self_attn.k_proj.weight")), "self_attn.k_rotary");
-  Value v = linear(builder, h, name("self_attn.v_proj.weight"));
+  auto project = [&](const std::string &projection) -> Value {
+    Value x = linear(builder, h, name(projection + ".weight"));
+    if (!model.qkvBias)
+      return x;
+    const std::string bias = name(projection + ".bias");
+    return train::AddBiasOp::create(builder, at(bias), x, read(builder, bias));
+  };
+  auto head = [&](Value x, const char *weight) { return model.qkNorm ? norm(builder, x, name(weight)) : x; };
+  Value q = rotate(head(project("self_attn.q_proj"), "self_attn.q_norm.weight"), "self_attn.q_rotary");
+  Value k = rotate(head(project("self_attn.k_proj"), "self_attn.k_norm.weight"), "self_attn.k_rotary");
+  Value v = project("self_attn.v_proj");
   int64_t rows = cast<RankedTensorType>(input.getType()).getDimSize(0);
   auto attention = train::AttentionOp::create(
       builder, at(name("self_attn.attention")),

@@ -21,7 +21,9 @@ struct LlamaInputs {
 };
 
 /// Builds Llama models (Touvron et al. 2023; grouped-query attention, rotary embedding, SwiGLU, RMSNorm before each
-/// block), with the names and the half-split rotary layout of Hugging Face checkpoints.
+/// block), Mistral's, which are the same, Qwen2's (Yang et al. 2024: a bias for queries, keys and values) and
+/// Qwen3's (Yang et al. 2025: a norm for each head of queries and keys), with the names and the half-split rotary
+/// layout of Hugging Face checkpoints.
 class LlamaBuilder {
 public:
   LlamaBuilder(mlir::ModuleOp module, const Recipe &recipe);

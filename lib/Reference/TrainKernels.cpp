@@ -222,39 +222,62 @@ static llvm::Error gatherRow(GatherRowOp op, Operands x, Results results) {
 // Norm and rotary
 //===----------------------------------------------------------------------===//
 
-/// 1 / sqrt(mean of squares + eps) of one row.
-static double inverseRms(const Tensor &x, int64_t row, double eps) {
+/// 1 / sqrt(mean of squares + eps) of `columns` columns of one row, from `first` on.
+static double inverseRms(const Tensor &x, int64_t row, int64_t first, int64_t columns, double eps) {
   double squares = 0;
-  for (int64_t c = 0; c < x.dim(1); ++c)
-    squares += x.at(row, c) * x.at(row, c);
-  return 1 / std::sqrt(squares / x.dim(1) + eps);
+  for (int64_t c = 0; c < columns; ++c)
+    squares += x.at(row, first + c) * x.at(row, first + c);
+  return 1 / std::sqrt(squares / columns + eps);
 }
 
 static llvm::Error rmsNorm(RmsNormOp op, Operands operands, Results results) {
   const Tensor &x = *operands[0], &weight = *operands[1];
-  for (int64_t row = 0; row < x.dim(0); ++row) {
-    double r = inverseRms(x, row, op.getEps().convertToDouble());
-    for (int64_t c = 0; c < x.dim(1); ++c)
-      results[0].set(row, c, roundTo(x.type.getElementType(), x.at(row, c) * r) * weight.reals[c]);
-  }
+  const int64_t columns = weight.dim(0); // of a head, or of the row
+  for (int64_t row = 0; row < x.dim(0); ++row)
+    for (int64_t first = 0; first < x.dim(1); first += columns) {
+      double r = inverseRms(x, row, first, columns, op.getEps().convertToDouble());
+      for (int64_t c = 0; c < columns; ++c)
+        results[0].set(row, first + c, roundTo(x.type.getElementType(), x.at(row, first + c) * r) * weight.reals[c]);
+    }
   return llvm::Error::success();
 }
 
 static llvm::Error rmsNormGrad(RmsNormGradOp op, Operands operands, Results results) {
   const Tensor &x = *operands[0], &weight = *operands[1], &d = *operands[2];
-  int64_t columns = x.dim(1);
+  const int64_t columns = weight.dim(0);
   std::vector<double> weightGradient(columns, 0.0);
-  for (int64_t row = 0; row < x.dim(0); ++row) {
-    double r = inverseRms(x, row, op.getEps().convertToDouble()), mean = 0;
-    for (int64_t c = 0; c < columns; ++c)
-      mean += d.at(row, c) * weight.reals[c] * x.at(row, c) / columns;
-    for (int64_t c = 0; c < columns; ++c) {
-      results[0].set(row, c, r * d.at(row, c) * weight.reals[c] - x.at(row, c) * r * r * r * mean);
-      weightGradient[c] += d.at(row, c) * x.at(row, c) * r;
+  for (int64_t row = 0; row < x.dim(0); ++row)
+    for (int64_t first = 0; first < x.dim(1); first += columns) {
+      double r = inverseRms(x, row, first, columns, op.getEps().convertToDouble()), mean = 0;
+      for (int64_t c = 0; c < columns; ++c)
+        mean += d.at(row, first + c) * weight.reals[c] * x.at(row, first + c) / columns;
+      for (int64_t c = 0; c < columns; ++c) {
+        const double value = x.at(row, first + c), gradient = d.at(row, first + c);
+        results[0].set(row, first + c, r * gradient * weight.reals[c] - value * r * r * r * mean);
+        weightGradient[c] += gradient * value * r;
+      }
     }
-  }
   for (int64_t c = 0; c < columns; ++c)
     results[1].set(c, weightGradient[c]);
+  return llvm::Error::success();
+}
+
+static llvm::Error addBias(AddBiasOp, Operands operands, Results results) {
+  const Tensor &x = *operands[0], &bias = *operands[1];
+  for (int64_t row = 0; row < x.dim(0); ++row)
+    for (int64_t c = 0; c < x.dim(1); ++c)
+      results[0].set(row, c, x.at(row, c) + bias.reals[c]);
+  return llvm::Error::success();
+}
+
+static llvm::Error columnSums(ColumnSumsOp, Operands operands, Results results) {
+  const Tensor &x = *operands[0];
+  for (int64_t c = 0; c < x.dim(1); ++c) {
+    double sum = 0;
+    for (int64_t row = 0; row < x.dim(0); ++row)
+      sum += x.at(row, c);
+    results[0].set(c, sum);
+  }
   return llvm::Error::success();
 }
 
@@ -503,6 +526,8 @@ llvm::Error evaluate(Operation *op, Operands operands, Results results) {
       .Case<GatherRowOp>(call(gatherRow))
       .Case<RmsNormOp>(call(rmsNorm))
       .Case<RmsNormGradOp>(call(rmsNormGrad))
+      .Case<AddBiasOp>(call(addBias))
+      .Case<ColumnSumsOp>(call(columnSums))
       .Case<ScaleColumnsOp>(call(scaleColumns))
       .Case<ScaleColumnsGradOp>(call(scaleColumnsGrad))
       .Case<InverseNormOp>(call(inverseNorm))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Trains the cases with PyTorch and transformers' LlamaForCausalLM and writes what ftc is compared with.
+"""Trains the cases with PyTorch and transformers' models and writes what ftc is compared with.
 
   golden.py inputs          makes checkpoints/, adapters/ and data/ anew (the same files each time)
   golden.py run DIR [CASE]  trains the cases that are not torchtune's; writes DIR/CASE.json and, where the case
@@ -20,7 +20,7 @@ import torch
 import yaml
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import plain  # noqa: E402
@@ -52,16 +52,26 @@ def model_config(recipe):
     """transformers' configuration of torchtune's builder with explicit arguments."""
     model = recipe["model"]
     family = model["_component_"].rsplit(".", 1)[1].removeprefix("lora_")
-    rope = {"rope_type": "default", "rope_theta": 10000.0 if family == "llama2" else 500000.0}
+    base = {"llama2": 1e4, "mistral": 1e4, "qwen2": 1e6, "qwen3": 1e6}.get(family, 5e5)
+    rope = {"rope_type": "default", "rope_theta": base}
     if family in ("llama3_1", "llama3_2"):
         rope.update(rope_type="llama3", factor=8.0 if family == "llama3_1" else 32.0, low_freq_factor=1.0,
                     high_freq_factor=4.0, original_max_position_embeddings=8192)
-    return LlamaConfig(
+    kind, others = {"mistral": (MistralConfig, {"sliding_window": None}),
+                    "qwen2": (Qwen2Config, {}),
+                    "qwen3": (Qwen3Config, {"head_dim": model.get("head_dim")})}.get(family, (LlamaConfig, {}))
+    return kind(
         vocab_size=model["vocab_size"], hidden_size=model["embed_dim"], intermediate_size=model["intermediate_dim"],
         num_hidden_layers=model["num_layers"], num_attention_heads=model["num_heads"],
         num_key_value_heads=model["num_kv_heads"], max_position_embeddings=model["max_seq_len"],
-        rms_norm_eps=float(model["norm_eps"]), tie_word_embeddings=family == "llama3_2", rope_parameters=rope,
-        bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD)
+        rms_norm_eps=float(model["norm_eps"]), rope_parameters=rope,
+        tie_word_embeddings=model.get("tie_word_embeddings", family == "llama3_2"),
+        bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD, **others)
+
+
+def model_of(config):
+    """The model of a configuration, with weights of chance."""
+    return AutoModelForCausalLM.from_config(config, torch_dtype=torch.float32)
 
 
 def lora_config(recipe):
@@ -201,7 +211,7 @@ def train(case, recipe, update=True):
     checkpoint = os.path.join(plain.ROOT, recipe["checkpointer"]["checkpoint_dir"])
     config = model_config(recipe)
     config._attn_implementation = "sdpa"
-    model = LlamaForCausalLM(config)
+    model = model_of(config)
     missing, unexpected = model.load_state_dict(load_file(os.path.join(checkpoint, "model.safetensors")), strict=False)
     assert not unexpected and set(missing) <= {"lm_head.weight"}, (missing, unexpected)
     model.to(dtype).train()
@@ -234,7 +244,7 @@ def write_golden(name, case, folder):
     steps, parameters, adapter = train(case, recipe)
     still = [row["loss"] for row in train(case, recipe, update=False)[0]]
     library = " and PEFT" if adapter else ""
-    golden = {"case": name, "by": f"PyTorch {torch.__version__.split('+')[0]}, transformers' LlamaForCausalLM{library}",
+    golden = {"case": name, "by": f"PyTorch {torch.__version__.split('+')[0]}, transformers' {type(model_of(model_config(recipe))).__name__}{library}",
               "dtype": recipe["dtype"], "checkpoint": recipe["checkpointer"]["checkpoint_dir"],
               "steps": steps, "losses_without_updates": still}
     os.makedirs(folder, exist_ok=True)
@@ -254,7 +264,7 @@ def make_adapters():
         if not case.get("adapter"):
             continue
         recipe = recipe_of(case)
-        model = get_peft_model(LlamaForCausalLM(model_config(recipe)), lora_config(recipe))
+        model = get_peft_model(model_of(model_config(recipe)), lora_config(recipe))
         generator = torch.Generator().manual_seed(13)
         with torch.no_grad():
             for key, tensor in sorted(model.named_parameters()):
@@ -279,11 +289,12 @@ def make_inputs():
     bf16 is fine enough for 20 steps to move them; queries and keys are large enough for attention (and with it the rotary
     embedding's scaling) to count in the loss."""
     spread = {"q_proj": 0.4, "k_proj": 0.4, "v_proj": 0.2, "o_proj": 0.2}
-    for name, recipe in (("untied", "untied.yaml"), ("tied", "tied.yaml"), ("wide", "wide.yaml")):
+    for name, recipe in (("untied", "untied.yaml"), ("tied", "tied.yaml"), ("wide", "wide.yaml"),
+                         ("qwen2", "qwen2.yaml"), ("qwen3", "qwen3.yaml")):
         with open(os.path.join(plain.HERE, recipe), encoding="utf-8") as file:
             config = model_config(yaml.safe_load(file))
         config.dtype = "bfloat16"
-        model = LlamaForCausalLM(config).to(torch.bfloat16)
+        model = model_of(config).to(torch.bfloat16)
         generator = torch.Generator().manual_seed(7)
         with torch.no_grad():
             for key, tensor in sorted(model.named_parameters()):

@@ -11,6 +11,7 @@ requirements-torch.txt.
 """
 import argparse
 import ctypes
+import json
 import os
 import shutil
 import sys
@@ -81,7 +82,8 @@ def main():
         shutil.copytree(args.checkpoint, plain_copy, ignore=shutil.ignore_patterns("adapter_*"))
         model, info = AutoModelForCausalLM.from_pretrained(plain_copy, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"], info
-    assert type(model).__name__ == "LlamaForCausalLM"
+    with open(os.path.join(args.checkpoint, "config.json"), encoding="utf-8") as file:
+        assert [type(model).__name__] == json.load(file)["architectures"]
     host = Host(args.libftrt, args.step)
     kinds = set()
     for name, (shape, values) in plain.read_model(args.checkpoint).items():

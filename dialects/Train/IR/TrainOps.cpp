@@ -116,9 +116,17 @@ static LogicalResult verifyInput(EntryOp op, StringRef name, Type type) {
   return success();
 }
 
+namespace {
+/// The variables beside an entry by name. Built once an entry: looking each up alone goes through all of them each
+/// time, and this verifier runs after every pass. Not a SymbolTable, which may be built of distinct names only; whether
+/// they are is not verified yet.
+using Variables = llvm::DenseMap<StringAttr, VariableOp>;
+} // namespace
+
 /// The variable that an op in an entry names, if it exists and its type is `type`.
-static FailureOr<VariableOp> verifyVariable(Operation *op, FlatSymbolRefAttr symbol, Type type) {
-  auto variable = SymbolTable::lookupNearestSymbolFrom<VariableOp>(op->getParentOp(), symbol);
+static FailureOr<VariableOp> verifyVariable(const Variables &variables, Operation *op, FlatSymbolRefAttr symbol,
+                                            Type type) {
+  VariableOp variable = variables.lookup(symbol.getAttr());
   if (!variable)
     return op->emitOpError("names no variable: ") << symbol;
   if (variable.getType() != type)
@@ -145,18 +153,21 @@ LogicalResult EntryOp::verify() {
 }
 
 LogicalResult EntryOp::verifyRegions() {
+  Variables variables;
+  for (auto variable : (*this)->getBlock()->getOps<VariableOp>())
+    variables.try_emplace(variable.getSymNameAttr(), variable);
   llvm::StringSet<> written;
   for (Operation &op : getBody().front()) {
     for (Type type : op.getResultTypes())
       if (auto tensor = dyn_cast<RankedTensorType>(type); tensor && tensor.getNumElements() == 0)
         return op.emitOpError("has an empty result, ") << type;
     if (auto read = dyn_cast<ReadOp>(op)) {
-      if (failed(verifyVariable(read, read.getVariableAttr(), read.getType())))
+      if (failed(verifyVariable(variables, read, read.getVariableAttr(), read.getType())))
         return failure();
       if (written.contains(read.getVariable()))
         return read.emitOpError("stands after a write of ") << read.getVariableAttr();
     } else if (auto write = dyn_cast<WriteOp>(op)) {
-      auto variable = verifyVariable(write, write.getVariableAttr(), write.getValue().getType());
+      auto variable = verifyVariable(variables, write, write.getVariableAttr(), write.getValue().getType());
       if (failed(variable))
         return failure();
       if (variable->getRole() == VariableRole::Constant)
@@ -164,7 +175,7 @@ LogicalResult EntryOp::verifyRegions() {
       if (!written.insert(write.getVariable()).second)
         return write.emitOpError("writes ") << write.getVariableAttr() << " a second time";
     } else if (auto update = dyn_cast<UpdateOp>(op)) {
-      auto variable = verifyVariable(update, update.getVariableAttr(), update.getGradient().getType());
+      auto variable = verifyVariable(variables, update, update.getVariableAttr(), update.getGradient().getType());
       if (failed(variable))
         return failure();
       if (!variable->getTrainable())
@@ -295,7 +306,7 @@ LogicalResult GatherRowOp::verify() {
 }
 
 static LogicalResult verifyNorm(Operation *op, RankedTensorType input, RankedTensorType weight, const APFloat &eps) {
-  if (weight.getDimSize(0) != input.getDimSize(1))
+  if (input.getDimSize(1) % weight.getDimSize(0) != 0)
     return op->emitOpError("weight ") << weight << " does not fit the columns of " << input;
   if (!(eps.convertToDouble() >= 0))
     return op->emitOpError("eps must not be negative");
@@ -313,6 +324,18 @@ static LogicalResult verifyStatistics(Operation *op, RankedTensorType of, Ranked
     return op->emitOpError(name) << " of " << of << " cannot be " << statistics
                                  << "; it is f64 for f64 and f32 otherwise";
   return success();
+}
+
+/// One element a column, of the type of the others.
+static LogicalResult verifyColumns(Operation *op, RankedTensorType matrix, RankedTensorType columns, StringRef what) {
+  if (columns.getDimSize(0) != matrix.getDimSize(1) || columns.getElementType() != matrix.getElementType())
+    return op->emitOpError(what) << " " << columns << " is not one element of each column of " << matrix;
+  return success();
+}
+
+LogicalResult AddBiasOp::verify() { return verifyColumns(*this, getInput().getType(), getBias().getType(), "bias"); }
+LogicalResult ColumnSumsOp::verify() {
+  return verifyColumns(*this, getInput().getType(), getResult().getType(), "result");
 }
 
 static LogicalResult verifyColumnFactors(Operation *op, RankedTensorType input, RankedTensorType factors) {
@@ -532,13 +555,26 @@ int64_t EmbeddingOp::getRows() { return getResult().getType().getDimSize(0); }
 bool EmbeddingOp::isRowOperand(unsigned index) { return index == 1; }
 bool EmbeddingOp::isRowResult(unsigned) { return true; }
 
-int64_t RmsNormOp::getRows() { return getInput().getType().getDimSize(0); }
+/// Each head of a row is a row of its own.
+static int64_t rowsOfNorm(RankedTensorType input, RankedTensorType weight) {
+  return input.getNumElements() / weight.getDimSize(0);
+}
+
+int64_t RmsNormOp::getRows() { return rowsOfNorm(getInput().getType(), getWeight().getType()); }
 bool RmsNormOp::isRowOperand(unsigned index) { return index == 0; }
 bool RmsNormOp::isRowResult(unsigned) { return true; }
 
-int64_t RmsNormGradOp::getRows() { return getInput().getType().getDimSize(0); }
+int64_t RmsNormGradOp::getRows() { return rowsOfNorm(getInput().getType(), getWeight().getType()); }
 bool RmsNormGradOp::isRowOperand(unsigned index) { return index != 1; }
 bool RmsNormGradOp::isRowResult(unsigned index) { return index == 0; }
+
+int64_t AddBiasOp::getRows() { return getInput().getType().getDimSize(0); }
+bool AddBiasOp::isRowOperand(unsigned index) { return index == 0; }
+bool AddBiasOp::isRowResult(unsigned) { return true; }
+
+int64_t ColumnSumsOp::getRows() { return getInput().getType().getDimSize(0); }
+bool ColumnSumsOp::isRowOperand(unsigned) { return true; }
+bool ColumnSumsOp::isRowResult(unsigned) { return false; }
 
 int64_t ScaleColumnsOp::getRows() { return getInput().getType().getDimSize(0); }
 bool ScaleColumnsOp::isRowOperand(unsigned index) { return index == 0; }

@@ -226,6 +226,37 @@ def AddOp : Train_PureOp<"add", [SameOperandsAndResultType, Commutative, RowWise
   let hasCanonicalizer = 1;
 }
 
+def AddBiasOp : Train_PureOp<"add_bias", [AllTypesMatch<["input", "result"]>, RowWise, Differentiable]> {
+  let summary = "a bias for each column";
+  let description = [{
+    `result[r][c] = input[r][c] + bias[c]`, rounded once: what a linear layer adds to its product (Qwen2's queries, keys
+    and values have one).
+
+    ```mlir
+    %y = train.add_bias %x, %b : tensor<16x64xf32>, tensor<64xf32>
+    ```
+  }];
+  let arguments = (ins Train_Matrix:$input, Train_Vector:$bias);
+  let results = (outs Train_Matrix:$result);
+  let assemblyFormat = "$input `,` $bias `:` type($input) `,` type($bias) attr-dict";
+  let hasVerifier = 1;
+}
+
+def ColumnSumsOp : Train_PureOp<"column_sums", [RowWise]> {
+  let summary = "the sum of each column";
+  let description = [{
+    `result[c] = sum over r of input[r][c]`, a reduction over rows: the gradient of a bias.
+
+    ```mlir
+    %db = train.column_sums %d : tensor<16x64xf32> -> tensor<64xf32>
+    ```
+  }];
+  let arguments = (ins Train_Matrix:$input);
+  let results = (outs Train_Vector:$result);
+  let assemblyFormat = "$input `:` type($input) `->` type($result) attr-dict";
+  let hasVerifier = 1;
+}
+
 def CastOp : Train_PureOp<"cast", [SameOperandsAndResultShape, RowWise, Differentiable]> {
   let summary = "rounds to another element type";
   let description = [{
@@ -365,10 +396,12 @@ def RmsNormOp : Train_PureOp<"rms_norm", [AllTypesMatch<["input", "result"]>, Ro
   let summary = "root-mean-square norm over the columns, times a weight";
   let description = [{
     `round(x * 1/sqrt(mean(x^2) + eps)) * weight` per row, Zhang and Sennrich 2019; the inner product is rounded to the
-    activation's type before the weight is applied, as in Llama. `weight` is `[columns]`.
+    activation's type before the weight is applied, as in Llama. `weight` is `[columns]`, or narrower: then each head, so
+    many columns of a row, has a norm of its own and the same weight (Qwen3's queries and keys).
 
     ```mlir
     %y = train.rms_norm %x, %w eps 1.0e-5 : tensor<16x64xf32>, tensor<64xf32>
+    %q = train.rms_norm %x, %h eps 1.0e-6 : tensor<16x64xf32>, tensor<8xf32>
     ```
   }];
   let arguments = (ins Train_Matrix:$input, Train_Vector:$weight, F64Attr:$eps);

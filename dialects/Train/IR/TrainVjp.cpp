@@ -34,6 +34,13 @@ Gradients ScaleColumnsOp::buildVjp(OpBuilder &builder, ValueRange gradients, Arr
   return {grad.getInputGradient(), grad.getFactorGradients()};
 }
 
+Gradients AddBiasOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool> needed) {
+  Value bias;
+  if (needed[1])
+    bias = ColumnSumsOp::create(builder, getLoc(), getBias().getType(), gradients[0]);
+  return {gradients[0], bias};
+}
+
 Gradients InverseNormOp::buildVjp(OpBuilder &, ValueRange, ArrayRef<bool>) { return Gradients(4); }
 
 Gradients CastOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool>) {

@@ -28,10 +28,14 @@ namespace ftc {
 /// Storage type of parameters and activations. Arithmetic on the CPU is always fp32.
 enum class DType { F32, BF16 };
 
-/// A decoder-only transformer of the Llama family. Widths in elements.
+/// What Hugging Face calls a model's type. All are Llama's graph but for what queries and keys go through.
+enum class ModelArchitecture { Llama, Mistral, Qwen2, Qwen3 };
+
+/// A decoder-only transformer like Llama. Widths in elements.
 struct ModelConfig {
   std::string component; ///< builder, e.g. "torchtune.models.llama3_2.llama3_2_1b"
-  std::string family;    ///< "llama2", "llama3", "llama3_1", "llama3_2"
+  std::string family;    ///< "llama2", "llama3", "llama3_1", "llama3_2", "mistral", "qwen2", "qwen3"
+  ModelArchitecture architecture = ModelArchitecture::Llama;
   int64_t vocabSize = 0;
   int64_t numLayers = 0;
   int64_t numHeads = 0;
@@ -44,6 +48,8 @@ struct ModelConfig {
   double ropeBase = 10000.0;
   RopeScaling ropeScaling;
   bool tiedEmbeddings = false;
+  bool qkvBias = false; ///< queries, keys and values have a bias (Qwen2)
+  bool qkNorm = false;  ///< each head of queries and keys has a norm before the rotary embedding (Qwen3)
 
   friend bool operator==(const ModelConfig &, const ModelConfig &) = default;
 };

@@ -334,19 +334,6 @@ static std::string kernelName(ArrayRef<Operation *> ops) {
   return name;
 }
 
-/// Columns of the widest row that a row-wise op works on.
-static int64_t widestRow(Operation *op) {
-  auto rowWise = cast<train::RowWiseOpInterface>(op);
-  int64_t columns = 1;
-  for (OpOperand &operand : op->getOpOperands())
-    if (rowWise.isRowOperand(operand.getOperandNumber()) && train::rowsOf(operand.get().getType()) == rowWise.getRows())
-      columns = std::max(columns, train::columnsOf(operand.get().getType()));
-  for (OpResult result : op->getResults())
-    if (rowWise.isRowResult(result.getResultNumber()) && train::rowsOf(result.getType()) == rowWise.getRows())
-      columns = std::max(columns, train::columnsOf(result.getType()));
-  return columns;
-}
-
 LogicalResult EntryConverter::convertRowWise(Operation *op) {
   SmallVector<Operation *> ops = rowOpsOf(op);
   std::string label = labelOf(op);
@@ -355,7 +342,7 @@ LogicalResult EntryConverter::convertRowWise(Operation *op) {
   int64_t rows = cast<train::RowWiseOpInterface>(ops.front()).getRows();
   int64_t columns = 1;
   for (Operation *inner : ops)
-    columns = std::max(columns, widestRow(inner));
+    columns = std::max(columns, train::columnsPerRow(cast<train::RowWiseOpInterface>(inner)));
   int64_t perTask = llvm::any_of(ops, accumulates) ? chooseRowsPerPartialSum(rows, columns, kernels.partialSums)
                                                    : chooseRowsPerTask(rows, columns);
 

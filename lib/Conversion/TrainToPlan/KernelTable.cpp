@@ -83,14 +83,21 @@ RowLaunch::RowLaunch(KernelTable &table, OpBuilder &entry, Location loc, int64_t
   body().setInsertionPointToEnd(&block);
 }
 
+/// With more than two dimensions the leading ones count rows. A matrix of fewer rows than the body has is seen as so
+/// many shorter ones: the norms of heads.
+int64_t RowLaunch::rowColumns(MemRefType type) {
+  const int64_t columns = type.getShape().back(), mine = static_cast<int64_t>(rows.getRows());
+  bool isSplit = type.getRank() == 2 && type.getDimSize(0) < mine && type.getNumElements() % mine == 0;
+  return isSplit ? type.getNumElements() / mine : columns;
+}
+
 std::pair<Value, SmallVector<Value>> RowLaunch::rowPlace(Value buffer) {
   auto type = cast<MemRefType>(buffer.getType());
   if (type.getRank() < 2)
     return {argument(buffer), {}};
-  if (type.getRank() == 2)
+  int64_t columns = rowColumns(type);
+  if (type.getRank() == 2 && type.getDimSize(1) == columns)
     return {argument(buffer), {row()}};
-  // More dimensions: the leading ones count rows.
-  int64_t columns = type.getShape().back();
   auto matrix = MemRefType::get({type.getNumElements() / columns, columns}, type.getElementType());
   return {argument(buffer, matrix), {row()}};
 }
@@ -101,8 +108,8 @@ Value RowLaunch::loadRow(Value buffer) {
     return loaded;
   auto type = cast<MemRefType>(buffer.getType());
   auto [place, indices] = rowPlace(buffer);
-  Type result = type.getRank() == 0 ? type.getElementType()
-                                    : RankedTensorType::get({type.getShape().back()}, type.getElementType());
+  Type result =
+      type.getRank() == 0 ? type.getElementType() : RankedTensorType::get({rowColumns(type)}, type.getElementType());
   return loaded = plan::LoadOp::create(body(), loc(), result, place, indices, 0);
 }
 

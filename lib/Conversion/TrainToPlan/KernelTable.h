@@ -85,6 +85,7 @@ public:
   plan::LaunchOp finish(llvm::StringRef name, llvm::StringRef label);
 
 private:
+  int64_t rowColumns(mlir::MemRefType type);
   /// The argument for `buffer` as a matrix of this body's rows, and the indices of the current row.
   std::pair<mlir::Value, llvm::SmallVector<mlir::Value>> rowPlace(mlir::Value buffer);
 

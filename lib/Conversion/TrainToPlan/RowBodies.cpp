@@ -112,6 +112,15 @@ LogicalResult RowEmitter::emit(Operation *op) {
           set(op.getResult(), math.add(row(op.getLhs()), row(op.getRhs())));
         return success();
       })
+      .Case([&](train::AddBiasOp op) {
+        set(op.getResult(), math.add(row(op.getInput()), row(op.getBias())));
+        return success();
+      })
+      .Case([&](train::ColumnSumsOp op) {
+        if (context.destinations.contains(op.getResult()))
+          sumOverRows(row(op.getInput()), op.getResult(), "bias");
+        return success();
+      })
       .Case([&](train::MultiplyOp op) {
         set(op.getResult(), math.mul(row(op.getLhs()), row(op.getRhs())));
         return success();
@@ -167,7 +176,7 @@ LogicalResult RowEmitter::emit(Operation *op) {
         Value x = row(op.getInput()), weight = row(op.getWeight());
         Type type = x.getType();
         Value squares = math.reduce(ReduceKind::Add, math.mul(x, x));
-        Value mean = math.div(squares, math.constant(op.getInput().getType().getDimSize(1), type));
+        Value mean = math.div(squares, math.constant(op.getWeight().getType().getDimSize(0), type));
         Value root = math.sqrt(math.add(mean, math.constant(op.getEps().convertToDouble(), type)));
         Value inverse = math.div(math.constant(1.0, type), root);
         Value normed = math.convert(math.mul(x, inverse), elementOf(op.getInput()));
@@ -281,7 +290,7 @@ void RowEmitter::emitDropout(train::DropoutOp op) {
 void RowEmitter::emitRmsNormGrad(train::RmsNormGradOp op) {
   Value x = row(op.getInput()), weight = row(op.getWeight()), d = row(op.getGradient());
   Type type = x.getType();
-  Value columns = math.constant(op.getInput().getType().getDimSize(1), type);
+  Value columns = math.constant(op.getWeight().getType().getDimSize(0), type);
   Value u = math.mul(d, weight);
   Value mean = math.div(math.reduce(ReduceKind::Add, math.mul(x, x)), columns);
   Value inner = math.div(math.reduce(ReduceKind::Add, math.mul(u, x)), columns);

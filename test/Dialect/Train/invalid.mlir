@@ -633,6 +633,24 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "n", "t", "s"] ou
 
 // -----
 
+train.entry @e kind(step) batch 1 sequence 3 inputs ["x", "b"] outputs [] {
+^bb0(%x: tensor<3x12xf32>, %b: tensor<4xf32>):
+  // expected-error@+1 {{bias 'tensor<4xf32>' is not one element of each column of 'tensor<3x12xf32>'}}
+  %y = train.add_bias %x, %b : tensor<3x12xf32>, tensor<4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 1 sequence 3 inputs ["x"] outputs [] {
+^bb0(%x: tensor<3x12xbf16>):
+  // expected-error@+1 {{result 'tensor<12xf32>' is not one element of each column of 'tensor<3x12xbf16>'}}
+  %y = train.column_sums %x : tensor<3x12xbf16> -> tensor<12xf32>
+  train.return
+}
+
+// -----
+
 train.entry @e kind(step) batch 1 sequence 3 inputs ["x", "f"] outputs [] {
 ^bb0(%x: tensor<3x12xf32>, %f: tensor<4xf32>):
   // expected-error@+1 {{factors 'tensor<4xf32>' do not fit the columns of 'tensor<3x12xf32>'}}

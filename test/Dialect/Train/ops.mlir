@@ -129,6 +129,13 @@ train.entry @layers kind(micro) batch 2 sequence 8
   %dx, %dw = train.rms_norm_grad %x, %w, %d eps 1.0e-5 : tensor<16x64xf32>, tensor<64xf32>
   // CHECK: train.multiply %{{.*}}, %{{.*}} : tensor<64xf32>
   %ww = train.multiply %w, %w : tensor<64xf32>
+  // CHECK: train.rms_norm %{{.*}}, %{{.*}} eps {{.*}} : tensor<16x64xf32>, tensor<8xf32>
+  %h8 = train.constant dense<1.0> : tensor<8xf32>
+  %hn = train.rms_norm %x, %h8 eps 1.0e-6 : tensor<16x64xf32>, tensor<8xf32>
+  // CHECK: train.add_bias %{{.*}}, %{{.*}} : tensor<16x64xf32>, tensor<64xf32>
+  %ab = train.add_bias %x, %ww : tensor<16x64xf32>, tensor<64xf32>
+  // CHECK: train.column_sums %{{.*}} : tensor<16x64xf32> -> tensor<64xf32>
+  %cs = train.column_sums %x : tensor<16x64xf32> -> tensor<64xf32>
   // CHECK: train.scale_columns %{{.*}} by %{{.*}} : tensor<16x64xf32>, tensor<64xf32>
   %sc = train.scale_columns %x by %ww : tensor<16x64xf32>, tensor<64xf32>
   // CHECK: train.scale_columns_grad %{{.*}}, %{{.*}}, %{{.*}} : tensor<16x64xf32>, tensor<64xf32>

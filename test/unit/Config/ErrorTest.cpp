@@ -139,10 +139,10 @@ TEST(Errors, NotBuiltYet) {
              "  lora_attn_modules: [q_proj]\ntokenizer: {max_seq_len: 8}\n"),
       "r.yaml:2:16: error: 'torchtune.models.llama3_2.dora_llama3_2_1b' is no builder: DoRA is a key of those with "
       "adapters: override model=torchtune.models.llama3_2.lora_llama3_2_1b model.use_dora=True");
-  EXPECT_TRUE(contains(errors(minimal, {"model=torchtune.models.qwen2.qdora_qwen2_7b"}),
+  EXPECT_TRUE(contains(errors(minimal, {"model=torchtune.models.gemma.qdora_gemma_7b"}),
                        "with model.use_dora=True model.quantize_base=True"));
-  EXPECT_TRUE(
-      contains(errors(minimal, {"model=torchtune.models.qwen2_5.qwen2_5_0_5b"}), "is not built yet; the Llama family"));
+  EXPECT_TRUE(contains(errors(minimal, {"model=torchtune.models.gemma2.gemma2_2b"}),
+                       "is not built yet; Llama, Mistral, Qwen2"));
   EXPECT_TRUE(
       contains(errors(minimal, {"model=torchtune.models.llama3_2_vision.llama3_2_vision_11b"}), "is not built yet"));
   EXPECT_EQ(

@@ -59,7 +59,11 @@ TEST(Recipe, EveryBuilderBySize) {
                                     {"llama3.llama3_70b", 80, 8192, 28672, 64, 8, 128256, 8192, 5e5, 1, false},
                                     {"llama2.llama2_7b", 32, 4096, 11008, 32, 32, 32000, 4096, 1e4, 1, false},
                                     {"llama2.llama2_13b", 40, 5120, 13824, 40, 40, 32000, 4096, 1e4, 1, false},
-                                    {"llama2.llama2_70b", 80, 8192, 28672, 64, 8, 32000, 4096, 1e4, 1, false}}) {
+                                    {"llama2.llama2_70b", 80, 8192, 28672, 64, 8, 32000, 4096, 1e4, 1, false},
+                                    {"mistral.mistral_7b", 32, 4096, 14336, 32, 8, 32000, 32768, 1e4, 1, false},
+                                    {"qwen2.qwen2_7b", 28, 3584, 18944, 28, 4, 152064, 32768, 1e6, 1, false},
+                                    {"qwen2_5.qwen2_5_0_5b", 24, 896, 4864, 14, 2, 151936, 32768, 1e6, 1, true},
+                                    {"qwen2_5.qwen2_5_3b", 36, 2048, 11008, 16, 2, 151936, 32768, 1e6, 1, true}}) {
     std::string component = std::string("torchtune.models.") + f.name;
     Recipe r = good("model: {_component_: " + component + "}\ntokenizer: {max_seq_len: 8}\n");
     EXPECT_EQ(r.model.component, component);
@@ -77,12 +81,30 @@ TEST(Recipe, EveryBuilderBySize) {
   }
 }
 
+TEST(Recipe, WhatQwenAddsToLlama) {
+  Recipe r = good("model: {_component_: torchtune.models.qwen2_5.qwen2_5_7b_base}\ntokenizer: {max_seq_len: 8}\n");
+  EXPECT_EQ(r.model.architecture, ModelArchitecture::Qwen2);
+  EXPECT_TRUE(r.model.qkvBias && !r.model.qkNorm);
+  EXPECT_EQ(r.model.normEps, 1e-6);
+  r = good("model: {_component_: torchtune.models.qwen3.lora_qwen3_0_6b_base, lora_attn_modules: [q_proj]}\n"
+           "tokenizer: {max_seq_len: 8}\n");
+  EXPECT_EQ(r.model.architecture, ModelArchitecture::Qwen3);
+  EXPECT_TRUE(!r.model.qkvBias && r.model.qkNorm && r.model.tiedEmbeddings);
+  EXPECT_EQ(r.model.headDim, 128); // not 1024 / 16
+  r = good(minimal, {"model=torchtune.models.mistral.mistral"});
+  EXPECT_EQ(r.model.architecture, ModelArchitecture::Mistral);
+  EXPECT_FALSE(r.model.qkvBias || r.model.qkNorm);
+}
+
 TEST(Recipe, ExplicitFamilies) {
   for (auto [family, base, factor, tied] :
        std::initializer_list<std::tuple<std::string, double, double, bool>>{{"llama2", 1e4, 1, false},
                                                                             {"llama3", 5e5, 1, false},
                                                                             {"llama3_1", 5e5, 8, false},
-                                                                            {"llama3_2", 5e5, 32, true}}) {
+                                                                            {"llama3_2", 5e5, 32, true},
+                                                                            {"mistral", 1e4, 1, false},
+                                                                            {"qwen2", 1e6, 1, false},
+                                                                            {"qwen3", 1e6, 1, false}}) {
     Recipe r = good(minimal, {"model=torchtune.models." + family + "." + family});
     EXPECT_EQ(r.model.family, family);
     EXPECT_EQ(r.model.ropeBase, base);

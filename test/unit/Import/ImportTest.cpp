@@ -61,6 +61,26 @@ TEST(Import, UntiedModelHasACheckpointsNames) {
   EXPECT_FALSE(module->lookupSymbol<train::VariableOp>("rotary.cos").getTrainable());
 }
 
+TEST(Import, QwensBiasesAndNorms) {
+  MLIRContext context;
+  Recipe recipe = tinyRecipe();
+  recipe.model.qkvBias = true;
+  auto module = importRecipe(context, recipe);
+  ASSERT_TRUE(succeeded(verify(*module)));
+  auto bias = module->lookupSymbol<train::VariableOp>("model.layers.1.self_attn.k_proj.bias");
+  ASSERT_TRUE(bias);
+  EXPECT_EQ(bias.getTensorType().getShape(), (ArrayRef<int64_t>{16}));
+  EXPECT_FALSE(module->lookupSymbol("model.layers.1.self_attn.o_proj.bias"));
+  recipe.model.qkvBias = false;
+  recipe.model.qkNorm = true;
+  module = importRecipe(context, recipe);
+  ASSERT_TRUE(succeeded(verify(*module)));
+  EXPECT_FALSE(module->lookupSymbol("model.layers.1.self_attn.k_proj.bias"));
+  auto weight = module->lookupSymbol<train::VariableOp>("model.layers.0.self_attn.q_norm.weight");
+  ASSERT_TRUE(weight);
+  EXPECT_EQ(weight.getTensorType().getShape(), (ArrayRef<int64_t>{recipe.model.headDim}));
+}
+
 TEST(Import, TiedModelHasNoHead) {
   MLIRContext context;
   Recipe recipe = tinyRecipe();

@@ -229,6 +229,34 @@ TEST_P(Kernels, ScaledColumnsAndTheirGradient) {
   )"));
 }
 
+// Widths of heads: a vector and more, and none of whole vectors.
+TEST_P(Kernels, NormsOfHeadsAndTheirGradients) {
+  for (const char *columns : {"18", "8"}) {
+    std::string text = typed(R"(
+    train.entry @step kind(step) batch 2 sequence 9 inputs ["x", "w", "d"] outputs ["y", "dx", "dw"] {
+    ^bb0(%x: tensor<18x72xE>, %w: tensor<WxE>, %d: tensor<18x72xE>):
+      %y = train.rms_norm %x, %w eps 1.0e-6 : tensor<18x72xE>, tensor<WxE>
+      %dx, %dw = train.rms_norm_grad %x, %w, %d eps 1.0e-6 : tensor<18x72xE>, tensor<WxE>
+      train.return %y, %dx, %dw : tensor<18x72xE>, tensor<18x72xE>, tensor<WxE>
+    }
+  )");
+    for (size_t at; (at = text.find("<Wx")) != text.npos;)
+      text.replace(at + 1, 1, columns);
+    expectAsInterpreted(text);
+  }
+}
+
+TEST_P(Kernels, BiasAndItsGradient) {
+  expectAsInterpreted(typed(R"(
+    train.entry @step kind(step) batch 2 sequence 9 inputs ["x", "b", "d"] outputs ["y", "db"] {
+    ^bb0(%x: tensor<18x72xE>, %b: tensor<72xE>, %d: tensor<18x72xE>):
+      %y = train.add_bias %x, %b : tensor<18x72xE>, tensor<72xE>
+      %db = train.column_sums %d : tensor<18x72xE> -> tensor<72xE>
+      train.return %y, %db : tensor<18x72xE>, tensor<72xE>
+    }
+  )"));
+}
+
 // Far from the point where the squares that are added up would be negative.
 TEST_P(Kernels, InverseNormOfAnAdaptedWeight) {
   expectAsInterpreted(typed(R"(
