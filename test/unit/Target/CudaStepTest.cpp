@@ -292,6 +292,19 @@ INSTANTIATE_TEST_SUITE_P(
                            addAdapters(recipe);
                            recipe.lora->dora = true;
                          }},
+                    // By SGD: AdamW makes steps of rounding where a gradient nearly vanishes, as the key bias's does.
+                    Case{"Biases", DType::F32,
+                         [](Recipe &recipe) {
+                           recipe.model.qkvBias = true;
+                           recipe.optimizer.kind = OptimizerConfig::Kind::SGD;
+                         }},
+                    Case{"BiasesBesideAdapters", DType::F32,
+                         [](Recipe &recipe) {
+                           addAdapters(recipe);
+                           recipe.model.qkvBias = true;
+                         }},
+                    Case{"NormsOfHeads", DType::F32, [](Recipe &recipe) { recipe.model.qkNorm = true; }},
+                    Case{"NormsOfHeadsBf16", DType::BF16, [](Recipe &recipe) { recipe.model.qkNorm = true; }},
                     Case{"Qlora", DType::F32,
                          [](Recipe &recipe) {
                            addAdapters(recipe);

@@ -33,6 +33,7 @@ struct Case {
   int64_t embedDim = 256, headDim = 64, intermediateDim = 1088, vocabSize = 320;
   bool dora = false;
   std::optional<StateFormat> states;
+  bool qwen = false; ///< Qwen2's biases and Qwen3's norms of heads
 };
 
 void PrintTo(const Case &which, std::ostream *out) { *out << which.name; }
@@ -58,6 +59,7 @@ Recipe recipeOf(const Case &which) {
   if (which.lora)
     recipe.lora = LoraConfig{{"q_proj", "v_proj", "gate_proj", "down_proj"}, 3, 6, /*dropout=*/0.25, which.dora};
   recipe.optimizer.quantizedStates = which.states;
+  recipe.model.qkvBias = recipe.model.qkNorm = which.qwen;
   return recipe;
 }
 
@@ -143,16 +145,20 @@ TEST_P(RecipeRows, GpuHasTheBitsOfTheCpu) {
 
 INSTANTIATE_TEST_SUITE_P(
     Recipes, RecipeRows,
-    testing::Values(Case{"Fp32", DType::F32}, Case{"Bf16", DType::BF16}, Case{"Lora", DType::F32, true},
-                    Case{"LoraBf16", DType::BF16, true}, Case{"Sgd", DType::F32, false, OptimizerConfig::Kind::SGD},
-                    Case{"Dora", DType::F32, true, OptimizerConfig::Kind::AdamW, 256, 64, 1088, 320, true},
-                    Case{"DoraBf16", DType::BF16, true, OptimizerConfig::Kind::AdamW, 256, 64, 1088, 320, true},
-                    Case{"EightBitStates", DType::BF16, false, OptimizerConfig::Kind::AdamW, 256, 64, 1088, 320, false,
-                         StateFormat::Bitsandbytes8},
-                    Case{"FourBitStates", DType::F32, false, OptimizerConfig::Kind::AdamW, 256, 64, 1088, 320, false,
-                         StateFormat::Torchao4},
-                    Case{"OddSizes", DType::F32, false, OptimizerConfig::Kind::AdamW, 40, 10, 52, 90},
-                    Case{"OddSizesBf16", DType::BF16, false, OptimizerConfig::Kind::AdamW, 40, 10, 52, 90}),
+    testing::Values(
+        Case{"Fp32", DType::F32}, Case{"Bf16", DType::BF16}, Case{"Lora", DType::F32, true},
+        Case{"LoraBf16", DType::BF16, true}, Case{"Sgd", DType::F32, false, OptimizerConfig::Kind::SGD},
+        Case{"Dora", DType::F32, true, OptimizerConfig::Kind::AdamW, 256, 64, 1088, 320, true},
+        Case{"DoraBf16", DType::BF16, true, OptimizerConfig::Kind::AdamW, 256, 64, 1088, 320, true},
+        Case{"EightBitStates", DType::BF16, false, OptimizerConfig::Kind::AdamW, 256, 64, 1088, 320, false,
+             StateFormat::Bitsandbytes8},
+        Case{"FourBitStates", DType::F32, false, OptimizerConfig::Kind::AdamW, 256, 64, 1088, 320, false,
+             StateFormat::Torchao4},
+        Case{"Qwen", DType::F32, false, OptimizerConfig::Kind::AdamW, 256, 64, 1088, 320, false, {}, true},
+        Case{"QwenBf16", DType::BF16, false, OptimizerConfig::Kind::AdamW, 256, 64, 1088, 320, false, {}, true},
+        Case{"QwenOddSizes", DType::F32, false, OptimizerConfig::Kind::AdamW, 40, 10, 52, 90, false, {}, true},
+        Case{"OddSizes", DType::F32, false, OptimizerConfig::Kind::AdamW, 40, 10, 52, 90},
+        Case{"OddSizesBf16", DType::BF16, false, OptimizerConfig::Kind::AdamW, 40, 10, 52, 90}),
     [](const auto &info) { return std::string(info.param.name); });
 
 } // namespace
