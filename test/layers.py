@@ -105,7 +105,7 @@ def check_file(path, text):
                 found.append((line, f"only Target/CUDA and Runtime/CUDA may name CUDA ({header})"))
         if header.startswith("yaml-cpp/") and room != "Config":
             found.append((line, f"only Config may name YAML ({header})"))
-        if header in ("pcre2.h", "sentencepiece_processor.h") and room != "Tokenizer":
+        if header in ("pcre2.h", "sentencepiece_processor.h", "utf8proc.h") and room != "Tokenizer":
             found.append((line, f"only Tokenizer may cut text ({header})"))
         if room == "ftrt" and header not in C_HEADERS and seen != "ftrt":
             found.append((line, f"the C ABI includes C headers only ({header})"))

@@ -120,7 +120,8 @@ const std::vector<NodeComponents> &nodes() {
     return std::vector<NodeComponents>{
         {"model", models},
         {"tokenizer",
-         {byteTokenizer, "torchtune.models.llama3.llama3_tokenizer", "torchtune.models.llama2.llama2_tokenizer"},
+         {byteTokenizer, "torchtune.models.llama3.llama3_tokenizer", "torchtune.models.llama2.llama2_tokenizer",
+          "torchtune.models.qwen2.qwen2_tokenizer", "torchtune.models.qwen2_5.qwen2_5_tokenizer"},
          {"torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer"}},
         {"dataset",
          {"torchtune.datasets.text_completion_dataset", "torchtune.datasets.chat_dataset",
@@ -183,10 +184,13 @@ std::string refusal(const std::string &path, const std::string &name, const Node
       return "'" + name + "': this kind of model is not built yet; Llama, Mistral, Qwen2, 2.5 and 3 are, such as " +
              modelPrefix + "llama3_2.llama3_2_1b, or torchtune.models.llama3_2.llama3_2 with explicit sizes";
   }
-  if (path == "tokenizer" && (startsWith(name, modelPrefix) || startsWith(name, "torchtune.modules.")))
-    return "'" + name + "' is not built yet; those of Llama 3 (" + works[1] +
-           ") and Llama 2 are, and bytes: override " + "tokenizer._component_=" + works[0] +
-           " (token files, .bin, can come from any tokenizer)";
+  if (path == "tokenizer" && (startsWith(name, modelPrefix) || startsWith(name, "torchtune.modules."))) {
+    std::string others;
+    for (size_t i = 1; i < works.size(); ++i)
+      others += ", " + works[i];
+    return "'" + name + "' is not built yet; what works: override tokenizer._component_=" + works[0] + others +
+           ", or token files (.bin), which can come from any tokenizer" + didYouMean(name, works);
+  }
   if (path == "dataset" && startsWith(name, "torchtune.datasets."))
     return "'" + name + "' is not built yet; what works: override dataset._component_=" + works[0] + " or " + works[1] +
            ", and name the files with dataset.data_files=PATH or ftrun --data";

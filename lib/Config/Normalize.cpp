@@ -95,6 +95,8 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   v["tokenizer._component_"] = r.tokenizer == "byte" ? byteTokenizer : r.tokenizer;
   if (!r.tokenizerPath.empty())
     v["tokenizer.path"] = quoted(r.tokenizerPath);
+  if (!r.mergesFile.empty())
+    v["tokenizer.merges_file"] = quoted(r.mergesFile);
   if (!r.specialTokensPath.empty())
     v["tokenizer.special_tokens_path"] = quoted(r.specialTokensPath);
   v["tokenizer.max_seq_len"] = std::to_string(r.seqLen);

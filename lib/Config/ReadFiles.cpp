@@ -21,6 +21,14 @@ void Reader::tokenizer() {
   recipe.tokenizer = component == components.end() || isByte ? "byte" : component->second;
   text("tokenizer.path", recipe.tokenizerPath);
   text("tokenizer.special_tokens_path", recipe.specialTokensPath);
+  text("tokenizer.merges_file", recipe.mergesFile);
+  if (!recipe.mergesFile.empty() && !lastWord(recipe.tokenizer).starts_with("qwen2")) {
+    messages.remark(placeOf("tokenizer.merges_file"),
+                    named("tokenizer.merges_file") +
+                        " is without effect: only Qwen's tokenizers read merges from a file " +
+                        "of their own, such as tokenizer=torchtune.models.qwen2_5.qwen2_5_tokenizer");
+    recipe.mergesFile.clear();
+  }
   if (isByte && !recipe.tokenizerPath.empty())
     messages.remark(placeOf("tokenizer.path"), named("tokenizer.path") +
                                                    " is without effect: the byte-level tokenizer needs no file; Llama "

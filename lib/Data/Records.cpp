@@ -211,7 +211,8 @@ size_t placeOf(const json::exception &error) {
 } // namespace
 
 void ftc::encodeText(std::string_view text, const Tokenizer &tokenizer, bool addEos, Sample &sample) {
-  sample.ids.push_back(tokenizer.bosId());
+  if (int32_t begin = tokenizer.bosId(); begin >= 0)
+    sample.ids.push_back(begin);
   tokenizer.encode(text, sample.ids);
   if (addEos)
     sample.ids.push_back(tokenizer.eosId());

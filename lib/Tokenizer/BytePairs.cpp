@@ -96,24 +96,28 @@ std::optional<BytePairs> BytePairs::read(const std::string &path, const char *pa
   }
   if (in.bad())
     return fail(0, "cannot read the tokenizer to its end");
-  return make(std::move(tokens), path, pattern, diags);
+  return make({std::move(tokens), std::nullopt}, path, pattern, diags);
 }
 
-std::optional<BytePairs> BytePairs::make(std::vector<std::string> tokens, const std::string &path, const char *pattern,
+std::optional<BytePairs> BytePairs::make(Vocabulary vocabulary, const std::string &path, const char *pattern,
                                          std::vector<Diagnostic> &diags) {
   auto fail = [&](std::string message) {
     diags.push_back({Severity::Error, path, 0, 0, std::move(message)});
     return std::nullopt;
   };
   BytePairs pairs;
-  pairs.bytes = std::move(tokens);
+  pairs.bytes = std::move(vocabulary.tokens);
   for (int64_t id = 0; id < pairs.size(); ++id)
     if (const std::string &token = pairs.bytes[static_cast<size_t>(id)];
-        !token.empty() && !pairs.ranks.emplace(token, static_cast<int32_t>(id)).second)
-      return fail(fmt::format("tokens {} and {} are the same bytes", pairs.ranks.at(token), id));
+        !token.empty() && !pairs.idsOf.emplace(token, static_cast<int32_t>(id)).second)
+      return fail(fmt::format("tokens {} and {} are the same bytes", pairs.idsOf.at(token), id));
   for (int byte = 0; byte < 256; ++byte)
-    if (char one = static_cast<char>(byte); !pairs.rankOf({&one, 1}))
-      return fail(fmt::format("byte {} is no token, so not every text has ids; {}", byte, expected));
+    if (char one = static_cast<char>(byte); !pairs.idOf({&one, 1}))
+      return fail(fmt::format("byte {} is no token, so not every text has ids{}", byte,
+                              vocabulary.merges ? "" : std::string("; ") + expected));
+  if (vocabulary.merges)
+    if (std::string problem = pairs.addMerges(*vocabulary.merges); !problem.empty())
+      return fail(std::move(problem));
 
   pairs.pattern = std::make_unique<Pattern>();
   int error = 0;
@@ -127,55 +131,99 @@ std::optional<BytePairs> BytePairs::make(std::vector<std::string> tokens, const 
   return pairs;
 }
 
-std::optional<int32_t> BytePairs::rankOf(std::string_view token) const {
-  auto found = ranks.find(token);
-  return found == ranks.end() ? std::nullopt : std::optional(found->second);
+std::optional<int32_t> BytePairs::idOf(std::string_view token) const {
+  auto found = idsOf.find(token);
+  return found == idsOf.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::string BytePairs::addMerges(const std::vector<std::pair<std::string, std::string>> &pairs) {
+  merges.emplace();
+  merges->reserve(pairs.size());
+  int32_t rank = 0;
+  for (const auto &[left, right] : pairs) {
+    std::optional<int32_t> first = idOf(left), second = idOf(right), both = idOf(left + right);
+    if (!first || !second || !both)
+      return fmt::format(
+          "merge {} makes a token that the vocabulary does not have, or of one; merges and vocabulary are "
+          "not of one tokenizer",
+          rank + 1);
+    // Of two equal ones the later counts, as in Python's dict(zip(...)).
+    (*merges)[static_cast<uint64_t>(*first) << 32 | static_cast<uint32_t>(*second)] = {rank++, *both};
+  }
+  joins.resize(bytes.size());
+  std::vector<int32_t> ids;
+  for (size_t id = 0; id < bytes.size(); ++id) {
+    ids.clear();
+    join(bytes[id], ids);
+    joins[id] = ids.size() == 1;
+  }
+  return "";
 }
 
 void BytePairs::encodePiece(std::string_view piece, std::vector<int32_t> &ids) const {
-  if (std::optional<int32_t> whole = rankOf(piece)) {
+  std::optional<int32_t> whole = idOf(piece);
+  if (whole && (!merges || joins[static_cast<size_t>(*whole)]))
     ids.push_back(*whole);
-    return;
-  }
+  else
+    join(piece, ids);
+}
+
+void BytePairs::join(std::string_view piece, std::vector<int32_t> &ids) const {
   // Parts are a list over their first bytes; a pair is queued with its rank, and dropped when it has changed since.
   struct Pair {
-    int32_t rank;
+    int32_t rank, id;
     uint32_t left, end;
     bool operator>(const Pair &other) const { return std::pair(rank, left) > std::pair(other.rank, other.left); }
   };
   const auto size = static_cast<uint32_t>(piece.size());
-  std::vector<uint32_t> next(size + 1), before(size + 1);
+  std::vector<uint32_t> next(size + 1), before(size + 1), changed;
+  std::vector<int32_t> part(size); ///< a part's id, at its first byte; below 0 where none begins
   std::priority_queue<Pair, std::vector<Pair>, std::greater<>> queue;
-  std::vector<bool> begins(size, true);
+  auto joined = [&](uint32_t left, uint32_t right, uint32_t end) -> std::optional<Joined> {
+    if (!merges) {
+      std::optional<int32_t> id = idOf(piece.substr(left, end - left));
+      return id ? std::optional(Joined{*id, *id}) : std::nullopt;
+    }
+    auto found = merges->find(static_cast<uint64_t>(part[left]) << 32 | static_cast<uint32_t>(part[right]));
+    return found == merges->end() ? std::nullopt : std::optional(found->second);
+  };
   auto queuePair = [&](uint32_t left) {
     uint32_t right = next[left];
     if (right >= size)
       return;
-    uint32_t end = next[right];
-    if (std::optional<int32_t> rank = rankOf(piece.substr(left, end - left)))
-      queue.push({*rank, left, end});
+    if (std::optional<Joined> pair = joined(left, right, next[right]))
+      queue.push({pair->rank, pair->id, left, next[right]});
   };
   for (uint32_t i = 0; i <= size; ++i) {
     next[i] = i + 1;
     before[i] = i - 1;
+    if (i < size)
+      part[i] = *idOf(piece.substr(i, 1));
   }
   for (uint32_t i = 0; i + 1 < size; ++i)
     queuePair(i);
   while (!queue.empty()) {
-    Pair pair = queue.top();
-    queue.pop();
-    if (!begins[pair.left] || next[pair.left] >= size || next[next[pair.left]] != pair.end)
-      continue;
-    begins[next[pair.left]] = false;
-    next[pair.left] = pair.end;
-    if (pair.end < size)
-      before[pair.end] = pair.left;
-    queuePair(pair.left);
-    if (pair.left > 0)
-      queuePair(before[pair.left]);
+    const int32_t rank = queue.top().rank;
+    changed.clear();
+    do {
+      Pair pair = queue.top();
+      queue.pop();
+      if (part[pair.left] < 0 || next[pair.left] >= size || next[next[pair.left]] != pair.end)
+        continue;
+      part[next[pair.left]] = -1;
+      part[pair.left] = pair.id;
+      next[pair.left] = pair.end;
+      if (pair.end < size)
+        before[pair.end] = pair.left;
+      changed.push_back(pair.left);
+      if (pair.left > 0)
+        changed.push_back(before[pair.left]);
+    } while (merges && !queue.empty() && queue.top().rank == rank);
+    for (uint32_t left : changed)
+      queuePair(left);
   }
   for (uint32_t at = 0; at < size; at = next[at])
-    ids.push_back(*rankOf(piece.substr(at, next[at] - at)));
+    ids.push_back(part[at]);
 }
 
 void BytePairs::encode(std::string_view text, std::vector<int32_t> &ids) const {
@@ -202,7 +250,7 @@ void BytePairs::encode(std::string_view text, std::vector<int32_t> &ids) const {
     }
     encodeValid(text.substr(begin, at - begin));
     for (int i = 0; i < -length; ++i)
-      ids.push_back(*rankOf(text.substr(at++, 1)));
+      ids.push_back(*idOf(text.substr(at++, 1)));
     begin = at;
   }
   encodeValid(text.substr(begin));

@@ -16,21 +16,32 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace ftc {
 
-/// Byte-pair encoding (Sennrich et al. 2016) over bytes, with the vocabulary and the ids of tiktoken: text is cut into
-/// pieces by a regular expression; a piece that is a token is that token; else its bytes are joined, the pair of lowest
-/// rank first and among equals the leftmost, as long as two neighbours are a token. A token's rank is its id.
+/// Tokens that text is made of.
+struct Vocabulary {
+  std::vector<std::string> tokens; ///< the bytes of each, in the order of ids; empty where an id is none
+  /// Pairs of tokens that become one, the first of them first. Absent: any two tokens that are a third one together,
+  /// and its id is their rank.
+  std::optional<std::vector<std::pair<std::string, std::string>>> merges;
+};
+
+/// Byte-pair encoding (Sennrich et al. 2016) over bytes. Text is cut into pieces by a regular expression; the bytes of
+/// a piece are joined, the pair of lowest rank first and among equals the leftmost, as long as there is one.
+/// In a vocabulary without merges, as tiktoken's, a piece that is a token is that token, and what a join gives is
+/// looked at before anything else. With merges, as GPT-2's, all pairs of the lowest rank are joined before what that
+/// gives is looked at.
 class BytePairs {
 public:
   /// Reads tiktoken's format, a line "base64 rank" for each token; all 256 bytes must be tokens. `pattern` (PCRE2) must
   /// match any character. Nothing, with errors in `diags`, where the file is another one.
   static std::optional<BytePairs> read(const std::string &path, const char *pattern, std::vector<Diagnostic> &diags);
 
-  /// From the bytes of each token, in the order of ids; empty where an id is none. `path` is where they come from.
-  static std::optional<BytePairs> make(std::vector<std::string> tokens, const std::string &path, const char *pattern,
+  /// All 256 bytes, and what merges name and give, must be tokens. `path` is where they come from, for errors.
+  static std::optional<BytePairs> make(Vocabulary vocabulary, const std::string &path, const char *pattern,
                                        std::vector<Diagnostic> &diags);
 
   BytePairs(BytePairs &&) noexcept;
@@ -50,11 +61,20 @@ private:
   struct Pattern;
   BytePairs();
 
-  std::optional<int32_t> rankOf(std::string_view token) const;
+  struct Joined {
+    int32_t rank, id;
+  };
+
+  std::optional<int32_t> idOf(std::string_view token) const;
+  /// The error of merges, or "".
+  std::string addMerges(const std::vector<std::pair<std::string, std::string>> &pairs);
+  void join(std::string_view piece, std::vector<int32_t> &ids) const;
   void encodePiece(std::string_view piece, std::vector<int32_t> &ids) const;
 
   std::vector<std::string> bytes;
-  std::unordered_map<std::string_view, int32_t> ranks; ///< keys lie in `bytes`
+  std::unordered_map<std::string_view, int32_t> idsOf;        ///< keys lie in `bytes`
+  std::optional<std::unordered_map<uint64_t, Joined>> merges; ///< by the left token's id << 32 | the right one's
+  std::vector<bool> joins; ///< with merges: whether a token's bytes are joined to it, and not to several
   std::unique_ptr<Pattern> pattern;
 };
 

@@ -12,30 +12,18 @@
 
 #include "BytePairs.h"
 #include "Families.h"
+#include "HuggingFace.h"
+#include "Patterns.h"
 #include "Utf8.h"
-
-#include "ftc/Support/Files.h"
 
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
 #include <map>
-#include <nlohmann/json.hpp>
 
 using namespace ftc;
 
 namespace {
-
-// \s as Unicode defines White_Space: PCRE2's own has one character more (U+180E).
-#define FTC_SPACE "\\t-\\r \\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
-constexpr const char *pattern = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-                                "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+"
-                                "|\\p{N}{1,3}"
-                                "| ?[^" FTC_SPACE "\\p{L}\\p{N}]+[\\r\\n]*"
-                                "|[" FTC_SPACE "]*[\\r\\n]+"
-                                "|[" FTC_SPACE "]+(?![^" FTC_SPACE "])"
-                                "|[" FTC_SPACE "]+";
-#undef FTC_SPACE
 
 constexpr int32_t firstReserved = 128013, endReserved = 128256;
 
@@ -160,12 +148,12 @@ public:
   std::string decode(std::span<const int32_t> ids, bool spellSpecial) const override {
     std::string bytes;
     for (int32_t id : ids) {
-      if (std::string_view token = base.bytesOf(id); !token.empty())
+      if (auto found = spelling.find(id); found != spelling.end())
+        bytes += spellSpecial ? found->second : "";
+      else if (std::string_view token = base.bytesOf(id); !token.empty())
         bytes += token;
-      else if (auto found = spelling.find(id); found == spelling.end())
+      else
         bytes += "\xEF\xBF\xBD";
-      else if (spellSpecial)
-        bytes += found->second;
     }
     return repairUtf8(bytes);
   }
@@ -178,96 +166,17 @@ private:
   int32_t bos, eos, pad, startHeader, endHeader, endOfTurn, eom;
 };
 
-std::nullopt_t addError(std::vector<Diagnostic> &diags, const std::string &path, std::string message) {
-  diags.push_back({Severity::Error, path, 0, 0, std::move(message)});
-  return std::nullopt;
-}
-
-nlohmann::json readJson(const std::string &path, std::vector<Diagnostic> &diags) {
-  std::string text, error;
-  if (!readFile(path, text, error)) {
-    addError(diags, path, error);
-    return nullptr;
-  }
-  nlohmann::json file = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (file.is_discarded() || file.is_null()) {
-    addError(diags, path, "this is no JSON");
-    return nullptr;
-  }
-  return file;
-}
-
-/// The bytes that a token of Hugging Face's byte-level vocabularies spells: GPT-2 writes each byte as a character of
-/// its own, printable ones of Latin-1 as themselves, the others in order from U+0100 on.
-std::optional<std::string> bytesOfSpelling(std::string_view spelling) {
-  static const std::map<uint32_t, char> byteOf = [] {
-    std::map<uint32_t, char> map;
-    uint32_t next = 0x100;
-    for (uint32_t byte = 0; byte < 256; ++byte) {
-      bool printable = (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte != 0xAD);
-      map.emplace(printable ? byte : next++, static_cast<char>(byte));
-    }
-    return map;
-  }();
-  std::string bytes;
-  while (!spelling.empty()) {
-    int length = characterLength(spelling);
-    auto found = length > 0 ? byteOf.find(characterAt(spelling, length)) : byteOf.end();
-    if (found == byteOf.end())
-      return std::nullopt;
-    bytes.push_back(found->second);
-    spelling.remove_prefix(static_cast<size_t>(length));
-  }
-  return bytes;
-}
+constexpr std::string_view needed[] = {"<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>",
+                                       "<|end_header_id|>", "<|eot_id|>"};
 
 /// The vocabulary of Hugging Face's tokenizer.json. Llama 3's ids are the ranks of its pairs there too.
-std::optional<BytePairs> readVocabulary(const std::string &path, std::vector<Diagnostic> &diags) {
-  auto fail = [&](std::string message) { return addError(diags, path, std::move(message)); };
-  nlohmann::json file = readJson(path, diags);
-  if (file.is_null())
+std::optional<BytePairs> readJsonVocabulary(const std::string &path, std::vector<Diagnostic> &diags) {
+  std::optional<HuggingFaceVocabulary> read =
+      readVocabulary(path, "", "name Llama 3's original/tokenizer.model or tokenizer.json", diags);
+  if (!read)
     return std::nullopt;
-  nlohmann::json model = file.is_object() ? file.value("model", nlohmann::json()) : nlohmann::json();
-  if (!model.is_object() || !model.contains("vocab") || !model["vocab"].is_object() ||
-      model.value("type", nlohmann::json("BPE")) != "BPE")
-    return fail("no byte-pair vocabulary ('model' with 'vocab') is in it; name Llama 3's original/tokenizer.model or "
-                "tokenizer.json");
-  std::vector<std::string> tokens;
-  for (const auto &[spelling, id] : model["vocab"].items()) {
-    std::optional<std::string> bytes = bytesOfSpelling(spelling);
-    if (!bytes || bytes->empty() || !id.is_number_unsigned() || id.get<uint64_t>() >= 1 << 24)
-      return fail(fmt::format("'{}' in its vocabulary is no token of a byte-level tokenizer", spelling));
-    size_t at = id.get<size_t>();
-    if (at >= tokens.size())
-      tokens.resize(at + 1);
-    tokens[at] = std::move(*bytes);
-  }
-  return BytePairs::make(std::move(tokens), path, pattern, diags);
-}
-
-/// The list `added_tokens` of a JSON file.
-std::optional<std::map<std::string, int32_t>> readSpecialTokens(const std::string &path,
-                                                                std::vector<Diagnostic> &diags) {
-  auto fail = [&](std::string message) { return addError(diags, path, std::move(message)); };
-  nlohmann::json file = readJson(path, diags);
-  if (file.is_null())
-    return std::nullopt;
-  if (!file.is_object() || !file.contains("added_tokens") || !file["added_tokens"].is_array())
-    return fail(
-        "no list 'added_tokens'; name Hugging Face's tokenizer.json, or leave tokenizer.special_tokens_path out");
-  std::map<std::string, int32_t> tokens;
-  for (const nlohmann::json &token : file["added_tokens"]) {
-    if (!token.is_object() || !token.contains("id") || !token["id"].is_number_unsigned() ||
-        token["id"].get<uint64_t>() > 0x7FFFFFFE || !token.contains("content") || !token["content"].is_string())
-      return fail(
-          fmt::format("'added_tokens' holds {}, which is no {{\"id\": NUMBER, \"content\": TEXT}}", token.dump()));
-    tokens.emplace(token["content"].get<std::string>(), token["id"].get<int32_t>());
-  }
-  for (const char *needed :
-       {"<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"})
-    if (!tokens.contains(needed))
-      return fail(fmt::format("'added_tokens' has no '{}', which Llama 3 needs", needed));
-  return tokens;
+  read->vocabulary.merges.reset();
+  return BytePairs::make(std::move(read->vocabulary), path, llama3Pattern, diags);
 }
 
 } // namespace
@@ -275,22 +184,15 @@ std::optional<std::map<std::string, int32_t>> readSpecialTokens(const std::strin
 std::unique_ptr<Tokenizer> ftc::makeLlama3Tokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags) {
   bool isJson = config.path.ends_with(".json");
   std::optional<BytePairs> base =
-      isJson ? readVocabulary(config.path, diags) : BytePairs::read(config.path, pattern, diags);
+      isJson ? readJsonVocabulary(config.path, diags) : BytePairs::read(config.path, llama3Pattern, diags);
   if (!base)
     return nullptr;
   std::string specialFrom = config.specialTokensPath.empty() && isJson ? config.path : config.specialTokensPath;
   std::optional<std::map<std::string, int32_t>> special =
-      specialFrom.empty() ? canonicalTokens() : readSpecialTokens(specialFrom, diags);
+      specialFrom.empty() ? canonicalTokens() : readSpecialTokens(specialFrom, needed, "Llama 3", diags);
   if (!special)
     return nullptr;
-  for (const auto &[text, id] : *special)
-    if (!base->bytesOf(id).empty()) {
-      addError(
-          diags, config.path,
-          fmt::format("id {} is a token of this file and the special token '{}'; the file belongs to other special "
-                      "tokens: name them with tokenizer.special_tokens_path=FILE.json",
-                      id, text));
-      return nullptr;
-    }
+  if (!areApart(*base, *special, config.path, diags))
+    return nullptr;
   return std::make_unique<Llama3Tokenizer>(std::move(*base), std::move(*special));
 }

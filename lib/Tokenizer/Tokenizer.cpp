@@ -114,9 +114,12 @@ struct Family {
   std::unique_ptr<Tokenizer> (*make)(const TokenizerConfig &, std::vector<Diagnostic> &);
 };
 
+constexpr std::string_view qwenFile = "tokenizer.json, or vocab.json with tokenizer.merges_file=merges.txt";
 constexpr Family families[] = {
     {"torchtune.models.llama3.llama3_tokenizer", {128000, 128001, 128004}, "ranks of byte pairs", makeLlama3Tokenizer},
     {"torchtune.models.llama2.llama2_tokenizer", {1, 2, 0}, "a SentencePiece model", makeLlama2Tokenizer},
+    {"torchtune.models.qwen2.qwen2_tokenizer", {-1, 151645, 151643}, qwenFile, makeQwen2Tokenizer},
+    {"torchtune.models.qwen2_5.qwen2_5_tokenizer", {-1, 151645, 151643}, qwenFile, makeQwen2Tokenizer},
 };
 
 constexpr std::string_view otherWays = "give the ids that it makes as a token file (.bin, see docs/data.md), or "
@@ -133,22 +136,30 @@ std::unique_ptr<Tokenizer> ftc::makeTokenizer(const TokenizerConfig &config, std
   for (const Family &family : families) {
     if (name != family.component)
       continue;
+    // tokenizer.json has its merges in it.
+    bool takesMerges = family.file == qwenFile && !config.path.ends_with("tokenizer.json");
+    std::string missing = config.path;
     std::error_code error;
-    if (!config.path.empty() && std::filesystem::exists(config.path, error))
-      return family.make(config, diags);
-    std::string missing =
-        config.path.empty()
-            ? fmt::format("has no file: name it with tokenizer.path=FILE ({}), or ", family.file)
-            : fmt::format("has no file: '{}' does not exist; name it with tokenizer.path=FILE ({}), or ", config.path,
-                          family.file);
-    return std::make_unique<OutsideTokenizer>(name, family.ids, missing.append(otherWays));
+    if (!missing.empty() && std::filesystem::exists(missing, error)) {
+      missing = takesMerges ? config.mergesFile : "";
+      if (missing.empty() || std::filesystem::exists(missing, error))
+        return family.make(config, diags);
+    }
+    std::string why = missing.empty() ? "" : fmt::format(": '{}' does not exist", missing);
+    return std::make_unique<OutsideTokenizer>(
+        name, family.ids,
+        fmt::format("has no file{}{} name it with tokenizer.path=FILE ({}), or {}", why, why.empty() ? ":" : ";",
+                    family.file, otherWays));
   }
   if (name.starts_with("torchtune."))
     return std::make_unique<OutsideTokenizer>(name, OutsideTokenizer::SpecialIds{},
                                               fmt::format("is not built in: {}", otherWays));
+  std::vector<std::string_view> known;
+  for (const Family &family : families)
+    known.push_back(family.component);
   diags.push_back({Severity::Error, "", 0, 0,
-                   fmt::format("tokenizer '{}' is not built in; what works: 'byte' (the text's bytes), {}, {}, or a "
+                   fmt::format("tokenizer '{}' is not built in; what works: 'byte' (the text's bytes), {}, or a "
                                "token file made with any tokenizer (--data FILE.bin, see docs/data.md)",
-                               name, families[0].component, families[1].component)});
+                               name, fmt::join(known, ", "))});
   return nullptr;
 }

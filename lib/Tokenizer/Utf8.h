@@ -9,6 +9,7 @@
 #define FTC_LIB_TOKENIZER_UTF8_H
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace ftc {
@@ -19,6 +20,10 @@ int characterLength(std::string_view bytes);
 
 /// The number of the well-formed character at the front of `bytes`, which is `length` bytes long.
 uint32_t characterAt(std::string_view bytes, int length);
+
+/// `text` in Unicode's normalization form C (UAX #15): characters and marks that have a common character become that.
+/// Bytes that are no UTF-8 stay where they are.
+std::string composed(std::string_view text);
 
 } // namespace ftc
 

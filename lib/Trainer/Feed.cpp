@@ -99,8 +99,13 @@ int32_t chooseToken(const float *logits, int64_t count, double temperature, doub
 } // namespace
 
 std::string generate(EntryFeed &feed, const Tokenizer &tokenizer, const SampleOptions &options) {
-  std::vector<int32_t> ids{tokenizer.bosId()};
+  std::vector<int32_t> ids;
+  if (tokenizer.bosId() >= 0)
+    ids.push_back(tokenizer.bosId());
   tokenizer.encode(options.prompt, ids);
+  // The model needs a token to start from; what ends a text stands before the next one.
+  if (ids.empty())
+    ids.push_back(tokenizer.eosId());
   std::vector<int32_t> made;
   CounterRandom random(options.seed, "sample");
   const auto *logits = static_cast<const float *>(feed.output("logits"));

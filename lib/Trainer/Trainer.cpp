@@ -62,7 +62,8 @@ void Run::readRecipe(const LoadedStep &step) {
     recipe.dataset.column = *options.column;
   if (!options.data.empty())
     recipe.dataset.dataFiles = options.data;
-  tokenizer = makeTokenizer({recipe.tokenizer, recipe.tokenizerPath, recipe.specialTokensPath}, diags);
+  tokenizer =
+      makeTokenizer({recipe.tokenizer, recipe.tokenizerPath, recipe.specialTokensPath, recipe.mergesFile}, diags);
   if (!tokenizer)
     throwErrors(ExitCode::Unsupported, diags);
 }

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Ids and masks of torchtune's tokenizers of Llama 2 and Llama 3, for the unit test of ours.
+"""Ids and masks of torchtune's tokenizers of Llama 2, Llama 3, Qwen 2, Qwen 2.5 and Mistral, for the unit tests of ours.
 
 usage: golden_tokens.py OUT_FOLDER     (in the environment of requirements-torchtune.txt)
 
 Writes small vocabularies, trained here on the texts below and on the GPL: llama3.model (tiktoken's format), special.json
-(special tokens behind it), tokenizer.json (both, as Hugging Face has them; its library is asked too), llama2.model (SentencePiece, with Llama 2's settings); and golden.json: texts with the ids
+(special tokens behind it), tokenizer.json (both, as Hugging Face has them; its library is asked too), llama2.model (SentencePiece, with Llama 2's settings; Mistral's are the same); in qwen/ vocab.json, merges.txt
+and tokenizer.json (GPT-2's byte pairs cut by Qwen's pattern); and golden.json: texts with the ids
 that torchtune's own classes give, and conversations with ids and masks; of long texts a number that stands for the ids.
 """
 import base64
@@ -15,6 +16,9 @@ import json
 import os
 import sys
 
+import random
+import unicodedata
+
 import regex
 import sentencepiece
 import tokenizers
@@ -22,6 +26,10 @@ from torchtune.data import AlpacaToMessages, InputOutputToMessages, OpenAIToMess
 from torchtune.models.llama2 import llama2_tokenizer
 from torchtune.models.llama3 import llama3_tokenizer
 from torchtune.models.llama3._tokenizer import CL100K_PATTERN
+from torchtune.models.mistral import mistral_tokenizer
+from torchtune.models.qwen2 import qwen2_tokenizer
+from torchtune.models.qwen2._tokenizer import PRETOKENIZE_REGEX
+from torchtune.models.qwen2_5 import qwen2_5_tokenizer
 
 TEXTS = [
     "Hello world!", "", " ", "a", "The license's terms: you'll see, we've SAID it'S ok, I'm sure they'd agree.",
@@ -42,6 +50,21 @@ CHATS = [
 SPECIAL = ["<|begin_of_text|>", "<|end_of_text|>", "<|finetune_right_pad_id|>", "<|step_id|>", "<|start_header_id|>", "<|end_header_id|>",
            "<|eom_id|>", "<|eot_id|>", "<|python_tag|>", "<|image|>"]
 
+# Qwen's: form C, special tokens in text, and merges whose order matters.
+QWEN_TEXTS = [
+    "A\u030angstro\u0308m \u212b \u2126 \ufb01 \u1112\u1161\u11ab\u1100\u1173\u11af \u0915\u093c \u0958", "a\u0307\u0323 a\u0323\u0307 \u0344 \u1e9b\u0323",
+    "\u0301 alone, x\n\u0301 after a line", "<|im_start|>user\nHi<|im_end|>\n", "<|endoftext|><|endoftext|>x<|endoftext",
+    "<tool_call>\n{}\n</tool_call> <|fim_prefix|>a<|fim_suffix|>", "<|im_start|e\u0301<|im_end|>'s", "qwqwqwq wqwqw qwwqw", "jkjkjk kjkjkl jkkl jklk",
+]
+QWEN_CHATS = [
+    [("user", "Hi"), ("assistant", "Yo"), ("user", "Nobody answers")],
+    [("user", "Look it up."), ("tool", "{\"found\": 3}"), ("assistant", "3 <|im_end|> e\u0301")],
+]
+QWEN_SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|endoftext|>e", "<tool_call>", "</tool_call>"]
+# Merges before the trained ones: "qwq" has a rank before "qw", of which it is made, and "jkl" is made in two ways. So it
+# matters that all pairs of a rank are joined before what they give.
+QWEN_MERGES = [(b"qw", b"q"), (b"q", b"w"), (b"jk", b"l"), (b"jkl", b"j"), (b"j", b"kl"), (b"k", b"l"), (b"j", b"k"), (b"jk", b"j")]
+
 
 # Data sets: how torchtune makes messages of a record, and records.
 RECORDS = {
@@ -61,10 +84,11 @@ RECORDS = {
 }
 
 
-def byte_pairs(corpus, merges):
-    """Tokens of a byte-pair encoding, in the order of their ids."""
+def byte_pairs(corpus, merges, pattern):
+    """Tokens of a byte-pair encoding, in the order of their ids, and what each but the bytes was joined of."""
     words = collections.Counter(tuple(bytes([b]) for b in piece.encode()) for text in corpus
-                                for piece in regex.findall(CL100K_PATTERN, text))
+                                for piece in regex.findall(pattern, text))
+    joined_of = []
     tokens = [bytes([b]) for b in range(256)]
     for _ in range(merges):
         pairs = collections.Counter()
@@ -73,6 +97,7 @@ def byte_pairs(corpus, merges):
                 pairs[pair] += count
         left, right = max(pairs, key=lambda pair: (pairs[pair], pair))
         tokens.append(left + right)
+        joined_of.append((left, right))
         joined = collections.Counter()
         for word, count in words.items():
             out = []
@@ -83,7 +108,7 @@ def byte_pairs(corpus, merges):
                     out.append(part)
             joined[tuple(out)] += count
         words = joined
-    return tokens
+    return tokens, joined_of
 
 
 def split_of(token, ranks):
@@ -102,6 +127,44 @@ def bytes_in_order():
         byte: chr(0x100 + i) for i, byte in enumerate(byte for byte in range(256) if byte not in plain)}
 
 
+def hugging_face_file(tokens, merges, special, pattern, normalizer, ignore_merges):
+    """Hugging Face's tokenizer.json of byte pairs: `tokens` by id, special tokens behind them."""
+    letters = bytes_in_order()
+    spell = lambda token: "".join(letters[byte] for byte in token)
+    return {"version": "1.0", "added_tokens": [
+        {"id": len(tokens) + i, "content": text, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+         "special": True} for i, text in enumerate(special)], "normalizer": normalizer, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False},
+        {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}]},
+        "post_processor": None, "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+        "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+                  "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": ignore_merges,
+                  "vocab": {spell(token): id for id, token in enumerate(tokens)},
+                  "merges": [[spell(left), spell(right)] for left, right in merges]}}
+
+
+def write_qwen(folder, corpus):
+    """vocab.json, merges.txt, tokenizer.json. Ids say nothing of ranks here."""
+    os.makedirs(folder, exist_ok=True)
+    tokens, merges = byte_pairs([unicodedata.normalize("NFC", text) for text in corpus], 300, PRETOKENIZE_REGEX)
+    merges = QWEN_MERGES + [pair for pair in merges if pair not in QWEN_MERGES]
+    tokens = sorted(set(tokens) | {left + right for left, right in QWEN_MERGES})
+    random.Random(1).shuffle(tokens)
+    file = hugging_face_file(tokens, merges, QWEN_SPECIAL, PRETOKENIZE_REGEX, {"type": "NFC"}, False)
+    with open(os.path.join(folder, "tokenizer.json"), "w", encoding="utf-8") as out:
+        json.dump(file, out, ensure_ascii=True)
+        out.write("\n")
+    with open(os.path.join(folder, "vocab.json"), "w", encoding="utf-8") as out:
+        json.dump(file["model"]["vocab"], out, ensure_ascii=False)
+        out.write("\n")
+    with open(os.path.join(folder, "merges.txt"), "w", encoding="utf-8") as out:
+        out.write("#version: 0.2\n" + "".join(f"{left} {right}\n" for left, right in file["model"]["merges"]))
+    theirs = tokenizers.Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
+    ours = qwen2_tokenizer(os.path.join(folder, "vocab.json"), os.path.join(folder, "merges.txt"), os.path.join(folder, "tokenizer.json"))
+    for text in TEXTS + QWEN_TEXTS[:-2]:  # in the last ones Hugging Face's order of joining is another
+        assert theirs.encode(text, add_special_tokens=False).ids == ours.encode(text, add_bos=False, add_eos=False), text
+
+
 def digest(ids):
     """A number that stands for ids, small enough for a test to compute."""
     number = 0
@@ -116,7 +179,7 @@ def main():
     path = lambda name: os.path.join(out, name)
     with open("/usr/share/common-licenses/GPL-3", encoding="utf-8") as file:
         corpus = TEXTS + [file.read()]
-    tokens = byte_pairs(corpus, 400)
+    tokens, _ = byte_pairs(corpus, 400, CL100K_PATTERN)
     assert len(set(tokens)) == len(tokens)
     with open(path("llama3.model"), "w", encoding="ascii") as file:
         for rank, token in enumerate(tokens):
@@ -125,22 +188,10 @@ def main():
         json.dump({"added_tokens": [{"id": len(tokens) + i, "content": text} for i, text in enumerate(SPECIAL)]}, file, indent=1)
         file.write("\n")
     # The same vocabulary as Hugging Face writes it, with the pieces cut by the same pattern.
-    letters = bytes_in_order()
-    spell = lambda token: "".join(letters[byte] for byte in token)
     ranks = {token: rank for rank, token in enumerate(tokens)}
-    merges = [pair for token in tokens[256:]
-              for pair in [split_of(token, ranks)]]
+    merges = [split_of(token, ranks) for token in tokens[256:]]
     with open(path("tokenizer.json"), "w", encoding="utf-8") as file:
-        json.dump({"version": "1.0", "added_tokens": [
-            {"id": len(tokens) + i, "content": text, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
-             "special": True} for i, text in enumerate(SPECIAL)], "normalizer": None, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
-            {"type": "Split", "pattern": {"Regex": CL100K_PATTERN}, "behavior": "Isolated", "invert": False},
-            {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}]},
-            "post_processor": None, "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
-            "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
-                      "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": True,
-                      "vocab": {spell(token): rank for token, rank in ranks.items()},
-                      "merges": [[spell(left), spell(right)] for left, right in merges]}}, file, ensure_ascii=True)
+        json.dump(hugging_face_file(tokens, merges, SPECIAL, CL100K_PATTERN, None, True), file, ensure_ascii=True)
         file.write("\n")
     theirs = tokenizers.Tokenizer.from_file(path("tokenizer.json"))
     ours = llama3_tokenizer(path("llama3.model"), path("special.json"))
@@ -155,28 +206,48 @@ def main():
         allow_whitespace_only_pieces=True, num_threads=1, hard_vocab_limit=False)
     os.remove(path("llama2.vocab"))
 
+    write_qwen(path("qwen"), corpus)
+    qwen = [path("qwen/vocab.json"), path("qwen/merges.txt"), path("qwen/tokenizer.json")]
+
     to_messages = OpenAIToMessages()
     golden = {}
     for family, tokenizer in (("llama3", llama3_tokenizer(path("llama3.model"), path("special.json"))),
-                              ("llama2", llama2_tokenizer(path("llama2.model")))):
+                              ("llama2", llama2_tokenizer(path("llama2.model"))), ("qwen2", qwen2_tokenizer(*qwen)),
+                              ("qwen2_5", qwen2_5_tokenizer(*qwen)), ("mistral", mistral_tokenizer(path("llama2.model")))):
+        is_qwen, pieces = family.startswith("qwen"), family in ("llama2", "mistral")
         encode = lambda text: tokenizer.encode(text, add_bos=False, add_eos=False)
         chats = []
-        for chat in CHATS:
-            if family == "llama2" and chat[-1][1] == "":
+        for chat in CHATS + (QWEN_CHATS if is_qwen else []):
+            if pieces and chat[-1][1] == "":
                 chat = chat[:-1] + [("assistant", "-")]
             messages = [{"role": role, "content": [{"type": "text", "text": piece} for piece in words]
                          if isinstance(words, list) else words} for role, words in chat]
+            if family == "mistral" and chat[0][0] == "system":
+                try:
+                    tokenizer.tokenize_messages(to_messages({"messages": messages})["messages"])
+                    raise AssertionError("Mistral's words a system prompt")
+                except ValueError:
+                    continue
             ids, mask = tokenizer.tokenize_messages(to_messages({"messages": messages})["messages"])
             chats.append({"messages": messages, "ids": ids, "trained": [int(not masked) for masked in mask]})
         records = {}
         for name, (transform, given) in RECORDS.items():
+            if family == "mistral" and not name.startswith("alpaca"):
+                continue  # they have system prompts
             pairs = [tokenizer.tokenize_messages(transform(dict(record))["messages"]) for record in given]
             records[name] = {"records": given, "ids": [ids for ids, _ in pairs],
                              "trained": [[int(not masked) for masked in mask] for _, mask in pairs]}
-        golden[family] = {"records": records, "texts": [{"text": text, "ids": encode(text)} for text in TEXTS], "chats": chats,
+        texts = TEXTS + QWEN_TEXTS if is_qwen else TEXTS
+        golden[family] = {"records": records, "texts": [{"text": text, "ids": encode(text)} | ({"spelled": tokenizer.decode(encode(text))} if is_qwen else {})
+                                                       for text in texts], "chats": chats,
                           "long": [{"text": text, "times": times, "count": len(ids), "digest": digest(ids)} for text, times in LONG
                                    for ids in [encode(text * times)]]
-                          if family == "llama3" else []}
+                          if not pieces else []}
+        if is_qwen:
+            dice = random.Random(2)
+            lists = [[dice.randrange(len(tokenizer.encoder) + len(QWEN_SPECIAL)) for _ in range(12)] for _ in range(40)]
+            golden[family]["decoded"] = [{"ids": ids, "text": tokenizer.decode(ids, skip_special_tokens=True), "spelled": tokenizer.decode(ids)}
+                                         for ids in lists]
     with open(path("golden.json"), "w", encoding="utf-8") as file:
         json.dump(golden, file, ensure_ascii=True, separators=(",", ":"))
         file.write("\n")

@@ -169,11 +169,12 @@ struct Recipe {
   std::string lossComponent = "torch.nn.CrossEntropyLoss";
   int64_t lossChunks = 0; ///< chunks of head and loss; 0: the compiler's choice. Only where chunksLoss().
   int64_t ignoreIndex = -100;
-  /// "byte" (256 bytes and specials), or a component of torchtune's: for Llama 3, for Llama 2, or one that is not built
-  /// in, where data are ids.
+  /// "byte" (256 bytes and specials), or a component of torchtune's: for Llama 3, Llama 2, Qwen 2, Qwen 2.5, or one
+  /// that is not built in, where data are ids.
   std::string tokenizer = "byte";
   std::string tokenizerPath;     ///< tokenizer.path; "": none
   std::string specialTokensPath; ///< tokenizer.special_tokens_path; "": none
+  std::string mergesFile;        ///< tokenizer.merges_file, of Qwen's tokenizers; "": none
   DatasetConfig dataset;
   CheckpointerConfig checkpointer;
   bool resumeFromCheckpoint = false;

@@ -40,7 +40,7 @@ public:
   virtual std::string_view name() const = 0;
   /// Number of ids, special ones included.
   virtual int64_t vocabSize() const = 0;
-  /// Begin of a document.
+  /// Begin of a document; -1: there is none.
   virtual int32_t bosId() const = 0;
   /// End of a document or of an assistant's turn.
   virtual int32_t eosId() const = 0;
@@ -49,7 +49,8 @@ public:
   /// Fills the unused rest of a row; never trained.
   virtual int32_t padId() const = 0;
 
-  /// Appends the ids of `text` to `ids`. Adds no special token; text that spells a special token stays text.
+  /// Appends the ids of `text` to `ids`. Adds no special token. Text that spells a special token stays text, but with
+  /// Qwen's tokenizers, where it is that token, as torchtune has it.
   virtual void encode(std::string_view text, std::vector<int32_t> &ids) const = 0;
 
   /// Appends a conversation in the wording that the tokenizer's models were trained with, begin and end tokens
@@ -67,16 +68,20 @@ public:
 struct TokenizerConfig {
   /// "byte", or a component of torchtune's.
   std::string component = "byte";
-  /// Its file: ranks of byte pairs in tiktoken's format (Llama 3), or a SentencePiece model (Llama 2).
+  /// Its file: ranks of byte pairs in tiktoken's format (Llama 3), a SentencePiece model (Llama 2), or vocab.json
+  /// (Qwen); Hugging Face's tokenizer.json for the first and the last.
   std::string path;
-  /// JSON with a list `added_tokens` of {"id", "content"}, such as Hugging Face's tokenizer.json; "": Llama 3's own.
+  /// JSON with a list `added_tokens` of {"id", "content"}, such as Hugging Face's tokenizer.json; "": the model's
+  /// own, of Llama 3 and Qwen.
   std::string specialTokensPath;
+  /// merges.txt of Qwen's tokenizers, with vocab.json.
+  std::string mergesFile = "";
 };
 
 /// The tokenizer that a recipe names: "byte" (ids 0..255 are bytes, 256 <|begin_of_text|>, 257 <|end_of_text|>, 258
-/// <|finetune_right_pad_id|>, as Llama 3 spells them), or torchtune's for Llama 3 and Llama 2, with the ids that
-/// torchtune gives. Another one of torchtune's, and one whose file does not exist, reads no text. Null with errors: a
-/// name that nobody knows, or a file that is not what it should be.
+/// <|finetune_right_pad_id|>, as Llama 3 spells them), or torchtune's for Llama 3, Llama 2, Qwen 2 and Qwen 2.5,
+/// with the ids that torchtune gives. Another one of torchtune's, and one whose file does not exist, reads no text.
+/// Null with errors: a name that nobody knows, or a file that is not what it should be.
 std::unique_ptr<Tokenizer> makeTokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
 
 /// `bytes` as valid UTF-8: see Tokenizer::decode.

@@ -149,8 +149,10 @@ TEST(Errors, NotBuiltYet) {
       errors(minimal, {"model=torchtune.models.llama3_2.llama3_2_1bb"}),
       "<command line>:1:7: error: unknown component 'torchtune.models.llama3_2.llama3_2_1bb' for 'model'; did you mean "
       "'torchtune.models.llama3_2.llama3_2_1b'?");
-  EXPECT_TRUE(contains(errors(minimal, {"tokenizer=torchtune.models.qwen2.qwen2_tokenizer"}),
+  EXPECT_TRUE(contains(errors(minimal, {"tokenizer=torchtune.models.gemma.gemma_tokenizer"}),
                        "override tokenizer._component_=ftc.tokenizers.byte"));
+  EXPECT_TRUE(contains(errors(minimal, {"tokenizer=torchtune.models.qwen2_5.qwen2_5_tokeniser"}),
+                       "torchtune.models.qwen2_5.qwen2_5_tokenizer"));
   EXPECT_TRUE(contains(errors(minimal, {"optimizer=torchao.optim.AdamWFp8"}),
                        "is not built yet; what works: override optimizer=torch.optim.AdamW or torch.optim.SGD"));
   EXPECT_TRUE(contains(errors(minimal, {"optimizer=my.Optimizer"}), "unknown component 'my.Optimizer'"));

@@ -65,16 +65,19 @@ TEST_F(RecordKinds, RowsAreTorchtunes) {
   const std::string folder = FTC_SOURCE_DIR "/test/oracle/goldens/tokens/";
   std::ifstream in(folder + "golden.json");
   const json golden = json::parse(in);
-  for (const char *family : {"llama3", "llama2"}) {
-    const std::string name = family;
-    tokenizer = makeTokenizer({"torchtune.models." + name + "." + name + "_tokenizer", folder + name + ".model",
-                               name == "llama3" ? folder + "special.json" : ""},
-                              diags);
+  const TokenizerConfig configs[] = {
+      {"torchtune.models.llama3.llama3_tokenizer", folder + "llama3.model", folder + "special.json"},
+      {"torchtune.models.llama2.llama2_tokenizer", folder + "llama2.model", ""},
+      {"torchtune.models.qwen2.qwen2_tokenizer", folder + "qwen/tokenizer.json", ""},
+      {"torchtune.models.qwen2_5.qwen2_5_tokenizer", folder + "qwen/tokenizer.json", ""}};
+  for (const TokenizerConfig &config : configs) {
+    const std::string name = config.component.substr(17, config.component.rfind('.') - 17);
+    tokenizer = makeTokenizer(config, diags);
     ASSERT_TRUE(tokenizer) << messages();
     for (const Kind &kind : kinds) {
       SCOPED_TRACE(name + " " + kind.name);
       start(kind);
-      const json &wanted = golden[family]["records"][kind.name];
+      const json &wanted = golden[name]["records"][kind.name];
       std::string lines;
       for (const json &record : wanted["records"])
         lines += record.dump() + "\n";

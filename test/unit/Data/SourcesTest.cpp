@@ -273,6 +273,20 @@ TEST_F(Sources, TokenFileRowsComeInOrderAndAlone) {
   }
 }
 
+TEST_F(Sources, TextsOfATokenizerWithoutATokenForTheirBegin) {
+  const std::string file = FTC_SOURCE_DIR "/test/oracle/goldens/tokens/qwen/tokenizer.json";
+  tokenizer = makeTokenizer({"torchtune.models.qwen2.qwen2_tokenizer", file, ""}, diags);
+  options.vocabSize = 1000;
+  auto data = load(write("t.txt", "q"));
+  ASSERT_TRUE(data) << messages();
+  Ints wanted;
+  tokenizer->encode("q", wanted);
+  ASSERT_EQ(wanted.size(), 1u);
+  wanted.push_back(tokenizer->eosId());
+  wanted.resize(8, tokenizer->padId());
+  EXPECT_EQ(row(data->train, 0).tokens, wanted);
+}
+
 TEST_F(Sources, TokenFilesOfATokenizerThatIsNotBuiltIn) {
   for (const char *name : {"torchtune.models.llama3.llama3_tokenizer",
                            "torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer"}) {

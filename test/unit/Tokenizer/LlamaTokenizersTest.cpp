@@ -4,111 +4,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
-//
-// Against ids and masks that torchtune's own classes gave (test/oracle/golden_tokens.py).
-//
-//===----------------------------------------------------------------------===//
 
-#include "ftc/Support/Files.h"
-#include "ftc/Tokenizer/Tokenizer.h"
+#include "TokenizerFixture.h"
 
-#include <cstdio>
-#include <filesystem>
-#include <fmt/format.h>
-#include <fstream>
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 #include <random>
 
 using namespace ftc;
 using nlohmann::json;
 
 namespace {
-
-const std::string folder = FTC_SOURCE_DIR "/test/oracle/goldens/tokens/";
-
-TokenizerConfig llama3Config() {
-  return {"torchtune.models.llama3.llama3_tokenizer", folder + "llama3.model", folder + "special.json"};
-}
-TokenizerConfig llama2Config() { return {"torchtune.models.llama2.llama2_tokenizer", folder + "llama2.model", ""}; }
-
-std::unique_ptr<Tokenizer> make(const TokenizerConfig &config) {
-  std::vector<Diagnostic> diags;
-  auto tokenizer = makeTokenizer(config, diags);
-  EXPECT_TRUE(diags.empty()) << diags.front().message;
-  return tokenizer;
-}
-
-std::string errorOf(const TokenizerConfig &config) {
-  std::vector<Diagnostic> diags;
-  EXPECT_EQ(makeTokenizer(config, diags), nullptr);
-  return diags.empty() ? "" : fmt::format("{}:{}: {}", diags[0].file, diags[0].line, diags[0].message);
-}
-
-json golden(const char *family) {
-  std::ifstream in(folder + "golden.json");
-  return json::parse(in)[family];
-}
-
-std::vector<int32_t> encoded(const Tokenizer &tokenizer, std::string_view text) {
-  std::vector<int32_t> ids;
-  tokenizer.encode(text, ids);
-  return ids;
-}
-
-class Llama : public testing::TestWithParam<const char *> {
-protected:
-  std::unique_ptr<Tokenizer> tokenizer = make(GetParam() == std::string("llama3") ? llama3Config() : llama2Config());
-  json wanted = golden(GetParam());
-};
-INSTANTIATE_TEST_SUITE_P(Families, Llama, testing::Values("llama3", "llama2"));
-
-TEST_P(Llama, TextsHaveTorchtunesIds) {
-  ASSERT_GT(wanted["texts"].size(), 20u);
-  for (const json &entry : wanted["texts"])
-    EXPECT_EQ(encoded(*tokenizer, entry["text"].get<std::string>()), entry["ids"].get<std::vector<int32_t>>())
-        << entry["text"];
-}
-
-TEST_P(Llama, IdsSpellTheText) {
-  for (const json &entry : wanted["texts"])
-    EXPECT_EQ(tokenizer->decode(entry["ids"].get<std::vector<int32_t>>()), entry["text"].get<std::string>());
-}
-
-TEST_P(Llama, LongTextsAreCutWhereTorchtuneCuts) {
-  for (const json &entry : wanted["long"]) {
-    std::string text;
-    for (int64_t i = 0; i < entry["times"]; ++i)
-      text += entry["text"].get<std::string>();
-    std::vector<int32_t> ids = encoded(*tokenizer, text);
-    uint64_t digest = 0;
-    for (int32_t id : ids)
-      digest = digest * 1000003 + static_cast<uint64_t>(id);
-    EXPECT_EQ(ids.size(), entry["count"].get<size_t>()) << entry["text"];
-    EXPECT_EQ(digest, entry["digest"].get<uint64_t>()) << entry["text"];
-  }
-}
-
-TEST_P(Llama, ConversationsHaveTorchtunesIdsAndMasks) {
-  ASSERT_GE(wanted["chats"].size(), 5u);
-  for (const json &chat : wanted["chats"]) {
-    std::vector<Message> messages;
-    for (const json &message : chat["messages"]) {
-      Message &turn = messages.emplace_back(
-          Message{message["role"].get<std::string>(), {}, message["role"].get<std::string>() == "assistant"});
-      if (message["content"].is_string())
-        turn.pieces.push_back(message["content"]);
-      else
-        for (const json &piece : message["content"])
-          turn.pieces.push_back(piece["text"]);
-    }
-    std::vector<int32_t> ids;
-    std::vector<uint8_t> trained;
-    tokenizer->encodeConversation(messages, ids, trained);
-    EXPECT_EQ(ids, chat["ids"].get<std::vector<int32_t>>()) << chat["messages"];
-    EXPECT_EQ(trained, chat["trained"].get<std::vector<uint8_t>>()) << chat["messages"];
-  }
-}
 
 TEST(Llama3Tokenizer, AnyBytesComeBack) {
   auto tokenizer = make(llama3Config());
@@ -165,18 +69,6 @@ TEST(Llama2Tokenizer, SpecialTokens) {
   ids.push_back(100000);
   EXPECT_EQ(tokenizer->decode(ids), "Hello\xEF\xBF\xBD");
 }
-
-/// A file that exists during one test.
-class BadFile : public testing::Test {
-protected:
-  std::string write(const std::string &text) {
-    std::ofstream(path, std::ios::binary) << text;
-    return path;
-  }
-  ~BadFile() override { std::filesystem::remove(path); }
-  const std::string path =
-      testing::TempDir() + "tokenizer-" + testing::UnitTest::GetInstance()->current_test_info()->name() + ".model";
-};
 
 TEST_F(BadFile, OfBytePairs) {
   TokenizerConfig config = llama3Config();

@@ -1,0 +1,62 @@
+//===- Compose.cpp - Normalization form C ---------------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Utf8.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <utf8proc.h>
+
+using namespace ftc;
+
+namespace {
+
+/// Appends `valid`, which is UTF-8, in form C.
+void appendComposed(std::string_view valid, std::string &out) {
+  // ASCII is its own form C, and most of what is read.
+  if (std::all_of(valid.begin(), valid.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; })) {
+    out += valid;
+    return;
+  }
+  utf8proc_uint8_t *composed = nullptr;
+  utf8proc_ssize_t length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t *>(valid.data()),
+                                         static_cast<utf8proc_ssize_t>(valid.size()), &composed,
+                                         static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  std::unique_ptr<utf8proc_uint8_t, void (*)(void *)> owner(composed, std::free);
+  if (length < 0)
+    out += valid;
+  else
+    out.append(reinterpret_cast<const char *>(composed), static_cast<size_t>(length));
+}
+
+} // namespace
+
+std::string ftc::composed(std::string_view text) {
+  // utf8proc takes four bytes of memory for each of its input, and all of it at once. Nothing is ever composed with a
+  // line feed, so text may be cut there.
+  constexpr size_t part = size_t(1) << 16;
+  std::string out;
+  out.reserve(text.size());
+  size_t begin = 0;
+  for (size_t at = 0; at < text.size();) {
+    int length = characterLength(text.substr(at));
+    if (length < 0) {
+      appendComposed(text.substr(begin, at - begin), out);
+      out += text.substr(at, static_cast<size_t>(-length));
+      begin = at += static_cast<size_t>(-length);
+      continue;
+    }
+    at += static_cast<size_t>(length);
+    if (text[at - 1] == '\n' && at - begin >= part) {
+      appendComposed(text.substr(begin, at - begin), out);
+      begin = at;
+    }
+  }
+  appendComposed(text.substr(begin), out);
+  return out;
+}
