@@ -20,10 +20,13 @@
 //===----------------------------------------------------------------------===//
 
 #include "dialects/Train/Transforms/Passes.h"
+#include "ftc/Analysis/Link.h"
 
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Remarks.h"
 #include "llvm/ADT/SetVector.h"
+
+#include <cmath>
 
 using namespace mlir;
 
@@ -34,7 +37,15 @@ namespace ftc::train {
 namespace {
 
 constexpr remark::RemarkOpts remarkOpts = remark::RemarkOpts::name("chunk").category("train-chunk-loss");
+
+/// Where the number of rows is left to the pass: at least so many,
 constexpr int64_t minRows = 256;
+/// a multiple of so many, for the tiles of products,
+constexpr int64_t rowUnit = 64;
+/// and so many that moving the head's weight and its gradient for each chunk takes at most this share of its products,
+constexpr double trafficShare = 1.0 / 8;
+/// but not more than this part of all rows.
+constexpr int64_t mostOf = 4;
 
 RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
 
@@ -60,13 +71,7 @@ public:
   StringRef obstacle() const { return whyWhole; }
 
   /// Rows of a chunk where the recipe names no number of chunks; see Passes.td.
-  int64_t chooseRows() const {
-    int64_t entering = 0;
-    if (auto product = logits.getDefiningOp<MatmulOp>())
-      entering = bytesOf(product.getA().getType());
-    int64_t rowBytes = bytesOf(typeOf(logits)) / rows;
-    return std::max(minRows, entering / rowBytes);
-  }
+  int64_t chooseRows() const;
 
   void chunk(int64_t chunkRows);
 
@@ -98,6 +103,27 @@ private:
   llvm::DenseMap<Value, SmallVector<Value>> pieces; ///< of each result of the group, one a chunk; of a product that
                                                     ///< sums over rows, the sum so far
 };
+
+int64_t LossGroup::chooseRows() const {
+  int64_t entering = 0;
+  if (auto product = logits.getDefiningOp<MatmulOp>())
+    entering = bytesOf(product.getA().getType());
+  // What a chunk moves whatever its size: weights that it reads, their gradients that it adds to.
+  double fixedBytes = 0, flopsOfRow = 0;
+  for (Operation *op : ops)
+    if (auto product = dyn_cast<MatmulOp>(op)) {
+      const bool isSum = isSumOverRows(product);
+      fixedBytes += isSum ? 2.0 * bytesOf(product.getResult().getType()) : bytesOf(product.getB().getType());
+      flopsOfRow += 2.0 * product.getM() * product.getN() * product.getK() / rows;
+    }
+  const LinkModel device = LinkModel::of(ops.front());
+  const double trafficSeconds = fixedBytes / device.nearBytesPerSecond;
+  const double secondsOfRow = flopsOfRow / device.flopsPerSecond;
+  int64_t enough = 0;
+  if (secondsOfRow > 0)
+    enough = std::min(static_cast<int64_t>(std::ceil(trafficSeconds / trafficShare / secondsOfRow)), rows / mostOf);
+  return std::max({minRows, entering / (bytesOf(typeOf(logits)) / rows), enough});
+}
 
 void LossGroup::collect() {
   big.insert(logits);
@@ -290,9 +316,12 @@ struct ChunkLossPass : impl::ChunkLossPassBase<ChunkLossPass> {
       return;
     }
     // At least as many rows as the rule asks for, spread evenly.
-    if (chunks == 0)
+    const bool chosen = chunks == 0;
+    if (chosen)
       chunks = std::max<int64_t>(1, rows / group.chooseRows());
     int64_t chunkRows = llvm::divideCeil(rows, chunks);
+    if (chosen)
+      chunkRows = llvm::alignTo(chunkRows, rowUnit);
     if (chunkRows >= rows) {
       remark::missed(loc, remarkOpts) << remark::add("the logits stay whole: {0} rows are one chunk", rows);
       return;
