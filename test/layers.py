@@ -107,6 +107,8 @@ def check_file(path, text):
             found.append((line, f"only Config may name YAML ({header})"))
         if header in ("pcre2.h", "sentencepiece_processor.h", "utf8proc.h") and room != "Tokenizer":
             found.append((line, f"only Tokenizer may cut text ({header})"))
+        if header == "zip.h" and room != "Checkpoint":
+            found.append((line, f"only Checkpoint may open archives ({header})"))
         if room == "ftrt" and header not in C_HEADERS and seen != "ftrt":
             found.append((line, f"the C ABI includes C headers only ({header})"))
     return found

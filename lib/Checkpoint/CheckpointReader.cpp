@@ -1,4 +1,4 @@
-//===- CheckpointReader.cpp - Weights of a Hugging Face directory ---------===//
+//===- CheckpointReader.cpp - Weights of a directory ----------------------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -7,6 +7,8 @@
 
 #include "ftc/Checkpoint/Checkpoint.h"
 
+#include "WeightNames.h"
+#include "ftc/Checkpoint/TorchFile.h"
 #include "ftc/Support/Files.h"
 #include "ftc/Support/Suggest.h"
 
@@ -23,6 +25,10 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t maxListed = 10;
+
+constexpr const char *modelParallel =
+    "Meta's consolidated.00.pth, consolidated.01.pth … are parts of one model for as many devices, and are not put "
+    "together; get the model in Hugging Face's layout (model-0000k-of-0000n.safetensors)";
 
 /// Reads an index: the shard of every tensor.
 std::optional<std::map<std::string, std::string>> readIndex(const std::string &path, std::vector<Diagnostic> &diags) {
@@ -48,79 +54,137 @@ std::optional<std::map<std::string, std::string>> readIndex(const std::string &p
   return shards;
 }
 
+bool isTorchFile(std::string_view name) {
+  return name.ends_with(".bin") || name.ends_with(".pt") || name.ends_with(".pth");
+}
+
+/// What to read where no files are named: names, or the index that has them. Both empty: there is nothing.
+struct Found {
+  std::vector<std::string> names = {};
+  std::string index = {};
+};
+
+Found findWeights(const fs::path &root) {
+  std::error_code ignored;
+  for (const char *name : {"model.safetensors", "pytorch_model.bin"}) {
+    if (fs::exists(root / name, ignored))
+      return {{name}};
+    const std::string index = std::string(name) + ".index.json";
+    if (fs::exists(root / index, ignored))
+      return {{}, index};
+  }
+  if (fs::exists(root / "consolidated.00.pth", ignored))
+    return {{"consolidated.00.pth"}};
+  return {};
+}
+
 } // namespace
 
 std::unique_ptr<CheckpointReader> CheckpointReader::open(const std::string &directory,
                                                          const std::vector<std::string> &files,
-                                                         std::vector<Diagnostic> &diags) {
+                                                         std::vector<Diagnostic> &diags, const ModelConfig *model) {
   auto fail = [&](const std::string &file, const std::string &message) {
     diags.push_back({Severity::Error, file, 0, 0, message});
     return nullptr;
   };
   std::error_code ignored;
   if (!fs::is_directory(directory, ignored))
-    return fail(directory, "no such directory; checkpointer.checkpoint_dir names a directory in Hugging Face layout");
+    return fail(directory, "no such directory; checkpointer.checkpoint_dir names a directory of weights");
   fs::path root = directory;
-  std::vector<std::string> names = files;
+  Found found = files.empty() ? findWeights(root) : Found{files};
   std::map<std::string, std::string> index;
-  std::string indexPath = root / "model.safetensors.index.json";
-  if (names.empty()) {
-    if (fs::exists(root / "model.safetensors", ignored)) {
-      names = {"model.safetensors"};
-    } else if (fs::exists(indexPath, ignored)) {
-      auto shards = readIndex(indexPath, diags);
-      if (!shards)
-        return nullptr;
-      index = std::move(*shards);
-      std::set<std::string> distinct;
-      for (const auto &[tensor, file] : index)
-        distinct.insert(file);
-      names.assign(distinct.begin(), distinct.end());
-    } else {
-      return fail(directory,
-                  "has neither model.safetensors nor model.safetensors.index.json; only safetensors are read, "
-                  "convert other formats with transformers (save_pretrained)");
-    }
+  const std::string indexPath = root / found.index;
+  if (!found.index.empty()) {
+    auto shards = readIndex(indexPath, diags);
+    if (!shards)
+      return nullptr;
+    index = std::move(*shards);
+    std::set<std::string> distinct;
+    for (const auto &[tensor, file] : index)
+      distinct.insert(file);
+    found.names.assign(distinct.begin(), distinct.end());
+  } else if (found.names.empty()) {
+    const bool below = fs::exists(root / "original" / "consolidated.00.pth", ignored);
+    return fail(directory, fmt::format("has none of model.safetensors, pytorch_model.bin, an index of either, and "
+                                       "consolidated.00.pth; {}",
+                                       below ? "Meta's are one folder below: override checkpointer.checkpoint_dir=" +
+                                                   (root / "original").native()
+                                             : "name the files with checkpointer.checkpoint_files"));
   }
+  if (files.empty() && found.index.empty() && fs::exists(root / "consolidated.01.pth", ignored) &&
+      found.names[0] == "consolidated.00.pth")
+    return fail(directory, modelParallel);
 
   std::unique_ptr<CheckpointReader> reader(new CheckpointReader);
   reader->path = directory;
-  for (const std::string &name : names) {
+  for (const std::string &name : found.names) {
     std::string path = root / name;
-    if (!name.ends_with(".safetensors"))
-      return fail(path, "only .safetensors files are read; convert other formats with transformers (save_pretrained)");
-    auto file = SafetensorsFile::open(path, diags);
-    if (!file)
+    std::unique_ptr<TensorFile> file;
+    if (name.ends_with(".safetensors"))
+      file = SafetensorsFile::open(path, diags);
+    else if (isTorchFile(name))
+      file = TorchFile::open(path, diags);
+    else
+      return fail(path, "only .safetensors files and torch.save's (.bin, .pt, .pth) are read; convert other formats "
+                        "with transformers (save_pretrained)");
+    if (!file || !reader->add(std::move(file), model, diags))
       return nullptr;
-    for (const auto &[tensor, entry] : file->entries()) {
-      auto [place, isNew] = reader->fileOf.emplace(tensor, reader->files.size());
-      if (!isNew)
-        return fail(path, fmt::format("tensor '{}' is also in {}", tensor, reader->files[place->second]->path()));
-    }
-    reader->files.push_back(std::move(file));
   }
   for (const auto &[tensor, file] : index) {
-    auto found = reader->fileOf.find(tensor);
+    const auto known = model ? knownWeight(tensor) : std::nullopt;
+    auto place = reader->places.find(known ? known->name : tensor);
     std::string path = root / file;
-    if (found == reader->fileOf.end() || reader->files[found->second]->path() != path)
+    if (place == reader->places.end() || place->second.file->path() != path)
       return fail(indexPath, fmt::format("tensor '{}' should be in {}, but is not", tensor, path));
   }
   return reader;
 }
 
+bool CheckpointReader::add(std::unique_ptr<TensorFile> file, const ModelConfig *model, std::vector<Diagnostic> &diags) {
+  for (const auto &[name, entry] : file->entries()) {
+    Place place{file.get(), entry};
+    const auto known = model ? knownWeight(name) : std::nullopt;
+    if (known) {
+      layOutRotary(known->name, *model, place.entry);
+      if (naming == Naming::HuggingFace || !known->inBoth)
+        naming = known->naming;
+    }
+    auto [other, isNew] = places.emplace(known ? known->name : name, std::move(place));
+    if (isNew)
+      continue;
+    const bool isPart = known && known->naming == Naming::Meta && other->second.entry.spec.name == name;
+    diags.push_back({Severity::Error, file->path(), 0, 0,
+                     fmt::format("tensor '{}' is also in {}{}{}", name, other->second.file->path(), isPart ? ": " : "",
+                                 isPart ? modelParallel : "")});
+    return false;
+  }
+  files.push_back(std::move(file));
+  return true;
+}
+
+std::string CheckpointReader::told(std::string_view name) const {
+  const std::string theirs = nameIn(naming, name);
+  return theirs == name ? fmt::format("'{}'", name) : fmt::format("'{}' ({})", theirs, name);
+}
+
 const TensorSpec *CheckpointReader::find(std::string_view name) const {
-  auto found = fileOf.find(name);
-  return found == fileOf.end() ? nullptr : &files[found->second]->find(name)->spec;
+  auto found = places.find(name);
+  return found == places.end() ? nullptr : &found->second.entry.spec;
 }
 
 bool CheckpointReader::check(std::span<const TensorSpec> wanted, std::vector<Diagnostic> &diags) const {
   std::set<std::string_view> wantedNames;
   for (const TensorSpec &tensor : wanted)
     wantedNames.insert(tensor.name);
-  std::vector<std::string> unexpected;
-  for (const auto &[name, file] : fileOf)
-    if (!wantedNames.contains(name) && name != "lm_head.weight" && !name.ends_with("rotary_emb.inv_freq"))
-      unexpected.push_back(name);
+  std::vector<std::string> unexpected, extra;
+  for (const auto &[name, place] : places) {
+    if (wantedNames.contains(name) || name == "lm_head.weight" || name.ends_with("rotary_emb.inv_freq") ||
+        name == "rope.freqs")
+      continue;
+    unexpected.push_back(place.entry.spec.name);
+    extra.push_back(fmt::format("tensor '{}' of shape {} has no place in the recipe's model", place.entry.spec.name,
+                                shapeText(place.entry.spec.shape)));
+  }
 
   bool good = true;
   auto list = [&](const std::vector<std::string> &messages, std::string_view what) {
@@ -131,61 +195,57 @@ bool CheckpointReader::check(std::span<const TensorSpec> wanted, std::vector<Dia
           {Severity::Error, path, 0, 0, fmt::format("and {} more tensors {}", messages.size() - maxListed, what)});
     good &= messages.empty();
   };
-  std::vector<std::string> missing, misshapen, extra;
+  std::vector<std::string> missing, misshapen;
   for (const TensorSpec &tensor : wanted) {
     const TensorSpec *found = find(tensor.name);
     if (found && found->shape != tensor.shape)
-      misshapen.push_back(fmt::format("tensor '{}' has shape {}, the model wants {}", tensor.name,
+      misshapen.push_back(fmt::format("tensor {} has shape {}, the model wants {}", told(tensor.name),
                                       shapeText(found->shape), shapeText(tensor.shape)));
     if (found)
       continue;
     // The nearest of the names that nothing else wants: most likely another spelling.
     std::optional<std::string> near;
     if (missing.size() < maxListed)
-      near = nearest(tensor.name, unexpected);
-    missing.push_back(fmt::format("tensor '{}' of shape {} is missing{}", tensor.name, shapeText(tensor.shape),
+      near = nearest(nameIn(naming, tensor.name), unexpected);
+    missing.push_back(fmt::format("tensor {} of shape {} is missing{}", told(tensor.name), shapeText(tensor.shape),
                                   near ? fmt::format("; is it '{}'?", *near) : ""));
   }
-  for (const std::string &name : unexpected)
-    extra.push_back(
-        fmt::format("tensor '{}' of shape {} has no place in the recipe's model", name, shapeText(find(name)->shape)));
   list(missing, "are missing");
   list(misshapen, "have another shape");
   list(extra, "have no place in the recipe's model");
   return good;
 }
 
-std::pair<const SafetensorsFile *, const SafetensorsFile::Entry *>
-CheckpointReader::locate(const TensorSpec &wanted, std::vector<Diagnostic> &diags) const {
-  auto found = fileOf.find(wanted.name);
-  if (found == fileOf.end()) {
-    diags.push_back({Severity::Error, path, 0, 0, fmt::format("tensor '{}' is missing", wanted.name)});
-    return {};
+const CheckpointReader::Place *CheckpointReader::locate(const TensorSpec &wanted,
+                                                        std::vector<Diagnostic> &diags) const {
+  auto found = places.find(wanted.name);
+  if (found == places.end()) {
+    diags.push_back({Severity::Error, path, 0, 0, fmt::format("tensor {} is missing", told(wanted.name))});
+    return nullptr;
   }
-  const SafetensorsFile &file = *files[found->second];
-  const SafetensorsFile::Entry &entry = *file.find(wanted.name);
-  if (entry.spec.shape != wanted.shape) {
-    diags.push_back({Severity::Error, file.path(), 0, 0,
-                     fmt::format("tensor '{}' has shape {}, the model wants {}", wanted.name,
-                                 shapeText(entry.spec.shape), shapeText(wanted.shape))});
-    return {};
+  const Place &place = found->second;
+  if (place.entry.spec.shape != wanted.shape) {
+    diags.push_back({Severity::Error, place.file->path(), 0, 0,
+                     fmt::format("tensor {} has shape {}, the model wants {}", told(wanted.name),
+                                 shapeText(place.entry.spec.shape), shapeText(wanted.shape))});
+    return nullptr;
   }
-  return {&file, &entry};
+  return &place;
 }
 
 bool CheckpointReader::read(const TensorView &out, std::vector<Diagnostic> &diags) const {
-  auto [file, entry] = locate(out.spec, diags);
-  return file && file->read(*entry, out, diags);
+  const Place *place = locate(out.spec, diags);
+  return place && place->file->read(place->entry, out, diags);
 }
 
 bool CheckpointReader::quantize(const TensorSpec &wanted, const Nf4Weight &weight,
                                 std::vector<Diagnostic> &diags) const {
-  auto [file, entry] = locate(wanted, diags);
-  if (!file)
+  const Place *place = locate(wanted, diags);
+  if (!place)
     return false;
   Nf4Encoder encoder(weight.format, wanted.elements(), weight.arrays);
-  if (!file->stream(
-          *entry, wanted.type, [&](const float *values, int64_t count) { encoder.append(values, count); }, diags))
+  if (!place->file->stream(
+          place->entry, wanted.type, [&](const float *values, int64_t count) { encoder.append(values, count); }, diags))
     return false;
   if (weight.store)
     weight.store();

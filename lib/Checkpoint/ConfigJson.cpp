@@ -1,4 +1,4 @@
-//===- ConfigJson.cpp - config.json of Hugging Face's models --------------===//
+//===- ConfigJson.cpp - Descriptions of models beside their weights -------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -222,5 +222,34 @@ bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std
                      static_cast<double>(model.ropeScaling.oldContext));
     }
   }
+  return compare.good;
+}
+
+bool ftc::checkParamsJson(const std::string &path, const ModelConfig &model, std::vector<Diagnostic> &diags) {
+  std::string text, error;
+  if (!readFile(path, text, error)) {
+    diags.push_back({Severity::Error, path, 0, 0, error});
+    return false;
+  }
+  json params = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!params.is_object()) {
+    diags.push_back({Severity::Error, path, 0, 0, "not a JSON object"});
+    return false;
+  }
+  constexpr Severity Error = Severity::Error, Warning = Severity::Warning;
+  Comparison compare(path, params, diags);
+  const double heads = static_cast<double>(model.numHeads);
+  compare.number(Error, compare.at("dim"), "dim", static_cast<double>(model.embedDim));
+  compare.number(Error, compare.at("n_layers"), "n_layers", static_cast<double>(model.numLayers));
+  compare.number(Error, compare.at("n_heads"), "n_heads", heads);
+  compare.number(Error, compare.at("n_kv_heads"), "n_kv_heads", static_cast<double>(model.numKvHeads), heads);
+  if (compare.at("vocab_size") != -1) // Llama 2's says that the tokenizer decides
+    compare.number(Error, compare.at("vocab_size"), "vocab_size", static_cast<double>(model.vocabSize));
+  compare.number(Warning, compare.at("norm_eps"), "norm_eps", model.normEps);
+  compare.number(Warning, compare.at("rope_theta"), "rope_theta", model.ropeBase, 10000.0);
+  if (const bool isScaled = model.ropeScaling.factor != 1.0; (compare.at("use_scaled_rope") == true) != isScaled)
+    compare.differ(Warning, fmt::format("'use_scaled_rope' is {}, the recipe's model {}{}", !isScaled,
+                                        isScaled ? "scales positions" : "does not scale positions",
+                                        Comparison::wayOut(Warning)));
   return compare.good;
 }

@@ -1,4 +1,4 @@
-//===- Safetensors.cpp - Files of named tensors ---------------------------===//
+//===- Safetensors.cpp - Hugging Face's format of tensors ------------------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -7,72 +7,26 @@
 
 #include "ftc/Checkpoint/Safetensors.h"
 
-#include "Convert.h"
 #include "Descriptor.h"
 #include "ftc/Support/Files.h"
 
 #include <algorithm>
-#include <cstring>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <sys/stat.h>
 
 using namespace ftc;
 using nlohmann::json;
-
-//===----------------------------------------------------------------------===//
-// Types
-//===----------------------------------------------------------------------===//
-
-namespace {
-
-struct TypeFacts {
-  TensorType type;
-  std::string_view name;
-  int64_t bytes;
-};
-
-constexpr TypeFacts typeTable[] = {
-    {TensorType::F64, "F64", 8},   {TensorType::F32, "F32", 4},        {TensorType::F16, "F16", 2},
-    {TensorType::BF16, "BF16", 2}, {TensorType::I64, "I64", 8},        {TensorType::I32, "I32", 4},
-    {TensorType::I16, "I16", 2},   {TensorType::I8, "I8", 1},          {TensorType::U64, "U64", 8},
-    {TensorType::U32, "U32", 4},   {TensorType::U16, "U16", 2},        {TensorType::U8, "U8", 1},
-    {TensorType::Bool, "BOOL", 1}, {TensorType::F8E4M3, "F8_E4M3", 1}, {TensorType::F8E5M2, "F8_E5M2", 1},
-};
-
-/// As the format's reference implementation limits it.
-constexpr uint64_t maxHeaderBytes = 100'000'000;
-
-} // namespace
-
-std::string_view ftc::typeName(TensorType type) { return typeTable[static_cast<size_t>(type)].name; }
-int64_t ftc::typeBytes(TensorType type) { return typeTable[static_cast<size_t>(type)].bytes; }
-
-std::optional<TensorType> ftc::typeFromName(std::string_view name) {
-  for (const TypeFacts &facts : typeTable)
-    if (facts.name == name)
-      return facts.type;
-  return std::nullopt;
-}
-
-std::string ftc::shapeText(std::span<const int64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
-
-int64_t TensorSpec::elements() const {
-  int64_t count = 1;
-  for (int64_t size : shape)
-    count *= size;
-  return count;
-}
 
 //===----------------------------------------------------------------------===//
 // Reading
 //===----------------------------------------------------------------------===//
 
 namespace {
+
+/// As the format's reference implementation limits it.
+constexpr uint64_t maxHeaderBytes = 100'000'000;
 
 /// Checks one tensor of the header. Returns what is wrong with it, or fills `entry` and `begin`, `end` within the data.
 std::optional<std::string> readEntry(const json &value, uint64_t dataBytes, SafetensorsFile::Entry &entry,
@@ -128,14 +82,9 @@ std::unique_ptr<SafetensorsFile> SafetensorsFile::open(const std::string &path, 
     return nullptr;
   };
   std::unique_ptr<SafetensorsFile> file(new SafetensorsFile);
-  file->filePath = path;
-  file->descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file->descriptor < 0)
-    return fail(fmt::format("cannot open: {}", std::strerror(errno)));
-  struct stat info;
-  if (fstat(file->descriptor, &info) || !S_ISREG(info.st_mode))
-    return fail("not a regular file");
-  uint64_t size = static_cast<uint64_t>(info.st_size), headerBytes = 0;
+  uint64_t size = 0, headerBytes = 0;
+  if (!file->openFile(path, size, diags))
+    return nullptr;
   if (size < 8 || !fileio::readAt(file->descriptor, &headerBytes, 8, 0))
     return fail(fmt::format("{} bytes are too few for a safetensors file", size));
   if (headerBytes > maxHeaderBytes || headerBytes > size - 8)
@@ -203,91 +152,6 @@ std::unique_ptr<SafetensorsFile> SafetensorsFile::open(const std::string &path, 
   if (end != dataBytes)
     return fail(fmt::format("the tensors end at byte {} of the data, the file has {}", end, dataBytes));
   return file;
-}
-
-SafetensorsFile::~SafetensorsFile() {
-  if (descriptor >= 0)
-    ::close(descriptor);
-}
-
-const SafetensorsFile::Entry *SafetensorsFile::find(std::string_view name) const {
-  auto found = byName.find(name);
-  return found == byName.end() ? nullptr : &found->second;
-}
-
-bool SafetensorsFile::read(const Entry &entry, TensorType type, void *out, std::vector<Diagnostic> &diags) const {
-  return read(entry, type, 0, entry.spec.elements(), out, diags);
-}
-
-bool SafetensorsFile::read(const Entry &entry, const TensorView &out, std::vector<Diagnostic> &diags) const {
-  const TensorType type = out.spec.type;
-  if (out.data)
-    return read(entry, type, const_cast<void *>(out.data), diags);
-  const int64_t elements = entry.spec.elements(), size = typeBytes(type);
-  const int64_t block = std::min<int64_t>(elements, (int64_t(4) << 20) / size);
-  std::vector<char> part(static_cast<size_t>(block * size));
-  for (int64_t first = 0; first < elements; first += block) {
-    const int64_t count = std::min(block, elements - first);
-    if (!read(entry, type, first, count, part.data(), diags))
-      return false;
-    out.write(static_cast<uint64_t>(first * size), part.data(), static_cast<uint64_t>(count * size));
-  }
-  return true;
-}
-
-bool SafetensorsFile::read(const Entry &entry, TensorType type, int64_t first, int64_t elements, void *out,
-                           std::vector<Diagnostic> &diags) const {
-  auto fail = [&](const std::string &message) {
-    diags.push_back({Severity::Error, filePath, 0, 0, fmt::format("tensor '{}': {}", entry.spec.name, message)});
-    return false;
-  };
-  auto readError = [&] {
-    return fail(fmt::format("cannot read: {}", errno ? std::strerror(errno) : "the file has become shorter"));
-  };
-  TensorType fileType = entry.spec.type;
-  if (fileType == type) {
-    if (!fileio::readAt(descriptor, out, static_cast<uint64_t>(elements * typeBytes(type)),
-                        entry.offset + static_cast<uint64_t>(first * typeBytes(type))))
-      return readError();
-    return true;
-  }
-  if (!isConvertible(fileType) || !isConvertible(type))
-    return fail(fmt::format("{} cannot be read as {}", typeName(fileType), typeName(type)));
-  constexpr int64_t blockElements = 1 << 16;
-  std::vector<char> block(blockElements * typeBytes(fileType));
-  for (int64_t done = 0; done < elements; done += blockElements) {
-    int64_t count = std::min(blockElements, elements - done);
-    if (!fileio::readAt(descriptor, block.data(), count * typeBytes(fileType),
-                        entry.offset + static_cast<uint64_t>((first + done) * typeBytes(fileType))))
-      return readError();
-    convertElements(block.data(), fileType, static_cast<char *>(out) + done * typeBytes(type), type, count);
-  }
-  return true;
-}
-
-bool SafetensorsFile::stream(const Entry &entry, TensorType type,
-                             const std::function<void(const float *, int64_t)> &take,
-                             std::vector<Diagnostic> &diags) const {
-  auto fail = [&](const std::string &message) {
-    diags.push_back({Severity::Error, filePath, 0, 0, fmt::format("tensor '{}': {}", entry.spec.name, message)});
-    return false;
-  };
-  const TensorType fileType = entry.spec.type;
-  if (!isConvertible(fileType) || !isConvertible(type))
-    return fail(fmt::format("{} cannot be read as {}", typeName(fileType), typeName(type)));
-  constexpr int64_t partElements = 1 << 16;
-  std::vector<char> stored(partElements * typeBytes(fileType)), converted(partElements * typeBytes(type));
-  std::vector<float> values(partElements);
-  for (int64_t done = 0, elements = entry.spec.elements(); done < elements; done += partElements) {
-    const int64_t count = std::min(partElements, elements - done);
-    if (!fileio::readAt(descriptor, stored.data(), count * typeBytes(fileType),
-                        entry.offset + static_cast<uint64_t>(done * typeBytes(fileType))))
-      return fail(fmt::format("cannot read: {}", errno ? std::strerror(errno) : "the file has become shorter"));
-    convertElements(stored.data(), fileType, converted.data(), type, count);
-    convertElements(converted.data(), type, values.data(), TensorType::F32, count);
-    take(values.data(), count);
-  }
-  return true;
 }
 
 //===----------------------------------------------------------------------===//

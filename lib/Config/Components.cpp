@@ -130,7 +130,10 @@ const std::vector<NodeComponents> &nodes() {
          {"torchtune.datasets.grammar_dataset", "torchtune.datasets.samsum_dataset",
           "torchtune.datasets.slimorca_dataset", "torchtune.datasets.wikitext_dataset",
           "torchtune.datasets.cnn_dailymail_articles_dataset"}},
-        {"checkpointer", {"torchtune.training.FullModelHFCheckpointer", "torchtune.utils.FullModelHFCheckpointer"}},
+        {"checkpointer",
+         {"torchtune.training.FullModelHFCheckpointer", "torchtune.training.FullModelMetaCheckpointer",
+          "torchtune.training.FullModelTorchTuneCheckpointer", "torchtune.utils.FullModelHFCheckpointer",
+          "torchtune.utils.FullModelMetaCheckpointer", "torchtune.utils.FullModelTorchTuneCheckpointer"}},
         {"optimizer",
          {"torch.optim.AdamW", "torch.optim.SGD", "bitsandbytes.optim.AdamW", "bitsandbytes.optim.PagedAdamW",
           "bitsandbytes.optim.AdamW8bit", "bitsandbytes.optim.PagedAdamW8bit", "torchao.optim.AdamW8bit",
@@ -195,7 +198,8 @@ std::string refusal(const std::string &path, const std::string &name, const Node
     return "'" + name + "' is not built yet; what works: override dataset._component_=" + works[0] + " or " + works[1] +
            ", and name the files with dataset.data_files=PATH or ftrun --data";
   if (path == "checkpointer" && startsWith(name, "torchtune."))
-    return "'" + name + "' is not built; safetensors in Hugging Face's layout are: override checkpointer=" + works[0] +
+    return "'" + name + "' is not built; safetensors in Hugging Face's layout are, Meta's and torchtune's files: " +
+           "override checkpointer=" + works[0] +
            (node.entry("checkpoint_files") ? " checkpointer.checkpoint_files=null" : "") +
            (node.entry("checkpoint_dir") ? ", and checkpointer.checkpoint_dir=FOLDER if they lie elsewhere" : "");
   if (path == "optimizer" && (startsWith(name, "torch.optim.") || startsWith(name, "bitsandbytes.") ||

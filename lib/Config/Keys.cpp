@@ -87,9 +87,9 @@ static const std::vector<KeyInfo> table = {
   {"shuffle", R, Bool, "True", "", nullptr, "shuffle each epoch; False: the order of the data"},
   {"batch_size", C, Int, "1", "", nullptr, "rows a step"},
 
-  {"checkpointer._component_", R, Text, "torchtune.training.FullModelHFCheckpointer", "", nullptr, "Hugging Face's layout, safetensors"},
+  {"checkpointer._component_", R, Text, "torchtune.training.FullModelHFCheckpointer", "", nullptr, "or `FullModelMetaCheckpointer`, `FullModelTorchTuneCheckpointer`; the names of the weights decide whose they are, and safetensors in Hugging Face's layout are written"},
   {"checkpointer.checkpoint_dir", R, Text, "", "", nullptr, "folder of the initial parameters; absent: random ones"},
-  {"checkpointer.checkpoint_files", R, TextList, "", "", nullptr, "files in it, or {filename_format, max_filename}; absent: `model.safetensors`, or its index's"},
+  {"checkpointer.checkpoint_files", R, TextList, "", "", nullptr, "files in it, or {filename_format, max_filename}; `.safetensors`, or torch.save's `.bin`, `.pt`, `.pth`; absent: `model.safetensors` or its index's, else `pytorch_model.bin` or its index's, else `consolidated.00.pth`"},
   {"checkpointer.output_dir", R, Text, "", "", nullptr, "absent: `output_dir`"},
   {"checkpointer.safe_serialization", R, Bool, "True", "", "only safetensors are written; remove the key", "write safetensors"},
   {"checkpointer.adapter_checkpoint", R, Text, "null", "", nullptr, "adapter to start from: a `.safetensors` file in PEFT's format or its folder; absent: a new one; for LoRA builders"},

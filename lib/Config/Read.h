@@ -72,6 +72,8 @@ private:
   void dataset();
   void conversations();
   void checkpointer();
+  /// Whether files of weights are of a kind that is read.
+  void weightFiles(const Node &node, const std::vector<std::string> &files);
   /// {filename_format: model-{}-of-{}.safetensors, max_filename: "00004"}: all names, numbers padded as the last one.
   void formattedFiles(const Node &node, std::vector<std::string> &files);
   /// What is written must not mix with what is read.

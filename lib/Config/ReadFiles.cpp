@@ -135,6 +135,11 @@ void Reader::checkpointer() {
   text("checkpointer.checkpoint_dir", c.checkpointDir);
   c.outputDir = recipe.outputDir;
   text("checkpointer.output_dir", c.outputDir);
+  if (const std::string &component = components.at("checkpointer"); lastWord(component) != "FullModelHFCheckpointer")
+    messages.remark(placeOf("checkpointer._component_"),
+                    "'" + component +
+                        "' says how weights are read, which their names decide here; checkpoints are "
+                        "written in Hugging Face's layout, as safetensors");
   integer("checkpointer.keep_last_n_checkpoints", c.keepLast, 1, maxCount);
   text("checkpointer.adapter_checkpoint", c.adapterCheckpoint);
   if (!c.adapterCheckpoint.empty()) {
@@ -159,20 +164,31 @@ void Reader::checkpointer() {
       formattedFiles(*node, c.checkpointFiles);
     else
       c.checkpointFiles = asTexts(*node).value_or(std::vector<std::string>());
-    for (const std::string &file : c.checkpointFiles) {
-      std::string ending = std::filesystem::path(file).extension().string();
-      if (ending == ".safetensors")
-        continue;
-      messages.error(node->place, "'checkpointer.checkpoint_files' names '" + file +
-                                      "', and only safetensors are read; get the model's .safetensors files and "
-                                      "override checkpointer.checkpoint_files=null");
-      break;
-    }
+    weightFiles(*node, c.checkpointFiles);
   }
   if (!c.checkpointFiles.empty() && c.checkpointDir.empty())
     messages.error(placeOf("checkpointer.checkpoint_files"), named("checkpointer.checkpoint_files") + " needs " +
                                                                  named("checkpointer.checkpoint_dir") +
                                                                  ", the folder that holds them");
+}
+
+void Reader::weightFiles(const Node &node, const std::vector<std::string> &files) {
+  for (const std::string &file : files) {
+    std::string ending = std::filesystem::path(file).extension().string();
+    if (ending == ".safetensors" || ending == ".bin" || ending == ".pt" || ending == ".pth")
+      continue;
+    messages.error(node.place, "'checkpointer.checkpoint_files' names '" + file +
+                                   "', and what is read are safetensors and PyTorch's .bin, .pt and .pth; get the "
+                                   "model's .safetensors files and override checkpointer.checkpoint_files=null");
+    return;
+  }
+  const std::string &component = components.at("checkpointer");
+  if (lastWord(component) == "FullModelMetaCheckpointer" && files.size() > 1)
+    messages.error(node.place, "'checkpointer.checkpoint_files' names " + std::to_string(files.size()) +
+                                   " files of Meta's, which are parts of one model for as many devices, and are not "
+                                   "put together; get the model in Hugging Face's layout and override checkpointer="
+                                   "torchtune.training.FullModelHFCheckpointer checkpointer.checkpoint_files=null "
+                                   "checkpointer.checkpoint_dir=FOLDER");
 }
 
 void Reader::formattedFiles(const Node &node, std::vector<std::string> &files) {

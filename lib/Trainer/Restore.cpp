@@ -113,11 +113,11 @@ void loadParameters(Session &session, const std::string &directory, const std::v
   std::error_code error;
   if (!fs::is_directory(directory, error))
     throw RunError(ExitCode::NoFile,
-                   fmt::format("{}: no such directory; checkpointer.checkpoint_dir names the folder that holds "
-                               "model.safetensors",
+                   fmt::format("{}: no such directory; checkpointer.checkpoint_dir names the folder that holds the "
+                               "weights, such as model.safetensors",
                                directory));
   std::vector<Diagnostic> diags;
-  std::unique_ptr<CheckpointReader> reader = CheckpointReader::open(directory, files, diags);
+  std::unique_ptr<CheckpointReader> reader = CheckpointReader::open(directory, files, diags, &model);
   tellRemarks(diags);
   if (!reader)
     throwErrors(ExitCode::BadCheckpoint, diags);
@@ -132,6 +132,8 @@ void loadParameters(Session &session, const std::string &directory, const std::v
   // Shapes do not say how many heads there are, nor how positions are rotated.
   if (std::string config = fs::path(directory) / "config.json"; good && fs::exists(config, error))
     good = checkConfigJson(config, model, diags);
+  else if (std::string params = fs::path(directory) / "params.json"; good && fs::exists(params, error))
+    good = checkParamsJson(params, model, diags);
   tellRemarks(diags);
   if (!good)
     throwErrors(ExitCode::BadCheckpoint, diags);

@@ -59,13 +59,15 @@ def main():
 
     with tempfile.TemporaryDirectory(prefix="ftc-oracle-") as folder:
         live = os.path.join(folder, "goldens")
-        here = [name for name in names if cases[name].get("by") != "torchtune"]
+        by = {name: cases[name].get("by") for name in names}
+        here = [name for name in names if not by[name]]
         if here and not script(args.torch_python, "golden.py", "run", live, *here):
             print("golden.py failed")
             return 1
-        if len(here) < len(names) and not script(args.torchtune_python, "torchtune_run.py", "run", live):
-            print("torchtune_run.py failed")
-            return 1
+        for who, program in (("torchtune", "torchtune_run.py"), ("torchtune's checkpointers", "torch_files.py")):
+            if who in by.values() and not script(args.torchtune_python, program, "run", live):
+                print(f"{program} failed")
+                return 1
         for name in names:
             case = cases[name]
             stored = os.path.join(folder, "stored", name)

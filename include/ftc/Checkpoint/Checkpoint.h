@@ -1,4 +1,4 @@
-//===- Checkpoint.h - Hugging Face directories, read and written -------------===//
+//===- Checkpoint.h - Directories of weights, read and written ---------------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -40,36 +40,57 @@ bool checkConfigJson(const std::string &path, const ModelConfig &model, std::vec
 // Reading
 //===----------------------------------------------------------------------===//
 
-/// The tensors of a directory: model.safetensors, or the shards of model.safetensors.index.json, or the files named.
+/// Whose names the weights in a file have.
+enum class Naming { HuggingFace, Meta, Torchtune };
+
+/// Compares Meta's params.json with the model of the recipe, as checkConfigJson does: sizes and numbers of heads are
+/// errors, rotary base and epsilon warnings.
+bool checkParamsJson(const std::string &path, const ModelConfig &model, std::vector<Diagnostic> &diags);
+
+/// The tensors of a directory: the files named, or else the first of these that is there: model.safetensors, the shards
+/// of model.safetensors.index.json, pytorch_model.bin, the shards of pytorch_model.bin.index.json, consolidated.00.pth.
+/// Files are safetensors, or torch.save's (.bin, .pt, .pth). Tensors have Hugging Face's names here; with a model,
+/// those that have Meta's or torchtune's in the file are renamed, and the rows of their projections of queries and keys
+/// put into Hugging Face's order.
 class CheckpointReader {
 public:
   /// `files` are relative to `directory`; empty: as found. Null with an error on a missing or broken file, or an index
-  /// that names a tensor which its shard does not hold.
+  /// that names a tensor which its shard does not hold. `model` null: names are taken as they are.
   static std::unique_ptr<CheckpointReader> open(const std::string &directory, const std::vector<std::string> &files,
-                                                std::vector<Diagnostic> &diags);
+                                                std::vector<Diagnostic> &diags, const ModelConfig *model = nullptr);
 
   const std::string &directory() const { return path; }
+  /// By Hugging Face's name; its own name is the file's.
   const TensorSpec *find(std::string_view name) const;
 
   /// Compares with the tensors that the step wants, types aside. Missing tensors (with the nearest name), misshapen
-  /// ones (with both shapes) and ones that the model has no place for are errors. Of the latter, `rotary_emb.inv_freq`
-  /// tables and, when nothing wants it, `lm_head.weight` (tied embeddings) are passed over.
+  /// ones (with both shapes) and ones that the model has no place for are errors. Of the latter, tables of rotary
+  /// embeddings and, when nothing wants it, `lm_head.weight` (tied embeddings) are passed over.
   bool check(std::span<const TensorSpec> wanted, std::vector<Diagnostic> &diags) const;
 
-  /// Reads a tensor into `out`, converted to its type there; see SafetensorsFile::read.
+  /// Reads a tensor into `out`, converted to its type there; see TensorFile::read.
   bool read(const TensorView &out, std::vector<Diagnostic> &diags) const;
 
   /// Reads a weight, converted to wanted.type, and quantizes it as it comes: never whole in memory.
   bool quantize(const TensorSpec &wanted, const Nf4Weight &weight, std::vector<Diagnostic> &diags) const;
 
 private:
-  /// The file that holds `wanted`, and its entry there; null with an error if there is none of this shape.
-  std::pair<const SafetensorsFile *, const SafetensorsFile::Entry *> locate(const TensorSpec &wanted,
-                                                                            std::vector<Diagnostic> &diags) const;
+  struct Place {
+    const TensorFile *file;
+    TensorFile::Entry entry;
+  };
+
+  /// Adds the tensors of a file under Hugging Face's names. False with an error.
+  bool add(std::unique_ptr<TensorFile> file, const ModelConfig *model, std::vector<Diagnostic> &diags);
+  /// Where `wanted` is; null with an error if there is none of this shape.
+  const Place *locate(const TensorSpec &wanted, std::vector<Diagnostic> &diags) const;
+  /// A tensor for messages: in quotes, with the name that it has in files like these.
+  std::string told(std::string_view name) const;
 
   std::string path;
-  std::vector<std::unique_ptr<SafetensorsFile>> files;
-  std::map<std::string, size_t, std::less<>> fileOf;
+  std::vector<std::unique_ptr<TensorFile>> files;
+  std::map<std::string, Place, std::less<>> places;
+  Naming naming = Naming::HuggingFace; ///< of the files
 };
 
 //===----------------------------------------------------------------------===//

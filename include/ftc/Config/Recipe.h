@@ -99,7 +99,7 @@ struct SchedulerConfig {
 
 struct CheckpointerConfig {
   std::string checkpointDir;                ///< empty: random initialization
-  std::vector<std::string> checkpointFiles; ///< empty: model.safetensors, or the index's shards
+  std::vector<std::string> checkpointFiles; ///< empty: as CheckpointReader finds them
   std::string outputDir;
   /// Adapter to start from: a .safetensors file in PEFT's format, or the folder of one; empty: a new one.
   std::string adapterCheckpoint;

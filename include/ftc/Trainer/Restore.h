@@ -25,8 +25,9 @@ void tellRemarks(std::vector<Diagnostic> &diags);
 /// Throws RunError(code) with all errors of `diags`, a line each.
 [[noreturn]] void throwErrors(ExitCode code, const std::vector<Diagnostic> &diags);
 
-/// Fills the step's parameters, adapters aside, from a directory of safetensors (`files` as in CheckpointReader::open).
-/// Weights in four bits are quantized as they are read. A config.json beside them is compared with `model`.
+/// Fills the step's parameters, adapters aside, from a directory of weights (`files` as in CheckpointReader::open).
+/// Weights in four bits are quantized as they are read. A config.json, or Meta's params.json, beside them is compared
+/// with `model`.
 /// Throws RunError(NoFile or BadCheckpoint); then some parameters may have been filled.
 void loadParameters(Session &session, const std::string &directory, const std::vector<std::string> &files,
                     const ModelConfig &model);

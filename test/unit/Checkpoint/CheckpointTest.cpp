@@ -163,14 +163,15 @@ TEST_F(Checkpoint, BrokenIndexes) {
   refuse(R"({"weight_map": {"b": "../step_1/model-00001-of-00003.safetensors"}})", "is not a file name");
   refuse(R"({"weight_map": {"b": "model-00002-of-00003.safetensors"}})", "tensor 'b' should be in");
   refuse(R"({"weight_map": {"b": "missing.safetensors"}})", "missing.safetensors: error: cannot open");
-  refuse(R"({"weight_map": {"b": "pytorch_model.bin"}})", "only .safetensors files are read");
+  refuse(R"({"weight_map": {"b": "pytorch_model.bin"}})", "pytorch_model.bin: error: cannot open");
+  refuse(R"({"weight_map": {"b": "model.h5"}})", "only .safetensors files and torch.save's (.bin, .pt, .pth) are read");
 }
 
 TEST_F(Checkpoint, DirectoriesWithoutWeights) {
   EXPECT_FALSE(CheckpointReader::open(root / "missing", {}, diags));
   EXPECT_TRUE(says("no such directory")) << messages();
   EXPECT_FALSE(CheckpointReader::open(root, {}, diags));
-  EXPECT_TRUE(says("has neither model.safetensors nor")) << messages();
+  EXPECT_TRUE(says("has none of model.safetensors, pytorch_model.bin")) << messages();
 }
 
 TEST_F(Checkpoint, DifferencesAreListedByName) {

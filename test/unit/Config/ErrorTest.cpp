@@ -158,10 +158,14 @@ TEST(Errors, NotBuiltYet) {
   EXPECT_TRUE(contains(errors(minimal, {"optimizer=my.Optimizer"}), "unknown component 'my.Optimizer'"));
   EXPECT_TRUE(contains(errors(minimal, {"dataset=torchtune.datasets.preference_dataset"}), "text_completion_dataset"));
   EXPECT_TRUE(contains(errors(minimal, {"dataset=[{source: json}]"}), "joining data sets is not built yet"));
-  EXPECT_TRUE(contains(errors(minimal, {"checkpointer=torchtune.training.FullModelMetaCheckpointer"}),
+  EXPECT_TRUE(contains(errors(minimal, {"checkpointer=torchtune.training.DistributedCheckpointer"}),
                        "override checkpointer=torchtune.training.FullModelHFCheckpointer"));
-  EXPECT_TRUE(contains(errors(minimal, {"checkpointer.checkpoint_dir=/m", "checkpointer.checkpoint_files=[a.bin]"}),
-                       "only safetensors are read"));
+  EXPECT_TRUE(contains(errors(minimal, {"checkpointer.checkpoint_dir=/m", "checkpointer.checkpoint_files=[a.h5]"}),
+                       "names 'a.h5', and what is read are safetensors and PyTorch's .bin, .pt and .pth"));
+  EXPECT_TRUE(contains(
+      errors(minimal, {"checkpointer=torchtune.training.FullModelMetaCheckpointer", "checkpointer.checkpoint_dir=/m",
+                       "checkpointer.checkpoint_files=[consolidated.00.pth,consolidated.01.pth]"}),
+      "names 2 files of Meta's, which are parts of one model for as many devices"));
   EXPECT_TRUE(contains(errors(minimal, {"model.attn_dropout=0.1"}), "dropout is not built yet"));
   EXPECT_TRUE(contains(errors(minimal, {"optimizer.amsgrad=True"}), "only False works"));
   EXPECT_TRUE(contains(errors(minimal, {"optimizer.maximize=True"}), "'optimizer.maximize' is 'True', and only False"));

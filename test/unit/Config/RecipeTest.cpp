@@ -211,6 +211,23 @@ TEST(Recipe, FormattedCheckpointFiles) {
   EXPECT_EQ(r.checkpointer.checkpointFiles,
             (std::vector<std::string>{"model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors",
                                       "model-00003-of-00003.safetensors"}));
+  r = good(std::string(minimal) + "checkpointer:\n  checkpoint_dir: /m\n  checkpoint_files:\n"
+                                  "    filename_format: pytorch_model-{}-of-{}.bin\n    max_filename: \"00002\"\n");
+  EXPECT_EQ(r.checkpointer.checkpointFiles,
+            (std::vector<std::string>{"pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"}));
+}
+
+TEST(Recipe, Checkpointers) {
+  for (std::string name : {"FullModelHFCheckpointer", "FullModelMetaCheckpointer", "FullModelTorchTuneCheckpointer"})
+    for (std::string file : {"a.safetensors", "consolidated.00.pth", "model.pt", "pytorch_model.bin"}) {
+      Recipe r = good(minimal, {"checkpointer=torchtune.training." + name, "checkpointer.checkpoint_dir=/m",
+                                "checkpointer.checkpoint_files=[" + file + "]"});
+      EXPECT_EQ(r.checkpointer.checkpointFiles, std::vector<std::string>{file});
+      const bool isTold = std::ranges::any_of(r.remarks, [](const Diagnostic &remark) {
+        return remark.message.find("checkpoints are written in Hugging Face's layout") != std::string::npos;
+      });
+      EXPECT_EQ(isTold, name != "FullModelHFCheckpointer");
+    }
 }
 
 TEST(Recipe, ChatData) {

@@ -1,0 +1,98 @@
+//===- WeightNames.cpp - Other names of Llama's weights -------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "WeightNames.h"
+
+#include <algorithm>
+
+using namespace ftc;
+
+namespace {
+
+struct Names {
+  std::string_view huggingFace, meta, torchtune;
+
+  std::string_view in(Naming naming) const {
+    return naming == Naming::HuggingFace ? huggingFace : naming == Naming::Meta ? meta : torchtune;
+  }
+};
+
+constexpr Names ofModel[] = {
+    {"model.embed_tokens.weight", "tok_embeddings.weight", "tok_embeddings.weight"},
+    {"model.norm.weight", "norm.weight", "norm.scale"},
+    {"lm_head.weight", "output.weight", "output.weight"},
+};
+/// Behind "layers.N.", Hugging Face's behind "model.layers.N.".
+constexpr Names ofLayer[] = {
+    {"self_attn.q_proj.weight", "attention.wq.weight", "attn.q_proj.weight"},
+    {"self_attn.k_proj.weight", "attention.wk.weight", "attn.k_proj.weight"},
+    {"self_attn.v_proj.weight", "attention.wv.weight", "attn.v_proj.weight"},
+    {"self_attn.o_proj.weight", "attention.wo.weight", "attn.output_proj.weight"},
+    {"mlp.gate_proj.weight", "feed_forward.w1.weight", "mlp.w1.weight"},
+    {"mlp.down_proj.weight", "feed_forward.w2.weight", "mlp.w2.weight"},
+    {"mlp.up_proj.weight", "feed_forward.w3.weight", "mlp.w3.weight"},
+    {"input_layernorm.weight", "attention_norm.weight", "sa_norm.scale"},
+    {"post_attention_layernorm.weight", "ffn_norm.weight", "mlp_norm.scale"},
+};
+
+/// "layers.12." of "layers.12.attention.wq.weight", "" of another name.
+std::string_view layerOf(std::string_view name) {
+  constexpr std::string_view prefix = "layers.";
+  if (!name.starts_with(prefix))
+    return {};
+  const size_t end = name.find('.', prefix.size());
+  if (end == name.npos || end == prefix.size() ||
+      !std::ranges::all_of(name.substr(prefix.size(), end - prefix.size()),
+                           [](char c) { return c >= '0' && c <= '9'; }))
+    return {};
+  return name.substr(0, end + 1);
+}
+
+template <size_t Count> const Names *findIn(const Names (&table)[Count], std::string_view name, Naming naming) {
+  for (const Names &names : table)
+    if (names.in(naming) == name)
+      return &names;
+  return nullptr;
+}
+
+const Names *findIn(std::string_view name, std::string_view layer, Naming naming) {
+  return layer.empty() ? findIn(ofModel, name, naming) : findIn(ofLayer, name.substr(layer.size()), naming);
+}
+
+} // namespace
+
+std::optional<KnownWeight> ftc::knownWeight(std::string_view name) {
+  const std::string_view layer = layerOf(name);
+  for (Naming naming : {Naming::Meta, Naming::Torchtune})
+    if (const Names *names = findIn(name, layer, naming))
+      return KnownWeight{(layer.empty() ? "" : "model." + std::string(layer)) + std::string(names->huggingFace), naming,
+                         names->meta == names->torchtune};
+  return std::nullopt;
+}
+
+std::string ftc::nameIn(Naming naming, std::string_view name) {
+  constexpr std::string_view prefix = "model.";
+  const std::string_view layer = name.starts_with(prefix) ? layerOf(name.substr(prefix.size())) : std::string_view();
+  const Names *names = layer.empty() ? findIn(ofModel, name, Naming::HuggingFace)
+                                     : findIn(ofLayer, name.substr(prefix.size() + layer.size()), Naming::HuggingFace);
+  if (!names || naming == Naming::HuggingFace)
+    return std::string(name);
+  return std::string(layer) + std::string(names->in(naming));
+}
+
+void ftc::layOutRotary(std::string_view name, const ModelConfig &model, TensorFile::Entry &entry) {
+  const bool isQuery = name.ends_with("self_attn.q_proj.weight");
+  if (!isQuery && !name.ends_with("self_attn.k_proj.weight"))
+    return;
+  const int64_t heads = isQuery ? model.numHeads : model.numKvHeads;
+  const int64_t width = model.headDim ? model.headDim : model.embedDim / model.numHeads;
+  if (entry.spec.shape != std::vector<int64_t>{heads * width, model.embedDim} || width % 2)
+    return;
+  const std::vector<TensorFile::Dimension> stored = entry.layout.empty() ? rowMajor(entry.spec.shape) : entry.layout;
+  const int64_t row = stored[0].stride;
+  entry.layout = {{heads, width * row}, {2, row}, {width / 2, 2 * row}, stored[1]};
+}

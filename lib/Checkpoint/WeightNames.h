@@ -1,0 +1,46 @@
+//===- WeightNames.h - Other names of Llama's weights ---------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A step calls weights as Hugging Face does. Meta's releases (consolidated.00.pth) and torchtune's own checkpoints have
+// other names, and another order of rows in the projections of queries and keys: their rotary embedding turns the
+// neighbours (2i, 2i + 1) of a head, Hugging Face's turns (i, i + headDim / 2).
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_LIB_CHECKPOINT_WEIGHTNAMES_H
+#define FTC_LIB_CHECKPOINT_WEIGHTNAMES_H
+
+#include "ftc/Checkpoint/Checkpoint.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace ftc {
+
+/// A name in Meta's or torchtune's way.
+struct KnownWeight {
+  std::string name; ///< Hugging Face's
+  Naming naming;    ///< Meta's for a name that both have
+  bool inBoth;      ///< whether torchtune calls it so too
+};
+
+/// Nullopt for a name of Hugging Face's, and one of nobody's.
+std::optional<KnownWeight> knownWeight(std::string_view name);
+
+/// The name of one of Hugging Face's weights in another way; itself if it has none.
+std::string nameIn(Naming naming, std::string_view name);
+
+/// Lays the rows of a projection of queries or keys, stored in Meta's order, out in Hugging Face's: row
+/// h · headDim + j · headDim / 2 + i of the result is row h · headDim + 2i + j of what is stored, for head h, i below
+/// headDim / 2 and j 0 or 1. Any other weight (by `name`, Hugging Face's) stays as it is, and so does one whose shape
+/// is not that of `model`.
+void layOutRotary(std::string_view name, const ModelConfig &model, TensorFile::Entry &entry);
+
+} // namespace ftc
+
+#endif // FTC_LIB_CHECKPOINT_WEIGHTNAMES_H
