@@ -1,4 +1,4 @@
-//===- Adapter.cpp - LoRA adapters in PEFT's format ----------------------===//
+//===- Adapter.cpp - LoRA adapters, read and merged -----------------------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -8,6 +8,8 @@
 #include "ftc/Checkpoint/Adapter.h"
 
 #include "Convert.h"
+#include "WeightNames.h"
+#include "ftc/Checkpoint/TorchFile.h"
 #include "ftc/Support/Files.h"
 #include "ftc/Support/Suggest.h"
 
@@ -69,7 +71,8 @@ static bool checkAdapterConfig(const std::string &path, const LoraConfig &lora, 
   auto at = [&](const char *key) { return config.contains(key) ? config[key] : json(); };
   if (json kind = at("peft_type"); kind != "LORA")
     return fail(fmt::format("'peft_type' is {}, and only \"LORA\" is built", kind.dump()));
-  if (bool dora = at("use_dora") == true; dora != lora.dora)
+  // torchtune does not write the key: its tensors tell.
+  if (bool dora = at("use_dora") == true; dora != lora.dora && config.contains("use_dora"))
     return fail(fmt::format("'use_dora' is {}, the step was compiled for {}; recompile with model.use_dora={}", dora,
                             lora.dora, dora ? "True" : "False"));
   for (const char *key : {"use_rslora", "fan_in_fan_out"})
@@ -92,17 +95,40 @@ static bool checkAdapterConfig(const std::string &path, const LoraConfig &lora, 
 }
 
 std::unique_ptr<AdapterReader> AdapterReader::open(const std::string &path, const LoraConfig &lora,
-                                                   std::vector<Diagnostic> &diags) {
+                                                   const ModelConfig &model, std::vector<Diagnostic> &diags) {
   std::error_code ignored;
   fs::path file = path;
-  if (fs::is_directory(file, ignored))
+  if (fs::is_directory(file, ignored)) {
     file /= "adapter_model.safetensors";
+    for (const char *other : {"adapter_model.bin", "adapter_model.pt"})
+      if (!fs::exists(file, ignored) && fs::exists(fs::path(path) / other, ignored))
+        file = fs::path(path) / other;
+  }
   fs::path config = file.parent_path() / "adapter_config.json";
   if (fs::exists(config, ignored) && !checkAdapterConfig(config, lora, diags))
     return nullptr;
   std::unique_ptr<AdapterReader> reader(new AdapterReader);
-  reader->file = SafetensorsFile::open(file, diags);
-  return reader->file ? std::move(reader) : nullptr;
+  if (isTorchFileName(file.native()))
+    reader->file = TorchFile::open(file, diags);
+  else
+    reader->file = SafetensorsFile::open(file, diags);
+  if (!reader->file)
+    return nullptr;
+  for (const auto &[name, entry] : reader->file->entries()) {
+    const std::optional<std::string> known = knownAdapter(name);
+    TensorFile::Entry place = entry;
+    if (known)
+      layOutRotary(*known, model, place);
+    auto [other, isNew] = reader->entries.emplace(known ? peftName(*known) : name, std::move(place));
+    if (isNew)
+      continue;
+    diags.push_back({Severity::Error, file, 0, 0,
+                     fmt::format("adapter tensors '{}' and '{}' are the same one in PEFT's and torchtune's names; the "
+                                 "file is broken",
+                                 other->second.spec.name, name)});
+    return nullptr;
+  }
+  return reader;
 }
 
 bool AdapterReader::check(std::span<const TensorSpec> wanted, std::vector<Diagnostic> &diags) const {
@@ -110,19 +136,19 @@ bool AdapterReader::check(std::span<const TensorSpec> wanted, std::vector<Diagno
   for (const TensorSpec &tensor : wanted)
     wantedNames.insert(peftName(tensor.name));
   std::vector<std::string> unexpected, messages;
-  for (const auto &[name, entry] : file->entries())
+  for (const auto &[name, entry] : entries)
     if (!wantedNames.contains(name))
-      unexpected.push_back(name);
+      unexpected.push_back(entry.spec.name);
   for (const TensorSpec &tensor : wanted) {
     std::string name = peftName(tensor.name);
-    const SafetensorsFile::Entry *found = file->find(name);
-    if (!found) {
+    auto found = entries.find(name);
+    if (found == entries.end()) {
       std::optional<std::string> near = messages.size() < maxListed ? nearest(name, unexpected) : std::nullopt;
       messages.push_back(fmt::format("adapter tensor '{}' of shape {} is missing{}", name, shapeText(tensor.shape),
                                      near ? fmt::format("; is it '{}'?", *near) : ""));
-    } else if (found->spec.shape != tensor.shape) {
-      messages.push_back(fmt::format("adapter tensor '{}' has shape {}, the step wants {}", name,
-                                     shapeText(found->spec.shape), shapeText(tensor.shape)));
+    } else if (found->second.spec.shape != tensor.shape) {
+      messages.push_back(fmt::format("adapter tensor '{}' has shape {}, the step wants {}", found->second.spec.name,
+                                     shapeText(found->second.spec.shape), shapeText(tensor.shape)));
     }
   }
   for (const std::string &name : unexpected)
@@ -139,9 +165,9 @@ bool AdapterReader::check(std::span<const TensorSpec> wanted, std::vector<Diagno
 
 bool AdapterReader::read(const TensorView &out, std::vector<Diagnostic> &diags) const {
   const TensorSpec &wanted = out.spec;
-  const SafetensorsFile::Entry *entry = file->find(peftName(wanted.name));
-  if (entry && entry->spec.shape == wanted.shape)
-    return file->read(*entry, out, diags);
+  auto entry = entries.find(peftName(wanted.name));
+  if (entry != entries.end() && entry->second.spec.shape == wanted.shape)
+    return file->read(entry->second, out, diags);
   diags.push_back(
       {Severity::Error, file->path(), 0, 0,
        fmt::format("there is no adapter tensor '{}' of shape {}", peftName(wanted.name), shapeText(wanted.shape))});

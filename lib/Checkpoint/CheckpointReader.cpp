@@ -54,10 +54,6 @@ std::optional<std::map<std::string, std::string>> readIndex(const std::string &p
   return shards;
 }
 
-bool isTorchFile(std::string_view name) {
-  return name.ends_with(".bin") || name.ends_with(".pt") || name.ends_with(".pth");
-}
-
 /// What to read where no files are named: names, or the index that has them. Both empty: there is nothing.
 struct Found {
   std::vector<std::string> names = {};
@@ -122,7 +118,7 @@ std::unique_ptr<CheckpointReader> CheckpointReader::open(const std::string &dire
     std::unique_ptr<TensorFile> file;
     if (name.ends_with(".safetensors"))
       file = SafetensorsFile::open(path, diags);
-    else if (isTorchFile(name))
+    else if (isTorchFileName(name))
       file = TorchFile::open(path, diags);
     else
       return fail(path, "only .safetensors files and torch.save's (.bin, .pt, .pth) are read; convert other formats "

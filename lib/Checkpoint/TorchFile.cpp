@@ -153,6 +153,10 @@ private:
 
 } // namespace
 
+bool ftc::isTorchFileName(std::string_view name) {
+  return name.ends_with(".bin") || name.ends_with(".pt") || name.ends_with(".pth");
+}
+
 std::unique_ptr<TorchFile> TorchFile::open(const std::string &path, std::vector<Diagnostic> &diags) {
   auto fail = [&](const std::string &message) {
     diags.push_back({Severity::Error, path, 0, 0, message});

@@ -8,6 +8,7 @@
 #include "WeightNames.h"
 
 #include <algorithm>
+#include <utility>
 
 using namespace ftc;
 
@@ -84,15 +85,34 @@ std::string ftc::nameIn(Naming naming, std::string_view name) {
   return std::string(layer) + std::string(names->in(naming));
 }
 
+std::optional<std::string> ftc::knownAdapter(std::string_view name) {
+  constexpr std::pair<std::string_view, std::string_view> endings[] = {{".lora_a.weight", ".lora_A.weight"},
+                                                                       {".lora_b.weight", ".lora_B.weight"},
+                                                                       {".magnitude", ".lora_magnitude_vector"}};
+  constexpr std::string_view weight = ".weight";
+  for (const auto &[theirs, ours] : endings) {
+    if (!name.ends_with(theirs))
+      continue;
+    const std::string whole = std::string(name.substr(0, name.size() - theirs.size())) + std::string(weight);
+    const auto known = knownWeight(whole);
+    if (!known || (known->naming != Naming::Torchtune && !known->inBoth))
+      return std::nullopt;
+    return known->name.substr(0, known->name.size() - weight.size()) + std::string(ours);
+  }
+  return std::nullopt;
+}
+
 void ftc::layOutRotary(std::string_view name, const ModelConfig &model, TensorFile::Entry &entry) {
-  const bool isQuery = name.ends_with("self_attn.q_proj.weight");
-  if (!isQuery && !name.ends_with("self_attn.k_proj.weight"))
+  const bool isQuery = name.find(".self_attn.q_proj.") != name.npos;
+  if ((!isQuery && name.find(".self_attn.k_proj.") == name.npos) || name.ends_with(".lora_A.weight"))
     return;
   const int64_t heads = isQuery ? model.numHeads : model.numKvHeads;
   const int64_t width = model.headDim ? model.headDim : model.embedDim / model.numHeads;
-  if (entry.spec.shape != std::vector<int64_t>{heads * width, model.embedDim} || width % 2)
+  const std::vector<int64_t> &shape = entry.spec.shape;
+  if (shape.empty() || shape[0] != heads * width || width % 2)
     return;
-  const std::vector<TensorFile::Dimension> stored = entry.layout.empty() ? rowMajor(entry.spec.shape) : entry.layout;
+  const std::vector<TensorFile::Dimension> stored = entry.layout.empty() ? rowMajor(shape) : entry.layout;
   const int64_t row = stored[0].stride;
-  entry.layout = {{heads, width * row}, {2, row}, {width / 2, 2 * row}, stored[1]};
+  entry.layout = {{heads, width * row}, {2, row}, {width / 2, 2 * row}};
+  entry.layout.insert(entry.layout.end(), stored.begin() + 1, stored.end());
 }

@@ -35,10 +35,14 @@ std::optional<KnownWeight> knownWeight(std::string_view name);
 /// The name of one of Hugging Face's weights in another way; itself if it has none.
 std::string nameIn(Naming naming, std::string_view name);
 
-/// Lays the rows of a projection of queries or keys, stored in Meta's order, out in Hugging Face's: row
-/// h · headDim + j · headDim / 2 + i of the result is row h · headDim + 2i + j of what is stored, for head h, i below
-/// headDim / 2 and j 0 or 1. Any other weight (by `name`, Hugging Face's) stays as it is, and so does one whose shape
-/// is not that of `model`.
+/// Hugging Face's name of an adapter's tensor that torchtune calls e.g. layers.0.attn.q_proj.lora_a.weight:
+/// model.layers.0.self_attn.q_proj.lora_A.weight. Nullopt for any other name.
+std::optional<std::string> knownAdapter(std::string_view name);
+
+/// Lays the rows of a projection of queries or keys, of its adapter's B or of its magnitudes, stored in Meta's order,
+/// out in Hugging Face's: row h · headDim + j · headDim / 2 + i of the result is row h · headDim + 2i + j of what is
+/// stored, for head h, i below headDim / 2 and j 0 or 1. Any other tensor (by `name`, Hugging Face's) stays as it is,
+/// and so does one that has another number of rows than `model`'s.
 void layOutRotary(std::string_view name, const ModelConfig &model, TensorFile::Entry &entry);
 
 } // namespace ftc

@@ -92,7 +92,7 @@ static const std::vector<KeyInfo> table = {
   {"checkpointer.checkpoint_files", R, TextList, "", "", nullptr, "files in it, or {filename_format, max_filename}; `.safetensors`, or torch.save's `.bin`, `.pt`, `.pth`; absent: `model.safetensors` or its index's, else `pytorch_model.bin` or its index's, else `consolidated.00.pth`"},
   {"checkpointer.output_dir", R, Text, "", "", nullptr, "absent: `output_dir`"},
   {"checkpointer.safe_serialization", R, Bool, "True", "", "only safetensors are written; remove the key", "write safetensors"},
-  {"checkpointer.adapter_checkpoint", R, Text, "null", "", nullptr, "adapter to start from: a `.safetensors` file in PEFT's format or its folder; absent: a new one; for LoRA builders"},
+  {"checkpointer.adapter_checkpoint", R, Text, "null", "", nullptr, "adapter to start from, PEFT's or torchtune's: a file (`.safetensors`, `.bin`, `.pt`, `.pth`) or the folder of `adapter_model` in one of these; absent: a new one; for LoRA builders"},
   {"checkpointer.resume_from_checkpoint", R, Bool, "False", "", "use the top-level key resume_from_checkpoint", "old place of `resume_from_checkpoint`"},
   {"checkpointer.should_load_recipe_state", R, Bool, "False", "", "use the top-level key resume_from_checkpoint", "old name of `resume_from_checkpoint`"},
   {"checkpointer.model_type", N, Text, "", "", nullptr, "the model's builder says it"},

@@ -143,15 +143,11 @@ void Reader::checkpointer() {
   integer("checkpointer.keep_last_n_checkpoints", c.keepLast, 1, maxCount);
   text("checkpointer.adapter_checkpoint", c.adapterCheckpoint);
   if (!c.adapterCheckpoint.empty()) {
-    const Place place = value("checkpointer.adapter_checkpoint")->place;
-    std::string ending = std::filesystem::path(c.adapterCheckpoint).extension().string();
     if (!recipe.lora)
-      messages.error(place, named("checkpointer.adapter_checkpoint") + " needs a LoRA builder, such as " +
-                                "torchtune.models.llama3_2.lora_llama3_2_1b, for " + named("model") +
-                                "; name one, or set it to null");
-    else if (ending == ".pt" || ending == ".bin" || ending == ".pth")
-      messages.error(place, "'checkpointer.adapter_checkpoint' names '" + c.adapterCheckpoint +
-                                "', and only safetensors are read; name adapter_model.safetensors");
+      messages.error(value("checkpointer.adapter_checkpoint")->place,
+                     named("checkpointer.adapter_checkpoint") + " needs a LoRA builder, such as " +
+                         "torchtune.models.llama3_2.lora_llama3_2_1b, for " + named("model") +
+                         "; name one, or set it to null");
   }
   boolean("save_adapter_weights_only", recipe.saveAdapterWeightsOnly);
   if (recipe.saveAdapterWeightsOnly && !recipe.lora) {

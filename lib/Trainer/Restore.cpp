@@ -142,7 +142,7 @@ void loadParameters(Session &session, const std::string &directory, const std::v
       throwErrors(ExitCode::BadCheckpoint, diags);
 }
 
-void loadAdapters(Session &session, const std::string &path, const LoraConfig &lora) {
+void loadAdapters(Session &session, const std::string &path, const LoraConfig &lora, const ModelConfig &model) {
   std::vector<TensorView> views = viewsOf(session, manifest::Role::Parameter);
   std::erase_if(views, [](const TensorView &view) { return !isAdapterName(view.spec.name); });
   std::vector<TensorSpec> wanted;
@@ -151,10 +151,10 @@ void loadAdapters(Session &session, const std::string &path, const LoraConfig &l
   std::error_code error;
   if (!fs::exists(path, error))
     throw RunError(ExitCode::NoFile, fmt::format("{}: no such file or folder; checkpointer.adapter_checkpoint names an "
-                                                 "adapter in PEFT's format",
+                                                 "adapter in PEFT's format, or torchtune's",
                                                  path));
   std::vector<Diagnostic> diags;
-  std::unique_ptr<AdapterReader> reader = AdapterReader::open(path, lora, diags);
+  std::unique_ptr<AdapterReader> reader = AdapterReader::open(path, lora, model, diags);
   bool good = reader && reader->check(wanted, diags);
   tellRemarks(diags);
   if (!good)

@@ -249,7 +249,7 @@ void Run::restore() {
   session->fillRowNorms();
   if (found) {
     if (recipe.lora)
-      loadAdapters(*session, adapterOf(*found), *recipe.lora);
+      loadAdapters(*session, adapterOf(*found), *recipe.lora, recipe.model);
     else
       loadParameters(*session, found->directory, {}, recipe.model);
     loadStates(*session, found->directory);
@@ -260,7 +260,7 @@ void Run::restore() {
     if (weightsFromDir)
       say("weights from {}", recipe.checkpointer.checkpointDir);
     if (const std::string &adapter = recipe.checkpointer.adapterCheckpoint; !adapter.empty()) {
-      loadAdapters(*session, adapter, *recipe.lora);
+      loadAdapters(*session, adapter, *recipe.lora, recipe.model);
       say("adapter from {}", adapter);
     }
   }

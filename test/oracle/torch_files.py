@@ -4,8 +4,9 @@
 """Files that torch.save writes, and what torchtune's checkpointers make of them.
 
   torch_files.py make     makes checkpoints/files/ and data/files.bin: one very small model as safetensors, as shards of
-                          pytorch_model.bin, as Meta's consolidated.00.pth and as torchtune's model.pt; and odd/, files
-                          for the unit tests of the reader
+                          pytorch_model.bin, as Meta's consolidated.00.pth and as torchtune's model.pt; an adapter as
+                          torchtune's adapter_model.pt and as PEFT's safetensors; and odd/, files for the unit tests of
+                          the reader
   torch_files.py run DIR  loads each with torchtune's checkpointer, trains it, and writes DIR/CASE.json
 
 Needs requirements-torchtune.txt.
@@ -24,8 +25,9 @@ import yaml
 from safetensors.torch import save_file
 from torchtune import training
 from torchtune.models import convert_weights
-from torchtune.models.llama3 import llama3
+from torchtune.models.llama3 import llama3, lora_llama3
 from torchtune.modules.loss import CEWithChunkedOutputLoss
+from torchtune.modules.peft import get_adapter_params, set_trainable_params
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import plain  # noqa: E402
@@ -35,9 +37,16 @@ TOKENS = os.path.join(plain.HERE, "data", "files.bin")
 HEADS, KV_HEADS, WIDTH, VOCABULARY, ROW, BATCH = 2, 1, 16, 40, 16, 2
 
 
-def build():
-    return llama3(vocab_size=VOCABULARY, num_layers=2, num_heads=HEADS, num_kv_heads=KV_HEADS, embed_dim=WIDTH,
-                  max_seq_len=64, intermediate_dim=24, norm_eps=1e-5)
+RANK, ALPHA = 2, 4
+
+
+def build(adapters=False):
+    sizes = dict(vocab_size=VOCABULARY, num_layers=2, num_heads=HEADS, num_kv_heads=KV_HEADS, embed_dim=WIDTH,
+                 max_seq_len=64, intermediate_dim=24, norm_eps=1e-5)
+    if not adapters:
+        return llama3(**sizes)
+    return lora_llama3(lora_attn_modules=["q_proj", "k_proj", "v_proj", "output_proj"], apply_lora_to_mlp=True,
+                       apply_lora_to_output=True, lora_rank=RANK, lora_alpha=ALPHA, use_dora=True, **sizes)
 
 
 def save(folder, name, value, **options):
@@ -82,6 +91,28 @@ def make():
                                        "rope_theta": 500000.0})
     save("torchtune", "model.pt", weights)
 
+    adapter = {}
+    for name, tensor in get_adapter_params(build(adapters=True)).items():
+        adapter[name] = (torch.rand_like(tensor) + 1 if name.endswith("magnitude") else
+                         torch.randn_like(tensor) * 0.3).detach().to(torch.bfloat16)
+    save("adapter", "adapter_model.pt", adapter)
+    config = {"r": RANK, "lora_alpha": ALPHA, "peft_type": "LORA",  # as torchtune's recipe gives it to its checkpointer
+              "target_modules": ["q_proj", "k_proj", "v_proj", "output_proj", "w1", "w2", "w3", "output"]}
+    write_json("adapter", "adapter_config.json", convert_weights.tune_to_peft_adapter_config(config))
+    peft = convert_weights.tune_to_peft_adapter_weights(  # which has no permutation for magnitudes
+        {name: tensor for name, tensor in adapter.items() if "lora" in name}, num_heads=HEADS, num_kv_heads=KV_HEADS,
+        dim=WIDTH)
+    for name, tensor in adapter.items():
+        if name.endswith("magnitude"):
+            heads = HEADS if "q_proj" in name else KV_HEADS if "k_proj" in name else 0
+            ours_name = next(iter(convert_weights.tune_to_hf(
+                {name.replace("magnitude", "weight"): torch.zeros(WIDTH, WIDTH)}, HEADS, HEADS, WIDTH)))
+            peft["base_model.model." + ours_name.replace("weight", "lora_magnitude_vector")] = (
+                tensor.view(heads, -1, 2).transpose(1, 2).reshape(-1) if heads else tensor)
+    os.makedirs(os.path.join(FOLDER, "adapter-peft"))
+    save_file({name: tensor.contiguous() for name, tensor in peft.items()},
+              os.path.join(FOLDER, "adapter-peft", "adapter_model.safetensors"), metadata={"format": "pt"})
+
     # What else a file may hold. Element i of each tensor that is read is i, as it is seen (of expanded, 0).
     grid = torch.arange(24, dtype=torch.float32)
     wide = torch.arange(48, dtype=torch.float32).reshape(4, 12)
@@ -111,16 +142,20 @@ def make():
         array.array("H", [ids.randrange(VOCABULARY) for _ in range(plain.STEPS * BATCH * ROW)]).tofile(file)
 
 
-def train(weights):
-    """Losses of 20 steps of torchtune's model and loss, in fp32."""
-    model = build()
-    model.load_state_dict(weights)
+def train(weights, adapter):
+    """Losses of 20 steps of torchtune's model and loss, in fp32; with an adapter, of that alone."""
+    model = build(adapters=adapter is not None)
+    if adapter is not None:
+        set_trainable_params(model, get_adapter_params(model))
+    missing, unexpected = model.load_state_dict({**weights, **(adapter or {})}, strict=False)
+    assert not missing and not unexpected, (missing, unexpected)
     model = model.float()
     loss_of = CEWithChunkedOutputLoss()
     model.set_num_output_chunks(loss_of.num_output_chunks)
     with open(os.path.join(plain.HERE, "files.yaml"), encoding="utf-8") as file:
         optimizer = yaml.safe_load(file)["optimizer"]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=float(optimizer["lr"]), weight_decay=optimizer["weight_decay"])
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=float(optimizer["lr"]), weight_decay=optimizer["weight_decay"])
     ids = array.array("H")
     with open(TOKENS, "rb") as file:
         ids.frombytes(file.read())
@@ -139,20 +174,22 @@ def run(target):
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     os.makedirs(target, exist_ok=True)
-    first = None
+    seen = {}
     for name, case in plain.cases().items():
         if case.get("by") != "torchtune's checkpointers":
             continue
         settings = {"checkpoint_files": "[model.safetensors]"}
         settings.update(override.removeprefix("checkpointer.").split("=", 1) for override in case["overrides"])
-        component = settings["_component_"]
+        component, adapter = settings["_component_"], settings.get("adapter_checkpoint")
         checkpointer = getattr(training, component.rsplit(".", 1)[1])(
             checkpoint_dir=os.path.join(plain.ROOT, settings["checkpoint_dir"]),
             checkpoint_files=settings["checkpoint_files"].strip("[]").split(","), model_type="LLAMA3",
-            output_dir=os.path.join(target, "out"))
-        steps = train(checkpointer.load_checkpoint()["model"])
-        assert first is None or steps == first, f"{name}: other losses than from the first file"
-        first = steps
+            adapter_checkpoint=adapter and os.path.join(plain.ROOT, adapter, "adapter_model.pt"),
+            should_load_recipe_state=False, output_dir=os.path.join(target, "out"))
+        loaded = checkpointer.load_checkpoint()
+        adapter = torch.load(os.path.join(plain.ROOT, adapter, "adapter_model.pt")) if adapter else None
+        steps = train(loaded["model"], adapter)
+        assert seen.setdefault(adapter is None, steps) == steps, f"{name}: other losses than from the first file"
         golden = {"case": name, "by": f"{component} of torchtune 0.6.1 on PyTorch {torch.__version__.split('+')[0]}",
                   "dtype": "fp32", "checkpoint": settings["checkpoint_dir"], "steps": steps}
         with open(os.path.join(target, name + ".json"), "w", encoding="utf-8") as file:

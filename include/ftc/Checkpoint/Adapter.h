@@ -1,4 +1,4 @@
-//===- Adapter.h - LoRA adapters in PEFT's format ----------------*- C++ -*-===//
+//===- Adapter.h - LoRA adapters, read and written ----------------*- C++ -*-===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -7,7 +7,9 @@
 //
 // PEFT keeps an adapter in a folder: adapter_config.json and adapter_model.safetensors, whose tensors are called
 // base_model.model.<module>.lora_A.weight, [rank, inputs], and base_model.model.<module>.lora_B.weight, [outputs,
-// rank]; with DoRA also base_model.model.<module>.lora_magnitude_vector, [outputs].
+// rank]; with DoRA also base_model.model.<module>.lora_magnitude_vector, [outputs]. That is what is written. Read are
+// also files of torch.save, with these names (adapter_model.bin) or torchtune's (adapter_model.pt):
+// layers.N.attn.q_proj.lora_a.weight, lora_b.weight and magnitude.
 //
 //===----------------------------------------------------------------------===//
 
@@ -17,6 +19,7 @@
 #include "ftc/Checkpoint/Safetensors.h"
 #include "ftc/Config/Recipe.h"
 
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -35,9 +38,11 @@ std::string adapterConfigJson(const LoraConfig &lora, const std::string &baseMod
 /// An adapter to read.
 class AdapterReader {
 public:
-  /// `path` names a .safetensors file, or the folder of an adapter_model.safetensors. Where an adapter_config.json
-  /// stands beside it, what it says about the scale and the kind must agree with `lora`. Null with an error.
-  static std::unique_ptr<AdapterReader> open(const std::string &path, const LoraConfig &lora,
+  /// `path` names a file (.safetensors, or torch.save's .bin, .pt, .pth), or the folder of an
+  /// adapter_model.safetensors, adapter_model.bin or adapter_model.pt. Where an adapter_config.json stands beside it,
+  /// what it says about the scale and the kind must agree with `lora`. Rows that torchtune has in another order are put
+  /// into that of `model`. Null with an error.
+  static std::unique_ptr<AdapterReader> open(const std::string &path, const LoraConfig &lora, const ModelConfig &model,
                                              std::vector<Diagnostic> &diags);
 
   const std::string &path() const { return file->path(); }
@@ -49,7 +54,8 @@ public:
   bool read(const TensorView &out, std::vector<Diagnostic> &diags) const;
 
 private:
-  std::unique_ptr<SafetensorsFile> file;
+  std::unique_ptr<TensorFile> file;
+  std::map<std::string, TensorFile::Entry, std::less<>> entries; ///< by PEFT's name; their own are the file's
 };
 
 /// Rows of a matrix in order, wherever it lies: from memory as they are, from elsewhere some at a time through

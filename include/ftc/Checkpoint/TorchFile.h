@@ -12,6 +12,9 @@
 
 namespace ftc {
 
+/// Whether a file is to be opened as one of torch.save's, by its ending: .bin, .pt, .pth.
+bool isTorchFileName(std::string_view name);
+
 /// An open file of torch.save (.bin, .pt, .pth) that holds a state dict: a zip archive of NAME/data.pkl, which says
 /// what tensors there are, and NAME/data/KEY, their storages, which are read where they lie. Of the pickle only what a
 /// state dict needs is understood, and no code is run. The state dict is the whole value, or its entry "model" or

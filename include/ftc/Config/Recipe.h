@@ -101,7 +101,7 @@ struct CheckpointerConfig {
   std::string checkpointDir;                ///< empty: random initialization
   std::vector<std::string> checkpointFiles; ///< empty: as CheckpointReader finds them
   std::string outputDir;
-  /// Adapter to start from: a .safetensors file in PEFT's format, or the folder of one; empty: a new one.
+  /// Adapter to start from: a file or folder as AdapterReader takes it; empty: a new one.
   std::string adapterCheckpoint;
   int64_t keepLast = 0; ///< keep_last_n_checkpoints; 0: all
 

@@ -31,8 +31,9 @@ void tellRemarks(std::vector<Diagnostic> &diags);
 /// Throws RunError(NoFile or BadCheckpoint); then some parameters may have been filled.
 void loadParameters(Session &session, const std::string &directory, const std::vector<std::string> &files,
                     const ModelConfig &model);
-/// Fills the step's adapters from a file or folder in PEFT's format. Throws RunError(NoFile or BadCheckpoint).
-void loadAdapters(Session &session, const std::string &path, const LoraConfig &lora);
+/// Fills the step's adapters from a file or folder, as in AdapterReader::open. Throws RunError(NoFile or
+/// BadCheckpoint).
+void loadAdapters(Session &session, const std::string &path, const LoraConfig &lora, const ModelConfig &model);
 /// Fills the optimizer's states from DIRECTORY/state.safetensors. Throws RunError(BadCheckpoint).
 void loadStates(Session &session, const std::string &directory);
 

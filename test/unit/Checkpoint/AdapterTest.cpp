@@ -64,7 +64,7 @@ TEST_F(Adapter, RoundTripAndMergedWeights) {
                                              "model.safetensors", "state.safetensors", "training_state.json"}));
   std::string folder = root / "out/step_5";
   for (const std::string &path : {folder, folder + "/adapter_model.safetensors"}) {
-    auto reader = AdapterReader::open(path, lora, diags);
+    auto reader = AdapterReader::open(path, lora, {}, diags);
     ASSERT_TRUE(reader) << messages();
     EXPECT_TRUE(reader->check(wanted(), diags)) << messages();
     std::vector<float> read(6);
@@ -171,7 +171,7 @@ TEST_F(Adapter, MagnitudesAreTheNormsOfMergedRows) {
   options.adapter->lora.dora = lora.dora = true;
   write(7);
   std::string folder = root / "out/step_7";
-  auto reader = AdapterReader::open(folder, lora, diags);
+  auto reader = AdapterReader::open(folder, lora, {}, diags);
   ASSERT_TRUE(reader) << messages();
   std::vector<TensorSpec> specs = wanted();
   specs.push_back(options.parameters.back().spec);
@@ -224,7 +224,7 @@ TEST_F(Adapter, DifferencesAreToldByName) {
     diags.clear();
     LoraConfig other = lora;
     change(other);
-    EXPECT_FALSE(AdapterReader::open(folder, other, diags));
+    EXPECT_FALSE(AdapterReader::open(folder, other, {}, diags));
     return messages();
   };
   EXPECT_NE(refused([](LoraConfig &other) {
@@ -238,7 +238,7 @@ TEST_F(Adapter, DifferencesAreToldByName) {
   EXPECT_NE(refused([](LoraConfig &other) { other.alpha = 16; }).find("recompile with model.lora_alpha=3"),
             std::string::npos);
 
-  auto reader = AdapterReader::open(folder, lora, diags);
+  auto reader = AdapterReader::open(folder, lora, {}, diags);
   ASSERT_TRUE(reader) << messages();
   std::vector<TensorSpec> specs = wanted();
   specs[0].name = "m.k_proj.lora_A.weight";
@@ -262,12 +262,12 @@ TEST_F(Adapter, DifferencesAreToldByName) {
     other[key] = value;
     CheckpointFixture::write("out/step_1/adapter_config.json", other.dump());
     diags.clear();
-    EXPECT_FALSE(AdapterReader::open(folder, lora, diags)) << key;
+    EXPECT_FALSE(AdapterReader::open(folder, lora, {}, diags)) << key;
     EXPECT_TRUE(says("'" + key + "'")) << messages();
   }
   CheckpointFixture::write("out/step_1/adapter_config.json", "[");
-  EXPECT_FALSE(AdapterReader::open(folder, lora, diags));
-  EXPECT_FALSE(AdapterReader::open(root / "nowhere", lora, diags));
+  EXPECT_FALSE(AdapterReader::open(folder, lora, {}, diags));
+  EXPECT_FALSE(AdapterReader::open(root / "nowhere", lora, {}, diags));
 }
 
 } // namespace

@@ -95,6 +95,47 @@ TEST_F(WeightFiles, AreQuantizedInTheSameOrder) {
   EXPECT_EQ(quantized("meta"), quantized("hf"));
 }
 
+/// torchtune's adapter and what PEFT makes of the same one.
+TEST_F(WeightFiles, AdaptersHoldTheSameBits) {
+  auto reference = SafetensorsFile::open(files + "adapter-peft/adapter_model.safetensors", diags);
+  ASSERT_TRUE(reference) << messages();
+  LoraConfig lora;
+  lora.rank = 2;
+  lora.alpha = 4;
+  lora.dora = true;
+  std::vector<TensorSpec> wanted;
+  for (const auto &[name, entry] : reference->entries()) {
+    wanted.push_back(entry.spec);
+    wanted.back().name = name.substr(std::string_view("base_model.model.").size());
+    EXPECT_EQ(peftName(wanted.back().name), name);
+  }
+  ASSERT_EQ(wanted.size(), 3u * 15);
+  for (const std::string &path : {files + "adapter", files + "adapter/adapter_model.pt", files + "adapter-peft"}) {
+    auto reader = AdapterReader::open(path, lora, model, diags);
+    ASSERT_TRUE(reader) << messages();
+    EXPECT_TRUE(reader->check(wanted, diags)) << messages();
+    for (const TensorSpec &spec : wanted) {
+      std::vector<uint16_t> expected(static_cast<size_t>(spec.elements())), found(expected);
+      ASSERT_TRUE(reference->read(*reference->find(peftName(spec.name)), TensorType::BF16, expected.data(), diags));
+      ASSERT_TRUE(reader->read({spec, found.data()}, diags)) << messages();
+      EXPECT_EQ(found, expected) << spec.name;
+    }
+  }
+  auto reader = AdapterReader::open(files + "adapter", lora, model, diags);
+  wanted.pop_back();
+  EXPECT_FALSE(reader->check(wanted, diags));
+  EXPECT_TRUE(says("adapter tensor 'layers.1.")) << messages();
+  EXPECT_TRUE(says("has no place in the step")) << messages();
+
+  // Both names of one tensor.
+  diags.clear();
+  const std::string ours = "base_model.model.lm_head.lora_A.weight", theirs = "output.lora_a.weight";
+  write("twice.pt", torchFileOf("\x80\x02}(" + text(ours) + TensorPickle().tensor() + text(theirs) +
+                                TensorPickle().tensor() + "u."));
+  EXPECT_FALSE(AdapterReader::open(root / "twice.pt", lora, model, diags));
+  EXPECT_TRUE(says("'" + ours + "' and '" + theirs + "' are the same one")) << messages();
+}
+
 TEST_F(WeightFiles, OfAFolder) {
   auto first = [&] {
     auto reader = open(root);
@@ -202,6 +243,16 @@ TEST(WeightNames, ThereAndBack) {
   EXPECT_EQ(nameIn(Naming::Meta, "anything"), "anything");
 }
 
+TEST(WeightNames, OfAdapters) {
+  EXPECT_EQ(knownAdapter("layers.3.attn.output_proj.lora_a.weight"), "model.layers.3.self_attn.o_proj.lora_A.weight");
+  EXPECT_EQ(knownAdapter("layers.3.mlp.w2.lora_b.weight"), "model.layers.3.mlp.down_proj.lora_B.weight");
+  EXPECT_EQ(knownAdapter("layers.0.attn.q_proj.magnitude"), "model.layers.0.self_attn.q_proj.lora_magnitude_vector");
+  EXPECT_EQ(knownAdapter("output.lora_a.weight"), "lm_head.lora_A.weight");
+  for (const char *name : {"", ".magnitude", "layers.0.attn.q_proj.weight", "layers.0.attention.wq.lora_a.weight",
+                           "model.layers.0.self_attn.q_proj.lora_A.weight", "layers.0.attn.x_proj.lora_a.weight"})
+    EXPECT_FALSE(knownAdapter(name)) << name;
+}
+
 /// Rows of heads of 8 in Meta's order: 0 2 4 6 1 3 5 7, head by head.
 TEST(WeightNames, RowsOfQueriesAndKeys) {
   TensorFile::Entry entry{{"layers.0.attention.wq.weight", TensorType::F32, {16, 16}}};
@@ -219,6 +270,12 @@ TEST(WeightNames, RowsOfQueriesAndKeys) {
   TensorFile::Entry transposed{{"", TensorType::F32, {8, 16}}, 0, {{8, 1}, {16, 8}}};
   layOutRotary("model.layers.0.self_attn.k_proj.weight", modelOfFiles(), transposed);
   EXPECT_EQ(transposed.layout, (Loops{{1, 8}, {2, 1}, {4, 2}, {16, 8}}));
+  TensorFile::Entry magnitude{{"", TensorType::F32, {16}}};
+  layOutRotary("model.layers.0.self_attn.q_proj.lora_magnitude_vector", modelOfFiles(), magnitude);
+  EXPECT_EQ(magnitude.layout, (Loops{{2, 8}, {2, 1}, {4, 2}}));
+  TensorFile::Entry low{{"", TensorType::F32, {16, 16}}};
+  layOutRotary("model.layers.0.self_attn.q_proj.lora_A.weight", modelOfFiles(), low);
+  EXPECT_TRUE(low.layout.empty());
 }
 
 } // namespace

@@ -65,7 +65,8 @@ void compareWithPeft(const std::string &name) {
   reference::TrainInterpreter interpreter(*module);
   interpreter.initialize(0);
   auto base = CheckpointReader::open(FTC_SOURCE_DIR "/" + recipe->checkpointer.checkpointDir, {}, diags);
-  auto adapter = AdapterReader::open(FTC_SOURCE_DIR "/" + recipe->checkpointer.adapterCheckpoint, *recipe->lora, diags);
+  auto adapter = AdapterReader::open(FTC_SOURCE_DIR "/" + recipe->checkpointer.adapterCheckpoint, *recipe->lora,
+                                     recipe->model, diags);
   ASSERT_TRUE(base && adapter) << firstOf(diags);
   std::vector<TensorSpec> adapters;
   for (auto variable : module->getOps<train::VariableOp>()) {
