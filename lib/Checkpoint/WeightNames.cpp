@@ -38,6 +38,12 @@ constexpr Names ofLayer[] = {
     {"mlp.up_proj.weight", "feed_forward.w3.weight", "mlp.w3.weight"},
     {"input_layernorm.weight", "attention_norm.weight", "sa_norm.scale"},
     {"post_attention_layernorm.weight", "ffn_norm.weight", "mlp_norm.scale"},
+    // Of Qwen's models, which Meta has no names for.
+    {"self_attn.q_proj.bias", "", "attn.q_proj.bias"},
+    {"self_attn.k_proj.bias", "", "attn.k_proj.bias"},
+    {"self_attn.v_proj.bias", "", "attn.v_proj.bias"},
+    {"self_attn.q_norm.weight", "", "attn.q_norm.scale"},
+    {"self_attn.k_norm.weight", "", "attn.k_norm.scale"},
 };
 
 /// "layers.12." of "layers.12.attention.wq.weight", "" of another name.
@@ -55,7 +61,7 @@ std::string_view layerOf(std::string_view name) {
 
 template <size_t Count> const Names *findIn(const Names (&table)[Count], std::string_view name, Naming naming) {
   for (const Names &names : table)
-    if (names.in(naming) == name)
+    if (!name.empty() && names.in(naming) == name)
       return &names;
   return nullptr;
 }
@@ -80,7 +86,7 @@ std::string ftc::nameIn(Naming naming, std::string_view name) {
   const std::string_view layer = name.starts_with(prefix) ? layerOf(name.substr(prefix.size())) : std::string_view();
   const Names *names = layer.empty() ? findIn(ofModel, name, Naming::HuggingFace)
                                      : findIn(ofLayer, name.substr(prefix.size() + layer.size()), Naming::HuggingFace);
-  if (!names || naming == Naming::HuggingFace)
+  if (!names || names->in(naming).empty() || naming == Naming::HuggingFace)
     return std::string(name);
   return std::string(layer) + std::string(names->in(naming));
 }
@@ -103,6 +109,9 @@ std::optional<std::string> ftc::knownAdapter(std::string_view name) {
 }
 
 void ftc::layOutRotary(std::string_view name, const ModelConfig &model, TensorFile::Entry &entry) {
+  // torchtune turns the halves of a head in Qwen's models, as Hugging Face does.
+  if (model.architecture == ModelArchitecture::Qwen2 || model.architecture == ModelArchitecture::Qwen3)
+    return;
   const bool isQuery = name.find(".self_attn.q_proj.") != name.npos;
   if ((!isQuery && name.find(".self_attn.k_proj.") == name.npos) || name.ends_with(".lora_A.weight"))
     return;

@@ -237,10 +237,16 @@ TEST(WeightNames, ThereAndBack) {
   EXPECT_EQ(knownWeight("layers.12.feed_forward.w2.weight")->name, "model.layers.12.mlp.down_proj.weight");
   EXPECT_EQ(knownWeight("layers.0.mlp.w3.weight")->name, "model.layers.0.mlp.up_proj.weight");
   for (const char *name : {"", "layers.", "layers..attention.wq.weight", "layers.x.attention.wq.weight", "layers.1",
-                           "layers.1.norm.weight", "model.norm.weight", "model.layers.0.self_attn.q_proj.weight",
-                           "rope.freqs", "layers.0.attention.wq.weight.more"})
+                           "layers.1.norm.weight", "layers.1.", "model.norm.weight",
+                           "model.layers.0.self_attn.q_proj.weight", "rope.freqs", "layers.0.attention.wq.weight.more"})
     EXPECT_FALSE(knownWeight(name)) << name;
   EXPECT_EQ(nameIn(Naming::Meta, "anything"), "anything");
+  // Meta has no such weights.
+  const std::string bias = "model.layers.2.self_attn.k_proj.bias";
+  EXPECT_EQ(knownWeight("layers.2.attn.k_proj.bias")->name, bias);
+  EXPECT_EQ(knownWeight("layers.2.attn.q_norm.scale")->name, "model.layers.2.self_attn.q_norm.weight");
+  EXPECT_EQ(nameIn(Naming::Torchtune, bias), "layers.2.attn.k_proj.bias");
+  EXPECT_EQ(nameIn(Naming::Meta, bias), bias);
 }
 
 TEST(WeightNames, OfAdapters) {
@@ -275,6 +281,10 @@ TEST(WeightNames, RowsOfQueriesAndKeys) {
   EXPECT_EQ(magnitude.layout, (Loops{{2, 8}, {2, 1}, {4, 2}}));
   TensorFile::Entry low{{"", TensorType::F32, {16, 16}}};
   layOutRotary("model.layers.0.self_attn.q_proj.lora_A.weight", modelOfFiles(), low);
+  EXPECT_TRUE(low.layout.empty());
+  ModelConfig qwen = modelOfFiles();
+  qwen.architecture = ModelArchitecture::Qwen2;
+  layOutRotary(query, qwen, low);
   EXPECT_TRUE(low.layout.empty());
 }
 
