@@ -11,11 +11,11 @@
 #include "Descriptor.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <new>
 #include <sys/stat.h>
 
 using namespace ftc;
@@ -145,7 +145,7 @@ private:
     for (const TensorFile::Dimension &loop : loops)
       last += (loop.size - 1) * loop.stride;
     const int64_t bytes = (last + 1) * size;
-    whole.reset(new (std::nothrow) char[static_cast<size_t>(bytes)]);
+    whole.reset(static_cast<char *>(std::malloc(static_cast<size_t>(bytes))));
     if (!whole) {
       problem = fmt::format("it is a view whose elements are spread over {} bytes, for which there is no memory; save "
                             "its .contiguous() instead",
@@ -175,7 +175,7 @@ private:
   std::vector<TensorFile::Dimension> loops; ///< the last one: a run
   std::vector<int64_t> index;               ///< of the loops around a run
   int64_t base = 0, inRun = 0;              ///< elements from `start` to this run, and done of it
-  std::unique_ptr<char[]> whole;
+  std::unique_ptr<char, decltype(&std::free)> whole{nullptr, std::free};
 };
 
 } // namespace
