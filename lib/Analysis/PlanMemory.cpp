@@ -110,14 +110,18 @@ static int64_t farTransientBytes(ModuleOp module) {
   return most;
 }
 
-/// Transient near bytes live at one moment, and the moment where they are most.
+/// Transient near bytes live at one moment, and the first moment where they are most.
 static std::pair<int64_t, int64_t> peakOf(const PlanLiveness &liveness) {
-  int64_t most = -1, when = 0;
+  // Moments begin at -1; each holds by how much more is alive than before.
+  std::vector<int64_t> change(liveness.moments().size() + 3);
+  for (const LiveBuffer &buffer : liveness.buffers())
+    if (!buffer.far && buffer.first <= buffer.last) {
+      change[buffer.first + 1] += buffer.bytes;
+      change[buffer.last + 2] -= buffer.bytes;
+    }
+  int64_t most = -1, when = 0, bytes = 0;
   for (int64_t moment = -1, end = liveness.moments().size(); moment <= end; ++moment) {
-    int64_t bytes = 0;
-    for (const LiveBuffer &buffer : liveness.buffers())
-      if (!buffer.far && buffer.first <= moment && moment <= buffer.last)
-        bytes += buffer.bytes;
+    bytes += change[moment + 1];
     if (bytes > most) {
       most = bytes;
       when = moment;
