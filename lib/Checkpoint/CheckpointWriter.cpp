@@ -34,6 +34,7 @@ namespace {
 constexpr const char *tokenizerFiles[] = {"tokenizer.json",
                                           "tokenizer_config.json",
                                           "tokenizer.model",
+                                          "tokenizer.model.v3",
                                           "vocab.json",
                                           "merges.txt",
                                           "special_tokens_map.json",

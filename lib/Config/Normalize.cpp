@@ -42,6 +42,16 @@ static std::string quoted(const std::string &text) {
 
 static const char *word(bool value) { return value ? "True" : "False"; }
 
+static std::string templateText(const PromptTemplateConfig &given) {
+  if (!given.component.empty() || given.tags.empty())
+    return given.component.empty() ? "null" : given.component;
+  std::string text;
+  for (const PromptTags &tags : given.tags)
+    text +=
+        fmt::format("{}{}: [{}, {}]", text.empty() ? "{" : ", ", tags.role, quoted(tags.before), quoted(tags.after));
+  return text + "}";
+}
+
 /// The values that count, by key. A key that is not here is not written: it has the one value that works.
 static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   std::map<std::string, std::string> v;
@@ -93,6 +103,8 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
     v["model.tie_word_embeddings"] = word(m.tiedEmbeddings);
 
   v["tokenizer._component_"] = r.tokenizer == "byte" ? byteTokenizer : r.tokenizer;
+  if (r.promptTemplate)
+    v["tokenizer.prompt_template"] = templateText(*r.promptTemplate);
   if (!r.tokenizerPath.empty())
     v["tokenizer.path"] = quoted(r.tokenizerPath);
   if (!r.mergesFile.empty())

@@ -69,6 +69,9 @@ private:
 
   // ReadFiles.cpp
   void tokenizer();
+  void promptTemplate();
+  /// {role: [BEFORE, AFTER]}.
+  void promptTags(const Node &map, std::vector<PromptTags> &tags);
   void dataset();
   void conversations();
   void checkpointer();

@@ -33,6 +33,7 @@ void Reader::tokenizer() {
     messages.remark(placeOf("tokenizer.path"), named("tokenizer.path") +
                                                    " is without effect: the byte-level tokenizer needs no file; Llama "
                                                    "3's is tokenizer=torchtune.models.llama3.llama3_tokenizer");
+  promptTemplate();
   if (!given("tokenizer.max_seq_len")) {
     std::string packed;
     bool isPacked = false;
@@ -59,6 +60,72 @@ void Reader::tokenizer() {
   if (recipe.batchSize * std::max<int64_t>(recipe.seqLen, 1) > (int64_t(1) << 31))
     messages.error(placeOf("batch_size"),
                    named("batch_size") + " times " + named("tokenizer.max_seq_len") + " is above 2^31 tokens a step");
+}
+
+void Reader::promptTemplate() {
+  const std::string path = "tokenizer.prompt_template";
+  const Entry *entry = root.findEntry(path);
+  if (!entry || isMadeBefore("tokenizer", recipe.tokenizer))
+    return;
+  const Node &node = entry->value;
+  const bool llama2 = lastWord(recipe.tokenizer) == "llama2_tokenizer";
+  const bool mistral = lastWord(recipe.tokenizer) == "mistral_tokenizer";
+  // Null takes away a wording that is a template in torchtune; that of the others is not.
+  if (node.isNull()) {
+    if (llama2 || mistral)
+      recipe.promptTemplate.emplace();
+    return;
+  }
+  if (node.isMap()) {
+    recipe.promptTemplate.emplace();
+    promptTags(node, recipe.promptTemplate->tags);
+    return;
+  }
+  const std::string works = "{user: [BEFORE, AFTER]}, with words before and after what a user says";
+  if (!node.isScalar()) {
+    messages.error(node.place, "'" + path + "' needs " + works + ", or a name of torchtune's");
+    return;
+  }
+  if ((llama2 && node.text == "torchtune.models.llama2.Llama2ChatTemplate") ||
+      (mistral && node.text == "torchtune.models.mistral.MistralChatTemplate"))
+    return;
+  static const std::pair<const char *, PromptTags> known[] = {
+      {"torchtune.data.GrammarErrorCorrectionTemplate",
+       {"user", "Correct this to standard English: ", "\n---\nCorrected: "}},
+      {"torchtune.data.SummarizeTemplate", {"user", "Summarize this dialogue:\n", "\n---\nSummary:\n"}},
+      {"torchtune.data.QuestionAnswerTemplate", {"user", "Question: ", "\n\nAnswer: "}}};
+  std::vector<std::string> names;
+  for (const auto &[name, tags] : known) {
+    if (node.text == name)
+      recipe.promptTemplate = PromptTemplateConfig{name, {tags}};
+    names.push_back(name);
+  }
+  if (recipe.promptTemplate)
+    return;
+  bool isQwen = lastWord(recipe.tokenizer).starts_with("qwen");
+  std::string near = didYouMean(node.text, names);
+  std::string why =
+      node.text == "torchtune.data.ChatMLTemplate" && isQwen
+          ? "and Qwen's own wording is ChatML already; remove it (~" + path + ")"
+          : "which is not built for " + (recipe.tokenizer == "byte" ? byteTokenizer : recipe.tokenizer) +
+                (near.empty() ? "; what works: " + works + ", " + names[0] + ", " + names[1] + ", " + names[2] : near);
+  messages.error(node.place, named(path) + " is '" + node.text + "', " + why);
+}
+
+void Reader::promptTags(const Node &map, std::vector<PromptTags> &tags) {
+  const std::string path = "tokenizer.prompt_template";
+  const std::vector<std::string> roles = {"system", "user", "assistant", "tool"};
+  for (const Entry &entry : map.entries) {
+    const std::vector<Node> &words = entry.value.items;
+    if (std::find(roles.begin(), roles.end(), entry.key) == roles.end())
+      messages.error(entry.place, "'" + path + "." + entry.key + "' is no role" + didYouMean(entry.key, roles) +
+                                      "; roles are system, user, assistant and tool");
+    else if (!entry.value.isList() || words.size() != 2 || !words[0].isScalar() || !words[1].isScalar())
+      messages.error(entry.value.place,
+                     "'" + path + "." + entry.key + "' needs two texts, [BEFORE, AFTER]; either may be '' for nothing");
+    else
+      tags.push_back({entry.key, words[0].text, words[1].text});
+  }
 }
 
 void Reader::dataset() {

@@ -46,7 +46,8 @@ Problem readContent(const json &message, std::vector<std::string> &pieces) {
   return std::nullopt;
 }
 
-void encodeTurns(std::vector<Message> turns, const DataOptions &options, const Tokenizer &tokenizer, Sample &sample) {
+Problem encodeTurns(std::vector<Message> turns, const DataOptions &options, const Tokenizer &tokenizer,
+                    Sample &sample) {
   if (options.systemPrompt) {
     std::erase_if(turns, [](const Message &turn) { return turn.role == "system"; });
     turns.insert(turns.begin(), Message{"system", {*options.systemPrompt}, false});
@@ -56,8 +57,20 @@ void encodeTurns(std::vector<Message> turns, const DataOptions &options, const T
   // A system prompt of the recipe's own is masked always, as torchtune does.
   if (options.systemPrompt)
     turns.front().trained = false;
+  for (Message &turn : turns)
+    for (const PromptTags &tags : options.promptTags) {
+      if (tags.role != turn.role)
+        continue;
+      if (!tags.before.empty())
+        turn.pieces.insert(turn.pieces.begin(), tags.before);
+      if (!tags.after.empty())
+        turn.pieces.push_back(tags.after);
+    }
+  if (std::string why = tokenizer.whyNotWorded(turns); !why.empty())
+    return why;
   sample.conversation = true;
   tokenizer.encodeConversation(turns, sample.ids, sample.trained);
+  return std::nullopt;
 }
 
 Problem readMessages(const std::string &key, const json &messages, std::vector<Message> &turns) {
@@ -154,8 +167,7 @@ Problem encodeRecord(const json &record, const DataOptions &options, const Token
   if (options.records == RecordKind::Instruct || options.records == RecordKind::Alpaca) {
     if (Problem problem = readQuestion(record, options, turns))
       return problem;
-    encodeTurns(std::move(turns), options, tokenizer, sample);
-    return std::nullopt;
+    return encodeTurns(std::move(turns), options, tokenizer, sample);
   }
   bool shareGpt = options.records == RecordKind::ShareGpt;
   std::string conversation = shareGpt ? options.column : "messages";
@@ -176,7 +188,8 @@ Problem encodeRecord(const json &record, const DataOptions &options, const Token
     if (Problem problem =
             shareGpt ? readShareGpt(conversation, *messages, turns) : readMessages(conversation, *messages, turns))
       return problem;
-    encodeTurns(std::move(turns), options, tokenizer, sample);
+    if (Problem problem = encodeTurns(std::move(turns), options, tokenizer, sample))
+      return problem;
     if (std::find(sample.trained.begin(), sample.trained.end(), 1) == sample.trained.end()) {
       ++counts.unanswered;
       sample.clear();

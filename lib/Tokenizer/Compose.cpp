@@ -16,6 +16,10 @@ using namespace ftc;
 
 namespace {
 
+/// U+11A7, a vowel of old Hangul. It stands right before the consonants that end syllables, and utf8proc 2.8 takes it
+/// for one and drops it behind a syllable. It is composed with nothing.
+constexpr std::string_view notComposed = "\xE1\x86\xA7";
+
 /// Appends `valid`, which is UTF-8, in form C.
 void appendComposed(std::string_view valid, std::string &out) {
   // ASCII is its own form C, and most of what is read.
@@ -45,10 +49,10 @@ std::string ftc::composed(std::string_view text) {
   size_t begin = 0;
   for (size_t at = 0; at < text.size();) {
     int length = characterLength(text.substr(at));
-    if (length < 0) {
+    if (length < 0 || text.substr(at).starts_with(notComposed)) {
       appendComposed(text.substr(begin, at - begin), out);
-      out += text.substr(at, static_cast<size_t>(-length));
-      begin = at += static_cast<size_t>(-length);
+      out += text.substr(at, static_cast<size_t>(std::abs(length)));
+      begin = at += static_cast<size_t>(std::abs(length));
       continue;
     }
     at += static_cast<size_t>(length);

@@ -62,8 +62,9 @@ void Run::readRecipe(const LoadedStep &step) {
     recipe.dataset.column = *options.column;
   if (!options.data.empty())
     recipe.dataset.dataFiles = options.data;
-  tokenizer =
-      makeTokenizer({recipe.tokenizer, recipe.tokenizerPath, recipe.specialTokensPath, recipe.mergesFile}, diags);
+  tokenizer = makeTokenizer(
+      {recipe.tokenizer, recipe.tokenizerPath, recipe.specialTokensPath, recipe.mergesFile, !recipe.promptTemplate},
+      diags);
   if (!tokenizer)
     throwErrors(ExitCode::Unsupported, diags);
 }
@@ -89,6 +90,8 @@ void Run::readData(const manifest::Entry &entry) {
   wanted.outputKey = recipe.dataset.outputKey;
   wanted.trainOnInput = recipe.dataset.trainOnInput;
   wanted.systemPrompt = recipe.dataset.systemPrompt;
+  if (recipe.promptTemplate)
+    wanted.promptTags = recipe.promptTemplate->tags;
   const std::string &dataset = recipe.dataset.component;
   const std::string kind = dataset.substr(dataset.rfind('.') + 1);
   if (kind == "alpaca_dataset" || kind == "alpaca_cleaned_dataset")

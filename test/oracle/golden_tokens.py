@@ -66,6 +66,12 @@ QWEN_SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|endoftext|>e",
 QWEN_MERGES = [(b"qw", b"q"), (b"q", b"w"), (b"jk", b"l"), (b"jkl", b"j"), (b"j", b"kl"), (b"k", b"l"), (b"j", b"k"), (b"jk", b"j")]
 
 
+# Prompt templates, by family: tags, names of torchtune's, or none in place of a family's own.
+TAGS = {"system": ("<<", ">>\n"), "user": ("Q: ", "\nA: "), "assistant": ("", "\n")}
+TEMPLATES = [("llama3", TAGS), ("qwen2", "torchtune.data.QuestionAnswerTemplate"), ("qwen2_5", TAGS), ("llama2", None), ("llama2", TAGS),
+             ("llama2", "torchtune.data.SummarizeTemplate"), ("mistral", None), ("mistral", "torchtune.data.GrammarErrorCorrectionTemplate")]
+
+
 # Data sets: how torchtune makes messages of a record, and records.
 RECORDS = {
     "alpaca": (AlpacaToMessages(), [
@@ -248,6 +254,21 @@ def main():
             lists = [[dice.randrange(len(tokenizer.encoder) + len(QWEN_SPECIAL)) for _ in range(12)] for _ in range(40)]
             golden[family]["decoded"] = [{"ids": ids, "text": tokenizer.decode(ids, skip_special_tokens=True), "spelled": tokenizer.decode(ids)}
                                          for ids in lists]
+    golden["templates"] = []
+    for family, template in TEMPLATES:
+        tokenizer = {"llama3": lambda: llama3_tokenizer(path("llama3.model"), path("special.json"), prompt_template=template),
+                     "llama2": lambda: llama2_tokenizer(path("llama2.model"), prompt_template=template),
+                     "mistral": lambda: mistral_tokenizer(path("llama2.model"), prompt_template=template),
+                     "qwen2": lambda: qwen2_tokenizer(*qwen, prompt_template=template),
+                     "qwen2_5": lambda: qwen2_5_tokenizer(*qwen, prompt_template=template)}[family]()
+        tags = {role: list(words) for role, words in tokenizer.prompt_template.template.items()} if template else {}
+        entry = {"family": family, "component": template if isinstance(template, str) else "", "tags": tags, "chats": []}
+        for chat in CHATS[:2] + CHATS[3:]:
+            messages = [{"role": role, "content": [{"type": "text", "text": piece} for piece in words]
+                         if isinstance(words, list) else words} for role, words in chat]
+            ids, mask = tokenizer.tokenize_messages(to_messages({"messages": messages})["messages"])
+            entry["chats"].append({"messages": messages, "ids": ids, "trained": [int(not masked) for masked in mask]})
+        golden["templates"].append(entry)
     with open(path("golden.json"), "w", encoding="utf-8") as file:
         json.dump(golden, file, ensure_ascii=True, separators=(",", ":"))
         file.write("\n")

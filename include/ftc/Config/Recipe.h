@@ -108,6 +108,22 @@ struct CheckpointerConfig {
   friend bool operator==(const CheckpointerConfig &, const CheckpointerConfig &) = default;
 };
 
+/// Words before and after the messages of a role.
+struct PromptTags {
+  std::string role; ///< "system", "user", "assistant" or "tool"
+  std::string before, after;
+
+  friend bool operator==(const PromptTags &, const PromptTags &) = default;
+};
+
+/// What is written around messages in place of the tokenizer's own wording (torchtune's PromptTemplate).
+struct PromptTemplateConfig {
+  std::string component;        ///< torchtune's name of the tags, or "": the recipe's own
+  std::vector<PromptTags> tags; ///< none: messages as they are
+
+  friend bool operator==(const PromptTemplateConfig &, const PromptTemplateConfig &) = default;
+};
+
 struct DatasetConfig {
   std::string component; ///< e.g. "torchtune.datasets.text_completion_dataset"
   std::string source;    ///< "json", "text" ...; informative, `ftrun --data` decides
@@ -169,12 +185,13 @@ struct Recipe {
   std::string lossComponent = "torch.nn.CrossEntropyLoss";
   int64_t lossChunks = 0; ///< chunks of head and loss; 0: the compiler's choice. Only where chunksLoss().
   int64_t ignoreIndex = -100;
-  /// "byte" (256 bytes and specials), or a component of torchtune's: for Llama 3, Llama 2, Qwen 2, Qwen 2.5, or one
-  /// that is not built in, where data are ids.
+  /// "byte" (256 bytes and specials), or a component of torchtune's: for Llama 3, Llama 2, Mistral, Qwen 2, Qwen 2.5,
+  /// or one that is not built in, where data are ids.
   std::string tokenizer = "byte";
-  std::string tokenizerPath;     ///< tokenizer.path; "": none
-  std::string specialTokensPath; ///< tokenizer.special_tokens_path; "": none
-  std::string mergesFile;        ///< tokenizer.merges_file, of Qwen's tokenizers; "": none
+  std::string tokenizerPath;                          ///< tokenizer.path; "": none
+  std::string specialTokensPath;                      ///< tokenizer.special_tokens_path; "": none
+  std::string mergesFile;                             ///< tokenizer.merges_file, of Qwen's tokenizers; "": none
+  std::optional<PromptTemplateConfig> promptTemplate; ///< absent: the tokenizer's own wording
   DatasetConfig dataset;
   CheckpointerConfig checkpointer;
   bool resumeFromCheckpoint = false;

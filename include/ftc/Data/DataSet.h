@@ -12,6 +12,7 @@
 #ifndef FTC_DATA_DATASET_H
 #define FTC_DATA_DATASET_H
 
+#include "ftc/Config/Recipe.h"
 #include "ftc/Support/Diagnostics.h"
 #include "ftc/Tokenizer/Tokenizer.h"
 
@@ -42,6 +43,7 @@ struct DataOptions {
   std::string instructionKey = "instruction", inputKey = "input", outputKey = "output";
   bool trainOnInput = false;               ///< every turn of a conversation is trained, not the assistant's alone
   std::optional<std::string> systemPrompt; ///< in place of a conversation's own; never trained
+  std::vector<PromptTags> promptTags;      ///< words around messages, trained with them
   int64_t seqLen = 0;                      ///< tokens in a row
   int64_t vocabSize = 0;                   ///< the model's; every id must lie below it
   bool packed = true;                      ///< several samples in a row; else one, the rest is padding

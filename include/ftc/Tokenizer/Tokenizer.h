@@ -53,6 +53,9 @@ public:
   /// Qwen's tokenizers, where it is that token, as torchtune has it.
   virtual void encode(std::string_view text, std::vector<int32_t> &ids) const = 0;
 
+  /// Why encodeConversation has no wording for a conversation, and what to do; "" where it has one.
+  virtual std::string whyNotWorded(std::span<const Message> messages) const { return ""; }
+
   /// Appends a conversation in the wording that the tokenizer's models were trained with, begin and end tokens
   /// included, and to `trained` whether each of its ids is.
   virtual void encodeConversation(std::span<const Message> messages, std::vector<int32_t> &ids,
@@ -68,20 +71,23 @@ public:
 struct TokenizerConfig {
   /// "byte", or a component of torchtune's.
   std::string component = "byte";
-  /// Its file: ranks of byte pairs in tiktoken's format (Llama 3), a SentencePiece model (Llama 2), or vocab.json
-  /// (Qwen); Hugging Face's tokenizer.json for the first and the last.
+  /// Its file: ranks of byte pairs in tiktoken's format (Llama 3), a SentencePiece model (Llama 2, Mistral), or
+  /// vocab.json (Qwen); Hugging Face's tokenizer.json for the first and the last.
   std::string path;
   /// JSON with a list `added_tokens` of {"id", "content"}, such as Hugging Face's tokenizer.json; "": the model's
   /// own, of Llama 3 and Qwen.
   std::string specialTokensPath;
   /// merges.txt of Qwen's tokenizers, with vocab.json.
   std::string mergesFile = "";
+  /// Whether conversations get the wording of the family's chats where that is made of words, [INST] of Llama 2 and
+  /// Mistral; else only what the messages say.
+  bool ownWording = true;
 };
 
 /// The tokenizer that a recipe names: "byte" (ids 0..255 are bytes, 256 <|begin_of_text|>, 257 <|end_of_text|>, 258
-/// <|finetune_right_pad_id|>, as Llama 3 spells them), or torchtune's for Llama 3, Llama 2, Qwen 2 and Qwen 2.5,
-/// with the ids that torchtune gives. Another one of torchtune's, and one whose file does not exist, reads no text.
-/// Null with errors: a name that nobody knows, or a file that is not what it should be.
+/// <|finetune_right_pad_id|>, as Llama 3 spells them), or torchtune's for Llama 3, Llama 2, Mistral, Qwen 2 and
+/// Qwen 2.5, with the ids that torchtune gives. Another one of torchtune's, and one whose file does not exist, reads no
+/// text. Null with errors: a name that nobody knows, or a file that is not what it should be.
 std::unique_ptr<Tokenizer> makeTokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
 
 /// `bytes` as valid UTF-8: see Tokenizer::decode.

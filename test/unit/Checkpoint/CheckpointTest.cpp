@@ -265,9 +265,16 @@ TEST_F(Checkpoint, AFailureLeavesNothing) {
   fs::create_directories(root / "source");
   options.sourceDir = root / "source";
   write("source/tokenizer.json", "{}");
+  // Llama's and Mistral's, and Qwen's.
+  const char *const others[] = {"tokenizer.model", "tokenizer.model.v3", "tokenizer_config.json", "vocab.json",
+                                "merges.txt",      "chat_template.jinja"};
+  for (const char *name : others)
+    write(std::string("source/") + name, name);
   auto out = writer();
   ASSERT_TRUE(out->write({.step = 1}, diags)) << messages();
   EXPECT_EQ(readAll(root / "out/step_1/tokenizer.json"), "{}");
+  for (const char *name : others)
+    EXPECT_EQ(readAll(root / "out/step_1" / name), name);
   fs::remove(root / "source/tokenizer.json"); // it is open still
   ASSERT_TRUE(out->write({.step = 2}, diags)) << messages();
   EXPECT_EQ(readAll(root / "out/step_2/tokenizer.json"), "{}");

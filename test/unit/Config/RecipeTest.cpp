@@ -564,31 +564,6 @@ TEST(Recipe, TokenizersWithFilesAndDataSetsOfConversations) {
             std::string::npos);
 }
 
-TEST(Recipe, TokenizersOfQwenHaveTwoFiles) {
-  Recipe r = good(std::string(minimal) + "  _component_: torchtune.models.qwen2_5.qwen2_5_tokenizer\n"
-                                         "  path: /m/vocab.json\n"
-                                         "  merges_file: /m/merges.txt\n"
-                                         "  prompt_template: null\n",
-                  {"model.vocab_size=100"});
-  EXPECT_EQ(r.tokenizer, "torchtune.models.qwen2_5.qwen2_5_tokenizer");
-  EXPECT_EQ(r.tokenizerPath, "/m/vocab.json");
-  EXPECT_EQ(r.mergesFile, "/m/merges.txt");
-  EXPECT_EQ(remarks(r), "");
-  Recipe again = good(r.normalizedYaml);
-  EXPECT_EQ(again.normalizedYaml, r.normalizedYaml);
-  EXPECT_EQ(again.mergesFile, r.mergesFile);
-  std::vector<Diagnostic> diags;
-  std::optional<Recipe> changed = overrideRun(r.normalizedYaml, {"tokenizer.merges_file=n/m.txt"}, diags);
-  ASSERT_TRUE(changed.has_value());
-  EXPECT_EQ(changed->mergesFile, "n/m.txt");
-  EXPECT_EQ(changed->tokenizerPath, "/m/vocab.json");
-
-  Recipe other = good(minimal, {"tokenizer.merges_file=m.txt"});
-  EXPECT_EQ(other.mergesFile, "");
-  EXPECT_NE(remarks(other).find("'tokenizer.merges_file' (command line) is without effect: only Qwen's tokenizers"),
-            std::string::npos);
-}
-
 // docs/recipes.md is written by hand but for its table, which is this.
 TEST(Keys, DocumentationHoldsTheTable) {
   std::string text, error;

@@ -70,6 +70,30 @@ TEST(Llama2Tokenizer, SpecialTokens) {
   EXPECT_EQ(tokenizer->decode(ids), "Hello\xEF\xBF\xBD");
 }
 
+TEST(MistralTokenizer, SystemPromptsAndToolsHaveNoPlace) {
+  auto tokenizer = make(mistralConfig());
+  EXPECT_EQ(tokenizer->name(), "torchtune.models.mistral.mistral_tokenizer");
+  const std::vector<Message> plain = {{"user", {"Hi"}}, {"assistant", {"Yo"}, true}};
+  EXPECT_EQ(tokenizer->whyNotWorded(plain), "");
+  for (auto [role, what] : {std::pair("system", "a system prompt"), {"tool", "a message of a tool"}}) {
+    std::vector<Message> messages = plain;
+    messages.insert(messages.begin(), {role, {"Be brief."}});
+    std::string why = tokenizer->whyNotWorded(messages);
+    EXPECT_EQ(why.find(std::string("the conversation has ") + what), 0u) << why;
+    EXPECT_NE(why.find("override tokenizer.prompt_template=null"), std::string::npos) << why;
+    EXPECT_EQ(make(llama2Config())->whyNotWorded(messages), "");
+    TokenizerConfig config = mistralConfig();
+    config.ownWording = false;
+    EXPECT_EQ(make(config)->whyNotWorded(messages), "");
+  }
+}
+
+TEST_F(BadFile, OfMistral) {
+  TokenizerConfig config = mistralConfig();
+  config.path = write("no model");
+  EXPECT_NE(errorOf(config).find("Mistral's is tokenizer.model"), std::string::npos) << errorOf(config);
+}
+
 TEST_F(BadFile, OfBytePairs) {
   TokenizerConfig config = llama3Config();
   config.path = write("YQ== 0\nnonsense\n");

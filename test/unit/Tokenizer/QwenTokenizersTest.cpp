@@ -82,6 +82,17 @@ TEST(QwenTokenizer, BytesThatAreNoTextComeBack) {
   }
 }
 
+TEST(QwenTokenizer, HangulIsComposed) {
+  auto tokenizer = make(qwenConfig("qwen2"));
+  auto again = [&](const char *text) { return tokenizer->decode(encoded(*tokenizer, text)); };
+  // U+1112 U+1161 U+11AB is U+D55C.
+  EXPECT_EQ(again("\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB"), "\xED\x95\x9C");
+  // U+AC00 U+11A8 is U+AC01; U+11A7, the character before, ends no syllable.
+  EXPECT_EQ(again("\xEA\xB0\x80\xE1\x86\xA8"), "\xEA\xB0\x81");
+  EXPECT_EQ(again("\xEA\xB0\x80\xE1\x86\xA7"), "\xEA\xB0\x80\xE1\x86\xA7");
+  EXPECT_EQ(again("\xEA\xB0\x80\xE1\x86\xA7\xE1\x86\xA8"), "\xEA\xB0\x80\xE1\x86\xA7\xE1\x86\xA8");
+}
+
 TEST(QwenTokenizer, LongTextsAreComposedInParts) {
   auto tokenizer = make(qwenConfig("qwen2"));
   // Parts end at line feeds, and a mark that follows one belongs to nothing before it.

@@ -51,6 +51,10 @@ inline std::vector<int32_t> encoded(const Tokenizer &tokenizer, std::string_view
   return ids;
 }
 
+inline TokenizerConfig mistralConfig() {
+  return {"torchtune.models.mistral.mistral_tokenizer", folder + "llama2.model", ""};
+}
+
 /// `family` is "qwen2" or "qwen2_5".
 inline TokenizerConfig qwenConfig(const std::string &family) {
   return {"torchtune.models." + family + "." + family + "_tokenizer", folder + "qwen/vocab.json",

@@ -1,13 +1,13 @@
-//===- Llama2.cpp - Llama 2's tokenizer -----------------------------------===//
+//===- SentencePiece.cpp - Tokenizers of Llama 2 and Mistral --------------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
 //
-// Ids and masks are those of torchtune's Llama2Tokenizer with Llama2ChatTemplate. SentencePiece puts a space before
-// what it encodes; in the middle of a conversation torchtune takes it away by encoding a line feed in front and
-// dropping what that gives.
+// Ids and masks are those of torchtune's Llama2Tokenizer with Llama2ChatTemplate, of its MistralTokenizer with
+// MistralChatTemplate, and of both without a template. SentencePiece puts a space before what it encodes; in the middle
+// of a conversation torchtune takes it away by encoding a line feed in front and dropping what that gives.
 //
 //===----------------------------------------------------------------------===//
 
@@ -21,8 +21,17 @@ using namespace ftc;
 
 namespace {
 
-class Llama2Tokenizer final : public Tokenizer {
+/// What is written around the messages of a conversation.
+enum class Wording {
+  Llama2,  ///< "[INST] " and " [/INST] " around what a user says, with the last system message inside
+  Mistral, ///< the same without system messages
+  Plain    ///< nothing
+};
+
+class SentencePieceTokenizer final : public Tokenizer {
 public:
+  SentencePieceTokenizer(std::string component, Wording wording) : component(std::move(component)), wording(wording) {}
+
   /// The error of reading a model, or "".
   std::string load(const std::string &path) {
     if (sentencepiece::util::Status status = model.Load(path); !status.ok())
@@ -35,7 +44,7 @@ public:
     return "";
   }
 
-  std::string_view name() const override { return "torchtune.models.llama2.llama2_tokenizer"; }
+  std::string_view name() const override { return component; }
   int64_t vocabSize() const override { return model.GetPieceSize(); }
   int32_t bosId() const override { return model.bos_id(); }
   int32_t eosId() const override { return model.eos_id(); }
@@ -47,21 +56,34 @@ public:
     ids.insert(ids.end(), found.begin(), found.end());
   }
 
-  /// BOS before each turn of the conversation; "[INST] " and " [/INST] " around what a user says, with the last system
-  /// message inside; EOS, trained with it, after each answer.
+  std::string whyNotWorded(std::span<const Message> messages) const override {
+    constexpr const char *ways =
+        "put its words into what the user says, or override tokenizer.prompt_template=null for "
+        "a wording without [INST]";
+    for (const Message &message : messages) {
+      if (wording == Wording::Mistral && message.role == "system")
+        return fmt::format("the conversation has a system prompt, for which Mistral's wording has no place; {}", ways);
+      if (wording == Wording::Mistral && message.role == "tool")
+        return fmt::format("the conversation has a message of a tool, for which Mistral's wording has no place; {}",
+                           ways);
+    }
+    return "";
+  }
+
+  /// BOS before each turn of the conversation; the messages in their wording; EOS, trained with it, after each answer.
   void encodeConversation(std::span<const Message> messages, std::vector<int32_t> &ids,
                           std::vector<uint8_t> &trained) const override {
     std::vector<std::string> system;
     bool startOfTurn = true, endedWithSpace = false;
     for (const Message &message : messages) {
       std::vector<std::string> pieces = message.pieces;
-      if (message.role == "system") {
+      if (wording == Wording::Llama2 && message.role == "system") {
         system = {"<<SYS>>\n"};
         system.insert(system.end(), pieces.begin(), pieces.end());
         system.push_back("\n<</SYS>>\n\n");
         continue;
       }
-      if (message.role == "user") {
+      if (wording != Wording::Plain && message.role == "user") {
         pieces.insert(pieces.begin(), system.begin(), system.end());
         pieces.insert(pieces.begin(), "[INST] ");
         pieces.push_back(" [/INST] ");
@@ -125,6 +147,8 @@ private:
     ids.insert(ids.end(), found.begin() + static_cast<std::ptrdiff_t>(std::min(prefix, found.size())), found.end());
   }
 
+  std::string component;
+  Wording wording;
   sentencepiece::SentencePieceProcessor model;
   bool keepsSpaces = false; ///< some character of space alone has ids
   size_t prefix = 0;        ///< ids of a line feed
@@ -132,13 +156,17 @@ private:
 
 } // namespace
 
-std::unique_ptr<Tokenizer> ftc::makeLlama2Tokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags) {
-  auto tokenizer = std::make_unique<Llama2Tokenizer>();
+std::unique_ptr<Tokenizer> ftc::makeSentencePieceTokenizer(const TokenizerConfig &config,
+                                                           std::vector<Diagnostic> &diags) {
+  bool isMistral = config.component.ends_with(".mistral_tokenizer");
+  auto tokenizer = std::make_unique<SentencePieceTokenizer>(config.component, !config.ownWording ? Wording::Plain
+                                                                              : isMistral        ? Wording::Mistral
+                                                                                                 : Wording::Llama2);
   if (std::string problem = tokenizer->load(config.path); !problem.empty()) {
     diags.push_back({Severity::Error, config.path, 0, 0,
-                     fmt::format("this is no tokenizer that SentencePiece reads ({}); Llama 2's is tokenizer.model of "
-                                 "its repository",
-                                 problem)});
+                     fmt::format("this is no tokenizer that SentencePiece reads ({}); {}'s is tokenizer.model of its "
+                                 "repository",
+                                 problem, isMistral ? "Mistral" : "Llama 2")});
     return nullptr;
   }
   return tokenizer;
