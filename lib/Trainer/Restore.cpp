@@ -208,10 +208,15 @@ std::unique_ptr<CheckpointWriter> makeWriter(Session &session, const Recipe &rec
   if (const Device *device = session.device(); device && !device->algorithms().products.empty())
     options.texts.emplace_back(algorithmsName, algorithmsText(device->algorithms()));
   if (recipe.lora) {
-    // PEFT finds the frozen weights from wherever it is started.
+    // PEFT finds the frozen weights from wherever it is started. It opens Hugging Face's layout: Meta's own files lie
+    // in `original`, one folder below that.
     std::error_code ignored;
-    std::string base = options.sourceDir.empty() ? "" : fs::absolute(options.sourceDir, ignored).lexically_normal();
-    options.adapter = AdapterOptions{*recipe.lora, std::move(base), recipe.saveAdapterWeightsOnly};
+    fs::path base = options.sourceDir.empty() ? "" : fs::absolute(options.sourceDir, ignored).lexically_normal();
+    if (fs::path folder = base.has_filename() ? base : base.parent_path();
+        folder.filename() == "original" && !fs::exists(folder / "config.json", ignored) &&
+        fs::exists(folder.parent_path() / "config.json", ignored))
+      base = folder.parent_path();
+    options.adapter = AdapterOptions{*recipe.lora, base.native(), recipe.saveAdapterWeightsOnly};
   }
   std::vector<Diagnostic> diags;
   std::unique_ptr<CheckpointWriter> writer = CheckpointWriter::create(options, diags);
