@@ -44,6 +44,8 @@ def sized(width, layers, heads, kv_heads, feed_forward, vocabulary, batch, lengt
 CASES = [
     {"name": "tiny-fp32", "recipe": TINY, "overrides": [], "steps": 20, "check": "fp32"},
     {"name": "tiny-bf16", "recipe": TINY, "overrides": ["dtype=bf16"], "steps": 20, "check": "bf16"},
+    {"name": "tiny-packed-bf16", "recipe": TINY, "overrides": ["dtype=bf16"], "steps": 20, "check": "bf16",
+     "documents": True},
     {"name": "tiny-lora-fp32", "recipe": TINY, "overrides": LORA, "steps": 20, "check": "fp32"},
     {"name": "tiny-qlora-fp32", "recipe": TINY, "overrides": [*LORA, "model.quantize_base=True"], "steps": 20,
      "check": "fp32"},
@@ -99,6 +101,17 @@ def write_tokens(path, count):
             file.write(token.to_bytes(2, "little"))
 
 
+def write_documents(path, count):
+    """At least `count` tokens of bytes in short documents, several of which are packed into a row."""
+    written, number = 0, 0
+    with open(path, "w", encoding="utf-8") as file:
+        while written < 2 * count:
+            text = f"{number} follows {number - 1}. " * (1 + number * 7 % 6)
+            file.write(json.dumps({"text": text}) + "\n")
+            written += len(text)
+            number += 1
+
+
 def golden(build, case, reference, tokens, folder):
     """Losses and gradient norms of the reference step on this machine."""
     text, said = run([os.path.join(build, "bin", "ftrun"), reference, "--data", tokens, "--steps", str(case["steps"]),
@@ -142,10 +155,11 @@ def add_case(args, case, folder, scratch):
             if text is None:
                 sys.exit(f"{name}: it compiles for the GPU and not for the CPU:\n{said}")
     batch, length = shape_of(args.build, step)
-    tokens = os.path.join(folder, "data", name + ".bin")
-    write_tokens(tokens, batch * length * case["steps"] * case.get("accumulation", 1))
+    tokens = os.path.join(folder, "data", name + (".jsonl" if case.get("documents") else ".bin"))
+    (write_documents if case.get("documents") else write_tokens)(
+        tokens, batch * length * (case["steps"] + 1) * case.get("accumulation", 1))
     entry = {"name": name, "steps": case["steps"], "check": case["check"], "batch": batch, "length": length,
-             "peer": case.get("peer")}
+             "data": os.path.basename(tokens), "peer": case.get("peer")}
     if case["check"]:
         entry["golden"] = golden(args.build, case, reference, tokens, scratch)
     print(f"  {name:18} {batch} x {length} tokens, {case['steps']} steps, step.so of {os.path.getsize(step)} bytes")

@@ -11,6 +11,9 @@ Stage by stage, each for every case:
               of the later steps, and SOL, the time that the necessary products take at the rate that a large product reaches
               on this GPU, over the step's time. A case that does not run is run once more without CUDA graphs, and under
               compute-sanitizer, to learn why, and left out of the other stages
+  cudnn       the cases in bf16 with attention by cuDNN, where the machine has one that can: which attentions it computes, the
+              same comparisons with goldens (or with the losses of our own kernels) and of bits, and both speeds. All other
+              stages run our own attention
   sanitize    compute-sanitizer, where it is installed, on the first case of each precision
   kernels     the time of each kernel and product
   tuned       the speed with tuned products (ftrun --tune)
@@ -76,6 +79,7 @@ def execute(command, environment=None, timeout=TIMEOUT):
     variables = dict(os.environ)
     libraries = [os.path.join(HERE, "lib"), variables.get("LD_LIBRARY_PATH", "")]
     variables["LD_LIBRARY_PATH"] = ":".join(path for path in libraries if path)
+    variables["FTRT_CUDNN"] = "0"
     variables.update(environment or {})
     seconds = min(timeout, left())
     if seconds <= 0:
@@ -114,12 +118,16 @@ def training(case, out, steps=None, tune=False):
     measured = [] if case["check"] else ["--no-checkpoint"]
     if tune:
         measured.append("--tune")
-    return ftrun(step_of(case), "--data", os.path.join(HERE, "data", case["name"] + ".bin"), "--steps",
+    return ftrun(step_of(case), "--data", data_of(case), "--steps",
                  str(steps or case["steps"]), "--out", out, "shuffle=False", *measured)
 
 
 def step_of(case):
     return os.path.join(HERE, "steps", case["name"] + ".so")
+
+
+def data_of(case):
+    return os.path.join(HERE, "data", case.get("data", case["name"] + ".bin"))
 
 
 def read_metrics(out):
@@ -163,8 +171,9 @@ def read_memory(case, said):
 
 
 def read_device(said):
-    found = re.search(r"^(.+) \((sm_\w+)\), driver ([\d.]+)(?:, cuBLASLt ([\d.]+) \((.+)\))?$", said, re.MULTILINE)
-    names = ("name", "architecture", "driver", "cublaslt", "cublaslt_path")
+    found = re.search(r"^(.+) \((sm_\w+)\), driver ([\d.]+)(?:, cuBLASLt ([\d.]+) \((.+?)\))?"
+                      r"(?:, cuDNN ([\d.]+) \((.+)\))?$", said, re.MULTILINE)
+    names = ("name", "architecture", "driver", "cublaslt", "cublaslt_path", "cudnn", "cudnn_path")
     return dict(zip(names, found.groups())) if found else None
 
 
@@ -232,6 +241,60 @@ def check_case(case, judge, result, folder):
           + (f", SOL {100 * speed['sol']:.1f} %" if speed["sol"] else ""))
 
 
+def measure_cudnn(case, judge, result, folder):
+    """The case once more with attention by cuDNN: right, the same bits each time, and how fast."""
+    leave, out = {"FTRT_CUDNN": ""}, os.path.join(folder, "cudnn")
+    code, said = execute(training(case, out), leave)
+    lines = re.findall(r"^  (attention \d+ \(.*)$", said, re.MULTILINE)
+    used = [line for line in lines if ": eng" in line]
+    found = result["cudnn"] = {"attentions": lines, "device": read_device(said)}
+    if not judge.expect(code == 0, f"{case['name']}: runs with leave to use cuDNN (exit code {code})"):
+        found["error"] = said[-4000:]
+        print(said[-4000:])
+        return
+    for line in lines:
+        print("    " + line)
+    if not used:
+        print(f"  {case['name']}: cuDNN computes no attention here: nothing is compared")
+        return
+    rows = read_metrics(out)
+    bars, golden = BARS["bf16"], case["golden"] if case["check"] else result
+    for key in ("losses", "grad_norms") if case["check"] else ("losses",):
+        if key not in golden:
+            continue
+        worst = apart([row["loss" if key == "losses" else "grad_norm"] for row in rows], golden[key])
+        found[key + "_apart"] = worst if math.isfinite(worst) else None
+        judge.expect(worst <= bars[key], f"{case['name']}: with cuDNN {key} apart by {worst:.2e} at most (bar {bars[key]:.0e})")
+    if case["check"]:
+        bits = digest(out, case["steps"])
+        for what, environment in (("a second run", {}), ("a run without graphs", {"FTRT_CUDA_GRAPH": "0"})):
+            again = os.path.join(folder, "again")
+            code, _ = execute(training(case, again), {**leave, **environment})
+            judge.expect(code == 0 and digest(again, case["steps"]) == bits,
+                         f"{case['name']}: with cuDNN the same bits from {what}")
+            shutil.rmtree(again, ignore_errors=True)
+    speed = result["speed_cudnn"] = speed_of(case, rows)
+    found["kernels"] = kernel_times(case, folder, leave)
+    found["kernels_own"] = kernel_times(case, folder, {})
+    times = [sum(row[0] for row in found[which] or [] if "attention" in row[2]) for which in ("kernels", "kernels_own")]
+    print(f"  {case['name']}: with cuDNN {speed['seconds']:.4f} s a step"
+          + (f", without {result['speed']['seconds']:.4f}" if "speed" in result else "")
+          + f"; attention takes {times[0]:.0f} us of it, {times[1]:.0f} without")
+
+
+def kernel_times(case, folder, environment, steps=4):
+    """[microseconds a step, calls a step, name] of each kernel, product and attention of cuDNN; None where it fails."""
+    path = os.path.join(folder, "times")
+    code, _ = execute(training(case, os.path.join(folder, "timed"), steps=steps), {**environment, "FTRT_CUDA_TIMES": path})
+    if code != 0 or not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as file:
+        rows = [line.rstrip("\n").split("\t") for line in file][1:]
+    os.remove(path)
+    shutil.rmtree(os.path.join(folder, "timed"), ignore_errors=True)
+    return [[float(row[0]) / steps, int(row[1]) / steps, row[2]] for row in rows]
+
+
 def sanitize(case, judge, result, folder):
     """All of a step under memcheck; attention, whose threads share memory, under the tools for that."""
     if not sanitizer():
@@ -274,14 +337,10 @@ def measure_tuned(case, judge, result, folder):
 
 def measure_kernels(case, judge, result, folder):
     """Where the time of a step goes: [microseconds a step, calls a step, name] of each kernel and product."""
-    steps, path = 4, os.path.join(folder, "times")
-    code, said = execute(training(case, os.path.join(folder, "timed"), steps=steps), {"FTRT_CUDA_TIMES": path})
-    if not judge.expect(code == 0 and os.path.exists(path), f"{case['name']}: runs with times of kernels (exit code {code})"):
-        print(said[-4000:])
+    rows = kernel_times(case, folder, {})
+    if not judge.expect(rows is not None, f"{case['name']}: runs with times of kernels"):
         return
-    with open(path, encoding="utf-8") as file:
-        rows = [line.rstrip("\n").split("\t") for line in file][1:]
-    result["kernels"] = [[float(row[0]) / steps, int(row[1]) / steps, row[2]] for row in rows]
+    result["kernels"] = rows
     for microseconds, calls, name in result["kernels"][:8]:
         print(f"    {microseconds:10.1f} us a step in {calls:6.1f} calls: {name}")
 
@@ -311,7 +370,7 @@ def compare_with_torch(case, judge, result, folder, compiled=False):
     code, said = execute(peer_command(case, compiled))
     figures = result.setdefault("torch", {})[mode] = last_object(said) if code == 0 else None
     if figures:
-        ours = [result[key]["seconds"] for key in ("speed", "speed_tuned") if key in result]
+        ours = [result[key]["seconds"] for key in ("speed", "speed_tuned", "speed_cudnn") if key in result]
         print(f"  {case['name']}: PyTorch {mode} {figures['median_seconds']:.4f} s a step"
               + (f", {figures['median_seconds'] / min(ours):.2f} of ours" if ours else ""))
     else:
@@ -323,7 +382,7 @@ def dry_run(bundle, judge):
     for case in bundle["cases"]:
         code, said = execute(ftrun("--info", step_of(case)))
         judge.expect(code == 0 and "target      cuda" in said, f"{case['name']}: its step is one for a GPU")
-        data = os.path.join(HERE, "data", case["name"] + ".bin")
+        data = data_of(case)
         judge.expect(os.path.exists(data) and os.path.getsize(data) >= 2 * case["batch"] * case["length"] * case["steps"],
                      f"{case['name']}: tokens for {case['steps']} steps of {case['batch']} x {case['length']}")
         if case["check"]:
@@ -346,6 +405,10 @@ def first_of_each_precision(cases):
     return [next((case for case in cases if case["check"] == precision), None) for precision in BARS]
 
 
+def in_bf16(cases):
+    return [case for case in cases if case["check"] != "fp32"]
+
+
 def with_peer(cases):
     return [case for case in cases if case.get("peer")]
 
@@ -353,6 +416,7 @@ def with_peer(cases):
 # What is done, in this order: name, function, and for which cases.
 STAGES = [
     ("check", check_case, lambda cases: cases),
+    ("cudnn", measure_cudnn, in_bf16),
     ("sanitize", sanitize, first_of_each_precision),
     ("kernels", measure_kernels, lambda cases: cases),
     ("tuned", measure_tuned, lambda cases: cases),

@@ -16,7 +16,8 @@
  * step's modules, finds its kernels and prepares its products, all before the first call; and step 4 waits for the
  * streams before it reads outputs. What an entry calls, with which arguments and in which order, depends on `slabs` and
  * on the address of `scalars` only, never on what is stored there: a host may record the calls of one run, as a CUDA
- * graph, and replay them, as long as both stay where they are.
+ * graph, and replay them, as long as both stay where they are. Where the host itself declines what it is asked for
+ * (ftrt_device.attention), other calls follow: what it declines is part of what a recording is good for.
  *
  * C11; includes nothing of the project. All numbers are in the byte order of the machine (little endian).
  */
@@ -31,7 +32,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a layout or a meaning below changes. */
-#define FTRT_ABI_VERSION 4u
+#define FTRT_ABI_VERSION 5u
 #define FTRT_STEP_SYMBOL "ftrt_step_v1"
 
 /* One task of a parallel loop. `task` counts from 0; `thread` is below ftrt_services.threads, and no two tasks that run
@@ -75,7 +76,16 @@ typedef struct ftrt_device {
    * queued on `stream` from now on waits for the event as it was last recorded. */
   int32_t (*record)(void *context, uint32_t stream, uint32_t event);
   int32_t (*wait)(void *context, uint32_t stream, uint32_t event);
+  /* Computes attention number `attention` of ftrt_step.attentions, or returns FTRT_DECLINED and has done nothing: the
+   * step then launches kernels of its own. `addresses` (the array is the caller's and may change after the call) are
+   * those of query, key, value, segment_starts, output, lse; then, for a gradient, of the gradients of output, query,
+   * key and value; last of the workspace, aligned to 256. Tokens whose segment is they alone are left out: neither
+   * their results nor their gradients are written, which the step does itself. */
+  int32_t (*attention)(void *context, uint32_t stream, uint32_t attention, const uint64_t *addresses);
 } ftrt_device;
+
+/* Returned by ftrt_device.attention. */
+enum { FTRT_DECLINED = -1 };
 
 /* What a step gets from its host. Functions never allocate. Only copies of the far tier can fail; far_wait tells. */
 typedef struct ftrt_services {
@@ -157,6 +167,19 @@ typedef struct ftrt_matmul {
   uint64_t workspace_bytes;          /* of planned memory, aligned to 256, that the product may use */
 } ftrt_matmul;
 
+/* Causal attention of bf16 with fp32 sums, or its gradient. A row of tokens is `heads` heads of `head_dim` columns side
+ * by side (query, output and their gradients) or `key_heads` of them (key, value and theirs), each of which serves
+ * heads / key_heads heads. Token t of a row attends to tokens segment_starts[t] (int32, a position in the row) to t.
+ * lse (fp32, a number for each token and head, heads side by side) is the natural logarithm of the sum of
+ * exp(scale * score). The same operands give the same bits each time. */
+typedef struct ftrt_attention {
+  uint64_t batch, sequence; /* rows, and tokens of a row */
+  uint64_t heads, key_heads, head_dim;
+  uint64_t workspace_bytes; /* of planned memory that it may use */
+  float scale;
+  uint32_t gradient; /* 0 or 1 */
+} ftrt_attention;
+
 typedef struct ftrt_step {
   uint32_t abi_version; /* FTRT_ABI_VERSION */
   uint32_t size;        /* sizeof(ftrt_step) */
@@ -169,6 +192,8 @@ typedef struct ftrt_step {
   const ftrt_module *modules;
   const ftrt_kernel *kernels;
   const ftrt_matmul *products;
+  uint64_t attention_count;
+  const ftrt_attention *attentions;
 } ftrt_step;
 
 #ifdef __cplusplus

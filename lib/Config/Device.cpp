@@ -31,7 +31,7 @@ constexpr BuiltIn builtIn[] = {
 };
 
 /// How the value of a key is written.
-enum class Form { Word, Architecture, PtxVersion, Count, Bytes, Rate };
+enum class Form { Word, Architecture, PtxVersion, Count, Bytes, BytesOrNone, Rate };
 
 struct DeviceKey {
   const char *key;
@@ -52,6 +52,7 @@ const std::vector<DeviceKey> &deviceKeys() {
       {"l2_cache", Form::Bytes, nullptr, &D::l2Bytes},
       {"memory", Form::Bytes, nullptr, &D::memoryBytes},
       {"product_workspace", Form::Bytes, nullptr, &D::productWorkspaceBytes},
+      {"attention_workspace", Form::BytesOrNone, nullptr, &D::attentionWorkspaceBytes},
       {"matrix_flops_per_second", Form::Rate, nullptr, nullptr, &D::matrixFlopsPerSecond},
       {"memory_bytes_per_second", Form::Rate, nullptr, nullptr, &D::memoryBytesPerSecond},
       {"link_bytes_per_second", Form::Rate, nullptr, nullptr, &D::linkBytesPerSecond}};
@@ -70,6 +71,8 @@ const char *wanted(Form form) {
     return "a whole number from 1 to 1048576";
   case Form::Bytes:
     return "a number of bytes above 0, or one with a unit, such as 227KiB";
+  case Form::BytesOrNone:
+    return "a number of bytes, or one with a unit, such as 1GiB; 0 leaves attention to our own kernels";
   case Form::Rate:
     return "a number above 0, such as 3.35e12";
   }
@@ -116,6 +119,11 @@ bool store(const DeviceKey &key, const Node &node, DeviceFile &to) {
   case Form::Bytes:
     to.*key.number = static_cast<int64_t>(parseBytes(node.text).value_or(0));
     return to.*key.number > 0;
+  case Form::BytesOrNone: {
+    const std::optional<uint64_t> bytes = parseBytes(node.text);
+    to.*key.number = static_cast<int64_t>(bytes.value_or(0));
+    return bytes && to.*key.number >= 0;
+  }
   case Form::Rate:
     to.*key.rate = asFloat(node).value_or(0);
     return std::isfinite(to.*key.rate) && to.*key.rate > 0;

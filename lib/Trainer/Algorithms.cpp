@@ -20,6 +20,7 @@ namespace ftc {
 
 using Json = nlohmann::ordered_json;
 using Product = ProductAlgorithms::Product;
+using Attention = ProductAlgorithms::Attention;
 
 std::string algorithmsBeside(const std::string &step) { return step + "." + algorithmsName; }
 
@@ -43,6 +44,12 @@ std::string algorithmsText(const ProductAlgorithms &algorithms) {
   file["library"] = algorithms.library;
   file["device"] = algorithms.device;
   file["products"] = std::move(list);
+  if (!algorithms.attentions.empty()) {
+    file["attention_library"] = algorithms.attentionLibrary;
+    file["attentions"] = Json::array();
+    for (const Attention &attention : algorithms.attentions)
+      file["attentions"].push_back({{"attention", attention.what}, {"plans", attention.plans}});
+  }
   return file.dump(1) + "\n";
 }
 
@@ -76,6 +83,27 @@ static bool readProduct(const Json &row, Product &product) {
   return true;
 }
 
+/// Files of steps without attention, and of earlier versions, have none.
+static bool readAttentions(const Json &file, ProductAlgorithms &to) {
+  if (!file.contains("attentions"))
+    return true;
+  if (!file["attentions"].is_array() || !file.contains("attention_library") || !file["attention_library"].is_string())
+    return false;
+  to.attentionLibrary = file["attention_library"].get<std::string>();
+  for (const Json &row : file["attentions"]) {
+    if (!row.is_object() || !row.contains("attention") || !row["attention"].is_string() || !row.contains("plans") ||
+        !row["plans"].is_array())
+      return false;
+    Attention &attention = to.attentions.emplace_back(Attention{row["attention"].get<std::string>(), {}});
+    for (const Json &plan : row["plans"]) {
+      if (!plan.is_string())
+        return false;
+      attention.plans.push_back(plan.get<std::string>());
+    }
+  }
+  return true;
+}
+
 std::optional<ProductAlgorithms> readAlgorithms(const std::string &path, std::string &problem) {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored))
@@ -100,11 +128,15 @@ std::optional<ProductAlgorithms> readAlgorithms(const std::string &path, std::st
       return damaged(fmt::format("product {} is damaged", found.products.size()));
     found.products.push_back(std::move(product));
   }
+  if (!readAttentions(file, found))
+    return damaged("its attentions are damaged");
   return found;
 }
 
 bool sameAlgorithms(const ProductAlgorithms &x, const ProductAlgorithms &y) {
-  return x.library == y.library && x.device == y.device &&
+  return x.library == y.library && x.device == y.device && x.attentionLibrary == y.attentionLibrary &&
+         std::equal(x.attentions.begin(), x.attentions.end(), y.attentions.begin(), y.attentions.end(),
+                    [](const Attention &p, const Attention &q) { return p.what == q.what && p.plans == q.plans; }) &&
          std::equal(x.products.begin(), x.products.end(), y.products.begin(), y.products.end(),
                     [](const Product &p, const Product &q) { return p.what == q.what && p.words == q.words; });
 }

@@ -205,7 +205,8 @@ std::unique_ptr<CheckpointWriter> makeWriter(Session &session, const Recipe &rec
   options.states = viewsOf(session, manifest::Role::State);
   options.sourceDir = recipe.checkpointer.checkpointDir;
   options.keepLast = static_cast<size_t>(recipe.checkpointer.keepLast);
-  if (const Device *device = session.device(); device && !device->algorithms().products.empty())
+  if (const Device *device = session.device();
+      device && !(device->algorithms().products.empty() && device->algorithms().attentions.empty()))
     options.texts.emplace_back(algorithmsName, algorithmsText(device->algorithms()));
   if (recipe.lora) {
     // PEFT finds the frozen weights from wherever it is started. It opens Hugging Face's layout: Meta's own files lie

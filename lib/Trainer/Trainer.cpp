@@ -167,6 +167,8 @@ void Run::takeMemory(std::unique_ptr<LoadedStep> step) {
 /// What the step takes on a device: the plan's slabs, and beside it what the driver and NVIDIA's libraries take.
 void Run::tellDevice(const Device &device) {
   say("{}", device.describe());
+  for (const std::string &line : device.attentions())
+    say("  {}", line);
   say("planned {} ({} bytes), taken {} bytes of the device", formatBytes(last.plannedBytes), last.plannedBytes,
       last.takenBytes);
   for (const DeviceBytes &item : device.measured())
@@ -208,11 +210,16 @@ void Run::tellAlgorithms(const Device &device) {
     say("algorithms of products from {}", keptIn);
     return;
   }
-  const bool sameStep = kept->library == used.library && kept->device == used.device;
+  const auto libraries = [](const ProductAlgorithms &of) {
+    const std::string both = of.library.empty() ? "no library" : of.library;
+    return of.attentionLibrary.empty() ? both : both + " and " + of.attentionLibrary;
+  };
+  const bool sameStep =
+      kept->library == used.library && kept->attentionLibrary == used.attentionLibrary && kept->device == used.device;
   warn("{} is of {}; algorithms of products are chosen anew{}", keptIn,
        sameStep ? "another step"
-                : fmt::format("{} on {}, and here is {} on {}", kept->library, kept->device,
-                              used.library.empty() ? "no library" : used.library, used.device),
+                : fmt::format("{} on {}, and here is {} on {}", libraries(*kept), kept->device, libraries(used),
+                              used.device),
        found ? ", so the run will not have the bits of one that was never stopped" : " (--tune times them)");
 }
 

@@ -22,7 +22,7 @@ namespace ftc {
 
 /// Something of a device's memory, measured: how far the free memory fell while it was made.
 struct DeviceBytes {
-  std::string what; ///< "slabs", "modules", "cuBLASLt", "graphs"
+  std::string what; ///< "slabs", "modules", "cuBLASLt, cuDNN", "graphs"
   uint64_t bytes;
 };
 
@@ -32,8 +32,8 @@ struct MatrixRate {
   std::string what; ///< "8192 x 8192 by 8192 x 8192, bf16 by bf16 to bf16"
 };
 
-/// Which of a library's algorithms computes each product of a step. Bits depend on it. It holds for one version of the
-/// library on one kind of device; how the words are to be read, only that library knows.
+/// Which of its libraries' algorithms compute a step's products and attentions. Bits depend on it. It holds for one
+/// version of a library on one kind of device; how the words and names are to be read, only that library knows.
 struct ProductAlgorithms {
   struct Product {
     std::string what;                ///< "512 x 2048 by 2048 x 576, bf16 by bf16 to bf16, ..."
@@ -41,9 +41,15 @@ struct ProductAlgorithms {
     double seconds = 0;              ///< measured, for one product; 0: not measured
     double firstSeconds = 0;         ///< the same of what the library would have chosen
   };
+  struct Attention {
+    std::string what;               ///< "forward, 2 x 4096 tokens, ..."
+    std::vector<std::string> plans; ///< "eng2_k24=7", for each number of documents; empty: our own kernels
+  };
   std::string library;           ///< "cuBLASLt 13.1.0"; empty for a step without products
   std::string device;            ///< "NVIDIA H200 (sm_90)"
   std::vector<Product> products; ///< in the step's order
+  std::string attentionLibrary;  ///< "cuDNN 9.26.0"; empty without it
+  std::vector<Attention> attentions;
 };
 
 /// How a device is opened.
@@ -87,6 +93,9 @@ public:
 
   /// What computes the products: that of the options where it could be taken, or else what was chosen anew.
   virtual const ProductAlgorithms &algorithms() const = 0;
+
+  /// What computes each attention, in words, a line each.
+  virtual std::vector<std::string> attentions() const = 0;
 
   /// Copies the inputs in, runs entry `index`, copies the outputs out, and waits for it all.
   virtual void run(size_t index, const ftrt_scalars &scalars) = 0;

@@ -14,12 +14,13 @@ using namespace ftc;
 
 static constexpr int32_t contextField = 2;
 static_assert(offsetof(ftrt_device, context) == 8 && offsetof(ftrt_device, launch) == 16 &&
-                  offsetof(ftrt_device, wait) == 64 && sizeof(ftrt_device) == 72,
+                  offsetof(ftrt_device, wait) == 64 && offsetof(ftrt_device, attention) == 72 &&
+                  sizeof(ftrt_device) == 80,
               "fields are numbered here as they lie in ftrt_device");
 
 LLVM::LLVMStructType ftc::deviceTableType(MLIRContext *context) {
   SmallVector<Type> fields(2, IntegerType::get(context, 32));
-  fields.append(8, LLVM::LLVMPointerType::get(context));
+  fields.append(9, LLVM::LLVMPointerType::get(context));
   return LLVM::LLVMStructType::getLiteral(context, fields);
 }
 

@@ -14,7 +14,7 @@
 namespace ftc {
 
 /// Functions of ftrt_device, by the number of their field.
-enum class DeviceFunction : int32_t { Launch = 3, Matmul, Upload, FarWrite, FarRead, Record, Wait };
+enum class DeviceFunction : int32_t { Launch = 3, Matmul, Upload, FarWrite, FarRead, Record, Wait, Attention };
 
 /// ftrt_device (include/ftrt/step.h).
 mlir::LLVM::LLVMStructType deviceTableType(mlir::MLIRContext *context);

@@ -19,8 +19,8 @@ def ConvertPlanToLLVMPass : Pass<"convert-plan-to-llvm", "::mlir::ModuleOp"> {
     the bytes of the module's attribute `plan.manifest`, none when it is absent.
 
     With `device`, the entries are those of a step for a GPU: kernels are functions `(ftrt_device, addresses...) -> i32`,
-    and scalars, copies and events go through `ftrt_device` too. The globals `step.modules`, `step.kernels` and
-    `step.products`, where the target has made them, become the step's tables.
+    and scalars, copies and events go through `ftrt_device` too. The globals `step.modules`, `step.kernels`,
+    `step.products` and `step.attentions`, where the target has made them, become the step's tables.
 
     Before:
     ```mlir

@@ -392,7 +392,7 @@ static void createStep(ModuleOp module, ArrayRef<std::string> entries, uint32_t 
   });
 
   auto stepType = LLVM::LLVMStructType::getLiteral(
-      context, {i32, i32, pointer, i64, i64, pointer, i64, i64, i64, i64, pointer, pointer, pointer});
+      context, {i32, i32, pointer, i64, i64, pointer, i64, i64, i64, i64, pointer, pointer, pointer, i64, pointer});
   createGlobal(builder, loc, stepType, LLVM::Linkage::External, FTRT_STEP_SYMBOL, [&](OpBuilder &inner) {
     auto number = [&](Type type, int64_t value) -> Value {
       return LLVM::ConstantOp::create(inner, loc, type, inner.getIntegerAttr(type, value));
@@ -405,9 +405,9 @@ static void createStep(ModuleOp module, ArrayRef<std::string> entries, uint32_t 
       return global ? LLVM::AddressOfOp::create(inner, loc, global).getResult()
                     : LLVM::ZeroOp::create(inner, loc, pointer).getResult();
     };
-    Value moduleCount, kernelCount, productCount;
+    Value moduleCount, kernelCount, productCount, attentionCount;
     Value modules = table(modulesName, moduleCount), kernels = table(kernelsName, kernelCount);
-    Value products = table(productsName, productCount);
+    Value products = table(productsName, productCount), attentions = table(attentionsName, attentionCount);
     Value fields[] = {number(i32, FTRT_ABI_VERSION),
                       number(i32, sizeof(ftrt_step)),
                       LLVM::AddressOfOp::create(inner, loc, pointer, "manifest"),
@@ -420,7 +420,9 @@ static void createStep(ModuleOp module, ArrayRef<std::string> entries, uint32_t 
                       number(i64, events),
                       modules,
                       kernels,
-                      products};
+                      products,
+                      attentionCount,
+                      attentions};
     Value step = LLVM::UndefOp::create(inner, loc, stepType);
     for (auto [index, value] : llvm::enumerate(fields))
       step = LLVM::InsertValueOp::create(inner, loc, step, value, static_cast<int64_t>(index));

@@ -16,9 +16,10 @@ namespace ftc {
 /// step.
 inline constexpr const char manifestAttrName[] = "plan.manifest";
 
-/// Globals, arrays of ftrt_module, ftrt_kernel and ftrt_matmul, that a target for a device leaves in the module.
+/// Globals, arrays of ftrt_module, ftrt_kernel, ftrt_matmul and ftrt_attention, that a target for a device leaves in
+/// the module.
 inline constexpr const char modulesName[] = "step.modules", kernelsName[] = "step.kernels",
-                            productsName[] = "step.products";
+                            productsName[] = "step.products", attentionsName[] = "step.attentions";
 
 /// Attribute (i32) of a module whose drivers record events themselves: they have the numbers below this one.
 inline constexpr const char driverEventsAttrName[] = "step.driver_events";

@@ -24,7 +24,8 @@ namespace ftc::cuda {
 
 std::string CudaDevice::describe() const {
   return fmt::format("{} ({}), driver {}.{}{}", name, architecture, driverVersion / 1000, driverVersion % 1000 / 10,
-                     products ? ", " + products->describe() : "");
+                     products ? ", " + products->describe() : "") +
+         (attention && !attention->describe().empty() ? ", " + attention->describe() : "");
 }
 
 std::byte *CudaDevice::mirror(const manifest::Tensor &tensor) const {
@@ -101,9 +102,10 @@ void CudaDevice::run(size_t index, const ftrt_scalars &values) {
   enter();
   *scalars = values;
   failure = {};
+  const size_t variant = chooseVariant(index);
   if (graphs.empty())
-    queueEntry(index);
-  else if (Result result = cu.graphLaunch(graphs[index], computeStream()); result != Success)
+    queueEntry(index, variant);
+  else if (Result result = cu.graphLaunch(graphs[index][variant], computeStream()); result != Success)
     throwFailure(index, result);
   finish(index);
 }
@@ -127,8 +129,19 @@ void CudaDevice::copyMirrors(size_t index, bool in) {
   }
 }
 
-void CudaDevice::queueEntry(size_t index) {
+size_t CudaDevice::chooseVariant(size_t index) {
+  const manifest::Tensor *starts = attention ? attention->starts(index) : nullptr;
+  return starts ? attention->choose(index, reinterpret_cast<const int32_t *>(mirrors.at(starts))) : 0;
+}
+
+void CudaDevice::queueEntry(size_t index, size_t variant) {
   copyMirrors(index, /*in=*/true);
+  queuedEntry = index;
+  queuedVariant = variant;
+  if (Result result = attention ? attention->queueLists(index, variant) : Success; result != Success) {
+    fail(Failure::Copy, 0, result);
+    throwFailure(index, result);
+  }
   const int32_t code = step.entries[index](&services, bases.data(), scalars);
   if (code != FTRT_OK && failure.kind == Failure::None)
     throw RunError(ExitCode::StepFailed, fmt::format("{}: entry {} returned {} though the device did all that it asked "
@@ -151,6 +164,8 @@ std::string CudaDevice::failureText() const {
     return fmt::format("kernel '{}': ", step.kernels[failure.index].name);
   case Failure::Product:
     return describeProduct(failure.index, step.products[failure.index]) + ": ";
+  case Failure::Attention:
+    return describeAttention(failure.index, step.attentions[failure.index]) + ": ";
   case Failure::Copy:
     return "a copy: ";
   case Failure::Order:
@@ -164,8 +179,10 @@ std::string CudaDevice::failureText() const {
 void CudaDevice::throwFailure(size_t index, Result result) const {
   static constexpr const char *kinds[] = {"step", "micro", "evaluate", "logits"};
   const auto kind = info.entries()->Get(static_cast<flatbuffers::uoffset_t>(index))->kind();
-  const std::string cause =
-      failure.kind == Failure::Product && result == Success ? products->statusText(failure.lt) : errorText(cu, result);
+  const std::string cause = result != Success                    ? errorText(cu, result)
+                            : failure.kind == Failure::Product   ? products->statusText(failure.lt)
+                            : failure.kind == Failure::Attention ? failure.text
+                                                                 : errorText(cu, result);
   throw RunError(ExitCode::StepFailed,
                  fmt::format("{}: entry '{}' failed on {}: {}{}; {}{}", path, kinds[static_cast<size_t>(kind)], name,
                              failureText(), cause,
@@ -178,7 +195,7 @@ void CudaDevice::throwFailure(size_t index, Result result) const {
 
 int32_t CudaDevice::fail(Failure::Kind kind, uint32_t index, Result result, LtStatus status) {
   if (failure.kind == Failure::None)
-    failure = {kind, index, result, status};
+    failure = {kind, index, result, status, {}};
   return 1;
 }
 
@@ -202,7 +219,9 @@ int32_t CudaDevice::afterWork(Failure::Kind kind, uint32_t index, uint32_t strea
   float milliseconds = 0;
   if (result == Success && times.enabled() && started) {
     result = cu.eventElapsedTime(&milliseconds, clock[0], clock[1]);
-    kind == Failure::Kernel ? times.addKernel(index, milliseconds) : times.addProduct(index, milliseconds);
+    kind == Failure::Kernel    ? times.addKernel(index, milliseconds)
+    : kind == Failure::Product ? times.addProduct(index, milliseconds)
+                               : times.addAttention(index, milliseconds);
   }
   return result == Success ? 0 : fail(kind, index, result);
 }
@@ -228,6 +247,25 @@ int32_t CudaDevice::matmul(uint32_t stream, uint32_t product, uint64_t a, uint64
   return status == 0 ? afterWork(Failure::Product, product, stream) : fail(Failure::Product, product, Success, status);
 }
 
+int32_t CudaDevice::attend(uint32_t stream, uint32_t number, const uint64_t *addresses) {
+  if (int32_t code = beforeWork(stream))
+    return code;
+  std::string error;
+  const int32_t code =
+      attention ? attention->attend(queuedEntry, queuedVariant, number, addresses, error) : FTRT_DECLINED;
+  if (code == 0)
+    return afterWork(Failure::Attention, number, stream);
+  if (code != FTRT_DECLINED) {
+    fail(Failure::Attention, number, Success);
+    failure.text = std::move(error);
+  }
+  return code;
+}
+
+std::vector<std::string> CudaDevice::attentions() const {
+  return attention ? attention->lines() : std::vector<std::string>();
+}
+
 void CudaDevice::fillTable() {
   table.size = sizeof(table);
   table.context = this;
@@ -237,6 +275,9 @@ void CudaDevice::fillTable() {
   table.matmul = [](void *context, uint32_t stream, uint32_t product, uint64_t a, uint64_t b, uint64_t addend,
                     uint64_t d, uint64_t workspace) {
     return static_cast<CudaDevice *>(context)->matmul(stream, product, a, b, addend, d, workspace);
+  };
+  table.attention = [](void *context, uint32_t stream, uint32_t number, const uint64_t *addresses) {
+    return static_cast<CudaDevice *>(context)->attend(stream, number, addresses);
   };
   table.upload = [](void *context, uint32_t stream, uint64_t to, const void *from, uint64_t bytes) -> int32_t {
     auto *self = static_cast<CudaDevice *>(context);

@@ -8,6 +8,7 @@
 #ifndef FTC_LIB_RUNTIME_CUDA_CUDADEVICE_H
 #define FTC_LIB_RUNTIME_CUDA_CUDADEVICE_H
 
+#include "Attentions.h"
 #include "Products.h"
 #include "Survey.h"
 #include "Times.h"
@@ -41,6 +42,7 @@ public:
   void zero(uint32_t slab, uint64_t offset, uint64_t bytes) override;
   MatrixRate measureMatrixRate(double seconds) override;
   const ProductAlgorithms &algorithms() const override { return chosen; }
+  std::vector<std::string> attentions() const override;
   void run(size_t index, const ftrt_scalars &scalars) override;
 
 private:
@@ -49,10 +51,11 @@ private:
 
   /// What a function of the table could not queue.
   struct Failure {
-    enum Kind { None, Kernel, Product, Copy, Order } kind = None;
-    uint32_t index = 0; ///< of the kernel or product
+    enum Kind { None, Kernel, Product, Attention, Copy, Order } kind = None;
+    uint32_t index = 0; ///< of the kernel, product or attention
     Result result = Success;
     LtStatus lt = 0;
+    std::string text = {}; ///< of cuDNN
   };
 
   // Opening, in this order.
@@ -64,7 +67,8 @@ private:
   void takeSlabs();
   void takeHostMemory();
   void makeStreams();
-  void makeProducts(const DeviceOptions &options);
+  void makeLibraries(const DeviceOptions &options);
+  void makeProducts(Survey &survey, const DeviceOptions &options);
   bool holdsFor(const ProductAlgorithms &kept) const;
   void fillTable();
   void warmUp();
@@ -80,8 +84,13 @@ private:
   void enter() const;
   /// Throws RunError(code) unless `result` is success.
   void require(Result result, std::string_view what, ExitCode code) const;
+  /// How many recordings an entry has, which differ in what computes attention; and the one for the batch in its
+  /// mirrors.
+  size_t variants(size_t index) const { return attention ? attention->variants(index) : 1; }
+  size_t chooseVariant(size_t index);
   /// Queues copies of inputs, the entry, copies of outputs. Throws.
-  void queueEntry(size_t index);
+  void queueEntry(size_t index, size_t variant);
+  GraphExec record(size_t index, size_t variant);
   void copyMirrors(size_t index, bool in);
   /// Waits for every stream. Throws RunError(StepFailed) with what `index` is.
   void finish(size_t index);
@@ -94,6 +103,7 @@ private:
   int32_t launch(uint32_t stream, uint32_t kernel, const uint64_t *addresses);
   int32_t matmul(uint32_t stream, uint32_t product, uint64_t a, uint64_t b, uint64_t addend, uint64_t d,
                  uint64_t workspace);
+  int32_t attend(uint32_t stream, uint32_t number, const uint64_t *addresses);
   /// Around what is queued on `stream` where it is waited for, or timed.
   int32_t beforeWork(uint32_t stream);
   int32_t afterWork(Failure::Kind kind, uint32_t index, uint32_t stream);
@@ -114,9 +124,11 @@ private:
   std::array<Stream, FTRT_STREAM_COUNT> streams{};
   std::vector<Event> events;
   std::array<Event, 2> stagingFree{};
-  std::vector<GraphExec> graphs; ///< of each entry; empty without graphs
+  std::vector<std::vector<GraphExec>> graphs; ///< of each entry and variant; empty without graphs
   std::unique_ptr<Products> products;
   std::vector<ProductPlaces> places; ///< of each product
+  std::unique_ptr<Attentions> attention;
+  size_t queuedEntry = 0, queuedVariant = 0; ///< what calls of the table belong to
   ProductAlgorithms chosen;
 
   std::byte *pinned = nullptr; ///< scalars, staging, mirrors

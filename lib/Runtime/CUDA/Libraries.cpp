@@ -93,6 +93,21 @@ struct Search {
     return nullptr;
   }
 
+  void *everywhere(const std::vector<const char *> &names) {
+    void *library = in(namedFolders(), names);
+    if (!library)
+      library = onLoadersPath(names);
+    if (!library)
+      library = in(toolkitFolders(), names);
+    if (!library) {
+      const std::vector<std::string> folders = pythonFolders();
+      if (folders.empty())
+        places.push_back("python3's nvidia/*/lib (none there)");
+      library = in(folders, names);
+    }
+    return library;
+  }
+
   std::string text() const {
     std::string told = fmt::format("looked for in {}", fmt::join(places, ", "));
     if (!failures.empty())
@@ -154,17 +169,7 @@ const Lt &openLt() {
     setenv("CUBLAS_EMULATE_SINGLE_PRECISION", "0", 1);
     const std::vector<const char *> names = {"libcublasLt.so.13", "libcublasLt.so.12"};
     Search search;
-    void *library = search.in(namedFolders(), names);
-    if (!library)
-      library = search.onLoadersPath(names);
-    if (!library)
-      library = search.in(toolkitFolders(), names);
-    if (!library) {
-      const std::vector<std::string> folders = pythonFolders();
-      if (folders.empty())
-        search.places.push_back("python3's nvidia/*/lib (none there)");
-      library = search.in(folders, names);
-    }
+    void *library = search.everywhere(names);
     if (!library)
       throw RunError(ExitCode::NoDevice,
                      fmt::format("the step multiplies matrices with cuBLASLt, and {} was not found: {}; install CUDA's "
@@ -181,6 +186,36 @@ const Lt &openLt() {
     return found;
   }();
   return lt;
+}
+
+const Dnn *openDnn(std::string &missing) {
+  struct Opened {
+    Dnn dnn;
+    std::string missing;
+  };
+  static const Opened opened = [] {
+    Opened result;
+    Search search;
+    void *library = search.everywhere({"libcudnn.so.9"});
+    if (!library) {
+      result.missing = fmt::format("libcudnn.so.9 was {}", search.text());
+      return result;
+    }
+    const auto find = [&](const char *symbol, auto &function) {
+      function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(library, symbol));
+      if (!function)
+        result.missing = fmt::format("the cuDNN of this machine has no function {}", symbol);
+    };
+#define FTC_CUDNN_RESOLVE(member, symbol, parameters) find(#symbol, result.dnn.functions.member);
+    FTC_CUDNN_FUNCTIONS(FTC_CUDNN_RESOLVE)
+#undef FTC_CUDNN_RESOLVE
+    find("cudnnGetVersion", result.dnn.functions.getVersion);
+    find("cudnnGetErrorString", result.dnn.functions.getErrorString);
+    result.dnn.path = fileOf(reinterpret_cast<void *>(result.dnn.functions.create));
+    return result;
+  }();
+  missing = opened.missing;
+  return missing.empty() ? &opened.dnn : nullptr;
 }
 
 } // namespace ftc::cuda

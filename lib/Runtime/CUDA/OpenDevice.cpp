@@ -74,11 +74,12 @@ CudaDevice::CudaDevice(const std::string &path, const ftrt_step &step, const man
     takeHostMemory();
     makeStreams();
     fillTable();
-    makeProducts(options);
+    makeLibraries(options);
     warmUp();
     if (options.tune)
       tuneProducts();
-    measure(products ? "cuBLASLt" : "first run");
+    const bool attends = attention && !attention->describe().empty();
+    measure(products && attends ? "cuBLASLt, cuDNN" : products ? "cuBLASLt" : attends ? "cuDNN" : "first run");
     if (wantsGraphs())
       recordGraphs();
     else
@@ -109,9 +110,11 @@ void CudaDevice::release() {
   for (Stream stream : streams)
     if (stream)
       cu.streamSynchronize(stream);
-  for (GraphExec graph : graphs)
-    cu.graphExecDestroy(graph);
+  for (const auto &ofEntry : graphs)
+    for (GraphExec graph : ofEntry)
+      cu.graphExecDestroy(graph);
   products.reset();
+  attention.reset(); // its plans hold code that graphs run
   for (Event event : events)
     cu.eventDestroy(event);
   for (const auto &pair : {stagingFree, clock})
@@ -332,25 +335,35 @@ bool CudaDevice::holdsFor(const ProductAlgorithms &kept) const {
                     [](const auto &x, const auto &y) { return x.what == y.what; });
 }
 
-void CudaDevice::makeProducts(const DeviceOptions &options) {
+void CudaDevice::makeLibraries(const DeviceOptions &options) {
   Survey survey = surveyEntries(path, step, info, bases, scalars);
-  if (survey.products == 0)
+  chosen.device = fmt::format("{} ({})", name, architecture);
+  if (survey.products > 0)
+    makeProducts(survey, options);
+  if (survey.attends.empty())
     return;
+  attention = std::make_unique<Attentions>(
+      AttentionHost{path, step, info, cu, bases, computeStream(), std::atoi(architecture.c_str() + 3)}, survey,
+      chosen.device, options.tune ? nullptr : options.algorithms);
+  chosen.attentionLibrary = attention->library();
+  chosen.attentions = attention->choices();
+}
+
+void CudaDevice::makeProducts(Survey &survey, const DeviceOptions &options) {
   places = std::move(survey.places);
   chosen.library = libraryName();
-  chosen.device = fmt::format("{} ({})", name, architecture);
   for (uint64_t index = 0; index < step.product_count; ++index)
     chosen.products.push_back({identifyProduct(step.products[index])});
   const bool keeps = options.algorithms && !options.tune && holdsFor(*options.algorithms);
   products = std::make_unique<Products>(path, step, survey.alignments, keeps ? options.algorithms : nullptr);
   if (keeps)
-    chosen = *options.algorithms;
+    chosen.products = options.algorithms->products;
   for (size_t index = 0; index < chosen.products.size(); ++index)
     std::copy_n(products->selected(index).data, chosen.products[index].words.size(),
                 chosen.products[index].words.begin());
 }
 
-/// Runs every entry once, on zeros.
+/// Runs every entry once in each variant, on zeros.
 void CudaDevice::warmUp() {
   for (uint32_t slab = 0; slab < allocations.size(); ++slab)
     if (allocations[slab])
@@ -359,33 +372,43 @@ void CudaDevice::warmUp() {
   *scalars = {};
   scalars->step = 1;
   for (size_t index = 0; index < step.entry_count; ++index) {
-    queueEntry(index);
-    finish(index);
+    chooseVariant(index); // lists a document a row
+    for (size_t variant = 0; variant < variants(index); ++variant) {
+      queueEntry(index, variant);
+      finish(index);
+    }
   }
   oneByOne = false;
 }
 
-void CudaDevice::recordGraphs() {
-  for (size_t index = 0; index < step.entry_count; ++index) {
-    const std::string hint =
-        fmt::format("entry {} cannot be recorded as a graph (FTRT_CUDA_GRAPH=0 runs without)", index);
-    require(cu.streamBeginCapture(computeStream(), CaptureThreadLocal), hint, ExitCode::StepFailed);
-    Graph graph = nullptr;
-    try {
-      queueEntry(index);
-    } catch (...) {
-      if (cu.streamEndCapture(computeStream(), &graph) == Success && graph)
-        cu.graphDestroy(graph);
-      throw;
-    }
-    require(cu.streamEndCapture(computeStream(), &graph), hint, ExitCode::StepFailed);
-    GraphExec exec = nullptr;
-    const Result result = cu.graphInstantiate(&exec, graph, 0);
-    cu.graphDestroy(graph);
-    require(result, hint, ExitCode::StepFailed);
-    graphs.push_back(exec);
-    require(cu.graphUpload(exec, computeStream()), hint, ExitCode::StepFailed);
+GraphExec CudaDevice::record(size_t index, size_t variant) {
+  const std::string hint =
+      fmt::format("entry {} cannot be recorded as a graph (FTRT_CUDA_GRAPH=0 runs without)", index);
+  require(cu.streamBeginCapture(computeStream(), CaptureThreadLocal), hint, ExitCode::StepFailed);
+  Graph graph = nullptr;
+  try {
+    queueEntry(index, variant);
+  } catch (...) {
+    if (cu.streamEndCapture(computeStream(), &graph) == Success && graph)
+      cu.graphDestroy(graph);
+    throw;
   }
+  require(cu.streamEndCapture(computeStream(), &graph), hint, ExitCode::StepFailed);
+  GraphExec exec = nullptr;
+  const Result result = cu.graphInstantiate(&exec, graph, 0);
+  cu.graphDestroy(graph);
+  require(result, hint, ExitCode::StepFailed);
+  return exec;
+}
+
+void CudaDevice::recordGraphs() {
+  graphs.resize(step.entry_count);
+  for (size_t index = 0; index < step.entry_count; ++index)
+    for (size_t variant = 0; variant < variants(index); ++variant) {
+      graphs[index].push_back(record(index, variant));
+      require(cu.graphUpload(graphs[index].back(), computeStream()),
+              fmt::format("the graph of entry {} cannot be loaded", index), ExitCode::StepFailed);
+    }
   require(cu.streamSynchronize(computeStream()), "graphs cannot be loaded", ExitCode::StepFailed);
   measure("graphs");
 }

@@ -29,6 +29,8 @@ struct Observer {
   const std::vector<void *> &slabs;
   const ftrt_scalars *scalars;
   Survey found;
+  size_t entry = 0;           ///< that is being looked at
+  bool declines = true;       ///< attention
   std::vector<bool> recorded; ///< events of the entry that is being looked at
   std::string wrong;          ///< the first thing that is; then the entry was told to stop
 
@@ -94,6 +96,30 @@ struct Observer {
     return 0;
   }
 
+  int32_t attention(uint32_t stream, uint32_t number, const uint64_t *addresses) {
+    if (stream != FTRT_STREAM_COMPUTE || number >= step.attention_count)
+      return fail(fmt::format("it asks for attention {} on stream {}", number, stream));
+    const ftrt_attention &a = step.attentions[number];
+    const uint64_t tokens = a.batch * a.sequence, wide = tokens * a.heads * a.head_dim * 2;
+    const uint64_t keys = tokens * a.key_heads * a.head_dim * 2;
+    const uint64_t bytes[] = {wide, keys, keys, tokens * 4, wide, tokens * a.heads * 4, wide, wide, keys, keys};
+    const uint32_t count = a.gradient ? 10 : 6;
+    for (uint32_t index = 0; index < count; ++index)
+      if (!inSlab(addresses[index], bytes[index]) || addresses[index] % 16 != 0)
+        return fail(
+            fmt::format("operand {} of attention {} at {:#x} ({} bytes) lies in no slab, or is not aligned to 16",
+                        index, number, addresses[index], bytes[index]));
+    if (!inSlab(addresses[count], a.workspace_bytes) || addresses[count] % 256 != 0)
+      return fail(fmt::format("the workspace of attention {} at {:#x} lies in no slab, or is not aligned to 256",
+                              number, addresses[count]));
+    const auto same = [&](const Survey::Attends &x) {
+      return x.entry == entry && x.attention == number && x.starts == addresses[3];
+    };
+    if (std::none_of(found.attends.begin(), found.attends.end(), same))
+      found.attends.push_back({entry, number, addresses[3]});
+    return declines ? FTRT_DECLINED : 0;
+  }
+
   int32_t upload(uint32_t stream, uint64_t to, const void *from, uint64_t bytes) {
     ++found.copies;
     const auto *start = reinterpret_cast<const char *>(scalars), *place = static_cast<const char *>(from);
@@ -139,6 +165,9 @@ ftrt_device tableOf(Observer &observer) {
                     uint64_t d, uint64_t workspace) {
     return static_cast<Observer *>(context)->matmul(stream, product, a, b, addend, d, workspace);
   };
+  table.attention = [](void *context, uint32_t stream, uint32_t attention, const uint64_t *addresses) {
+    return static_cast<Observer *>(context)->attention(stream, attention, addresses);
+  };
   table.upload = [](void *context, uint32_t stream, uint64_t to, const void *from, uint64_t bytes) {
     return static_cast<Observer *>(context)->upload(stream, to, from, bytes);
   };
@@ -161,7 +190,7 @@ ftrt_device tableOf(Observer &observer) {
 
 void checkTables(const std::string &path, const ftrt_step &step) {
   if ((step.kernel_count && !step.kernels) || (step.module_count && !step.modules) ||
-      (step.product_count && !step.products))
+      (step.product_count && !step.products) || (step.attention_count && !step.attentions))
     refuse(path, "a table is missing");
   for (uint64_t index = 0; index < step.module_count; ++index)
     if (!step.modules[index].image || step.modules[index].size < 4)
@@ -187,11 +216,19 @@ void checkTables(const std::string &path, const ftrt_step &step) {
         p.ldb >= most || p.ldd >= most || p.transpose_a > 1 || p.transpose_b > 1 || p.has_addend > 1)
       refuse(path, fmt::format("{} has sizes or types that cannot be", describeProduct(index, p)));
   }
+  for (uint64_t index = 0; index < step.attention_count; ++index) {
+    const ftrt_attention &a = step.attentions[index];
+    constexpr uint64_t most = uint64_t(1) << 31;
+    const auto size = [&](uint64_t value) { return value > 0 && value < most; };
+    if (!size(a.batch) || !size(a.sequence) || !size(a.heads) || !size(a.key_heads) || !size(a.head_dim) ||
+        a.heads % a.key_heads != 0 || a.batch * a.sequence >= most || a.gradient > 1 || !(a.scale > 0))
+      refuse(path, fmt::format("attention {} has sizes that cannot be", index));
+  }
 }
 
 Survey surveyEntries(const std::string &path, const ftrt_step &step, const manifest::Manifest &manifest,
                      const std::vector<void *> &slabs, const ftrt_scalars *scalars) {
-  Observer observer{step, manifest, slabs, scalars, {}, {}, {}};
+  Observer observer{step, manifest, slabs, scalars, {}, 0, true, {}, {}};
   observer.found.alignments.resize(step.product_count);
   observer.found.places.resize(step.product_count);
   const ftrt_device table = tableOf(observer);
@@ -200,14 +237,17 @@ Survey surveyEntries(const std::string &path, const ftrt_step &step, const manif
   services.size = sizeof(services);
   services.threads = 1;
   services.device = &table;
-  for (size_t index = 0; index < step.entry_count; ++index) {
-    observer.recorded.assign(step.event_count, false);
-    const int32_t code = step.entries[index](&services, slabs.data(), scalars);
-    if (!observer.wrong.empty())
-      refuse(path, fmt::format("entry {}: {}", index, observer.wrong));
-    if (code != FTRT_OK)
-      refuse(path, fmt::format("entry {} returned {}", index, code));
-  }
+  for (bool declines : {true, false})
+    for (size_t index = 0; index < step.entry_count && (declines || step.attention_count); ++index) {
+      observer.entry = index;
+      observer.declines = declines;
+      observer.recorded.assign(step.event_count, false);
+      const int32_t code = step.entries[index](&services, slabs.data(), scalars);
+      if (!observer.wrong.empty())
+        refuse(path, fmt::format("entry {}: {}", index, observer.wrong));
+      if (code != FTRT_OK)
+        refuse(path, fmt::format("entry {} returned {}", index, code));
+    }
   return observer.found;
 }
 

@@ -7,6 +7,8 @@
 
 #include "Times.h"
 
+#include "Attentions.h"
+
 #include "ftc/Support/Files.h"
 
 #include <algorithm>
@@ -20,6 +22,8 @@ bool Times::write(std::string &error) const {
     rows.emplace_back(kernels[index], step->kernels[index].name);
   for (size_t index = 0; index < products.size(); ++index)
     rows.emplace_back(products[index], describeProduct(index, step->products[index]));
+  for (size_t index = 0; index < attentions.size(); ++index)
+    rows.emplace_back(attentions[index], describeAttention(index, step->attentions[index]));
   std::erase_if(rows, [](const auto &row) { return row.first.calls == 0; });
   std::stable_sort(rows.begin(), rows.end(),
                    [](const auto &x, const auto &y) { return x.first.milliseconds > y.first.milliseconds; });

@@ -12,19 +12,21 @@
 
 namespace ftc::cuda {
 
-/// How long each kernel and each product took, over all calls. Works are timed one by one, between two events, so their
-/// times add up to more than a step that runs as a graph.
+/// How long each kernel, each product and each attention of cuDNN took, over all calls. Works are timed one by one,
+/// between two events, so their times add up to more than a step that runs as a graph.
 class Times {
 public:
   /// Times of no step; `enabled` is false.
   Times() = default;
   /// `file` gets the times in the end.
   Times(std::string file, const ftrt_step &step)
-      : file(std::move(file)), step(&step), kernels(step.kernel_count), products(step.product_count) {}
+      : file(std::move(file)), step(&step), kernels(step.kernel_count), products(step.product_count),
+        attentions(step.attention_count) {}
 
   bool enabled() const { return step != nullptr; }
   void addKernel(size_t index, double milliseconds) { kernels[index].add(milliseconds); }
   void addProduct(size_t index, double milliseconds) { products[index].add(milliseconds); }
+  void addAttention(size_t index, double milliseconds) { attentions[index].add(milliseconds); }
 
   /// Lines of microseconds in all, calls, and name, the longest first. False where the file cannot be written; `error`
   /// then says why.
@@ -39,7 +41,7 @@ private:
 
   std::string file;
   const ftrt_step *step = nullptr;
-  std::vector<Sum> kernels, products;
+  std::vector<Sum> kernels, products, attentions;
 };
 
 } // namespace ftc::cuda

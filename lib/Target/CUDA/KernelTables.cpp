@@ -71,6 +71,14 @@ uint32_t KernelTables::addProduct(const ftrt_matmul &product) {
   return products.size() - 1;
 }
 
+uint32_t KernelTables::addAttention(const ftrt_attention &attention) {
+  for (auto [number, known] : llvm::enumerate(attentions))
+    if (std::memcmp(&known, &attention, sizeof(attention)) == 0)
+      return number;
+  attentions.push_back(attention);
+  return attentions.size() - 1;
+}
+
 Value KernelTables::sharedMemory(OpBuilder &builder, Location loc) {
   auto pointer = LLVM::LLVMPointerType::get(builder.getContext(), sharedSpace);
   if (!functions().lookupSymbol(sharedName)) {
@@ -116,7 +124,9 @@ static void createTable(ModuleOp module, StringRef name, LLVM::LLVMStructType ty
 
 static_assert(offsetof(ftrt_kernel, grid) == 16 && offsetof(ftrt_kernel, shared_bytes) == 40 &&
                   sizeof(ftrt_kernel) == 48 && offsetof(ftrt_matmul, type_a) == 48 &&
-                  offsetof(ftrt_matmul, workspace_bytes) == 72 && sizeof(ftrt_matmul) == 80,
+                  offsetof(ftrt_matmul, workspace_bytes) == 72 && sizeof(ftrt_matmul) == 80 &&
+                  offsetof(ftrt_attention, workspace_bytes) == 40 && offsetof(ftrt_attention, gradient) == 52 &&
+                  sizeof(ftrt_attention) == 56,
               "the tables below are written as these structs lie in memory");
 
 void KernelTables::writeKernels() {
@@ -151,11 +161,24 @@ void KernelTables::writeProducts() {
   createTable(module, productsName, LLVM::LLVMStructType::getLiteral(context, types), rows);
 }
 
+void KernelTables::writeAttentions() {
+  MLIRContext *context = module.getContext();
+  Type i32 = IntegerType::get(context, 32), i64 = IntegerType::get(context, 64);
+  SmallVector<SmallVector<std::variant<int64_t, std::string>>> rows;
+  for (const ftrt_attention &a : attentions)
+    rows.push_back({int64_t(a.batch), int64_t(a.sequence), int64_t(a.heads), int64_t(a.key_heads), int64_t(a.head_dim),
+                    int64_t(a.workspace_bytes), llvm::bit_cast<int32_t>(a.scale), a.gradient});
+  Type types[] = {i64, i64, i64, i64, i64, i64, i32, i32};
+  createTable(module, attentionsName, LLVM::LLVMStructType::getLiteral(context, types), rows);
+}
+
 void KernelTables::finish() {
   if (!all.empty())
     writeKernels();
   if (!products.empty())
     writeProducts();
+  if (!attentions.empty())
+    writeAttentions();
   if (events > 0)
     module->setAttr(driverEventsAttrName, Builder(module.getContext()).getI32IntegerAttr(static_cast<int32_t>(events)));
   SymbolTable symbols(module);
@@ -228,7 +251,7 @@ void Driver::wait(uint32_t stream, uint32_t event) {
                    ValueRange{constant(i32, stream), constant(i32, event)}));
 }
 
-void Driver::launch(gpu::GPUFuncOp launched, ValueRange addresses, uint32_t stream) {
+Value Driver::storeAddresses(ValueRange addresses) {
   Type i32 = builder.getI32Type(), i64 = builder.getI64Type(), pointer = function.getArgument(0).getType();
   auto array = LLVM::LLVMArrayType::get(i64, addresses.size());
   Value arguments = LLVM::AllocaOp::create(builder, loc, pointer, array, constant(i32, 1), /*alignment=*/8);
@@ -237,6 +260,29 @@ void Driver::launch(gpu::GPUFuncOp launched, ValueRange addresses, uint32_t stre
                                       ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(index)});
     LLVM::StoreOp::create(builder, loc, address, place);
   }
+  return arguments;
+}
+
+void Driver::attend(uint32_t attention, ValueRange addresses, llvm::function_ref<void()> done) {
+  Type i32 = builder.getI32Type();
+  Value code =
+      callDevice(builder, loc, function.getArgument(0), DeviceFunction::Attention,
+                 ValueRange{constant(i32, FTRT_STREAM_COMPUTE), constant(i32, attention), storeAddresses(addresses)});
+  Value declined = LLVM::ICmpOp::create(builder, loc, LLVM::ICmpPredicate::eq, code, constant(i32, FTRT_DECLINED));
+  Block *current = builder.getInsertionBlock(), *asked = builder.createBlock(failed),
+        *own = builder.createBlock(failed);
+  builder.setInsertionPointToEnd(current);
+  LLVM::CondBrOp::create(builder, loc, declined, own, ValueRange(), asked, ValueRange());
+  builder.setInsertionPointToEnd(asked);
+  check(code);
+  done();
+  finish();
+  builder.setInsertionPointToEnd(own);
+}
+
+void Driver::launch(gpu::GPUFuncOp launched, ValueRange addresses, uint32_t stream) {
+  Type i32 = builder.getI32Type();
+  Value arguments = storeAddresses(addresses);
   check(callDevice(builder, loc, function.getArgument(0), DeviceFunction::Launch,
                    ValueRange{constant(i32, stream), constant(i32, tables.numberOf(launched)), arguments}));
 }

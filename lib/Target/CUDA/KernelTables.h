@@ -6,8 +6,9 @@
 //===----------------------------------------------------------------------===//
 
 //
-// Kernels of a plan become functions of the device and products that the host's library computes. Both are numbered:
-// the tables step.kernels and step.products (arrays of ftrt_kernel and ftrt_matmul) say what the numbers stand for, and
+// Kernels of a plan become functions of the device, and products and attention that the host's libraries compute. All
+// are numbered: the tables step.kernels, step.products and step.attentions (arrays of ftrt_kernel, ftrt_matmul and
+// ftrt_attention) say what the numbers stand for, and
 // a *driver*, a function of the host for each plan.kernel, queues what its kernel consists of:
 //
 //   llvm.func @add(%device: !llvm.ptr, %address...: !llvm.ptr) -> i32   // 0, or the code of what failed
@@ -52,25 +53,30 @@ public:
   /// The number of a product; equal ones are one.
   uint32_t addProduct(const ftrt_matmul &product);
 
+  /// The number of an attention; equal ones are one.
+  uint32_t addAttention(const ftrt_attention &attention);
+
   /// Drivers record event `event`.
   void useEvent(uint32_t event) { events = std::max(events, event + 1); }
 
   /// Dynamic shared memory in the function that `builder` is in, a pointer of address space 3.
   mlir::Value sharedMemory(mlir::OpBuilder &builder, mlir::Location loc);
 
-  /// Adds both tables to the module. Drivers take the names of their kernels, which are erased.
+  /// Adds the tables to the module. Drivers take the names of their kernels, which are erased.
   void finish();
 
 private:
   mlir::gpu::GPUModuleOp functions();
   void writeKernels();
   void writeProducts();
+  void writeAttentions();
 
   mlir::ModuleOp module;
   const CudaTarget &target;
   mlir::gpu::GPUModuleOp deviceModule;
   llvm::SmallVector<mlir::gpu::GPUFuncOp> all;
   llvm::SmallVector<ftrt_matmul> products;
+  llvm::SmallVector<ftrt_attention> attentions;
   uint32_t events = 0; ///< of drivers
 };
 
@@ -89,6 +95,9 @@ public:
   void launch(mlir::gpu::GPUFuncOp function, mlir::ValueRange addresses, uint32_t stream = FTRT_STREAM_COMPUTE);
   void multiply(uint32_t product, mlir::Value a, mlir::Value b, mlir::Value addend, mlir::Value d,
                 mlir::Value workspace);
+  /// Asks the host for an attention. What `done` queues follows where the host computes it; what is queued after this
+  /// call, where it declines.
+  void attend(uint32_t attention, mlir::ValueRange addresses, llvm::function_ref<void()> done);
   /// Event `event` happens when what is queued on `stream` is over; what follows on `stream` waits for it. Events are
   /// numbered from 0 in every driver, and recorded anew by each.
   void record(uint32_t stream, uint32_t event);
@@ -96,6 +105,7 @@ public:
   void finish();
 
 private:
+  mlir::Value storeAddresses(mlir::ValueRange addresses);
   void check(mlir::Value code);
   mlir::Value constant(mlir::Type type, int64_t value);
 

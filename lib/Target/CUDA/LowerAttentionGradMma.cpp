@@ -25,6 +25,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "lib/Target/CUDA/LibraryAttention.h"
 #include "lib/Target/CUDA/LowerAttentionMma.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -391,6 +392,7 @@ LogicalResult cuda::emitMmaAttentionGrad(plan::KernelOp kernel, plan::AttentionG
   if (!op.getScratch())
     return op.emitError("has no scratch memory; run cuda-plan-scratch first");
   Driver driver(tables, kernel);
+  attendByLibrary(driver, kernel, op, target, tables);
   auto emit = [&](gpu::GPUFuncOp function, const MmaBlock &sizes, ArrayRef<Value> buffers,
                   llvm::function_ref<void(GradientMma &, const IRMapping &)> body) {
     emitFunction(function, [&](OpBuilder &builder, ValueRange arguments) {

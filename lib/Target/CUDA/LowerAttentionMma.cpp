@@ -29,6 +29,8 @@
 
 #include "lib/Target/CUDA/LowerAttentionMma.h"
 
+#include "lib/Target/CUDA/LibraryAttention.h"
+
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -325,6 +327,7 @@ LogicalResult cuda::emitMmaAttentionForward(plan::KernelOp kernel, plan::Attenti
     block.emit();
   });
   Driver driver(tables, kernel);
+  attendByLibrary(driver, kernel, op, target, tables);
   SmallVector<Value> addresses;
   for (Value buffer : buffers)
     addresses.push_back(driver.address(buffer));

@@ -18,7 +18,8 @@ def CudaPlanScratchPass : CudaPass<"cuda-plan-scratch"> {
   let summary = "Plans the working memory of products and attention";
   let description = [{
     Runs before `plan-assign-offsets`. A product that the library computes gets its workspace, whose bytes the device
-    says; the gradient of attention gets a number for each token and head.
+    says; attention that cuDNN is asked for gets what that may need; another gradient of attention gets a number for each
+    token and head.
 
     Before:
     ```mlir
@@ -49,10 +50,11 @@ def CudaLowerKernelsPass : CudaPass<"cuda-lower-kernels"> {
     - `plan.matmul`: a product of the library where its seams only convert and add; else a generated one, by tiles in
       shared memory.
     - `plan.attention`, `plan.attention_grad`: by tiles, with a softmax that is corrected on the way; of bf16 on tensor cores
-      (TilesMma.h), where head sizes allow it.
+      (TilesMma.h), where head sizes allow it. Its driver asks the host first where there is workspace for that; what cuDNN
+      leaves out is in NAME$alone.
 
     Each kernel leaves a driver, a function `(ftrt_device, addresses...) -> i32` of the host that queues it. The globals
-    `step.kernels` and `step.products` say what the numbers in drivers stand for (include/ftrt/step.h).
+    `step.kernels`, `step.products` and `step.attentions` say what the numbers in drivers stand for (include/ftrt/step.h).
 
     Before:
     ```mlir

@@ -10,6 +10,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "lib/Target/CUDA/LibraryAttention.h"
 #include "lib/Target/CUDA/LibraryProduct.h"
 #include "lib/Target/CUDA/LowerAttention.h"
 #include "lib/Target/CUDA/Passes.h"
@@ -31,11 +32,38 @@ int64_t cuda::scratchBytes(Operation *work, const CudaTarget &target) {
     std::optional<LibraryProduct> product = asLibraryProduct(op, target, reason);
     return product ? static_cast<int64_t>(product->product.workspace_bytes) + product->decodedBytes() : 0;
   }
+  // Either cuDNN's workspace is used or that of our own kernels.
+  if (auto op = dyn_cast<plan::AttentionOp>(work)) {
+    std::optional<ftrt_attention> attention = asLibraryAttention(op, target, reason);
+    return attention ? static_cast<int64_t>(attention->workspace_bytes) : 0;
+  }
   if (auto op = dyn_cast<plan::AttentionGradOp>(work)) {
     AttentionShape shape = attentionShape(op);
-    return shape.batch * shape.sequence * shape.heads * 4;
+    std::optional<ftrt_attention> attention = asLibraryAttention(op, target, reason);
+    int64_t own = shape.batch * shape.sequence * shape.heads * 4;
+    return std::max(own, attention ? static_cast<int64_t>(attention->workspace_bytes) : 0);
   }
   return 0;
+}
+
+/// Who computes an attention, and why.
+static void tellAttention(plan::KernelOp kernel, const cuda::CudaTarget &target) {
+  std::string reason;
+  std::optional<ftrt_attention> attention;
+  if (auto op = dyn_cast<plan::AttentionOp>(kernel.getWork()))
+    attention = cuda::asLibraryAttention(op, target, reason);
+  else if (auto op = dyn_cast<plan::AttentionGradOp>(kernel.getWork()))
+    attention = cuda::asLibraryAttention(op, target, reason);
+  else
+    return;
+  remark::RemarkOpts options = remark::RemarkOpts::name("attention").category("cuda-plan-scratch");
+  if (attention)
+    remark::passed(kernel.getLoc(), options)
+        << remark::add("cuDNN is asked for {0} before our own kernels", kernel.getSymName())
+        << remark::metric("workspace", static_cast<int64_t>(attention->workspace_bytes));
+  else
+    remark::missed(kernel.getLoc(), options)
+        << remark::add("cuDNN is not asked for {0}: {1}", kernel.getSymName(), reason);
 }
 
 namespace {
@@ -46,6 +74,8 @@ struct CudaPlanScratchPass : ftc::impl::CudaPlanScratchPassBase<CudaPlanScratchP
     std::optional<ftc::cuda::CudaTarget> gpu = ftc::cuda::resolveDevice(getOperation(), device);
     if (!gpu)
       return signalPassFailure();
+    for (auto kernel : getOperation().getOps<plan::KernelOp>())
+      tellAttention(kernel, *gpu);
     target::planScratch(
         getOperation(), [&](Operation *work) { return ftc::cuda::scratchBytes(work, *gpu); },
         [](plan::KernelOp kernel, int64_t bytes) {

@@ -1,4 +1,4 @@
-/* What the fake driver and the fake cuBLASLt share, and what a module of theirs is.
+/* What the fake driver, the fake cuBLASLt and the fake cuDNN share, and what a module of theirs is.
  *
  * Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
  * SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -21,6 +21,7 @@ const std::string whole = "name: mine\n"
                           "l2_cache: 72MiB\n"
                           "memory: 24564MiB\n"
                           "product_workspace: 4MiB\n"
+                          "attention_workspace: 0\n"
                           "matrix_flops_per_second: 165e12\n"
                           "memory_bytes_per_second: 1008e9\n"
                           "link_bytes_per_second: 32e9\n";
@@ -107,8 +108,11 @@ TEST(Device, Values) {
             "d.yaml:4:18: error: 'multiprocessors' is '0'; it must be a whole number from 1 to 1048576");
   EXPECT_EQ(errors(with("72MiB", "many")), "d.yaml:6:11: error: 'l2_cache' is 'many'; it must be a number of bytes "
                                            "above 0, or one with a unit, such as 227KiB");
-  EXPECT_EQ(errors(with("1008e9", ".inf")), "d.yaml:10:26: error: 'memory_bytes_per_second' is '.inf'; it must be a "
+  EXPECT_EQ(errors(with("1008e9", ".inf")), "d.yaml:11:26: error: 'memory_bytes_per_second' is '.inf'; it must be a "
                                             "number above 0, such as 3.35e12");
+  EXPECT_EQ(errors(with("attention_workspace: 0", "attention_workspace: -1")),
+            "d.yaml:9:22: error: 'attention_workspace' is '-1'; it must be a number of bytes, or one with a unit, such "
+            "as 1GiB; 0 leaves attention to our own kernels");
   EXPECT_EQ(errors(with("mine", "a/b")),
             "d.yaml:1:7: error: 'name' is 'a/b'; it must be a word of letters, digits, '-' and '_'");
 }

@@ -44,8 +44,29 @@ struct Text {
   }
 };
 
-/// Runs the entry in both orders, which must give the same bits, and compares with the interpreter: within `bar` of the
-/// largest number of an output. `tensorCores`: whether it has to be computed on those.
+/// Compares with the interpreter: within `bar` of the largest number of an output. `roundsWeights`: so do terms of
+/// sums.
+void expectNear(NamedTensors &actual, const NamedTensors &expected, const NamedTensors &inputs, double bar,
+                bool roundsWeights) {
+  ASSERT_FALSE(expected.empty());
+  for (auto &[name, wanted] : expected) {
+    double largest = 0;
+    for (double value : wanted.reals)
+      largest = std::max(largest, std::abs(value));
+    EXPECT_FALSE(wanted.isIdenticalTo(inputs.at(name))) << name;
+    double difference = 0, norm = 0;
+    for (int64_t i = 0; i < wanted.size(); ++i) {
+      ASSERT_NEAR(actual[name].reals[i], wanted.reals[i], bar * largest) << name << "[" << i << "]";
+      difference += std::pow(actual[name].reals[i] - wanted.reals[i], 2);
+      norm += std::pow(wanted.reals[i], 2);
+    }
+    // One rounding to bf16 is 1.1e-3 of a number on average; here are two of the output and one of each term.
+    EXPECT_LE(std::sqrt(difference / norm), roundsWeights ? 4e-3 : bar) << name;
+  }
+}
+
+/// Runs the entry in both orders, which must give the same bits, and compares with the interpreter. `tensorCores`:
+/// whether it has to be computed on those. Attention that cuDNN is asked for is computed a third time by it.
 void expectNearInterpreted(const Text &text, const NamedTensors &given, double bar, bool tensorCores = false) {
   OwningOpRef<ModuleOp> module = parsePlan(text.str(), "h100");
   ASSERT_TRUE(module) << text.str();
@@ -64,22 +85,19 @@ void expectNearInterpreted(const Text &text, const NamedTensors &given, double b
   step.setBackwards(true);
   NamedTensors backwards = step.run("step", inputs, 1);
   EXPECT_EQ(step.tensorProducts() > 0, tensorCores);
-  ASSERT_FALSE(expected->empty());
-  for (auto &[name, wanted] : *expected) {
+  for (auto &[name, wanted] : *expected)
     EXPECT_TRUE(forwards[name].isIdenticalTo(backwards[name])) << name << " depends on the order of blocks";
-    double largest = 0;
-    for (double value : wanted.reals)
-      largest = std::max(largest, std::abs(value));
-    EXPECT_FALSE(wanted.isIdenticalTo(inputs[name])) << name;
-    double difference = 0, norm = 0;
-    for (int64_t i = 0; i < wanted.size(); ++i) {
-      ASSERT_NEAR(forwards[name].reals[i], wanted.reals[i], bar * largest) << name << "[" << i << "]";
-      difference += std::pow(forwards[name].reals[i] - wanted.reals[i], 2);
-      norm += std::pow(wanted.reals[i], 2);
-    }
-    // One rounding to bf16 is 1.1e-3 of a number on average; here are two of the output and one of each term.
-    EXPECT_LE(std::sqrt(difference / norm), tensorCores ? 4e-3 : bar) << name;
-  }
+  expectNear(forwards, *expected, inputs, bar, tensorCores);
+  EXPECT_EQ(step.attentions, 0);
+  if (step.table().attention_count == 0)
+    return;
+  SCOPED_TRACE("attention by the library");
+  const int64_t products = step.tensorProducts();
+  step.attendByLibrary(true);
+  NamedTensors byLibrary = step.run("step", inputs, 1);
+  EXPECT_EQ(step.attentions, 1);
+  EXPECT_EQ(step.tensorProducts(), products) << "computed twice";
+  expectNear(byLibrary, *expected, inputs, bar, /*roundsWeights=*/true);
 }
 
 //===----------------------------------------------------------------------===//

@@ -47,6 +47,10 @@ EmulatedStep::EmulatedStep(ModuleOp source, const std::string &deviceName) : Com
     EXPECT_EQ(stream, FTRT_STREAM_COMPUTE);
     return static_cast<EmulatedStep *>(context)->multiply(stream, product, a, b, addend, d, workspace);
   };
+  device.attention = [](void *context, uint32_t stream, uint32_t attention, const uint64_t *addresses) -> int32_t {
+    EXPECT_EQ(stream, FTRT_STREAM_COMPUTE);
+    return static_cast<EmulatedStep *>(context)->attend(stream, attention, addresses);
+  };
   device.upload = [](void *context, uint32_t stream, uint64_t to, const void *from, uint64_t bytes) -> int32_t {
     auto &self = *static_cast<EmulatedStep *>(context);
     EXPECT_TRUE(self.isInside(to, bytes));
@@ -227,5 +231,107 @@ int32_t EmulatedStep::multiply(uint32_t stream, uint32_t number, uint64_t a, uin
                          what.transpose_b ? right.get(column, k) : right.get(k, column), sum);
         after.set(row, column, what.has_addend ? before.get(row, column) + sum : sum);
       }
+  });
+}
+
+namespace {
+/// Attention by plain loops in double, of the documents of two tokens and more.
+struct PlainAttention {
+  const ftrt_attention &what;
+  std::vector<uint64_t> at; ///< as ftrt_device.attention gets them
+
+  uint64_t index(uint64_t token, uint64_t head, uint64_t heads) const { return (token * heads + head) * what.head_dim; }
+  double get(size_t operand, uint64_t index) const { return Stored{at[operand], 0, FTRT_BF16}.get(0, index); }
+  float *lse(uint64_t token, uint64_t head) const {
+    return reinterpret_cast<float *>(at[5]) + token * what.heads + head;
+  }
+  double dot(size_t x, uint64_t i, size_t y, uint64_t j) const {
+    double sum = 0;
+    for (uint64_t column = 0; column < what.head_dim; ++column)
+      sum += get(x, i + column) * get(y, j + column);
+    return sum;
+  }
+  void put(size_t operand, uint64_t index, const std::vector<double> &values) const {
+    for (uint64_t column = 0; column < what.head_dim; ++column)
+      Stored{at[operand], 0, FTRT_BF16}.set(0, index + column, static_cast<float>(values[column]));
+  }
+  static void add(std::vector<double> &sum, double factor, const PlainAttention &of, size_t operand, uint64_t index) {
+    for (size_t column = 0; column < sum.size(); ++column)
+      sum[column] += factor * of.get(operand, index + column);
+  }
+
+  void forward(uint64_t first, uint64_t end, uint64_t head) const {
+    const uint64_t keyHead = head / (what.heads / what.key_heads);
+    for (uint64_t query = first; query < end; ++query) {
+      std::vector<double> weights, mixed(what.head_dim);
+      double sum = 0;
+      for (uint64_t key = first; key <= query; ++key)
+        sum += weights.emplace_back(std::exp(
+            double(what.scale) * dot(0, index(query, head, what.heads), 1, index(key, keyHead, what.key_heads))));
+      for (uint64_t key = first; key <= query; ++key)
+        add(mixed, weights[key - first] / sum, *this, 2, index(key, keyHead, what.key_heads));
+      put(4, index(query, head, what.heads), mixed);
+      *lse(query, head) = static_cast<float>(std::log(sum));
+    }
+  }
+  /// Of a key head: all its heads.
+  void gradient(uint64_t first, uint64_t end, uint64_t keyHead) const {
+    const uint64_t group = what.heads / what.key_heads;
+    std::vector<std::vector<double>> key(end - first, std::vector<double>(what.head_dim)), value = key;
+    for (uint64_t head = keyHead * group; head < (keyHead + 1) * group; ++head)
+      for (uint64_t query = first; query < end; ++query) {
+        const uint64_t q = index(query, head, what.heads);
+        const double delta = dot(6, q, 4, q);
+        std::vector<double> own(what.head_dim);
+        for (uint64_t other = first; other <= query; ++other) {
+          const uint64_t k = index(other, keyHead, what.key_heads);
+          const double weight = std::exp(double(what.scale) * dot(0, q, 1, k) - *lse(query, head));
+          const double slope = double(what.scale) * weight * (dot(6, q, 2, k) - delta);
+          add(value[other - first], weight, *this, 6, q);
+          add(key[other - first], slope, *this, 0, q);
+          add(own, slope, *this, 1, k);
+        }
+        put(7, q, own);
+      }
+    for (uint64_t other = first; other < end; ++other) {
+      put(8, index(other, keyHead, what.key_heads), key[other - first]);
+      put(9, index(other, keyHead, what.key_heads), value[other - first]);
+    }
+  }
+  void run() const {
+    const auto *starts = reinterpret_cast<const int32_t *>(at[3]);
+    for (uint64_t row = 0; row < what.batch; ++row)
+      for (uint64_t first = 0, end = 0; first < what.sequence; first = end) {
+        const uint64_t base = row * what.sequence;
+        for (end = first + 1; end < what.sequence && starts[base + end] == static_cast<int32_t>(first);)
+          ++end;
+        for (uint64_t head = 0; end - first > 1 && head < (what.gradient ? what.key_heads : what.heads); ++head)
+          what.gradient ? gradient(base + first, base + end, head) : forward(base + first, base + end, head);
+      }
+  }
+};
+} // namespace
+
+int32_t EmulatedStep::attend(uint32_t stream, uint32_t number, const uint64_t *addresses) {
+  EXPECT_LT(number, step->attention_count);
+  const ftrt_attention &what = step->attentions[number];
+  if (!attends)
+    return FTRT_DECLINED;
+  const size_t count = what.gradient ? 11 : 7;
+  PlainAttention plain{what, {addresses, addresses + count}};
+  const uint64_t tokens = what.batch * what.sequence;
+  for (size_t operand = 0; operand + 1 < count; ++operand) {
+    const bool ofKeys = operand == 1 || operand == 2 || operand >= 8;
+    EXPECT_TRUE(isInside(addresses[operand],
+                         operand == 3   ? tokens * 4
+                         : operand == 5 ? tokens * what.heads * 4
+                                        : tokens * what.head_dim * 2 * (ofKeys ? what.key_heads : what.heads)));
+    EXPECT_EQ(addresses[operand] % 16, 0u);
+  }
+  EXPECT_TRUE(isInside(addresses[count - 1], what.workspace_bytes));
+  EXPECT_EQ(addresses[count - 1] % 256, 0u);
+  return queue(stream, attentions, [=, &what] {
+    std::memset(reinterpret_cast<void *>(plain.at.back()), 0xFF, what.workspace_bytes);
+    plain.run();
   });
 }

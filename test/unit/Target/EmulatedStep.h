@@ -26,12 +26,16 @@ public:
   /// The call number `number` (from 0) of the table fails.
   void failAt(int number) { failingCall = number; }
 
+  /// Attention that the table is asked for is computed by it, by plain loops over the documents of each row, which it
+  /// looks up as a library would be told of them. Otherwise it declines.
+  void attendByLibrary(bool attend) { attends = attend; }
+
   /// Fills all slabs with zeros.
   void clear();
 
   const ftrt_step &table() const { return *step; }
   /// How often each function of the table was called.
-  int launches = 0, products = 0, uploads = 0, copies = 0;
+  int launches = 0, products = 0, attentions = 0, uploads = 0, copies = 0;
   int decodedAhead = 0; ///< launches on the stream for that
 
   /// Products on tensor cores so far, of a warp each.
@@ -48,12 +52,13 @@ private:
   std::vector<size_t> bytesOf(llvm::StringRef function, const uint64_t *addresses, uint32_t count);
   int32_t multiply(uint32_t stream, uint32_t product, uint64_t a, uint64_t b, uint64_t addend, uint64_t d,
                    uint64_t workspace);
+  int32_t attend(uint32_t stream, uint32_t attention, const uint64_t *addresses);
   /// Whether [at, at + bytes) is inside of a slab.
   bool isInside(uint64_t at, uint64_t bytes) const;
 
   std::unique_ptr<Emulator> emulator;
   ftrt_device device{};
-  bool backwards = false;
+  bool backwards = false, attends = false;
   int calls = 0, failingCall = -1;
   EmulatedStreams streams;
   /// A launch of the plan: kernel, whether it decodes a weight, begin and end of each buffer.
