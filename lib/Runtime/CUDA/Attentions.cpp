@@ -152,6 +152,8 @@ void Attentions::makePlans(const ProductAlgorithms *kept) {
     const ProductAlgorithms::Attention *before =
         kept && kept->attentions[index].what == choice.what ? &kept->attentions[index] : nullptr;
     const std::vector<uint64_t> capacities = capacitiesOf(attention);
+    if (reasons[index].empty())
+      reasons[index] = whyNoPlan(here, attention.gradient);
     for (size_t at = 0; reasons[index].empty() && at < capacities.size(); ++at) {
       const std::string name = before && at < before->plans.size() ? before->plans[at] : "";
       if (before && name.empty()) {

@@ -60,7 +60,7 @@ static void tellAttention(plan::KernelOp kernel, const cuda::CudaTarget &target)
   if (attention)
     remark::passed(kernel.getLoc(), options)
         << remark::add("cuDNN is asked for {0} before our own kernels", kernel.getSymName())
-        << remark::metric("workspace", static_cast<int64_t>(attention->workspace_bytes));
+        << remark::metric("workspace_bytes", static_cast<int64_t>(attention->workspace_bytes));
   else
     remark::missed(kernel.getLoc(), options)
         << remark::add("cuDNN is not asked for {0}: {1}", kernel.getSymName(), reason);

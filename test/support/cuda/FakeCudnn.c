@@ -78,6 +78,8 @@ int cudnnBackendCreateDescriptor(int kind, struct object **object) {
 int cudnnBackendDestroyDescriptor(struct object *object) {
   if (--object->users > 0)
     return OK;
+  if (object->kind == PLAN && object->whole)
+    fake_cuda_give_back(2 << 20);
   for (int i = 0; i < object->used; ++i) {
     if (object->attributes[i].type == DESCRIPTOR)
       for (int64_t k = 0; k < object->attributes[i].count; ++k)

@@ -33,6 +33,7 @@ struct Case {
   void (*change)(Recipe &) = [](Recipe &) {};
   std::string device = "h100"; ///< or a device file
   bool stepByStep = false;     ///< each step begins where the interpreter's does
+  bool library = false;        ///< attention is the host's, as far as it is asked for it
 };
 
 void PrintTo(const Case &which, std::ostream *out) { *out << which.name; }
@@ -154,6 +155,7 @@ TEST_P(CudaStep, ComputesWhatTheInterpreterDoes) {
   OwningOpRef<ModuleOp> graph = compileTo(Stage::TrainOpt, GetParam(), "cuda");
   ASSERT_TRUE(forGpu && forCpu && graph);
   EmulatedStep gpu(*forGpu, GetParam().device);
+  gpu.attendByLibrary(GetParam().library);
   CompiledPlan cpu(*forCpu, "x86-64-v3");
   ASSERT_TRUE(gpu.ok() && cpu.ok());
   EXPECT_GT(gpu.table().kernel_count, 15u);
@@ -262,7 +264,8 @@ TEST_P(CudaStep, ComputesWhatTheInterpreterDoes) {
   EXPECT_GT(gpu.products, 50);
   EXPECT_EQ(gpu.copies > 0, recipe.optimizer.paged);
   EXPECT_EQ(gpu.decodedAhead > 0, GetParam().device == smallDevice);
-  EXPECT_EQ(gpu.tensorProducts() > 0, bf16 && recipe.model.headDim % 16 == 0);
+  EXPECT_EQ(gpu.attentions > 0, GetParam().library);
+  EXPECT_EQ(gpu.tensorProducts() > 0, bf16 && recipe.model.headDim % 16 == 0 && !GetParam().library);
   if (!together)
     expectVariables();
 }
@@ -341,6 +344,18 @@ INSTANTIATE_TEST_SUITE_P(
                            recipe.model.numHeads = recipe.model.numKvHeads = 4;
                          },
                          "h100", true},
+                    Case{"LoraLibraryAttention", DType::BF16,
+                         [](Recipe &recipe) {
+                           addAdapters(recipe);
+                           recipe.model.headDim = 16;
+                         },
+                         "h100", true, true},
+                    Case{"LibraryAttention", DType::BF16,
+                         [](Recipe &recipe) {
+                           recipe.model.headDim = 16;
+                           recipe.model.embedDim = 64;
+                         },
+                         "b200", false, true},
                     Case{"QloraSlabs", DType::BF16, addWideAdapters, smallDevice},
                     Case{"Paged", DType::F32,
                          [](Recipe &recipe) {
