@@ -7,7 +7,7 @@
 // CHECK: %[[DEVICE:.*]] = llvm.load %[[PLACE]] : !llvm.ptr -> !llvm.ptr
 // CHECK: llvm.icmp "ne" %[[DEVICE]]
 // CHECK: llvm.getelementptr %[[DEVICE]][0, 0]
-// CHECK: llvm.mlir.constant(72 : i32)
+// CHECK: llvm.mlir.constant(80 : i32)
 
 // Scalars are read when the copy runs: the table gets their address.
 // CHECK: %[[RATE:.*]] = llvm.getelementptr %[[SCALARS]][0, 0]
@@ -26,8 +26,8 @@
 
 // CHECK: llvm.mlir.global external constant @ftrt_step_v1
 // CHECK: llvm.mlir.addressof @step.kernels
-// CHECK: llvm.mlir.constant(4 : i32)
-// CHECK: llvm.mlir.constant(96 : i32)
+// CHECK: llvm.mlir.constant(5 : i32)
+// CHECK: llvm.mlir.constant(112 : i32)
 // CHECK: llvm.mlir.constant(2 : i64)
 plan.kernel @k {
 ^bb0(%rate: memref<f32>, %x: memref<4xf32>):

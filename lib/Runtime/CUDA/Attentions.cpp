@@ -58,7 +58,8 @@ std::string describeAttention(size_t index, const ftrt_attention &a) {
 
 Attentions::Attentions(const AttentionHost &host, const Survey &survey, const std::string &deviceName,
                        const ProductAlgorithms *kept)
-    : host(host), plans(host.step.attention_count), reasons(host.step.attention_count) {
+    : host(host), plans(host.step.attention_count), reasons(host.step.attention_count),
+      paused(host.step.attention_count), firstEntries(host.step.attention_count) {
   entries.resize(host.step.entry_count);
   std::string missing = wish() == "0" ? "FTRT_CUDNN=0" : "";
   if (missing.empty())
@@ -115,6 +116,8 @@ std::vector<uint64_t> Attentions::capacitiesOf(const ftrt_attention &attention) 
 /// Which input holds an entry's segment starts: attention is declined in entries where it is none.
 void Attentions::findEntries(const Survey &survey) {
   uint64_t tokens = 0;
+  for (auto attends = survey.attends.rbegin(); attends != survey.attends.rend(); ++attends)
+    firstEntries[attends->attention] = attends->entry;
   for (const Survey::Attends &attends : survey.attends) {
     const ftrt_attention &attention = host.step.attentions[attends.attention];
     const auto *inputs =
@@ -262,7 +265,7 @@ Result Attentions::queueLists(size_t index, size_t variant) const {
 
 int32_t Attentions::attend(size_t entry, size_t variant, uint32_t attention, const uint64_t *addresses,
                            std::string &error) const {
-  if (variant >= plans[attention].size() || variant >= entries[entry].capacities.size())
+  if (variant >= plans[attention].size() || variant >= entries[entry].capacities.size() || paused[attention])
     return FTRT_DECLINED;
   try {
     plans[attention][variant]->run(addresses, listsOf(entry, host.step.attentions[attention])->at);
@@ -271,6 +274,12 @@ int32_t Attentions::attend(size_t entry, size_t variant, uint32_t attention, con
     error = refused.what();
     return 1;
   }
+}
+
+void Attentions::leave(size_t attention, std::string reason) {
+  reasons[attention] = std::move(reason);
+  plans[attention].clear();
+  chosen[attention].plans.clear();
 }
 
 std::string Attentions::describe() const {

@@ -58,6 +58,12 @@ public:
   /// The variant for a batch with these segment starts. Its documents are listed in pinned memory, from which
   /// queueLists copies them. Allocates nothing.
   size_t choose(size_t entry, const int32_t *starts);
+  /// Whether cuDNN computes an attention; and the first entry that asks for it.
+  bool computes(size_t attention) const { return !plans[attention].empty(); }
+  size_t entryOf(size_t attention) const { return firstEntries[attention]; }
+  /// From now on declines an attention, or no longer; and for good, with the reason.
+  void pause(size_t attention, bool paused) { this->paused[attention] = paused; }
+  void leave(size_t attention, std::string reason);
   /// Queues the copies that `variant` needs.
   Result queueLists(size_t entry, size_t variant) const;
   /// Queues an attention: 0, or FTRT_DECLINED, or 1 with `error`.
@@ -103,6 +109,8 @@ private:
   std::vector<Entry> entries;
   std::vector<std::vector<std::unique_ptr<AttentionPlan>>> plans; ///< of each attention, for each capacity
   std::vector<std::string> reasons;                               ///< of each attention: why it is declined
+  std::vector<bool> paused;
+  std::vector<size_t> firstEntries;
   std::vector<ProductAlgorithms::Attention> chosen;
   std::vector<Document> documents; ///< room for those of any batch
   Address device = 0;

@@ -74,6 +74,8 @@ private:
   void warmUp();
   void tuneProducts();
   double secondsOf(size_t product) const;
+  void tuneAttentions();
+  double secondsOfEntry(size_t index);
   void recordGraphs();
   void release();
 

@@ -76,8 +76,10 @@ CudaDevice::CudaDevice(const std::string &path, const ftrt_step &step, const man
     fillTable();
     makeLibraries(options);
     warmUp();
-    if (options.tune)
+    if (options.tune) {
       tuneProducts();
+      tuneAttentions();
+    }
     const bool attends = attention && !attention->describe().empty();
     measure(products && attends ? "cuBLASLt, cuDNN" : products ? "cuBLASLt" : attends ? "cuDNN" : "first run");
     if (wantsGraphs())

@@ -1,4 +1,4 @@
-//===- TuneProducts.cpp - The fastest algorithm of each product ------------===//
+//===- TuneProducts.cpp - The fastest algorithms of products and attention -===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -10,11 +10,16 @@
 // order, so bits are as stable as before, but they are other bits. What is measured differs from run to run; that is
 // why the choice is kept (Device::algorithms), and reused when a run goes on.
 //
+// An attention that cuDNN computes is timed with the whole entry that asks for it, since our own kernels are only known
+// to the entry: with cuDNN and without, on a batch of one document a row. What is slower is left for good.
+//
 // Memory holds one number everywhere meanwhile, not zeros: a GPU multiplies zeros at a higher clock.
 //
 //===----------------------------------------------------------------------===//
 
 #include "CudaDevice.h"
+
+#include "ftc/Support/Units.h"
 
 #include <algorithm>
 #include <chrono>
@@ -82,6 +87,40 @@ void CudaDevice::tuneProducts() {
     products->select(index, best);
     std::copy_n(products->selected(index).data, product.words.size(), product.words.begin());
   }
+}
+
+/// The time of an entry with a document a row, the best of some runs.
+double CudaDevice::secondsOfEntry(size_t index) {
+  using Clock = std::chrono::steady_clock;
+  double best = 0;
+  for (int round = 0; round <= repeats; ++round) {
+    const auto start = Clock::now();
+    queueEntry(index, 0);
+    finish(index);
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    if (round > 0) // the first one warms up
+      best = round == 1 ? seconds : std::min(best, seconds);
+  }
+  return best;
+}
+
+/// Leaves those attentions to our own kernels that these are faster at.
+void CudaDevice::tuneAttentions() {
+  for (size_t index = 0; attention && index < step.attention_count; ++index) {
+    if (!attention->computes(index))
+      continue;
+    const size_t entry = attention->entryOf(index);
+    chooseVariant(entry); // lists a document a row
+    const double with = secondsOfEntry(entry);
+    attention->pause(index, true);
+    const double without = secondsOfEntry(entry);
+    attention->pause(index, false);
+    if (without < clearly * with)
+      attention->leave(index, fmt::format("they are faster: with them an entry takes {}, with {} {}",
+                                          formatSeconds(without), attention->library(), formatSeconds(with)));
+  }
+  if (attention)
+    chosen.attentions = attention->choices();
 }
 
 } // namespace ftc::cuda

@@ -18,6 +18,7 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <thread>
 
 using namespace ftc;
 using namespace ftc::test;
@@ -54,6 +55,8 @@ uint64_t offsetOf(int buffer) {
 
 /// How often each of the two was declined.
 int declined[2];
+/// How long our own kernels take.
+std::chrono::milliseconds slowKernel[2];
 
 int32_t entry(const ftrt_services *services, void *const *slabs, const ftrt_scalars *) {
   const ftrt_device &device = *services->device;
@@ -64,9 +67,10 @@ int32_t entry(const ftrt_services *services, void *const *slabs, const ftrt_scal
       at(OutputGradient), at(QueryGradient), at(KeyGradient), at(ValueGradient), at(Work)};
   for (uint32_t which : {0, 1}) {
     const int32_t code = device.attention(device.context, FTRT_STREAM_COMPUTE, which, which ? gradient : forward);
-    if (code == FTRT_DECLINED)
+    if (code == FTRT_DECLINED) {
       ++declined[which];
-    else if (code)
+      std::this_thread::sleep_for(slowKernel[which]);
+    } else if (code)
       return FTRT_DEVICE_FAILED;
   }
   return FTRT_OK;
@@ -343,6 +347,25 @@ TEST_F(CudaAttention, TakesThePlansThatWereKept) {
   // Those of another version are not.
   Variable newer("FAKE_DNN_VERSION", "92700");
   EXPECT_EQ(open(&kept)->algorithms().attentionLibrary, "cuDNN 9.27.0");
+}
+
+TEST_F(CudaAttention, IsLeftToOurOwnKernelsWhereTheseAreFaster) {
+  slowKernel[0] = std::chrono::milliseconds(100);
+  DeviceOptions options;
+  options.tune = true;
+  auto device = openCudaDevice("attention.so", step, *info, options);
+  slowKernel[0] = {};
+  const ProductAlgorithms tuned = device->algorithms();
+  EXPECT_EQ(tuned.attentions[0].plans.size(), 2u);
+  EXPECT_TRUE(tuned.attentions[1].plans.empty());
+  EXPECT_NE(device->attentions()[1].find("our own kernels, since they are faster: with them an entry takes "),
+            std::string::npos)
+      << device->attentions()[1];
+  calls();
+  run(*device, whole);
+  EXPECT_EQ(count(calls(), "run attention"), 1u);
+  auto again = open(&tuned);
+  EXPECT_TRUE(again->algorithms().attentions[1].plans.empty());
 }
 
 TEST_F(CudaAttention, TellsWhatFails) {
