@@ -54,7 +54,7 @@ static const std::vector<KeyInfo> table = {
   {"model.quantize_base", C, Bool, "False", lora, nullptr, "QLoRA: the projections of attention and feed-forward blocks in NF4, whether they have adapters or not; absent with a `qlora_*` builder: True"},
   {"model.quantizer", C, Text, "torchao", lora, nullptr, "ftc's own key: whose NF4, `torchao` (torchtune's; weights of a multiple of 16384 elements) or `bitsandbytes`"},
 
-  {"tokenizer._component_", C, Text, "ftc.tokenizers.byte", "", nullptr, "the byte-level tokenizer: ids 0–255 are bytes, 256 begin of text, 257 end of text, 258 padding; `vocab_size` is 259 or more. Or torchtune's for Llama 3, Llama 2, Mistral, Qwen 2 and Qwen 2.5, with their files, for the same ids as torchtune gives"},
+  {"tokenizer._component_", C, Text, "ftc.tokenizers.byte", "", nullptr, "the byte-level tokenizer: ids 0–255 are bytes, 256 begin of text, 257 end of text, 258 padding; `vocab_size` is 259 or more. Or torchtune's for Llama 3, Llama 2, Mistral, Qwen2 and Qwen2.5, with their files, for the same ids as torchtune gives"},
   {"tokenizer.max_seq_len", C, Int, "", "", nullptr, "tokens a row (required): the step is compiled for it"},
   {"tokenizer.truncation_type", C, Text, "right", "", "only truncation at the right is built", "which end of a long sample is cut"},
   {"tokenizer.prompt_template", R, Any, "", "", nullptr, "words around the messages of a role, `{user: [BEFORE, AFTER]}` or one of torchtune's (`torchtune.data.SummarizeTemplate`, `QuestionAnswerTemplate`, `GrammarErrorCorrectionTemplate`); of Llama 2 and Mistral in place of their `[INST]`, and null is a wording without it; absent: the tokenizer's own wording"},

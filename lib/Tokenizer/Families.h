@@ -16,7 +16,7 @@ namespace ftc {
 /// errors.
 std::unique_ptr<Tokenizer> makeLlama3Tokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
 
-/// Qwen 2's or Qwen 2.5's tokenizer as torchtune has it: byte pairs with merges, special tokens behind them, ChatML's
+/// Qwen2's or Qwen2.5's tokenizer as torchtune has it: byte pairs with merges, special tokens behind them, ChatML's
 /// wording. Null with errors.
 std::unique_ptr<Tokenizer> makeQwen2Tokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
 

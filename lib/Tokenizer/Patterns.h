@@ -22,7 +22,7 @@ namespace ftc {
 
 /// Llama 3's: of digits, up to three are a piece.
 inline constexpr const char *llama3Pattern = FTC_PIECES("\\p{N}{1,3}");
-/// Qwen 2's: each digit is a piece.
+/// Qwen2's: each digit is a piece.
 inline constexpr const char *qwen2Pattern = FTC_PIECES("\\p{N}");
 
 #undef FTC_PIECES

@@ -1,4 +1,4 @@
-//===- Qwen2.cpp - Tokenizers of Qwen 2 and Qwen 2.5 ----------------------===//
+//===- Qwen2.cpp - Tokenizers of Qwen2 and Qwen2.5 ------------------------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -31,7 +31,7 @@ constexpr std::string_view needed[] = {endOfText, startOfMessage, endOfMessage, 
 constexpr size_t neededByQwen2 = 3;
 
 constexpr int32_t firstSpecial = 151643;
-/// Qwen 2.5's special tokens in the order of their ids; the first three are Qwen 2's.
+/// Qwen2.5's special tokens in the order of their ids; the first three are Qwen2's.
 constexpr const char *specialNames[] = {
     endOfText,        startOfMessage,   endOfMessage,    "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>",
     "<|box_end|>",    "<|quad_start|>", "<|quad_end|>",  "<|vision_start|>",     "<|vision_end|>",     "<|vision_pad|>",
@@ -180,7 +180,7 @@ std::unique_ptr<Tokenizer> ftc::makeQwen2Tokenizer(const TokenizerConfig &config
       specialFrom.empty()
           ? canonicalTokens(isQwen2)
           : readSpecialTokens(specialFrom, std::span(needed).first(isQwen2 ? neededByQwen2 : std::size(needed)),
-                              isQwen2 ? "Qwen 2" : "Qwen 2.5", diags);
+                              isQwen2 ? "Qwen2" : "Qwen2.5", diags);
   if (!special || !areApart(*base, *special, config.path, diags))
     return nullptr;
   return std::make_unique<Qwen2Tokenizer>(config.component, std::move(*base), *special);

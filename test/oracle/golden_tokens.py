@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Ids and masks of torchtune's tokenizers of Llama 2, Llama 3, Qwen 2, Qwen 2.5 and Mistral, for the unit tests of ours.
+"""Ids and masks of torchtune's tokenizers of Llama 2, Llama 3, Qwen2, Qwen2.5 and Mistral, for the unit tests of ours.
 
 usage: golden_tokens.py OUT_FOLDER     (in the environment of requirements-torchtune.txt)
 

@@ -185,7 +185,7 @@ struct Recipe {
   std::string lossComponent = "torch.nn.CrossEntropyLoss";
   int64_t lossChunks = 0; ///< chunks of head and loss; 0: the compiler's choice. Only where chunksLoss().
   int64_t ignoreIndex = -100;
-  /// "byte" (256 bytes and specials), or a component of torchtune's: for Llama 3, Llama 2, Mistral, Qwen 2, Qwen 2.5,
+  /// "byte" (256 bytes and specials), or a component of torchtune's: for Llama 3, Llama 2, Mistral, Qwen2, Qwen2.5,
   /// or one that is not built in, where data are ids.
   std::string tokenizer = "byte";
   std::string tokenizerPath;                          ///< tokenizer.path; "": none

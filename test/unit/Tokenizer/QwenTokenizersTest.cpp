@@ -1,4 +1,4 @@
-//===- QwenTokenizersTest.cpp - Tokenizers of Qwen 2 and 2.5 --------------===//
+//===- QwenTokenizersTest.cpp - Tokenizers of Qwen2 and 2.5 ---------------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -39,7 +39,7 @@ TEST(QwenTokenizer, WithoutAFileOfThemSpecialTokensAreQwens) {
     EXPECT_EQ(tokenizer->vocabSize(), size);
     EXPECT_EQ(tokenizer->eosId(), 151645);
     EXPECT_EQ(tokenizer->padId(), 151643);
-    // Qwen 2's have no calls of tools: there it is text.
+    // Qwen2's have no calls of tools: there it is text.
     EXPECT_EQ(encoded(*tokenizer, "</tool_call>").size() == 1, family == std::string("qwen2_5"));
   }
   TokenizerConfig config = qwenConfig("qwen2_5");
@@ -175,7 +175,7 @@ TEST_F(BadFile, OfQwensSpecialTokens) {
   TokenizerConfig config = qwenConfig("qwen2_5");
   config.specialTokensPath = write(R"({"added_tokens": [{"id": 700, "content": "<|endoftext|>"},
       {"id": 701, "content": "<|im_start|>"}, {"id": 702, "content": "<|im_end|>"}]})");
-  EXPECT_NE(errorOf(config).find("has no '<tool_call>', which Qwen 2.5 needs"), std::string::npos);
+  EXPECT_NE(errorOf(config).find("has no '<tool_call>', which Qwen2.5 needs"), std::string::npos);
   config.component = "torchtune.models.qwen2.qwen2_tokenizer";
   EXPECT_EQ(make(config)->eosId(), 702);
   write(R"({"added_tokens": [{"id": 700, "content": ""}]})");
