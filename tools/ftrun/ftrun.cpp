@@ -84,9 +84,11 @@ int main(int argc, char **argv) {
   app.add_flag_callback(
       "--no-checkpoint", [&] { options.lastCheckpoint = false; },
       "Write no checkpoint at the end: for measurements of steps that are not kept");
-  app.add_flag("--tune", options.tune,
-               "On a GPU: time the library's best few algorithms of each product, and take the fastest; they are kept\n"
-               "beside the step (STEP.algorithms.json) for later runs, and in checkpoints");
+  app.add_flag(
+      "--tune", options.tune,
+      "On a GPU: time the library's best few algorithms of each product, and attention by cuDNN and by our own\n"
+      "kernels, and take the fastest; they are kept\n"
+      "beside the step (STEP.algorithms.json) for later runs, and in checkpoints");
   app.add_flag("--prove-plan", options.provePlan,
                "Fill the memory with a pattern and tell the highest byte that was written");
   app.add_flag("--info", info, "Print what the step is, and stop");

@@ -56,7 +56,7 @@ static void tellAttention(plan::KernelOp kernel, const cuda::CudaTarget &target)
     attention = cuda::asLibraryAttention(op, target, reason);
   else
     return;
-  remark::RemarkOpts options = remark::RemarkOpts::name("attention").category("cuda-plan-scratch");
+  remark::RemarkOpts options = remark::RemarkOpts::name("attention").category("cuda-attention");
   if (attention)
     remark::passed(kernel.getLoc(), options)
         << remark::add("cuDNN is asked for {0} before our own kernels", kernel.getSymName())

@@ -1,8 +1,8 @@
 // RUN: ftc-opt %s -cuda-plan-scratch -cuda-lower-kernels | FileCheck %s
 // RUN: ftc-opt %s -cuda-plan-scratch=device=h200 | FileCheck %s --check-prefix=SCRATCH
 // RUN: ftc-opt %s -cuda-plan-scratch=device=a100 -cuda-lower-kernels=device=a100 | FileCheck %s --check-prefix=WITHOUT
-// RUN: ftc-opt %s -cuda-plan-scratch -cuda-lower-kernels --remarks-filter=cuda-plan-scratch --remark-format=emitRemark -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
-// RUN: ftc-opt %s -cuda-plan-scratch=device=a100 -cuda-lower-kernels=device=a100 --remarks-filter=cuda-plan-scratch --remark-format=emitRemark -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK-WITHOUT
+// RUN: ftc-opt %s -cuda-plan-scratch -cuda-lower-kernels --remarks-filter=cuda-attention --remark-format=emitRemark -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
+// RUN: ftc-opt %s -cuda-plan-scratch=device=a100 -cuda-lower-kernels=device=a100 --remarks-filter=cuda-attention --remark-format=emitRemark -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK-WITHOUT
 
 // Without workspace in the device file nobody is asked.
 // WITHOUT-NOT: $alone
