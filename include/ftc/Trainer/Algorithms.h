@@ -28,8 +28,8 @@ inline constexpr const char *algorithmsName = "algorithms.json";
 std::string algorithmsBeside(const std::string &step);
 
 /// JSON: "library", "device", and a list of "products" with "product", "algorithm" (eight words in hexadecimal) and,
-/// where they were measured, "microseconds" and "first_microseconds". With attention, "attention_library", and a list of
-/// "attentions" with "attention" and "plans".
+/// where they were measured, "microseconds" and "first_microseconds". With attention, "attention_library", and a list
+/// of "attentions" with "attention" and "plans".
 std::string algorithmsText(const ProductAlgorithms &algorithms);
 
 /// Reads such a file. Nothing where there is none, and where it is damaged; then `problem` says how.

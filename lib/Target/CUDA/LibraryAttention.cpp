@@ -176,8 +176,7 @@ static void emitGradientAlone(TileCode &code, const AloneCode &alone, ValueRange
 }
 
 /// The number of the attention in the table; nullopt where our own kernels are all there is.
-template <typename Op>
-static std::optional<uint32_t> askFor(Op op, const CudaTarget &target, KernelTables &tables) {
+template <typename Op> static std::optional<uint32_t> askFor(Op op, const CudaTarget &target, KernelTables &tables) {
   std::string reason;
   std::optional<ftrt_attention> attention = cuda::asLibraryAttention(op, target, reason);
   // Without working memory nobody has planned to ask.
