@@ -183,14 +183,15 @@ void CudaDevice::throwFailure(size_t index, Result result) const {
                             : failure.kind == Failure::Product   ? products->statusText(failure.lt)
                             : failure.kind == Failure::Attention ? failure.text
                                                                  : errorText(cu, result);
-  throw RunError(ExitCode::StepFailed,
-                 fmt::format("{}: entry '{}' failed on {}: {}{}; {}{}", path, kinds[static_cast<size_t>(kind)], name,
-                             failureText(), cause,
-                             failure.kind == Failure::None
-                                 ? "which kernel it was, FTRT_CUDA_GRAPH=0 tells (kernels then run one by one); "
-                                 : "",
-                             started ? "the newest checkpoint is whole: go on from there with resume_from_checkpoint"
-                                     : "that was its first run, on zeros: the step cannot run here"));
+  throw RunError(
+      ExitCode::StepFailed,
+      fmt::format(
+          "{}: entry '{}' failed on {}: {}{}; {}{}", path, kinds[static_cast<size_t>(kind)], name, failureText(), cause,
+          failure.kind == Failure::None ? "which kernel it was, FTRT_CUDA_GRAPH=0 tells (kernels then run one by one); "
+          : failure.kind == Failure::Attention ? "FTRT_CUDNN=0 leaves attention to the step's own kernels; "
+                                               : "",
+          started ? "the newest checkpoint is whole: go on from there with resume_from_checkpoint"
+                  : "that was its first run, on zeros: the step cannot run here"));
 }
 
 int32_t CudaDevice::fail(Failure::Kind kind, uint32_t index, Result result, LtStatus status) {

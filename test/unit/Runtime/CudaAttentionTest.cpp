@@ -373,7 +373,8 @@ TEST_F(CudaAttention, TellsWhatFails) {
   auto device = open();
   Variable failure("FAKE_CUDA_FAIL", "cudnnBackendExecute=1");
   expectRefusal(ExitCode::StepFailed,
-                {"entry 'step' failed on Fake GPU: attention 0 (forward, ", "CUDNN_STATUS_EXECUTION_FAILED"},
+                {"entry 'step' failed on Fake GPU: attention 0 (forward, ",
+                 "CUDNN_STATUS_EXECUTION_FAILED; FTRT_CUDNN=0 leaves attention to "},
                 [&] { run(*device, whole); });
 }
 
