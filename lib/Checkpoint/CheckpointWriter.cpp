@@ -31,16 +31,9 @@ namespace fs = std::filesystem;
 namespace {
 
 /// What is copied beside the weights, so that the directory can be used like the one that training started from.
-constexpr const char *tokenizerFiles[] = {"tokenizer.json",
-                                          "tokenizer_config.json",
-                                          "tokenizer.model",
-                                          "tokenizer.model.v3",
-                                          "vocab.json",
-                                          "merges.txt",
-                                          "special_tokens_map.json",
-                                          "added_tokens.json",
-                                          "chat_template.jinja",
-                                          "generation_config.json"};
+constexpr const char *tokenizerFiles[] = {
+    "tokenizer.json", "tokenizer_config.json",   "tokenizer.model",   "tokenizer.model.v3",  "vocab.json",
+    "merges.txt",     "special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "generation_config.json"};
 
 /// One file of a checkpoint.
 struct PlannedFile {

@@ -266,8 +266,8 @@ TEST_F(Checkpoint, AFailureLeavesNothing) {
   options.sourceDir = root / "source";
   write("source/tokenizer.json", "{}");
   // Llama's and Mistral's, and Qwen's.
-  const char *const others[] = {"tokenizer.model", "tokenizer.model.v3", "tokenizer_config.json", "vocab.json",
-                                "merges.txt",      "chat_template.jinja"};
+  const char *const others[] = {"tokenizer.model", "tokenizer.model.v3", "tokenizer_config.json",
+                                "vocab.json",      "merges.txt",         "chat_template.jinja"};
   for (const char *name : others)
     write(std::string("source/") + name, name);
   auto out = writer();
