@@ -274,6 +274,7 @@ static bool evaluateLane(Operation *op, Type element, ArrayRef<Cell> in, Cell &o
             std::fma(static_cast<float>(in[0].real), static_cast<float>(in[1].real), static_cast<float>(in[2].real)));
       })
       .Case([&](math::ExpOp) { return real(std::exp(in[0].real)); })
+      .Case([&](math::TanhOp) { return real(std::tanh(in[0].real)); })
       .Case([&](math::LogOp) { return real(std::log(in[0].real)); })
       .Case([&](math::SqrtOp) { return real(std::sqrt(in[0].real)); })
       .Case([&](math::FPowIOp) { return real(std::pow(in[0].real, static_cast<double>(in[1].integer))); })

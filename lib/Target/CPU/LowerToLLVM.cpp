@@ -81,7 +81,8 @@ struct CpuLowerToLLVMPass : ftc::impl::CpuLowerToLLVMPassBase<CpuLowerToLLVMPass
     // These would become calls of the C library.
     WalkResult result = getOperation().walk([&](Operation *op) {
       if (!isa<LLVM::ExpOp, LLVM::Exp2Op, LLVM::LogOp, LLVM::Log2Op, LLVM::Log10Op, LLVM::PowOp, LLVM::PowIOp,
-               LLVM::SinOp, LLVM::CosOp, LLVM::FRemOp, LLVM::MemcpyOp, LLVM::MemsetOp, LLVM::MemmoveOp>(op))
+               LLVM::SinOp, LLVM::CosOp, LLVM::TanhOp, LLVM::FRemOp, LLVM::MemcpyOp, LLVM::MemsetOp, LLVM::MemmoveOp>(
+              op))
         return WalkResult::advance();
       op->emitError("needs a library function, and a step calls none; the CPU target has no expansion for this type");
       return WalkResult::interrupt();

@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// A step calls no library, so exp and log are emitted as arithmetic, the same for a scalar, for each lane of a
+// A step calls no library, so exp, tanh and log are emitted as arithmetic, the same for a scalar, for each lane of a
 // vector, and on every target.
 //
 //===----------------------------------------------------------------------===//
@@ -58,8 +58,32 @@ private:
 };
 } // namespace
 
-// e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2. e^r = 1 + r + r^2 q(r), q of degree 5 with the
-// least largest relative error on the interval (Remez' exchange): 4.9e-10, before rounding.
+namespace {
+/// x = n ln 2 + r with n = round(x / ln 2), |r| <= ln 2 / 2: the sum of n and a bias in the low bits of `shifted`, and
+/// e^r - 1.
+struct ExpParts {
+  Value shifted, rest;
+};
+} // namespace
+
+// e^r = 1 + r + r^2 q(r), q of degree 5 with the least largest relative error on the interval (Remez' exchange):
+// 4.9e-10, before rounding.
+static ExpParts emitExpParts(Shaped &on, Type f32, Value x, double bias) {
+  // Adding 1.5 * 2^23 leaves the rounded quotient in the low bits; unlike a conversion it is defined for NaN.
+  Value magic = on.constant(f32, 12582912.0 + bias);
+  Value shifted = on.fma(x, on.constant(f32, 1.44269504088896341), magic);
+  Value n = on.make<arith::SubFOp>(shifted, magic);
+  // ln 2 in two parts, the first of so few digits that its product and the difference are exact.
+  Value r = on.fma(n, on.constant(f32, -0.693145751953125), x);
+  r = on.fma(n, on.constant(f32, -1.428606765330187e-06), r);
+
+  Value q = on.constant(f32, 1.736597915e-04);
+  for (double coefficient : {1.393334591e-03, 8.337824605e-03, 4.166648164e-02, 1.666664779e-01, 0.5})
+    q = on.fma(q, r, on.constant(f32, coefficient));
+  return {shifted, on.fma(on.make<arith::MulFOp>(r, r), q, r)};
+}
+
+// e^x = 2^n e^r.
 Value target::emitExp(OpBuilder &builder, Location loc, Value x) {
   Type f32 = builder.getF32Type(), i32 = builder.getI32Type();
   Shaped on(builder, loc, x.getType());
@@ -68,20 +92,9 @@ Value target::emitExp(OpBuilder &builder, Location loc, Value x) {
   Value bounded = on.select(on.compare(arith::CmpFPredicate::OLT, high, x), high, x);
   bounded = on.select(on.compare(arith::CmpFPredicate::OGT, low, bounded), low, bounded);
 
-  // Adding 1.5 * 2^23 leaves the rounded quotient in the low bits; unlike a conversion it is defined for NaN. The 254
-  // more are the biases of the two powers of two below.
-  Value magic = on.constant(f32, 12582912.0 + 254.0);
-  Value shifted = on.fma(bounded, on.constant(f32, 1.44269504088896341), magic);
-  Value n = on.make<arith::SubFOp>(shifted, magic);
-  // ln 2 in two parts, the first of so few digits that its product and the difference are exact.
-  Value r = on.fma(n, on.constant(f32, -0.693145751953125), bounded);
-  r = on.fma(n, on.constant(f32, -1.428606765330187e-06), r);
-
-  Value q = on.constant(f32, 1.736597915e-04);
-  for (double coefficient : {1.393334591e-03, 8.337824605e-03, 4.166648164e-02, 1.666664779e-01, 0.5})
-    q = on.fma(q, r, on.constant(f32, coefficient));
-  Value p = on.fma(on.make<arith::MulFOp>(r, r), q, r);
-  p = on.make<arith::AddFOp>(p, on.constant(f32, 1.0));
+  // 254: the biases of the two powers of two below.
+  auto [shifted, below] = emitExpParts(on, f32, bounded, 254);
+  Value p = on.make<arith::AddFOp>(below, on.constant(f32, 1.0));
 
   // 2^n as a product of two powers: one alone has no exponent for results below 2^-126 or above 2^127. Half of n + 254
   // and the other half are their biased exponents; what stands above them is shifted out.
@@ -125,6 +138,23 @@ static Value emitExpPlus(OpBuilder &builder, Location loc, Value x, bool negated
     g = on.fma(g, f, on.constant(f32, 2 * coefficient));
   Value exponent = on.make<arith::ShLIOp>(on.cast<arith::BitcastOp>(i32, shifted), on.constantInt(i32, 23));
   return on.fma(g, on.cast<arith::BitcastOp>(f32, exponent), on.constant(f32, constant));
+}
+
+// tanh x = m / (m + 2) with m = e^2x - 1 = 2^n (e^r - 1) + (2^n - 1), in which nothing cancels: where n is 0, m is the
+// polynomial, whose relative error stays small down to 0, and 2^n - 1 is exact. Beyond 10 the quotient is 1 or -1.
+Value target::emitTanh(OpBuilder &builder, Location loc, Value x) {
+  Type f32 = builder.getF32Type(), i32 = builder.getI32Type();
+  Shaped on(builder, loc, x.getType());
+  // Both comparisons are false for a NaN.
+  Value low = on.constant(f32, -20.0), high = on.constant(f32, 20.0);
+  Value twice = on.make<arith::AddFOp>(x, x);
+  twice = on.select(on.compare(arith::CmpFPredicate::OLT, high, twice), high, twice);
+  twice = on.select(on.compare(arith::CmpFPredicate::OGT, low, twice), low, twice);
+  auto [shifted, rest] = emitExpParts(on, f32, twice, 127);
+  Value exponent = on.make<arith::ShLIOp>(on.cast<arith::BitcastOp>(i32, shifted), on.constantInt(i32, 23));
+  Value power = on.cast<arith::BitcastOp>(f32, exponent);
+  Value m = on.fma(power, rest, on.make<arith::SubFOp>(power, on.constant(f32, 1.0)));
+  return on.make<arith::DivFOp>(m, on.make<arith::AddFOp>(m, on.constant(f32, 2.0)));
 }
 
 // In double, so that the one rounding to float is all the error that is left: x = 2^e m with m in [sqrt(1/2), sqrt(2)),
@@ -338,9 +368,10 @@ template <typename Op> struct ExpandBf16 : OpRewritePattern<Op> {
 
 void target::populateExpandMathPatterns(RewritePatternSet &patterns) {
   patterns.add<ExpandExpPlus>(patterns.getContext(), /*benefit=*/2);
-  patterns
-      .add<ExpandUnary<math::ExpOp, emitExp>, ExpandUnary<math::LogOp, emitLog>, ExpandRsqrt, ExpandFpowi, ExpandExtend,
-           ExpandTruncate, ExpandBf16<arith::AddFOp>, ExpandBf16<arith::SubFOp>, ExpandBf16<arith::MulFOp>,
-           ExpandBf16<arith::DivFOp>, ExpandBf16<arith::NegFOp>, ExpandBf16<arith::MaximumFOp>,
-           ExpandBf16<arith::MinimumFOp>, ExpandBf16<arith::CmpFOp>, ExpandBf16<math::SqrtOp>>(patterns.getContext());
+  patterns.add<ExpandUnary<math::ExpOp, emitExp>, ExpandUnary<math::LogOp, emitLog>,
+               ExpandUnary<math::TanhOp, emitTanh>, ExpandRsqrt, ExpandFpowi, ExpandExtend, ExpandTruncate,
+               ExpandBf16<arith::AddFOp>, ExpandBf16<arith::SubFOp>, ExpandBf16<arith::MulFOp>,
+               ExpandBf16<arith::DivFOp>, ExpandBf16<arith::NegFOp>, ExpandBf16<arith::MaximumFOp>,
+               ExpandBf16<arith::MinimumFOp>, ExpandBf16<arith::CmpFOp>, ExpandBf16<math::SqrtOp>>(
+      patterns.getContext());
 }

@@ -16,6 +16,9 @@ namespace ftc::target {
 /// above 88.8, NaN kept.
 mlir::Value emitExp(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value x);
 
+/// tanh(x) for an f32 scalar or vector, under 3 ulps; 1 and -1 beyond 10, NaN kept.
+mlir::Value emitTanh(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value x);
+
 /// log(x) for an f32 scalar or vector, under 0.51 ulp; -inf at 0, NaN below, inf and NaN kept.
 mlir::Value emitLog(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value x);
 
@@ -25,8 +28,8 @@ mlir::Value emitExtendBf16(mlir::OpBuilder &builder, mlir::Location loc, mlir::V
 /// bf16 of an f32 scalar or vector: to nearest, ties to even; NaN stays NaN, denormal numbers stay.
 mlir::Value emitTruncateBf16(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value x);
 
-/// Rewrites math.exp, math.log, math.rsqrt, math.fpowi and whatever computes in bf16 into arithmetic that every
-/// target has: all give the same bits.
+/// Rewrites math.exp, math.log, math.tanh, math.rsqrt, math.fpowi and whatever computes in bf16 into arithmetic that
+/// every target has: all give the same bits.
 void populateExpandMathPatterns(mlir::RewritePatternSet &patterns);
 
 } // namespace ftc::target

@@ -1,4 +1,4 @@
-//===- MathTest.cpp - exp, log and bf16 rounding of generated code -----------===//
+//===- MathTest.cpp - exp, tanh, log and bf16 rounding of generated code -----------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -151,6 +151,38 @@ TEST_P(Math, ExpPlusAConstantAtTheEndsAndBetween) {
   }
   EXPECT_LT(worst, 1.5);
   std::printf("1 + exp on %s: %.3f ulp\n", GetParam(), worst);
+}
+
+TEST_P(Math, TanhIsWithinThreeUlps) {
+  Function tanh(unary("math.tanh %0 : tensor<4096xf32>"), GetParam());
+  std::mt19937 random(4);
+  std::uniform_real_distribution<float> wide(-12.0f, 12.0f), near(-1.0f, 1.0f), exponent(-149.0f, 0.0f);
+  double worst = 0;
+  for (int round = 0; round < 9; ++round) {
+    std::vector<float> values(count);
+    for (float &value : values)
+      value = round % 3 == 0   ? wide(random)
+              : round % 3 == 1 ? near(random)
+                               : near(random) * std::exp2(exponent(random)); // small ones, where it is the identity
+    std::vector<double> results = tanh(values);
+    for (int64_t i = 0; i < count; ++i)
+      worst = std::max(worst, ulps(results[i], std::tanh(static_cast<double>(values[i]))));
+  }
+  EXPECT_LT(worst, 3.0);
+  std::printf("tanh on %s: %.3f ulp\n", GetParam(), worst);
+}
+
+TEST_P(Math, TanhAtTheEnds) {
+  Function tanh(unary("math.tanh %0 : tensor<4096xf32>"), GetParam());
+  std::vector<double> results = tanh({0.0f, -0.0f, INFINITY, -INFINITY, NAN, 9.5f, -9.5f, 3e38f, -3e38f, 1e-45f});
+  EXPECT_EQ(results[0], 0.0);
+  EXPECT_EQ(results[1], 0.0);
+  for (size_t i : {2, 5, 7})
+    EXPECT_EQ(results[i], 1.0) << i;
+  for (size_t i : {3, 6, 8})
+    EXPECT_EQ(results[i], -1.0) << i;
+  EXPECT_TRUE(std::isnan(results[4]));
+  EXPECT_EQ(results[9], static_cast<double>(1e-45f));
 }
 
 TEST_P(Math, LogIsWithinOneUlp) {

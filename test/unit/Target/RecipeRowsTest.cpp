@@ -94,7 +94,7 @@ std::string rowKernels(const Case &which, std::vector<std::string> &names, std::
     names.push_back(name);
     exact.push_back(true);
     kernel.walk([&](Operation *op) {
-      if (isa<math::ExpOp, math::LogOp, math::FPowIOp>(op))
+      if (isa<math::ExpOp, math::TanhOp, math::LogOp, math::FPowIOp>(op))
         exact.back() = false;
     });
   }
