@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Times one training step of a Llama in PyTorch, for comparison with a compiled step.
+"""Times one training step of a Llama, or a Qwen2, in PyTorch, for comparison with a compiled step.
 
 Forward, backward, clipping to norm 1.0, fused AdamW, as a user of transformers writes it. Default: 135M parameters (30
 layers, width 576, feed-forward 1536, heads 9/3, vocabulary 49152, tied), batch 4 x 512, fp32, eager. With --lora PEFT's adapters are trained instead, with
@@ -27,6 +27,7 @@ def arguments():
     parser.add_argument("--lora", type=int, metavar="RANK",
                         help="train PEFT's adapters of this rank on every projection but k, alpha twice the rank")
     parser.add_argument("--nf4", action="store_true", help="with --lora: frozen projections in bitsandbytes' NF4")
+    parser.add_argument("--family", choices=["llama", "qwen2"], default="llama")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--batch", type=int, default=4)
@@ -80,19 +81,21 @@ def main():
     args = arguments()
     os.environ["OMP_NUM_THREADS"] = str(args.threads)
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[args.dtype]
-    config = LlamaConfig(
+    # Qwen2's norm epsilon and rotary base; neither changes what is computed, only its numbers.
+    epsilon, theta = {"llama": (1e-5, 1e4), "qwen2": (1e-6, 1e6)}[args.family]
+    config = {"llama": LlamaConfig, "qwen2": Qwen2Config}[args.family](
         vocab_size=args.vocabulary, hidden_size=args.width, intermediate_size=args.feed_forward,
         num_hidden_layers=args.layers, num_attention_heads=args.heads, num_key_value_heads=args.kv_heads,
-        max_position_embeddings=2048, rms_norm_eps=1e-5, tie_word_embeddings=True,
-        rope_parameters={"rope_type": "default", "rope_theta": 10000.0}, use_cache=False)
+        max_position_embeddings=2048, rms_norm_eps=epsilon, tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": theta}, use_cache=False)
     config._attn_implementation = "sdpa"
     with torch.device(args.device):  # made there: billions of random numbers take a CPU minutes
-        model = LlamaForCausalLM(config).to(dtype).train()
+        model = AutoModelForCausalLM.from_config(config).to(dtype).train()
     if args.device == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()

@@ -32,6 +32,10 @@ TINY, SMALL = "configs/demo/tiny_llama.yaml", "configs/bench/llama_135m.yaml"
 LORA = ["model=torchtune.models.llama3_2.lora_llama3_2", "model.lora_attn_modules=[q_proj,v_proj,output_proj]",
         "model.apply_lora_to_mlp=True", "model.lora_rank=8", "model.lora_alpha=16"]
 
+# With biases on q, k and v. Qwen's other defaults are those of its sizes.
+QWEN = ["model=torchtune.models.qwen2.qwen2", "model.tie_word_embeddings=True", "model.norm_eps=1e-6",
+        "model.rope_base=1000000", "~model.scale_factor"]
+
 
 def sized(width, layers, heads, kv_heads, feed_forward, vocabulary, batch, length):
     """A full fine-tuning step in bf16 of a model of these sizes."""
@@ -53,9 +57,9 @@ CASES = [
      "check": "fp32"},
     {"name": "135m-fp32", "recipe": SMALL, "overrides": [], "steps": 20, "check": "fp32"},
     {"name": "135m-bf16", "recipe": SMALL, "overrides": ["dtype=bf16"], "steps": 20, "check": "bf16"},
-    {"name": "qwen-0.5b-bf16", "recipe": SMALL, "overrides": sized(896, 24, 14, 2, 4864, 151936, 8, 2048), "steps": 20,
-     "check": None, "peer": {"width": 896, "layers": 24, "heads": 14, "kv-heads": 2, "feed-forward": 4864,
-                             "vocabulary": 151936}},
+    {"name": "qwen-0.5b-bf16", "recipe": SMALL, "overrides": [*QWEN, *sized(896, 24, 14, 2, 4864, 151936, 8, 2048)],
+     "steps": 20, "check": None, "peer": {"family": "qwen2", "width": 896, "layers": 24, "heads": 14, "kv-heads": 2,
+                                          "feed-forward": 4864, "vocabulary": 151936}},
     {"name": "llama-1.5b-bf16", "recipe": SMALL, "overrides": sized(1536, 28, 12, 2, 8960, 151936, 8, 2048), "steps": 12,
      "check": None, "peer": {"width": 1536, "layers": 28, "heads": 12, "kv-heads": 2, "feed-forward": 8960,
                              "vocabulary": 151936}},
