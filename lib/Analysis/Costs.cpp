@@ -12,12 +12,14 @@
 using namespace mlir;
 using namespace ftc;
 
-/// `products` matrix products over the causal half of the scores: each 2 * T (T + 1) / 2 * head_dim for a head of a
-/// row.
+/// `products` matrix products over the scores that are seen: each 2 * pairs * head_dim for a head of a row. The first
+/// `window` queries see 1, 2, ..., window keys, the others `window`; without one that is the causal half, T (T + 1)
+/// / 2.
 template <typename Op> static double attentionFlops(Op op, double products) {
   auto query = cast<RankedTensorType>(op.getQuery().getType());
   double sequence = static_cast<double>(query.getDimSize(0) / op.getBatch());
-  double pairs = sequence * (sequence + 1) / 2;
+  double window = std::min(sequence, op.getWindow() ? static_cast<double>(*op.getWindow()) : sequence);
+  double pairs = window * (window + 1) / 2 + (sequence - window) * window;
   return products * 2 * pairs * static_cast<double>(query.getDimSize(1) * op.getBatch());
 }
 

@@ -128,7 +128,8 @@ Value LlamaBuilder::attentionBlock(OpBuilder &builder, Value input, int64_t laye
       TypeRange{q.getType(), RankedTensorType::get({rows, model.numHeads}, builder.getF32Type())}, q, k, v,
       inputs.segmentStarts, builder.getI64IntegerAttr(batch), builder.getI64IntegerAttr(model.numHeads),
       builder.getI64IntegerAttr(model.numKvHeads),
-      builder.getF64FloatAttr(1.0 / std::sqrt(static_cast<double>(model.headDim))));
+      builder.getF64FloatAttr(1.0 / std::sqrt(static_cast<double>(model.headDim))), /*window=*/IntegerAttr(),
+      /*softcap=*/FloatAttr());
   Value o = linear(builder, attention.getResult(), name("self_attn.o_proj.weight"));
   return train::AddOp::create(builder, at(name("self_attn.residual")), input, o);
 }

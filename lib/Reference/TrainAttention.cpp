@@ -16,12 +16,13 @@ namespace ftc::reference {
 namespace {
 /// Where heads lie in the columns of the operands, and which keys a query sees.
 struct Layout {
-  int64_t batch, sequence, heads, headsPerKeyHead, headDim;
+  int64_t batch, sequence, heads, headsPerKeyHead, headDim, window;
 
   template <typename Op>
   Layout(Op op, const Tensor &query)
       : batch(op.getBatch()), sequence(query.dim(0) / batch), heads(op.getNumHeads()),
-        headsPerKeyHead(heads / op.getNumKvHeads()), headDim(query.dim(1) / heads) {}
+        headsPerKeyHead(heads / op.getNumKvHeads()), headDim(query.dim(1) / heads),
+        window(op.getWindow().value_or(sequence)) {}
 
   int64_t keyColumn(int64_t head) const { return head / headsPerKeyHead * headDim; }
 
@@ -33,11 +34,25 @@ struct Layout {
       if (start < 0 || start > position)
         return errorAt(op, "segment_starts[" + llvm::Twine(row) + "] is " + llvm::Twine(start) +
                                "; it must be from 0 to the token's position " + llvm::Twine(position));
+      start = std::max(start, position - window + 1);
       for (int64_t head = 0; head < heads; ++head)
         visit(row, head, row - position + start);
     }
     return llvm::Error::success();
   }
+};
+
+/// What of the product of a query and a key enters the softmax, and how fast it grows with scale times that product.
+struct Score {
+  double scale;
+  std::optional<double> cap;
+
+  template <typename Op> explicit Score(Op op) : scale(op.getScale().convertToDouble()) {
+    if (std::optional<llvm::APFloat> softcap = op.getSoftcap())
+      cap = softcap->convertToDouble();
+  }
+  double of(double product) const { return cap ? *cap * std::tanh(scale * product / *cap) : scale * product; }
+  double slope(double score) const { return cap ? 1 - (score / *cap) * (score / *cap) : 1; }
 };
 
 /// Inner product of `count` columns of row `i` of `a` from column `ca` on, and of row `j` of `b` from column `cb` on.
@@ -60,19 +75,19 @@ template <typename Op> static llvm::Error attention(Op op, Operands operands, Re
   const Tensor &query = *operands[0], &key = *operands[1], &value = *operands[2], &starts = *operands[3];
   Tensor &output = results[0], &lse = results[1];
   Layout layout(op, query);
-  double scale = op.getScale().convertToDouble();
+  Score score(op);
   int64_t width = layout.headDim;
   return layout.forEachQuery(op, starts, [&](int64_t row, int64_t head, int64_t first) {
     int64_t column = head * width, keyColumn = layout.keyColumn(head);
     std::vector<double> scores;
     double largest = -INFINITY;
     for (int64_t k = first; k <= row; ++k) {
-      scores.push_back(scale * dot(query, row, column, key, k, keyColumn, width));
+      scores.push_back(score.of(dot(query, row, column, key, k, keyColumn, width)));
       largest = std::max(largest, scores.back());
     }
     double sum = 0;
-    for (double score : scores)
-      sum += std::exp(score - largest);
+    for (double each : scores)
+      sum += std::exp(each - largest);
     double logSum = largest + std::log(sum);
     lse.set(row, head, logSum);
     std::vector<double> mixed(width, 0.0);
@@ -87,18 +102,20 @@ template <typename Op> static llvm::Error attentionGrad(Op op, Operands operands
   const Tensor &query = *operands[0], &key = *operands[1], &value = *operands[2], &starts = *operands[3];
   const Tensor &output = *operands[4], &lse = *operands[5], &gradient = *operands[6];
   Layout layout(op, query);
-  double scale = op.getScale().convertToDouble();
+  Score score(op);
   int64_t width = layout.headDim, columns = query.dim(1), keyColumns = key.dim(1);
   std::vector<double> dQuery(query.size()), dKey(key.size()), dValue(value.size());
   llvm::Error error = layout.forEachQuery(op, starts, [&](int64_t row, int64_t head, int64_t first) {
     int64_t column = head * width, keyColumn = layout.keyColumn(head);
     double delta = dot(gradient, row, column, output, row, column, width);
     for (int64_t k = first; k <= row; ++k) {
-      double probability = std::exp(scale * dot(query, row, column, key, k, keyColumn, width) - lse.at(row, head));
+      double own = score.of(dot(query, row, column, key, k, keyColumn, width));
+      double probability = std::exp(own - lse.at(row, head));
       double dScore = probability * (dot(gradient, row, column, value, k, keyColumn, width) - delta);
+      double dProduct = score.scale * score.slope(own) * dScore;
       addScaled(dValue, k * keyColumns + keyColumn, probability, gradient, row, column, width);
-      addScaled(dQuery, row * columns + column, scale * dScore, key, k, keyColumn, width);
-      addScaled(dKey, k * keyColumns + keyColumn, scale * dScore, query, row, column, width);
+      addScaled(dQuery, row * columns + column, dProduct, key, k, keyColumn, width);
+      addScaled(dKey, k * keyColumns + keyColumn, dProduct, query, row, column, width);
     }
   });
   if (error)

@@ -260,7 +260,8 @@ LogicalResult MatmulOp::verify() {
 }
 
 static LogicalResult verifyAttention(Operation *op, Value query, Value key, Value value, Value starts, Value lse,
-                                     int64_t batch, int64_t heads, int64_t kvHeads) {
+                                     int64_t batch, int64_t heads, int64_t kvHeads, std::optional<int64_t> window,
+                                     std::optional<APFloat> softcap) {
   auto shape = [](Value buffer) { return cast<MemRefType>(buffer.getType()).getShape(); };
   if (shape(query).size() != 2 || shape(key).size() != 2 || shape(value) != shape(key))
     return op->emitOpError("query, key and value are matrices, key and value of one shape");
@@ -273,6 +274,10 @@ static LogicalResult verifyAttention(Operation *op, Value query, Value key, Valu
     return op->emitOpError("columns of query and key do not agree with heads and kv_heads");
   if (shape(starts) != ArrayRef<int64_t>{rows} || shape(lse) != ArrayRef<int64_t>{rows, heads})
     return op->emitOpError("segment_starts is [rows] and lse is [rows, heads]");
+  if (window && *window < 1)
+    return op->emitOpError("window ") << *window << " hides a token from itself; it must be at least 1";
+  if (softcap && !(softcap->convertToDouble() > 0 && softcap->isFinite()))
+    return op->emitOpError("softcap ") << softcap->convertToDouble() << " is not a positive number";
   return success();
 }
 
@@ -280,7 +285,7 @@ LogicalResult AttentionOp::verify() {
   if (getOutput().getType() != getQuery().getType())
     return emitOpError("output is not shaped like query");
   return verifyAttention(*this, getQuery(), getKey(), getValue(), getSegmentStarts(), getLse(), getBatch(),
-                         getNumHeads(), getNumKvHeads());
+                         getNumHeads(), getNumKvHeads(), getWindow(), getSoftcap());
 }
 
 LogicalResult AttentionGradOp::verify() {
@@ -291,7 +296,7 @@ LogicalResult AttentionGradOp::verify() {
     if (like.getType() != getKey().getType())
       return emitOpError("gradients of key and value are not shaped like key");
   return verifyAttention(*this, getQuery(), getKey(), getValue(), getSegmentStarts(), getLse(), getBatch(),
-                         getNumHeads(), getNumKvHeads());
+                         getNumHeads(), getNumKvHeads(), getWindow(), getSoftcap());
 }
 
 #define GET_OP_CLASSES

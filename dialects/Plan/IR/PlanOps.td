@@ -503,7 +503,7 @@ def YieldOp : Plan_Op<"yield", [Pure, Terminator, HasParent<"MatmulOp">]> {
 def AttentionOp : Plan_Op<"attention", [HasParent<"KernelOp">]> {
   let summary = "causal grouped-query attention within segments";
   let description = [{
-    As train.attention: query and output `[batch * sequence, num_heads * head_dim]`, key and value `[batch * sequence,
+    As train.attention, with its `window` and `softcap`: query and output `[batch * sequence, num_heads * head_dim]`, key and value `[batch * sequence,
     num_kv_heads * head_dim]`, `segment_starts` `[batch * sequence]` of i32, `lse` `[batch * sequence, num_heads]` of f32. Elements are f32 or bf16;
     arithmetic is fp32, but weights of bf16 attention may be rounded to bf16 where they are multiplied. No score matrix of sequence × sequence is in memory; `scratch` is planned.
 
@@ -514,11 +514,13 @@ def AttentionOp : Plan_Op<"attention", [HasParent<"KernelOp">]> {
   }];
   let arguments = (ins Plan_Buffer:$query, Plan_Buffer:$key, Plan_Buffer:$value, Plan_Buffer:$segment_starts,
                        Plan_Buffer:$output, Plan_Buffer:$lse, Optional<Plan_Buffer>:$scratch,
-                       I64Attr:$batch, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale);
+                       I64Attr:$batch, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale,
+                       OptionalAttr<I64Attr>:$window, OptionalAttr<F64Attr>:$softcap);
   let assemblyFormat = [{
     $query `,` $key `,` $value `,` $segment_starts `,` $output `,` $lse (`scratch` `(` $scratch^ `:` type($scratch) `)`)?
-    `batch` $batch `heads` $num_heads `kv_heads` $num_kv_heads `scale` $scale `:` type($query) `,` type($key) `,`
-    type($value) `,` type($segment_starts) `,` type($output) `,` type($lse) attr-dict
+    `batch` $batch `heads` $num_heads `kv_heads` $num_kv_heads `scale` $scale (`window` $window^)?
+    (`softcap` $softcap^)? `:` type($query) `,` type($key) `,` type($value) `,` type($segment_starts) `,` type($output)
+    `,` type($lse) attr-dict
   }];
   let hasVerifier = 1;
 }
@@ -536,13 +538,14 @@ def AttentionGradOp : Plan_Op<"attention_grad", [HasParent<"KernelOp">]> {
   let arguments = (ins Plan_Buffer:$query, Plan_Buffer:$key, Plan_Buffer:$value, Plan_Buffer:$segment_starts,
                        Plan_Buffer:$output, Plan_Buffer:$lse, Plan_Buffer:$gradient, Plan_Buffer:$query_gradient,
                        Plan_Buffer:$key_gradient, Plan_Buffer:$value_gradient, Optional<Plan_Buffer>:$scratch,
-                       I64Attr:$batch, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale);
+                       I64Attr:$batch, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale,
+                       OptionalAttr<I64Attr>:$window, OptionalAttr<F64Attr>:$softcap);
   let assemblyFormat = [{
     $query `,` $key `,` $value `,` $segment_starts `,` $output `,` $lse `,` $gradient `,` $query_gradient `,`
     $key_gradient `,` $value_gradient (`scratch` `(` $scratch^ `:` type($scratch) `)`)? `batch` $batch `heads` $num_heads
-    `kv_heads` $num_kv_heads `scale` $scale `:` type($query) `,` type($key) `,` type($value) `,` type($segment_starts)
-    `,` type($output) `,` type($lse) `,` type($gradient) `,` type($query_gradient) `,` type($key_gradient) `,`
-    type($value_gradient) attr-dict
+    `kv_heads` $num_kv_heads `scale` $scale (`window` $window^)? (`softcap` $softcap^)? `:` type($query) `,` type($key)
+    `,` type($value) `,` type($segment_starts) `,` type($output) `,` type($lse) `,` type($gradient) `,`
+    type($query_gradient) `,` type($key_gradient) `,` type($value_gradient) attr-dict
   }];
   let hasVerifier = 1;
 }

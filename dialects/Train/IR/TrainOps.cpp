@@ -376,7 +376,7 @@ LogicalResult RotaryOp::verify() {
 
 static LogicalResult verifyAttention(Operation *op, RankedTensorType query, RankedTensorType key,
                                      RankedTensorType starts, RankedTensorType lse, int64_t batch, int64_t heads,
-                                     int64_t kvHeads) {
+                                     int64_t kvHeads, std::optional<int64_t> window, std::optional<APFloat> softcap) {
   int64_t rows = query.getDimSize(0);
   if (batch < 1 || rows % batch)
     return op->emitOpError("rows ") << rows << " are not a multiple of batch " << batch;
@@ -388,17 +388,21 @@ static LogicalResult verifyAttention(Operation *op, RankedTensorType query, Rank
            << query << " and key " << key << " do not agree with heads and kv_heads";
   if (starts.getDimSize(0) != rows || lse.getShape() != ArrayRef<int64_t>{rows, heads})
     return op->emitOpError("segment_starts is [rows] and lse is [rows, heads]");
+  if (window && *window < 1)
+    return op->emitOpError("window ") << *window << " hides a token from itself; it must be at least 1";
+  if (softcap && !(softcap->convertToDouble() > 0 && softcap->isFinite()))
+    return op->emitOpError("softcap ") << softcap->convertToDouble() << " is not a positive number";
   return verifyStatistics(op, query, lse, "lse");
 }
 
 LogicalResult AttentionOp::verify() {
   return verifyAttention(*this, getQuery().getType(), getKey().getType(), getSegmentStarts().getType(),
-                         getLse().getType(), getBatch(), getNumHeads(), getNumKvHeads());
+                         getLse().getType(), getBatch(), getNumHeads(), getNumKvHeads(), getWindow(), getSoftcap());
 }
 
 LogicalResult AttentionGradOp::verify() {
   return verifyAttention(*this, getQuery().getType(), getKey().getType(), getSegmentStarts().getType(),
-                         getLse().getType(), getBatch(), getNumHeads(), getNumKvHeads());
+                         getLse().getType(), getBatch(), getNumHeads(), getNumKvHeads(), getWindow(), getSoftcap());
 }
 
 static LogicalResult verifyLoss(Operation *op, RankedTensorType logits, RankedTensorType labels, RankedTensorType lse) {

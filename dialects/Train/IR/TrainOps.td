@@ -460,19 +460,29 @@ def AttentionOp : Train_PureOp<"attention", [AllTypesMatch<["query", "result"]>,
     Query `[batch * sequence, num_heads * head_dim]`, key and value `[batch * sequence, num_kv_heads * head_dim]`. Query t
     of a row of the batch sees keys `segment_starts[t]` to t of that row; query head h uses key head
     `h / (num_heads / num_kv_heads)`. Scores are multiplied by `scale`. The second result is the log-sum-exp of each
-    query's scaled scores, `[batch * sequence, num_heads]`, kept for the gradient (Dao et al. 2022).
+    query's scores, as they enter the softmax, `[batch * sequence, num_heads]`, kept for the gradient (Dao et al. 2022).
+
+    `window` (optional, at least 1): a query sees no more than itself and the `window - 1` tokens before it, as with
+    transformers' and torchtune's `sliding_window`: key s of query t where `s > t - window`.
+
+    `softcap` (optional, positive): a scaled score x becomes `softcap * tanh(x / softcap)` before keys are hidden
+    (Gemma 2; Bello et al. 2016, "Neural Combinatorial Optimization with Reinforcement Learning").
 
     ```mlir
     %o, %lse = train.attention %q, %k, %v, %starts batch 2 heads 4 kv_heads 2 scale 0.25
       : tensor<16x64xf32>, tensor<16x32xf32>, tensor<16xi32> -> tensor<16x4xf32>
+    %p, %lsp = train.attention %q, %k, %v, %starts batch 2 heads 4 kv_heads 2 scale 0.25 window 4 softcap 50.0
+      : tensor<16x64xf32>, tensor<16x32xf32>, tensor<16xi32> -> tensor<16x4xf32>
     ```
   }];
   let arguments = (ins Train_Matrix:$query, Train_Matrix:$key, Train_Matrix:$value, Train_Ids:$segment_starts,
-                       I64Attr:$batch, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale);
+                       I64Attr:$batch, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale,
+                       OptionalAttr<I64Attr>:$window, OptionalAttr<F64Attr>:$softcap);
   let results = (outs Train_Matrix:$result, Train_Stats:$lse);
   let assemblyFormat = [{
     $query `,` $key `,` $value `,` $segment_starts `batch` $batch `heads` $num_heads `kv_heads` $num_kv_heads
-    `scale` $scale `:` type($query) `,` type($key) `,` type($segment_starts) `->` type($lse) attr-dict
+    `scale` $scale (`window` $window^)? (`softcap` $softcap^)? `:` type($query) `,` type($key) `,` type($segment_starts)
+    `->` type($lse) attr-dict
   }];
   let hasVerifier = 1;
 }
@@ -483,8 +493,8 @@ def AttentionGradOp : Train_PureOp<"attention_grad", [
   let summary = "gradients of train.attention";
   let description = [{
     P is computed again from the scores and `lse`; with D = sum(gradient * output) per query and head:
-    `dV = P^T dO`, `dS = P * (dO V^T - D)`, `dQ = scale * dS K`, `dK = scale * dS^T Q`. No matrix of sequence × sequence
-    reaches memory.
+    `dV = P^T dO`, `dS = P * (dO V^T - D)`, `dQ = scale * dS K`, `dK = scale * dS^T Q`. With a `softcap`, dS is multiplied
+    by the slope of the cap, `1 - tanh^2`. No matrix of sequence × sequence reaches memory.
 
     ```mlir
     %dq, %dk, %dv = train.attention_grad %q, %k, %v, %starts, %o, %lse, %do batch 2 heads 4 kv_heads 2 scale 0.25
@@ -493,12 +503,13 @@ def AttentionGradOp : Train_PureOp<"attention_grad", [
   }];
   let arguments = (ins Train_Matrix:$query, Train_Matrix:$key, Train_Matrix:$value, Train_Ids:$segment_starts,
                        Train_Matrix:$output, Train_Stats:$lse, Train_Matrix:$gradient,
-                       I64Attr:$batch, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale);
+                       I64Attr:$batch, I64Attr:$num_heads, I64Attr:$num_kv_heads, F64Attr:$scale,
+                       OptionalAttr<I64Attr>:$window, OptionalAttr<F64Attr>:$softcap);
   let results = (outs Train_Matrix:$query_gradient, Train_Matrix:$key_gradient, Train_Matrix:$value_gradient);
   let assemblyFormat = [{
     $query `,` $key `,` $value `,` $segment_starts `,` $output `,` $lse `,` $gradient `batch` $batch `heads` $num_heads
-    `kv_heads` $num_kv_heads `scale` $scale `:` type($query) `,` type($key) `,` type($segment_starts) `,` type($lse)
-    attr-dict
+    `kv_heads` $num_kv_heads `scale` $scale (`window` $window^)? (`softcap` $softcap^)? `:` type($query) `,` type($key)
+    `,` type($segment_starts) `,` type($lse) attr-dict
   }];
   let hasVerifier = 1;
 }

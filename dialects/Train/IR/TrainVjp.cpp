@@ -105,7 +105,8 @@ Gradients AttentionOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayR
   Type query = getQuery().getType(), key = getKey().getType();
   auto grad = AttentionGradOp::create(builder, getLoc(), TypeRange{query, key, key}, getQuery(), getKey(), getValue(),
                                       getSegmentStarts(), getResult(), getLse(), gradients[0], getBatchAttr(),
-                                      getNumHeadsAttr(), getNumKvHeadsAttr(), getScaleAttr());
+                                      getNumHeadsAttr(), getNumKvHeadsAttr(), getScaleAttr(), getWindowAttr(),
+                                      getSoftcapAttr());
   return {grad.getQueryGradient(), grad.getKeyGradient(), grad.getValueGradient(), Value()};
 }
 

@@ -18,9 +18,9 @@ namespace ftc {
 double flopsOf(mlir::Operation *op);
 
 /// Floating-point operations that an entry cannot avoid: 2 m n k for each product, and causal attention's products over
-/// the T (T + 1) / 2 visible pairs of each row and head (forward: scores and P V; backward: dV, dP, dQ, dK; scores that
-/// the backward computes again are not counted, nor is what `train-insert-remat` has copied). Document masks are not
-/// known at compile time and not subtracted.
+/// the T (T + 1) / 2 visible pairs of each row and head, or fewer with a window (forward: scores and P V; backward: dV,
+/// dP, dQ, dK; scores that the backward computes again are not counted, nor is what `train-insert-remat` has copied).
+/// Document masks are not known at compile time and not subtracted.
 double necessaryFlops(train::EntryOp entry);
 
 /// About how long an op or a group of ops takes: its products at the device's rate of arithmetic, all its operands and

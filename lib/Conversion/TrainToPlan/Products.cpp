@@ -137,6 +137,17 @@ LogicalResult EntryConverter::convertMatmul(Operation *op) {
   return success();
 }
 
+/// Name of the kernel of an attention; what it hides and caps is in it too, so that tables tell layers apart.
+template <typename Op> static std::string attentionName(const char *what, Op op) {
+  std::string name = what + shapeName(op.getQuery().getType()) + "_heads" + std::to_string(op.getNumHeads()) + "_" +
+                     std::to_string(op.getNumKvHeads());
+  if (op.getWindow())
+    name += "_window" + std::to_string(*op.getWindow());
+  if (op.getSoftcap())
+    name += "_capped";
+  return name;
+}
+
 void EntryConverter::convertAttention(train::AttentionOp op) {
   std::string label = labelOf(op);
   SmallVector<Value> buffers;
@@ -151,10 +162,8 @@ void EntryConverter::convertAttention(train::AttentionOp op) {
     arguments.push_back(launch.argument(buffer));
   plan::AttentionOp::create(launch.body(), op.getLoc(), arguments[0], arguments[1], arguments[2], arguments[3],
                             arguments[4], arguments[5], Value(), op.getBatchAttr(), op.getNumHeadsAttr(),
-                            op.getNumKvHeadsAttr(), op.getScaleAttr());
-  launch.finish("attention_" + shapeName(op.getQuery().getType()) + "_heads" + std::to_string(op.getNumHeads()) + "_" +
-                    std::to_string(op.getNumKvHeads()),
-                label);
+                            op.getNumKvHeadsAttr(), op.getScaleAttr(), op.getWindowAttr(), op.getSoftcapAttr());
+  launch.finish(attentionName("attention_", op), label);
 }
 
 void EntryConverter::convertAttentionGrad(train::AttentionGradOp op) {
@@ -172,8 +181,6 @@ void EntryConverter::convertAttentionGrad(train::AttentionGradOp op) {
   plan::AttentionGradOp::create(launch.body(), op.getLoc(), arguments[0], arguments[1], arguments[2], arguments[3],
                                 arguments[4], arguments[5], arguments[6], arguments[7], arguments[8], arguments[9],
                                 Value(), op.getBatchAttr(), op.getNumHeadsAttr(), op.getNumKvHeadsAttr(),
-                                op.getScaleAttr());
-  launch.finish("attention_grad_" + shapeName(op.getQuery().getType()) + "_heads" + std::to_string(op.getNumHeads()) +
-                    "_" + std::to_string(op.getNumKvHeads()),
-                label);
+                                op.getScaleAttr(), op.getWindowAttr(), op.getSoftcapAttr());
+  launch.finish(attentionName("attention_grad_", op), label);
 }

@@ -343,6 +343,8 @@ void cpu::emitAttentionForward(plan::KernelOp kernel, plan::AttentionOp op, cons
 
 LogicalResult cpu::emitAttention(plan::KernelOp kernel, const CpuTarget &target) {
   Operation *work = kernel.getWork();
+  if (work->hasAttr("window") || work->hasAttr("softcap"))
+    return work->emitOpError("has a window or a soft cap, which the cpu target cannot lower yet");
   int64_t needed = scratchBytes(work, target);
   auto forward = dyn_cast<plan::AttentionOp>(work);
   Value scratch = forward ? forward.getScratch() : cast<plan::AttentionGradOp>(work).getScratch();

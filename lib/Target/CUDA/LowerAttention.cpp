@@ -228,6 +228,8 @@ emitEither(plan::KernelOp kernel, Op op, const cuda::CudaTarget &target, cuda::K
 }
 
 LogicalResult cuda::emitAttention(plan::KernelOp kernel, const CudaTarget &target, KernelTables &tables) {
+  if (kernel.getWork()->hasAttr("window") || kernel.getWork()->hasAttr("softcap"))
+    return kernel.getWork()->emitOpError("has a window or a soft cap, which the cuda target cannot lower yet");
   if (auto op = dyn_cast<plan::AttentionOp>(kernel.getWork()))
     return emitEither(kernel, op, target, tables, emitMmaAttentionForward, emitAttentionForward);
   return emitEither(kernel, cast<plan::AttentionGradOp>(kernel.getWork()), target, tables, emitMmaAttentionGrad,

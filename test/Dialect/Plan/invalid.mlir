@@ -392,6 +392,34 @@ plan.kernel @attention_statistics {
 
 // -----
 
+plan.kernel @attention_window {
+^bb0(%q: memref<8x8xf32>, %k: memref<8x4xf32>, %s: memref<8xi32>, %o: memref<8x8xf32>, %l: memref<8x2xf32>):
+  // expected-error @below {{window 0 hides a token from itself; it must be at least 1}}
+  plan.attention %q, %k, %k, %s, %o, %l batch 2 heads 2 kv_heads 1 scale 0.5 window 0
+    : memref<8x8xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8xi32>, memref<8x8xf32>, memref<8x2xf32>
+}
+
+// -----
+
+plan.kernel @attention_softcap {
+^bb0(%q: memref<8x8xf32>, %k: memref<8x4xf32>, %s: memref<8xi32>, %o: memref<8x8xf32>, %l: memref<8x2xf32>):
+  // expected-error @below {{softcap -1.000000e+00 is not a positive number}}
+  plan.attention %q, %k, %k, %s, %o, %l batch 2 heads 2 kv_heads 1 scale 0.5 softcap -1.0
+    : memref<8x8xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8xi32>, memref<8x8xf32>, memref<8x2xf32>
+}
+
+// -----
+
+plan.kernel @attention_grad_window {
+^bb0(%q: memref<8x8xf32>, %k: memref<8x4xf32>, %s: memref<8xi32>, %l: memref<8x2xf32>, %dq: memref<8x8xf32>, %dk: memref<8x4xf32>, %dv: memref<8x4xf32>):
+  // expected-error @below {{window -1 hides a token from itself; it must be at least 1}}
+  plan.attention_grad %q, %k, %k, %s, %q, %l, %q, %dq, %dk, %dv batch 2 heads 2 kv_heads 1 scale 0.5 window -1
+    : memref<8x8xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8xi32>, memref<8x8xf32>, memref<8x2xf32>,
+      memref<8x8xf32>, memref<8x8xf32>, memref<8x4xf32>, memref<8x4xf32>
+}
+
+// -----
+
 plan.kernel @attention_grad_of_query {
 ^bb0(%q: memref<8x8xf32>, %k: memref<8x4xf32>, %s: memref<8xi32>, %l: memref<8x2xf32>, %dq: memref<8x4xf32>, %dk: memref<8x4xf32>, %dv: memref<8x4xf32>):
   // expected-error @below {{output and gradients are not shaped like query}}

@@ -65,6 +65,14 @@ plan.kernel @attend {
     : memref<8x8xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8xi32>, memref<8x8xf32>, memref<8x2xf32>
 }
 
+// CHECK-LABEL: plan.kernel @attend_near_and_capped
+plan.kernel @attend_near_and_capped {
+^bb0(%q: memref<8x8xf32>, %k: memref<8x4xf32>, %s: memref<8xi32>, %o: memref<8x8xf32>, %l: memref<8x2xf32>):
+  // CHECK: plan.attention {{.*}} scale 5.000000e-01 window 3 softcap 5.000000e+01 : memref<8x8xf32>
+  plan.attention %q, %k, %k, %s, %o, %l batch 2 heads 2 kv_heads 1 scale 0.5 window 3 softcap 50.0
+    : memref<8x8xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8xi32>, memref<8x8xf32>, memref<8x2xf32>
+}
+
 // CHECK-LABEL: plan.entry @step kind({{ ?}}step) batch 2 sequence 8
 plan.entry @step kind(step) batch 2 sequence 8 flops 1.0e3 {
   // CHECK: plan.input "labels" : memref<16xi32> at @near[128]

@@ -271,6 +271,51 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["q", "k", "s"] outputs [] {
 
 // -----
 
+train.entry @e kind(step) batch 2 sequence 8 inputs ["q", "k", "s"] outputs [] {
+^bb0(%q: tensor<16x64xf32>, %k: tensor<16x32xf32>, %s: tensor<16xi32>):
+  // expected-error@+1 {{window 0 hides a token from itself; it must be at least 1}}
+  %y:2 = train.attention %q, %k, %k, %s batch 2 heads 4 kv_heads 2 scale 0.25 window 0 : tensor<16x64xf32>, tensor<16x32xf32>, tensor<16xi32> -> tensor<16x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["q", "k", "s"] outputs [] {
+^bb0(%q: tensor<16x64xf32>, %k: tensor<16x32xf32>, %s: tensor<16xi32>):
+  // expected-error@+1 {{softcap 0.000000e+00 is not a positive number}}
+  %y:2 = train.attention %q, %k, %k, %s batch 2 heads 4 kv_heads 2 scale 0.25 softcap 0.0 : tensor<16x64xf32>, tensor<16x32xf32>, tensor<16xi32> -> tensor<16x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["q", "k", "s"] outputs [] {
+^bb0(%q: tensor<16x64xf32>, %k: tensor<16x32xf32>, %s: tensor<16xi32>):
+  // expected-error@+1 {{softcap INF is not a positive number}}
+  %y:2 = train.attention %q, %k, %k, %s batch 2 heads 4 kv_heads 2 scale 0.25 softcap 0x7FF0000000000000 : tensor<16x64xf32>, tensor<16x32xf32>, tensor<16xi32> -> tensor<16x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["q", "k", "s", "l"] outputs [] {
+^bb0(%q: tensor<16x64xf32>, %k: tensor<16x32xf32>, %s: tensor<16xi32>, %l: tensor<16x4xf32>):
+  // expected-error@+1 {{window -3 hides a token from itself; it must be at least 1}}
+  %y:3 = train.attention_grad %q, %k, %k, %s, %q, %l, %q batch 2 heads 4 kv_heads 2 scale 0.25 window -3 : tensor<16x64xf32>, tensor<16x32xf32>, tensor<16xi32>, tensor<16x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["q", "k", "s", "l"] outputs [] {
+^bb0(%q: tensor<16x64xf32>, %k: tensor<16x32xf32>, %s: tensor<16xi32>, %l: tensor<16x4xf32>):
+  // expected-error@+1 {{softcap -5.000000e+00 is not a positive number}}
+  %y:3 = train.attention_grad %q, %k, %k, %s, %q, %l, %q batch 2 heads 4 kv_heads 2 scale 0.25 softcap -5.0 : tensor<16x64xf32>, tensor<16x32xf32>, tensor<16xi32>, tensor<16x4xf32>
+  train.return
+}
+
+// -----
+
 train.entry @e kind(step) batch 2 sequence 8 inputs ["q", "k", "s", "l"] outputs [] {
 ^bb0(%q: tensor<16x64xf32>, %k: tensor<16x32xf32>, %s: tensor<16xi32>, %l: tensor<16x4xf32>):
   // expected-error@+1 {{rows 16 are not a multiple of batch 3}}

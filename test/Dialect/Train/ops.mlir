@@ -150,6 +150,15 @@ train.entry @layers kind(micro) batch 2 sequence 8
   // CHECK: train.attention_grad %{{.*}} batch 2 heads 4 kv_heads 2 scale 2.500000e-01 : tensor<16x64xf32>, tensor<16x32xf32>, tensor<16xi32>, tensor<16x4xf32>
   %dq, %dk, %dv = train.attention_grad %q, %k, %v, %starts, %o, %lse, %d batch 2 heads 4 kv_heads 2 scale 0.25
     : tensor<16x64xf32>, tensor<16x32xf32>, tensor<16xi32>, tensor<16x4xf32>
+  // CHECK: train.attention %{{.*}} scale 2.500000e-01 window 4 softcap 5.000000e+01 : tensor<16x64xf32>
+  %o2, %lse2 = train.attention %q, %k, %v, %starts batch 2 heads 4 kv_heads 2 scale 0.25 window 4 softcap 50.0
+    : tensor<16x64xf32>, tensor<16x32xf32>, tensor<16xi32> -> tensor<16x4xf32>
+  // CHECK: train.attention_grad %{{.*}} scale 2.500000e-01 window 4 : tensor<16x64xf32>
+  %dq2, %dk2, %dv2 = train.attention_grad %q, %k, %v, %starts, %o, %lse, %d batch 2 heads 4 kv_heads 2 scale 0.25 window 4
+    : tensor<16x64xf32>, tensor<16x32xf32>, tensor<16xi32>, tensor<16x4xf32>
+  // CHECK: train.attention_grad %{{.*}} scale 2.500000e-01 softcap 3.000000e+01 : tensor<16x64xf32>
+  %dq3, %dk3, %dv3 = train.attention_grad %q, %k, %v, %starts, %o, %lse, %d batch 2 heads 4 kv_heads 2 scale 0.25 softcap 30.0
+    : tensor<16x64xf32>, tensor<16x32xf32>, tensor<16xi32>, tensor<16x4xf32>
   train.return
 }
 

@@ -153,6 +153,25 @@ std::vector<Case> cases() {
        "tensor<5x6xf64>, tensor<5x2xf64>",
        {{"tensor<5x6xf64>"}, {"tensor<5x6xf64>"}, {"tensor<5x6xf64>"}, {"tensor<5xi32>", {0, 0, 0, 0, 0}}},
        {0, 1, 2}},
+      {"attention_window",
+       "train.attention %x0, %x1, %x2, %x3 batch 2 heads 4 kv_heads 2 scale 0.7 window 2 : tensor<10x12xf64>, "
+       "tensor<10x6xf64>, tensor<10xi32> -> tensor<10x4xf64>",
+       "tensor<10x12xf64>, tensor<10x4xf64>",
+       {{"tensor<10x12xf64>"}, {"tensor<10x6xf64>"}, {"tensor<10x6xf64>"}, {"tensor<10xi32>", segments}},
+       {0, 1, 2}},
+      // Below the largest scores, so that the cap's slope is far from 1.
+      {"attention_softcap",
+       "train.attention %x0, %x1, %x2, %x3 batch 2 heads 4 kv_heads 2 scale 0.7 softcap 0.9 : tensor<10x12xf64>, "
+       "tensor<10x6xf64>, tensor<10xi32> -> tensor<10x4xf64>",
+       "tensor<10x12xf64>, tensor<10x4xf64>",
+       {{"tensor<10x12xf64>"}, {"tensor<10x6xf64>"}, {"tensor<10x6xf64>"}, {"tensor<10xi32>", segments}},
+       {0, 1, 2}},
+      {"attention_window_softcap",
+       "train.attention %x0, %x1, %x2, %x3 batch 2 heads 2 kv_heads 1 scale 0.7 window 3 softcap 0.9 : "
+       "tensor<10x6xf64>, tensor<10x3xf64>, tensor<10xi32> -> tensor<10x2xf64>",
+       "tensor<10x6xf64>, tensor<10x2xf64>",
+       {{"tensor<10x6xf64>"}, {"tensor<10x3xf64>"}, {"tensor<10x3xf64>"}, {"tensor<10xi32>", segments}},
+       {0, 1, 2}},
       {"cross_entropy",
        "train.cross_entropy %x0, %x1, %x2 ignore -100 : tensor<5x7xf64>, tensor<5xi32>, tensor<f64> -> tensor<f64>, "
        "tensor<i32>, tensor<5xf64>",

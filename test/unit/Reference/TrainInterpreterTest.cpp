@@ -245,6 +245,26 @@ TEST(Attention, ATokenThatSeesOnlyItselfCopiesItsValue) {
   EXPECT_NE(runError(interpreter, "f", inputs).find("segment_starts[0] is 1"), std::string::npos);
 }
 
+TEST(Attention, AWindowHasItsOwnTokenInItAndACapBoundsScores) {
+  auto module = parse(R"(
+    train.entry @f kind(evaluate) batch 1 sequence 4 inputs ["q", "k", "v", "starts"] outputs ["y", "lse"] {
+    ^bb0(%q: tensor<4x1xf32>, %k: tensor<4x1xf32>, %v: tensor<4x1xf32>, %starts: tensor<4xi32>):
+      %y, %lse = train.attention %q, %k, %v, %starts batch 1 heads 1 kv_heads 1 scale 2.0 window 2 softcap 5.0
+        : tensor<4x1xf32>, tensor<4x1xf32>, tensor<4xi32> -> tensor<4x1xf32>
+      train.return %y, %lse : tensor<4x1xf32>, tensor<4x1xf32>
+    })");
+  TrainInterpreter interpreter(*module);
+  NamedTensors inputs = {{"q", reals("tensor<4x1xf32>", {0, 0, 0, 1000})},
+                         {"k", reals("tensor<4x1xf32>", {1, 1, 1, 1})},
+                         {"v", reals("tensor<4x1xf32>", {1, 3, 7, 15})},
+                         {"starts", integers("tensor<4xi32>", {0, 0, 0, 0})}};
+  NamedTensors outputs = run(interpreter, "f", inputs);
+  // Two keys of equal scores: the mean of a token's value and of the one before it.
+  EXPECT_EQ(outputs["y"].reals, (std::vector<double>{1, 2, 5, 11}));
+  EXPECT_FLOAT_EQ(outputs["lse"].reals[2], std::log(2.0));
+  EXPECT_FLOAT_EQ(outputs["lse"].reals[3], 5 + std::log(2.0));
+}
+
 TEST(Interpreter, AFusedGroupIsItsOpsOneByOne) {
   auto module = parse(R"(
     train.entry @f kind(evaluate) batch 1 sequence 1 inputs ["x", "y", "w"] outputs ["sum", "norm", "fused_sum", "fused_norm"] {
