@@ -44,6 +44,8 @@ double ftc::flopsOf(Operation *op) {
       .Case([&](train::RotaryOp op) { return elementWise(op, 3); })
       .Case([&](train::RmsNormOp op) { return elementWise(op, 4); })
       .Case([&](train::SwiGLUOp op) { return elementWise(op, 5); })
+      .Case([&](train::GeGLUOp op) { return elementWise(op, 9); })
+      .Case([&](train::SoftcapOp op) { return elementWise(op, 6); })
       .Default(0.0);
 }
 

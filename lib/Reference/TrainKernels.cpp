@@ -115,23 +115,6 @@ static llvm::Error accumulate(AccumulateOp, Operands x, Results results) {
   return llvm::Error::success();
 }
 
-static double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
-
-static llvm::Error swiglu(SwiGLUOp, Operands x, Results results) {
-  for (int64_t i = 0; i < results[0].size(); ++i)
-    results[0].set(i, x[0]->reals[i] * sigmoid(x[0]->reals[i]) * x[1]->reals[i]);
-  return llvm::Error::success();
-}
-
-static llvm::Error swigluGrad(SwiGLUGradOp, Operands x, Results results) {
-  for (int64_t i = 0; i < results[0].size(); ++i) {
-    double gate = x[0]->reals[i], up = x[1]->reals[i], d = x[2]->reals[i], s = sigmoid(gate);
-    results[0].set(i, d * up * s * (1 + gate * (1 - s)));
-    results[1].set(i, d * gate * s);
-  }
-  return llvm::Error::success();
-}
-
 //===----------------------------------------------------------------------===//
 // Products and rows of tables
 //===----------------------------------------------------------------------===//
@@ -237,7 +220,10 @@ static llvm::Error rmsNorm(RmsNormOp op, Operands operands, Results results) {
     for (int64_t first = 0; first < x.dim(1); first += columns) {
       double r = inverseRms(x, row, first, columns, op.getEps().convertToDouble());
       for (int64_t c = 0; c < columns; ++c)
-        results[0].set(row, first + c, roundTo(x.type.getElementType(), x.at(row, first + c) * r) * weight.reals[c]);
+        results[0].set(row, first + c,
+                       op.getZeroCentered()
+                           ? x.at(row, first + c) * r * (1 + weight.reals[c])
+                           : roundTo(x.type.getElementType(), x.at(row, first + c) * r) * weight.reals[c]);
     }
   return llvm::Error::success();
 }
@@ -245,15 +231,16 @@ static llvm::Error rmsNorm(RmsNormOp op, Operands operands, Results results) {
 static llvm::Error rmsNormGrad(RmsNormGradOp op, Operands operands, Results results) {
   const Tensor &x = *operands[0], &weight = *operands[1], &d = *operands[2];
   const int64_t columns = weight.dim(0);
+  const double center = op.getZeroCentered() ? 1 : 0;
   std::vector<double> weightGradient(columns, 0.0);
   for (int64_t row = 0; row < x.dim(0); ++row)
     for (int64_t first = 0; first < x.dim(1); first += columns) {
       double r = inverseRms(x, row, first, columns, op.getEps().convertToDouble()), mean = 0;
       for (int64_t c = 0; c < columns; ++c)
-        mean += d.at(row, first + c) * weight.reals[c] * x.at(row, first + c) / columns;
+        mean += d.at(row, first + c) * (center + weight.reals[c]) * x.at(row, first + c) / columns;
       for (int64_t c = 0; c < columns; ++c) {
         const double value = x.at(row, first + c), gradient = d.at(row, first + c);
-        results[0].set(row, first + c, r * gradient * weight.reals[c] - value * r * r * r * mean);
+        results[0].set(row, first + c, r * gradient * (center + weight.reals[c]) - value * r * r * r * mean);
         weightGradient[c] += gradient * value * r;
       }
     }
@@ -515,8 +502,12 @@ llvm::Error evaluate(Operation *op, Operands operands, Results results) {
       .Case<ScaleOp>(call(scale))
       .Case<DropoutOp>(call(dropout))
       .Case<AccumulateOp>(call(accumulate))
-      .Case<SwiGLUOp>(call(swiglu))
-      .Case<SwiGLUGradOp>(call(swigluGrad))
+      .Case<SwiGLUOp>(call(evaluateSwiGLU))
+      .Case<SwiGLUGradOp>(call(evaluateSwiGLUGrad))
+      .Case<GeGLUOp>(call(evaluateGeGLU))
+      .Case<GeGLUGradOp>(call(evaluateGeGLUGrad))
+      .Case<SoftcapOp>(call(evaluateSoftcap))
+      .Case<SoftcapGradOp>(call(evaluateSoftcapGrad))
       .Case<MatmulOp>(call(matmul))
       .Case<MatmulPairOp>(call(matmulPair))
       .Case<SliceRowsOp>(call(sliceRows))

@@ -24,6 +24,14 @@ using Results = llvm::MutableArrayRef<Tensor>;
 /// zeros of the right types. Fails on an index out of range, or on an op that it does not know.
 llvm::Error evaluate(mlir::Operation *op, Operands operands, Results results);
 
+/// Element-wise functions of layers (TrainActivations.cpp); `evaluate` calls these.
+llvm::Error evaluateSwiGLU(train::SwiGLUOp op, Operands operands, Results results);
+llvm::Error evaluateSwiGLUGrad(train::SwiGLUGradOp op, Operands operands, Results results);
+llvm::Error evaluateGeGLU(train::GeGLUOp op, Operands operands, Results results);
+llvm::Error evaluateGeGLUGrad(train::GeGLUGradOp op, Operands operands, Results results);
+llvm::Error evaluateSoftcap(train::SoftcapOp op, Operands operands, Results results);
+llvm::Error evaluateSoftcapGrad(train::SoftcapGradOp op, Operands operands, Results results);
+
 /// train.attention and train.attention_grad; `evaluate` calls these.
 llvm::Error evaluateAttention(train::AttentionOp op, Operands operands, Results results);
 llvm::Error evaluateAttentionGrad(train::AttentionGradOp op, Operands operands, Results results);

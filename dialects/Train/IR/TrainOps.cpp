@@ -12,6 +12,8 @@
 #include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/TypeSwitch.h"
 
+#include <cmath>
+
 using namespace mlir;
 using namespace ftc;
 using namespace ftc::train;
@@ -277,6 +279,16 @@ LogicalResult DropoutOp::verify() {
     return emitOpError("has a stream without a name, which others would share");
   return success();
 }
+
+static LogicalResult verifyCap(Operation *op, const APFloat &cap) {
+  const double value = cap.convertToDouble();
+  if (!(value > 0) || !std::isfinite(value))
+    return op->emitOpError("cap ") << value << " is not above 0 and finite";
+  return success();
+}
+
+LogicalResult SoftcapOp::verify() { return verifyCap(*this, getCap()); }
+LogicalResult SoftcapGradOp::verify() { return verifyCap(*this, getCap()); }
 
 LogicalResult EmbeddingOp::verify() {
   auto table = getTable().getType(), result = getResult().getType();

@@ -307,35 +307,7 @@ def DropoutOp : Train_PureOp<"dropout", [
   let hasVerifier = 1;
 }
 
-def SwiGLUOp : Train_PureOp<"swiglu", [SameOperandsAndResultType, RowWise, Differentiable]> {
-  let summary = "silu(gate) * up";
-  let description = [{
-    `gate / (1 + exp(-gate)) * up`, Shazeer 2020. The whole is computed in fp32 and rounded once.
-
-    ```mlir
-    %h = train.swiglu %gate, %up : tensor<16x128xf32>
-    ```
-  }];
-  let arguments = (ins Train_Matrix:$gate, Train_Matrix:$up);
-  let results = (outs Train_Matrix:$result);
-  let assemblyFormat = "$gate `,` $up `:` type($result) attr-dict";
-}
-
-def SwiGLUGradOp : Train_PureOp<"swiglu_grad", [
-    AllTypesMatch<["gate", "up", "gradient", "gate_gradient", "up_gradient"]>, RowWise]> {
-  let summary = "gradients of train.swiglu";
-  let description = [{
-    With s = sigmoid(gate): `d_gate = d * up * s * (1 + gate * (1 - s))`, `d_up = d * gate * s`.
-
-    ```mlir
-    %dg, %du = train.swiglu_grad %gate, %up, %d : tensor<16x128xf32>
-    ```
-  }];
-  let arguments = (ins Train_Matrix:$gate, Train_Matrix:$up, Train_Matrix:$gradient);
-  let results = (outs Train_Matrix:$gate_gradient, Train_Matrix:$up_gradient);
-  let assemblyFormat = "$gate `,` $up `,` $gradient `:` type($gate) attr-dict";
-}
-
+include "dialects/Train/IR/TrainActivations.td"
 include "dialects/Train/IR/TrainMatrices.td"
 include "dialects/Train/IR/TrainAdapters.td"
 
@@ -397,16 +369,20 @@ def RmsNormOp : Train_PureOp<"rms_norm", [AllTypesMatch<["input", "result"]>, Ro
   let description = [{
     `round(x * 1/sqrt(mean(x^2) + eps)) * weight` per row, Zhang and Sennrich 2019; the inner product is rounded to the
     activation's type before the weight is applied, as in Llama. `weight` is `[columns]`, or narrower: then each head, so
-    many columns of a row, has a norm of its own and the same weight (Qwen3's queries and keys).
+    many columns of a row, has a norm of its own and the same weight (Qwen3's queries and keys). `zero_centered`: the factor
+    is `1 + weight`, and only the whole is rounded, as in Gemma.
 
     ```mlir
     %y = train.rms_norm %x, %w eps 1.0e-5 : tensor<16x64xf32>, tensor<64xf32>
     %q = train.rms_norm %x, %h eps 1.0e-6 : tensor<16x64xf32>, tensor<8xf32>
+    %z = train.rms_norm %x, %w eps 1.0e-6 zero_centered : tensor<16x64xf32>, tensor<64xf32>
     ```
   }];
-  let arguments = (ins Train_Matrix:$input, Train_Vector:$weight, F64Attr:$eps);
+  let arguments = (ins Train_Matrix:$input, Train_Vector:$weight, F64Attr:$eps, UnitAttr:$zero_centered);
   let results = (outs Train_Matrix:$result);
-  let assemblyFormat = "$input `,` $weight `eps` $eps `:` type($input) `,` type($weight) attr-dict";
+  let assemblyFormat = [{
+    $input `,` $weight `eps` $eps (`zero_centered` $zero_centered^)? `:` type($input) `,` type($weight) attr-dict
+  }];
   let hasVerifier = 1;
 }
 
@@ -414,17 +390,21 @@ def RmsNormGradOp : Train_PureOp<"rms_norm_grad", [
     AllTypesMatch<["input", "gradient", "input_gradient"]>, AllTypesMatch<["weight", "weight_gradient"]>, RowWise]> {
   let summary = "gradients of train.rms_norm";
   let description = [{
-    With r = 1/sqrt(mean(x^2) + eps), u = gradient * weight: `d_x = r * u - x * r^3 * mean(u * x)`;
-    `d_weight = sum over rows of gradient * x * r`. r is computed again: cheaper than keeping it. The second result is a
-    reduction over rows.
+    With r = 1/sqrt(mean(x^2) + eps), u = gradient * weight (`zero_centered`: gradient * (1 + weight)):
+    `d_x = r * u - x * r^3 * mean(u * x)`; `d_weight = sum over rows of gradient * x * r`. r is computed again: cheaper than
+    keeping it. The second result is a reduction over rows.
 
     ```mlir
     %dx, %dw = train.rms_norm_grad %x, %w, %d eps 1.0e-5 : tensor<16x64xf32>, tensor<64xf32>
     ```
   }];
-  let arguments = (ins Train_Matrix:$input, Train_Vector:$weight, Train_Matrix:$gradient, F64Attr:$eps);
+  let arguments = (ins Train_Matrix:$input, Train_Vector:$weight, Train_Matrix:$gradient, F64Attr:$eps,
+                       UnitAttr:$zero_centered);
   let results = (outs Train_Matrix:$input_gradient, Train_Vector:$weight_gradient);
-  let assemblyFormat = "$input `,` $weight `,` $gradient `eps` $eps `:` type($input) `,` type($weight) attr-dict";
+  let assemblyFormat = [{
+    $input `,` $weight `,` $gradient `eps` $eps (`zero_centered` $zero_centered^)? `:` type($input) `,` type($weight)
+    attr-dict
+  }];
   let hasVerifier = 1;
 }
 

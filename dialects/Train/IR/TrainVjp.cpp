@@ -63,6 +63,16 @@ Gradients SwiGLUOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<
   return {grad.getGateGradient(), grad.getUpGradient()};
 }
 
+Gradients GeGLUOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool>) {
+  Type type = getResult().getType();
+  auto grad = GeGLUGradOp::create(builder, getLoc(), TypeRange{type, type}, getGate(), getUp(), gradients[0]);
+  return {grad.getGateGradient(), grad.getUpGradient()};
+}
+
+Gradients SoftcapOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool>) {
+  return {SoftcapGradOp::create(builder, getLoc(), getResult(), gradients[0], getCapAttr())};
+}
+
 Gradients MatmulOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool> needed) {
   Value d = gradients[0];
   // An f32 result of bf16 operands: the products of the backward pass take bf16 too.
@@ -90,7 +100,7 @@ Gradients EmbeddingOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayR
 
 Gradients RmsNormOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool>) {
   auto grad = RmsNormGradOp::create(builder, getLoc(), TypeRange{getInput().getType(), getWeight().getType()},
-                                    getInput(), getWeight(), gradients[0], getEpsAttr());
+                                    getInput(), getWeight(), gradients[0], getEpsAttr(), getZeroCenteredAttr());
   return {grad.getInputGradient(), grad.getWeightGradient()};
 }
 

@@ -163,6 +163,26 @@ LogicalResult RowEmitter::emit(Operation *op) {
         set(op.getUpGradient(), math.mul(math.mul(d, gate), s));
         return success();
       })
+      .Case([&](train::GeGLUOp op) {
+        Value gate = row(op.getGate()), one = math.constant(1.0, gate.getType());
+        Value gelu = math.div(gate, math.add(one, math.exp(math.neg(geluArgument(gate)))));
+        set(op.getResult(), math.mul(gelu, row(op.getUp())));
+        return success();
+      })
+      .Case([&](train::GeGLUGradOp op) { return emitGeGLUGrad(op), success(); })
+      .Case([&](train::SoftcapOp op) {
+        Value x = row(op.getInput());
+        const double cap = op.getCap().convertToDouble();
+        Value share = math.tanh(math.div(x, math.constant(cap, x.getType())));
+        set(op.getResult(), math.mul(share, math.constant(cap, x.getType())));
+        return success();
+      })
+      .Case([&](train::SoftcapGradOp op) {
+        Value y = row(op.getOutput()), d = row(op.getGradient()), one = math.constant(1.0, y.getType());
+        Value share = math.div(y, math.constant(op.getCap().convertToDouble(), y.getType()));
+        set(op.getResult(), math.mul(d, math.fma(math.neg(share), share, one)));
+        return success();
+      })
       .Case([&](train::EmbeddingOp op) {
         Value id =
             arith::IndexCastOp::create(launch.body(), launch.loc(), launch.body().getIndexType(), element(op.getIds()));
@@ -179,8 +199,12 @@ LogicalResult RowEmitter::emit(Operation *op) {
         Value mean = math.div(squares, math.constant(op.getWeight().getType().getDimSize(0), type));
         Value root = math.sqrt(math.add(mean, math.constant(op.getEps().convertToDouble(), type)));
         Value inverse = math.div(math.constant(1.0, type), root);
-        Value normed = math.convert(math.mul(x, inverse), elementOf(op.getInput()));
-        set(op.getResult(), math.mul(math.convert(normed, getElementTypeOrSelf(type)), weight));
+        Value normed = math.mul(x, inverse);
+        if (op.getZeroCentered())
+          weight = math.add(weight, math.constant(1.0, type));
+        else
+          normed = math.convert(math.convert(normed, elementOf(op.getInput())), getElementTypeOrSelf(type));
+        set(op.getResult(), math.mul(normed, weight));
         return success();
       })
       .Case([&](train::RmsNormGradOp op) { return emitRmsNormGrad(op), success(); })
@@ -287,10 +311,32 @@ void RowEmitter::emitDropout(train::DropoutOp op) {
   set(op.getResult(), math.select(kept, math.mul(x, scale), math.constant(0.0, rowType)));
 }
 
+// sqrt(2 / pi), and the factor of the cube.
+static constexpr double geluRoot = 0.797884560802865355880, geluCubic = 0.044715;
+
+/// Twice the argument of the tanh in train.geglu, which is the argument of a sigmoid: x * (2 root + 2 root cubic x^2).
+Value RowEmitter::geluArgument(Value x) {
+  Value linear = math.constant(2 * geluRoot, x.getType()), cube = math.constant(2 * geluRoot * geluCubic, x.getType());
+  return math.mul(x, math.fma(cube, math.mul(x, x), linear));
+}
+
+void RowEmitter::emitGeGLUGrad(train::GeGLUGradOp op) {
+  Value x = row(op.getGate()), up = row(op.getUp()), d = row(op.getGradient()), one = math.constant(1.0, x.getType());
+  Value s = math.sigmoid(geluArgument(x));
+  // The argument's own slope, times x: x * (2 root + 6 root cubic x^2).
+  Value linear = math.constant(2 * geluRoot, x.getType()), cube = math.constant(6 * geluRoot * geluCubic, x.getType());
+  Value slope = math.mul(x, math.fma(cube, math.mul(x, x), linear));
+  slope = math.mul(s, math.fma(slope, math.sub(one, s), one));
+  set(op.getGateGradient(), math.mul(math.mul(d, up), slope));
+  set(op.getUpGradient(), math.mul(math.mul(d, x), s));
+}
+
 void RowEmitter::emitRmsNormGrad(train::RmsNormGradOp op) {
   Value x = row(op.getInput()), weight = row(op.getWeight()), d = row(op.getGradient());
   Type type = x.getType();
   Value columns = math.constant(op.getWeight().getType().getDimSize(0), type);
+  if (op.getZeroCentered())
+    weight = math.add(weight, math.constant(1.0, type));
   Value u = math.mul(d, weight);
   Value mean = math.div(math.reduce(ReduceKind::Add, math.mul(x, x)), columns);
   Value inner = math.div(math.reduce(ReduceKind::Add, math.mul(u, x)), columns);

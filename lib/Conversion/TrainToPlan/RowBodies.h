@@ -34,6 +34,7 @@ public:
   mlir::Value exp(mlir::Value x);
   mlir::Value log(mlir::Value x);
   mlir::Value sqrt(mlir::Value x);
+  mlir::Value tanh(mlir::Value x);
   /// 1 / (1 + exp(-x)).
   mlir::Value sigmoid(mlir::Value x);
   /// Sum or maximum of a row value; a scalar is its own.
@@ -93,6 +94,8 @@ private:
   mlir::Value partial(mlir::Type element, int64_t columns, llvm::StringRef what);
 
   void emitDropout(train::DropoutOp op);
+  mlir::Value geluArgument(mlir::Value x);
+  void emitGeGLUGrad(train::GeGLUGradOp op);
   void emitRmsNormGrad(train::RmsNormGradOp op);
   void emitScaleColumnsGrad(train::ScaleColumnsGradOp op);
   void sumOverRows(mlir::Value value, mlir::Value result, llvm::StringRef what);

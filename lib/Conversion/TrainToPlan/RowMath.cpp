@@ -61,6 +61,7 @@ Value RowMath::fma(Value x, Value y, Value z) {
 Value RowMath::exp(Value x) { return math::ExpOp::create(builder, loc, x); }
 Value RowMath::log(Value x) { return math::LogOp::create(builder, loc, x); }
 Value RowMath::sqrt(Value x) { return math::SqrtOp::create(builder, loc, x); }
+Value RowMath::tanh(Value x) { return math::TanhOp::create(builder, loc, x); }
 
 Value RowMath::sigmoid(Value x) {
   Value one = constant(1.0, x.getType());

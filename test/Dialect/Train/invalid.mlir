@@ -56,6 +56,51 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
 // -----
 
 train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
+^bb0(%a: tensor<4x4xf32>, %b: tensor<4x5xf32>):
+  // expected-error@+1 {{requires the same type for all operands and results}}
+  %c = "train.geglu"(%a, %b) : (tensor<4x4xf32>, tensor<4x5xf32>) -> tensor<4x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
+^bb0(%a: tensor<4x4xf32>, %b: tensor<4x5xf32>):
+  // expected-error@+1 {{failed to verify that all of {gate, up, gradient, gate_gradient, up_gradient} have same type}}
+  %c:2 = "train.geglu_grad"(%a, %a, %b) : (tensor<4x4xf32>, tensor<4x4xf32>, tensor<4x5xf32>) -> (tensor<4x4xf32>, tensor<4x4xf32>)
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<4x4xf32>):
+  // expected-error@+1 {{cap 0.000000e+00 is not above 0 and finite}}
+  %c = train.softcap %a cap 0.0 : tensor<4x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
+^bb0(%a: tensor<4x4xf32>):
+  // expected-error@+1 {{is not above 0 and finite}}
+  %c = train.softcap_grad %a, %a cap 0x7FF0000000000000 : tensor<4x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
+^bb0(%a: tensor<4x4xf32>, %b: tensor<4x5xf32>):
+  // expected-error@+1 {{requires the same type for all operands and results}}
+  %c = "train.softcap_grad"(%a, %b) {cap = 30.0} : (tensor<4x4xf32>, tensor<4x5xf32>) -> tensor<4x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
 ^bb0(%a: tensor<4x5xf32>, %b: tensor<4x6xf32>):
   // expected-error@+1 {{sums over 5 elements of a but 4 of b}}
   %c = train.matmul %a, %b : tensor<4x5xf32>, tensor<4x6xf32> -> tensor<4x6xf32>

@@ -60,6 +60,14 @@ train.entry @element_wise kind(evaluate) batch 1 sequence 1 inputs ["a", "b", "x
   %sw = train.swiglu %gate, %up : tensor<16x128xf32>
   // CHECK: train.swiglu_grad %{{.*}}, %{{.*}}, %{{.*}} : tensor<16x128xf32>
   %dg, %du = train.swiglu_grad %gate, %up, %d : tensor<16x128xf32>
+  // CHECK: train.geglu %{{.*}}, %{{.*}} : tensor<16x128xf32>
+  %ge = train.geglu %gate, %up : tensor<16x128xf32>
+  // CHECK: train.geglu_grad %{{.*}}, %{{.*}}, %{{.*}} : tensor<16x128xf32>
+  %dgg, %dgu = train.geglu_grad %gate, %up, %d : tensor<16x128xf32>
+  // CHECK: train.softcap %{{.*}} cap 3.000000e+01 : tensor<16x128xf32>
+  %capped = train.softcap %gate cap 3.0e+01 : tensor<16x128xf32>
+  // CHECK: train.softcap_grad %{{.*}}, %{{.*}} cap 3.000000e+01 : tensor<16x128xf32>
+  %dcapped = train.softcap_grad %capped, %d cap 3.0e+01 : tensor<16x128xf32>
   // CHECK: %[[F:.*]]:2 = train.fused(%[[A:.*]] = %{{.*}}, %[[B:.*]] = %{{.*}}, %[[C:.*]] = %{{.*}}) : (tensor<16x64xf32>, tensor<16x64xf32>, tensor<64xf32>) -> (tensor<16x64xf32>, tensor<16x64xf32>) {
   %h, %n = train.fused(%fa = %x, %fb = %y, %fs = %w)
       : (tensor<16x64xf32>, tensor<16x64xf32>, tensor<64xf32>) -> (tensor<16x64xf32>, tensor<16x64xf32>) {
@@ -132,6 +140,10 @@ train.entry @layers kind(micro) batch 2 sequence 8
   // CHECK: train.rms_norm %{{.*}}, %{{.*}} eps {{.*}} : tensor<16x64xf32>, tensor<8xf32>
   %h8 = train.constant dense<1.0> : tensor<8xf32>
   %hn = train.rms_norm %x, %h8 eps 1.0e-6 : tensor<16x64xf32>, tensor<8xf32>
+  // CHECK: train.rms_norm %{{.*}}, %{{.*}} eps {{.*}} zero_centered : tensor<16x64xf32>, tensor<64xf32>
+  %zn = train.rms_norm %x, %w eps 1.0e-6 zero_centered : tensor<16x64xf32>, tensor<64xf32>
+  // CHECK: train.rms_norm_grad %{{.*}}, %{{.*}}, %{{.*}} eps {{.*}} zero_centered : tensor<16x64xf32>, tensor<64xf32>
+  %dzx, %dzw = train.rms_norm_grad %x, %w, %d eps 1.0e-6 zero_centered : tensor<16x64xf32>, tensor<64xf32>
   // CHECK: train.add_bias %{{.*}}, %{{.*}} : tensor<16x64xf32>, tensor<64xf32>
   %ab = train.add_bias %x, %ww : tensor<16x64xf32>, tensor<64xf32>
   // CHECK: train.column_sums %{{.*}} : tensor<16x64xf32> -> tensor<64xf32>

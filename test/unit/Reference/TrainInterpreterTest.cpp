@@ -190,6 +190,47 @@ TEST(RmsNorm, RoundsBeforeTheWeight) {
   EXPECT_TRUE(differs) << "these numbers do not tell the two orders of rounding apart";
 }
 
+TEST(RmsNorm, ZeroCenteredRoundsOnce) {
+  auto module = parse(R"(
+    train.entry @f kind(evaluate) batch 1 sequence 1 inputs ["x", "w"] outputs ["y"] {
+    ^bb0(%x: tensor<1x3xbf16>, %w: tensor<3xbf16>):
+      %y = train.rms_norm %x, %w eps 0.0 zero_centered : tensor<1x3xbf16>, tensor<3xbf16>
+      train.return %y : tensor<1x3xbf16>
+    })");
+  TrainInterpreter interpreter(*module);
+  Tensor x = reals("tensor<1x3xbf16>", {1.25, -0.71875, 3}), w = reals("tensor<3xbf16>", {0.3125, -0.09375, 1.75});
+  Tensor y = run(interpreter, "f", {{"x", x}, {"w", w}})["y"];
+  Type bf16 = BFloat16Type::get(&context());
+  double r = 1 / std::sqrt((1.25 * 1.25 + 0.71875 * 0.71875 + 9) / 3);
+  bool differs = false;
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(y.reals[i], roundTo(bf16, x.reals[i] * r * (1 + w.reals[i])));
+    differs |= y.reals[i] != roundTo(bf16, roundTo(bf16, x.reals[i] * r) * (1 + w.reals[i]));
+  }
+  EXPECT_TRUE(differs) << "these numbers do not tell the two orders of rounding apart";
+}
+
+TEST(Softcap, IsTheIdentityNearZeroAndTheCapFarAway) {
+  auto module = parse(R"(
+    train.entry @f kind(evaluate) batch 1 sequence 1 inputs ["x", "d"] outputs ["y", "dx"] {
+    ^bb0(%x: tensor<1x4xf32>, %d: tensor<1x4xf32>):
+      %y = train.softcap %x cap 3.0e+01 : tensor<1x4xf32>
+      %dx = train.softcap_grad %y, %d cap 3.0e+01 : tensor<1x4xf32>
+      train.return %y, %dx : tensor<1x4xf32>, tensor<1x4xf32>
+    })");
+  TrainInterpreter interpreter(*module);
+  Tensor x = reals("tensor<1x4xf32>", {1e-3, 15, 1e4, -1e4}), d = reals("tensor<1x4xf32>", {2, 2, 2, 2});
+  auto results = run(interpreter, "f", {{"x", x}, {"d", d}});
+  const Tensor &y = results["y"], &dx = results["dx"];
+  EXPECT_FLOAT_EQ(y.reals[0], 1e-3);
+  EXPECT_FLOAT_EQ(y.reals[1], 30 * std::tanh(0.5));
+  EXPECT_EQ(y.reals[2], 30);
+  EXPECT_EQ(y.reals[3], -30);
+  EXPECT_FLOAT_EQ(dx.reals[0], 2);
+  EXPECT_FLOAT_EQ(dx.reals[1], 2 * (1 - std::tanh(0.5) * std::tanh(0.5)));
+  EXPECT_EQ(dx.reals[2], 0);
+}
+
 TEST(EmbeddingGrad, AddsInOrderOntoTheBaseAndRoundsEachTime) {
   auto module = parse(R"(
     train.entry @f kind(evaluate) batch 1 sequence 1 inputs ["ids", "d", "base"] outputs ["y"] {

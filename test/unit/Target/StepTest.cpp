@@ -283,6 +283,42 @@ TEST_P(Kernels, SwiGLUAndItsGradient) {
                       {}, {.ulps = 8, .scale = 1});
 }
 
+TEST_P(Kernels, GeGLUAndItsGradient) {
+  expectAsInterpreted(typed(R"(
+    train.entry @step kind(step) batch 2 sequence 9 inputs ["g", "u", "d"] outputs ["y", "dg", "du"] {
+    ^bb0(%g: tensor<18x72xE>, %u: tensor<18x72xE>, %d: tensor<18x72xE>):
+      %y = train.geglu %g, %u : tensor<18x72xE>
+      %dg, %du = train.geglu_grad %g, %u, %d : tensor<18x72xE>
+      train.return %y, %dg, %du : tensor<18x72xE>, tensor<18x72xE>, tensor<18x72xE>
+    }
+  )"),
+                      {}, {.ulps = 8, .scale = 1});
+}
+
+// The capped numbers are of the size of the cap, and where the gradient vanishes its error does not.
+TEST_P(Kernels, SoftcapAndItsGradient) {
+  expectAsInterpreted(typed(R"(
+    train.entry @step kind(step) batch 2 sequence 9 inputs ["x", "d"] outputs ["y", "dx"] {
+    ^bb0(%x: tensor<18x72xE>, %d: tensor<18x72xE>):
+      %y = train.softcap %x cap 1.5 : tensor<18x72xE>
+      %dx = train.softcap_grad %y, %d cap 1.5 : tensor<18x72xE>
+      train.return %y, %dx : tensor<18x72xE>, tensor<18x72xE>
+    }
+  )"),
+                      {}, {.ulps = 8, .scale = 1});
+}
+
+TEST_P(Kernels, ZeroCenteredNormAndItsGradient) {
+  expectAsInterpreted(typed(R"(
+    train.entry @step kind(step) batch 2 sequence 9 inputs ["x", "w", "d"] outputs ["y", "dx", "dw"] {
+    ^bb0(%x: tensor<18x72xE>, %w: tensor<72xE>, %d: tensor<18x72xE>):
+      %y = train.rms_norm %x, %w eps 1.0e-6 zero_centered : tensor<18x72xE>, tensor<72xE>
+      %dx, %dw = train.rms_norm_grad %x, %w, %d eps 1.0e-6 zero_centered : tensor<18x72xE>, tensor<72xE>
+      train.return %y, %dx, %dw : tensor<18x72xE>, tensor<18x72xE>, tensor<72xE>
+    }
+  )"));
+}
+
 TEST_P(Kernels, CrossEntropyAndItsGradient) {
   expectAsInterpreted(typed(R"(
     train.entry @step kind(step) batch 1 sequence 6 inputs ["x", "labels", "inv_tokens", "d"]

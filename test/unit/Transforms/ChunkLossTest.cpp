@@ -34,7 +34,7 @@ MLIRContext &context() {
 }
 
 /// A norm, a head and its loss; sometimes an adapter beside the head, a second reader of the hidden states, a frozen
-/// head. Sizes and labels are random.
+/// head, a cap on the logits. Sizes and labels are random.
 struct RandomHead {
   explicit RandomHead(uint64_t seed, Type element) : random(seed, "head"), builder(&context()), element(element) {
     loc = builder.getUnknownLoc();
@@ -93,6 +93,8 @@ struct RandomHead {
         logits = AddOp::create(builder, loc, logits, u);
       }
     }
+    if (below(3) == 0)
+      logits = SoftcapOp::create(builder, loc, logits, builder.getF64FloatAttr(2.0));
     auto count = RankedTensorType::get({}, builder.getI32Type());
     auto loss = CrossEntropyOp::create(builder, loc,
                                        TypeRange{scalar, count, RankedTensorType::get({rows}, scalar.getElementType())},

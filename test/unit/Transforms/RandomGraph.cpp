@@ -92,10 +92,16 @@ private:
       values.push_back(AddOp::create(builder, loc, x, pick(type)));
       break;
     case 2:
-      values.push_back(ScaleOp::create(builder, loc, type, x, pickScalar()));
+      if (below(2))
+        values.push_back(ScaleOp::create(builder, loc, type, x, pickScalar()));
+      else
+        values.push_back(SoftcapOp::create(builder, loc, x, builder.getF64FloatAttr(2.0)));
       break;
     case 3:
-      values.push_back(SwiGLUOp::create(builder, loc, x, pick(type)));
+      if (below(2))
+        values.push_back(SwiGLUOp::create(builder, loc, x, pick(type)));
+      else
+        values.push_back(GeGLUOp::create(builder, loc, x, pick(type)));
       break;
     case 4: {
       auto grad = SwiGLUGradOp::create(builder, loc, TypeRange{type, type}, x, pick(type), pick(type));
@@ -103,7 +109,8 @@ private:
       break;
     }
     case 5:
-      values.push_back(RmsNormOp::create(builder, loc, type, x, weightFor(x), eps));
+      values.push_back(
+          RmsNormOp::create(builder, loc, type, x, weightFor(x), eps, below(2) ? UnitAttr() : builder.getUnitAttr()));
       break;
     case 6: {
       Value weight = weightFor(x);
