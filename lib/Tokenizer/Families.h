@@ -20,8 +20,8 @@ std::unique_ptr<Tokenizer> makeLlama3Tokenizer(const TokenizerConfig &config, st
 /// wording. Null with errors.
 std::unique_ptr<Tokenizer> makeQwen2Tokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
 
-/// Llama 2's or Mistral's tokenizer as torchtune has it: a SentencePiece model, and the wording of their chats. Null
-/// with errors.
+/// Llama 2's, Mistral's or Gemma's tokenizer as torchtune has it: a SentencePiece model, and the wording of their chats
+/// (of Gemma's none). Null with errors.
 std::unique_ptr<Tokenizer> makeSentencePieceTokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
 
 } // namespace ftc

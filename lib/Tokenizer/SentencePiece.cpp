@@ -1,4 +1,4 @@
-//===- SentencePiece.cpp - Tokenizers of Llama 2 and Mistral --------------===//
+//===- SentencePiece.cpp - Tokenizers of Llama 2, Mistral and Gemma -------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -6,8 +6,9 @@
 //===----------------------------------------------------------------------===//
 //
 // Ids and masks are those of torchtune's Llama2Tokenizer with Llama2ChatTemplate, of its MistralTokenizer with
-// MistralChatTemplate, and of both without a template. SentencePiece puts a space before what it encodes; in the middle
-// of a conversation torchtune takes it away by encoding a line feed in front and dropping what that gives.
+// MistralChatTemplate, of both without a template, and of its GemmaTokenizer, which has none. SentencePiece puts a
+// space before what it encodes (not with Gemma's model); in the middle of a conversation torchtune takes it away by
+// encoding a line feed in front and dropping what that gives.
 //
 //===----------------------------------------------------------------------===//
 
@@ -48,7 +49,7 @@ public:
   int64_t vocabSize() const override { return model.GetPieceSize(); }
   int32_t bosId() const override { return model.bos_id(); }
   int32_t eosId() const override { return model.eos_id(); }
-  /// The model has none; torchtune takes the first id.
+  /// The models of Llama 2 and Mistral have none, Gemma's has this; torchtune takes it for all.
   int32_t padId() const override { return 0; }
 
   void encode(std::string_view text, std::vector<int32_t> &ids) const override {
@@ -158,15 +159,20 @@ private:
 
 std::unique_ptr<Tokenizer> ftc::makeSentencePieceTokenizer(const TokenizerConfig &config,
                                                            std::vector<Diagnostic> &diags) {
-  bool isMistral = config.component.ends_with(".mistral_tokenizer");
-  auto tokenizer = std::make_unique<SentencePieceTokenizer>(config.component, !config.ownWording ? Wording::Plain
-                                                                              : isMistral        ? Wording::Mistral
-                                                                                                 : Wording::Llama2);
+  const bool isMistral = config.component.ends_with(".mistral_tokenizer");
+  const bool isGemma = config.component.ends_with(".gemma_tokenizer");
+  Wording wording = isMistral ? Wording::Mistral : Wording::Llama2;
+  if (!config.ownWording || isGemma)
+    wording = Wording::Plain;
+  auto tokenizer = std::make_unique<SentencePieceTokenizer>(config.component, wording);
   if (std::string problem = tokenizer->load(config.path); !problem.empty()) {
     diags.push_back({Severity::Error, config.path, 0, 0,
                      fmt::format("this is no tokenizer that SentencePiece reads ({}); {}'s is tokenizer.model of its "
                                  "repository",
-                                 problem, isMistral ? "Mistral" : "Llama 2")});
+                                 problem,
+                                 isMistral ? "Mistral"
+                                 : isGemma ? "Gemma"
+                                           : "Llama 2")});
     return nullptr;
   }
   return tokenizer;

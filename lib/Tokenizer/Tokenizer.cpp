@@ -119,6 +119,7 @@ constexpr Family families[] = {
     {"torchtune.models.llama3.llama3_tokenizer", {128000, 128001, 128004}, "ranks of byte pairs", makeLlama3Tokenizer},
     {"torchtune.models.llama2.llama2_tokenizer", {1, 2, 0}, "a SentencePiece model", makeSentencePieceTokenizer},
     {"torchtune.models.mistral.mistral_tokenizer", {1, 2, 0}, "a SentencePiece model", makeSentencePieceTokenizer},
+    {"torchtune.models.gemma.gemma_tokenizer", {2, 1, 0}, "a SentencePiece model", makeSentencePieceTokenizer},
     {"torchtune.models.qwen2.qwen2_tokenizer", {-1, 151645, 151643}, qwenFile, makeQwen2Tokenizer},
     {"torchtune.models.qwen2_5.qwen2_5_tokenizer", {-1, 151645, 151643}, qwenFile, makeQwen2Tokenizer},
 };

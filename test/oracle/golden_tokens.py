@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Ids and masks of torchtune's tokenizers of Llama 2, Llama 3, Qwen2, Qwen2.5 and Mistral, for the unit tests of ours.
+"""Ids and masks of torchtune's tokenizers of Llama 2, Llama 3, Qwen2, Qwen2.5, Mistral and Gemma, for the unit tests of ours.
 
 usage: golden_tokens.py OUT_FOLDER     (in the environment of requirements-torchtune.txt)
 
 Writes small vocabularies, trained here on the texts below and on the GPL: llama3.model (tiktoken's format), special.json
-(special tokens behind it), tokenizer.json (both, as Hugging Face has them; its library is asked too), llama2.model (SentencePiece, with Llama 2's settings; Mistral's are the same); in qwen/ vocab.json, merges.txt
+(special tokens behind it), tokenizer.json (both, as Hugging Face has them; its library is asked too), llama2.model (SentencePiece, with Llama 2's settings; Mistral's are the same), gemma.model (with Gemma's: no space in front, symbols that text may
+spell); in qwen/ vocab.json, merges.txt
 and tokenizer.json (GPT-2's byte pairs cut by Qwen's pattern); and golden.json: texts with the ids
 that torchtune's own classes give, and conversations with ids and masks; of long texts a number that stands for the ids.
 """
@@ -23,6 +24,7 @@ import regex
 import sentencepiece
 import tokenizers
 from torchtune.data import AlpacaToMessages, InputOutputToMessages, OpenAIToMessages, ShareGPTToMessages
+from torchtune.models.gemma import gemma_tokenizer
 from torchtune.models.llama2 import llama2_tokenizer
 from torchtune.models.llama3 import llama3_tokenizer
 from torchtune.models.llama3._tokenizer import CL100K_PATTERN
@@ -50,6 +52,10 @@ CHATS = [
 SPECIAL = ["<|begin_of_text|>", "<|end_of_text|>", "<|finetune_right_pad_id|>", "<|step_id|>", "<|start_header_id|>", "<|end_header_id|>",
            "<|eom_id|>", "<|eot_id|>", "<|python_tag|>", "<|image|>"]
 
+# Gemma's model has pieces that text may spell, among them runs of line feeds.
+GEMMA_SYMBOLS = ["<start_of_turn>", "<end_of_turn>", "\n\n", "\n\n\n", "  ", "   "]
+GEMMA_TEXTS = ["<start_of_turn>user\nHi<end_of_turn>\n", "a\n\nb\n\n\nc\n\n\n\nd", "  x   y    z", "<bos>a<eos><pad>"]
+
 # Qwen's: form C, special tokens in text, and merges whose order matters.
 QWEN_TEXTS = [
     "A\u030angstro\u0308m \u212b \u2126 \ufb01 \u1112\u1161\u11ab\u1100\u1173\u11af \u0915\u093c \u0958", "a\u0307\u0323 a\u0323\u0307 \u0344 \u1e9b\u0323",
@@ -69,7 +75,7 @@ QWEN_MERGES = [(b"qw", b"q"), (b"q", b"w"), (b"jk", b"l"), (b"jkl", b"j"), (b"j"
 # Prompt templates, by family: tags, names of torchtune's, or none in place of a family's own.
 TAGS = {"system": ("<<", ">>\n"), "user": ("Q: ", "\nA: "), "assistant": ("", "\n")}
 TEMPLATES = [("llama3", TAGS), ("qwen2", "torchtune.data.QuestionAnswerTemplate"), ("qwen2_5", TAGS), ("llama2", None), ("llama2", TAGS),
-             ("llama2", "torchtune.data.SummarizeTemplate"), ("mistral", None), ("mistral", "torchtune.data.GrammarErrorCorrectionTemplate")]
+             ("llama2", "torchtune.data.SummarizeTemplate"), ("mistral", None), ("mistral", "torchtune.data.GrammarErrorCorrectionTemplate"), ("gemma", TAGS), ("gemma", "torchtune.data.SummarizeTemplate")]
 
 
 # Data sets: how torchtune makes messages of a record, and records.
@@ -211,6 +217,12 @@ def main():
         normalization_rule_name="identity", remove_extra_whitespaces=False, split_digits=True,
         allow_whitespace_only_pieces=True, num_threads=1, hard_vocab_limit=False)
     os.remove(path("llama2.vocab"))
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_prefix=path("gemma"), vocab_size=720, model_type="bpe", byte_fallback=True,
+        normalization_rule_name="identity", remove_extra_whitespaces=False, add_dummy_prefix=False, split_digits=True,
+        allow_whitespace_only_pieces=True, num_threads=1, hard_vocab_limit=False, user_defined_symbols=GEMMA_SYMBOLS,
+        pad_id=0, eos_id=1, bos_id=2, unk_id=3, pad_piece="<pad>", eos_piece="<eos>", bos_piece="<bos>")
+    os.remove(path("gemma.vocab"))
 
     write_qwen(path("qwen"), corpus)
     qwen = [path("qwen/vocab.json"), path("qwen/merges.txt"), path("qwen/tokenizer.json")]
@@ -219,8 +231,9 @@ def main():
     golden = {}
     for family, tokenizer in (("llama3", llama3_tokenizer(path("llama3.model"), path("special.json"))),
                               ("llama2", llama2_tokenizer(path("llama2.model"))), ("qwen2", qwen2_tokenizer(*qwen)),
-                              ("qwen2_5", qwen2_5_tokenizer(*qwen)), ("mistral", mistral_tokenizer(path("llama2.model")))):
-        is_qwen, pieces = family.startswith("qwen"), family in ("llama2", "mistral")
+                              ("qwen2_5", qwen2_5_tokenizer(*qwen)), ("mistral", mistral_tokenizer(path("llama2.model"))),
+                              ("gemma", gemma_tokenizer(path("gemma.model")))):
+        is_qwen, pieces = family.startswith("qwen"), family in ("llama2", "mistral", "gemma")
         encode = lambda text: tokenizer.encode(text, add_bos=False, add_eos=False)
         chats = []
         for chat in CHATS + (QWEN_CHATS if is_qwen else []):
@@ -243,7 +256,7 @@ def main():
             pairs = [tokenizer.tokenize_messages(transform(dict(record))["messages"]) for record in given]
             records[name] = {"records": given, "ids": [ids for ids, _ in pairs],
                              "trained": [[int(not masked) for masked in mask] for _, mask in pairs]}
-        texts = TEXTS + QWEN_TEXTS if is_qwen else TEXTS
+        texts = TEXTS + QWEN_TEXTS if is_qwen else TEXTS + GEMMA_TEXTS if family == "gemma" else TEXTS
         golden[family] = {"records": records, "texts": [{"text": text, "ids": encode(text)} | ({"spelled": tokenizer.decode(encode(text))} if is_qwen else {})
                                                        for text in texts], "chats": chats,
                           "long": [{"text": text, "times": times, "count": len(ids), "digest": digest(ids)} for text, times in LONG
@@ -259,6 +272,7 @@ def main():
         tokenizer = {"llama3": lambda: llama3_tokenizer(path("llama3.model"), path("special.json"), prompt_template=template),
                      "llama2": lambda: llama2_tokenizer(path("llama2.model"), prompt_template=template),
                      "mistral": lambda: mistral_tokenizer(path("llama2.model"), prompt_template=template),
+                     "gemma": lambda: gemma_tokenizer(path("gemma.model"), prompt_template=template),
                      "qwen2": lambda: qwen2_tokenizer(*qwen, prompt_template=template),
                      "qwen2_5": lambda: qwen2_5_tokenizer(*qwen, prompt_template=template)}[family]()
         tags = {role: list(words) for role, words in tokenizer.prompt_template.template.items()} if template else {}

@@ -71,8 +71,8 @@ public:
 struct TokenizerConfig {
   /// "byte", or a component of torchtune's.
   std::string component = "byte";
-  /// Its file: ranks of byte pairs in tiktoken's format (Llama 3), a SentencePiece model (Llama 2, Mistral), or
-  /// vocab.json (Qwen); Hugging Face's tokenizer.json for the first and the last.
+  /// Its file: ranks of byte pairs in tiktoken's format (Llama 3), a SentencePiece model (Llama 2, Mistral,
+  /// Gemma), or vocab.json (Qwen); Hugging Face's tokenizer.json for the first and the last.
   std::string path;
   /// JSON with a list `added_tokens` of {"id", "content"}, such as Hugging Face's tokenizer.json; "": the model's
   /// own, of Llama 3 and Qwen.
@@ -85,8 +85,8 @@ struct TokenizerConfig {
 };
 
 /// The tokenizer that a recipe names: "byte" (ids 0..255 are bytes, 256 <|begin_of_text|>, 257 <|end_of_text|>, 258
-/// <|finetune_right_pad_id|>, as Llama 3 spells them), or torchtune's for Llama 3, Llama 2, Mistral, Qwen2 and
-/// Qwen2.5, with the ids that torchtune gives. Another one of torchtune's, and one whose file does not exist, reads no
+/// <|finetune_right_pad_id|>, as Llama 3 spells them), or torchtune's for Llama 3, Llama 2, Mistral, Gemma, Qwen2
+/// and Qwen2.5, with the ids that torchtune gives. Another one of torchtune's, and one whose file does not exist, reads no
 /// text. Null with errors: a name that nobody knows, or a file that is not what it should be.
 std::unique_ptr<Tokenizer> makeTokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
 

@@ -69,6 +69,7 @@ TEST_F(RecordKinds, RowsAreTorchtunes) {
       {"torchtune.models.llama3.llama3_tokenizer", folder + "llama3.model", folder + "special.json"},
       {"torchtune.models.llama2.llama2_tokenizer", folder + "llama2.model", ""},
       {"torchtune.models.mistral.mistral_tokenizer", folder + "llama2.model", ""},
+      {"torchtune.models.gemma.gemma_tokenizer", folder + "gemma.model", ""},
       {"torchtune.models.qwen2.qwen2_tokenizer", folder + "qwen/tokenizer.json", ""},
       {"torchtune.models.qwen2_5.qwen2_5_tokenizer", folder + "qwen/tokenizer.json", ""}};
   for (const TokenizerConfig &config : configs) {
@@ -132,6 +133,8 @@ TEST_F(RecordKinds, PromptTemplatesAreTorchtunes) {
       config.specialTokensPath = folder + "special.json";
     } else if (family.starts_with("qwen")) {
       config.path = folder + "qwen/tokenizer.json";
+    } else if (family == "gemma") {
+      config.path = folder + "gemma.model";
     }
     tokenizer = makeTokenizer(config, diags);
     ASSERT_TRUE(tokenizer) << messages();

@@ -20,6 +20,7 @@ TokenizerConfig configOf(const std::string &family) {
   return family == "llama3"    ? llama3Config()
          : family == "llama2"  ? llama2Config()
          : family == "mistral" ? mistralConfig()
+         : family == "gemma"   ? gemmaConfig()
                                : qwenConfig(family);
 }
 
@@ -28,7 +29,7 @@ protected:
   std::unique_ptr<Tokenizer> tokenizer = make(configOf(GetParam()));
   json wanted = golden(GetParam());
 };
-INSTANTIATE_TEST_SUITE_P(Families, Golden, testing::Values("llama3", "llama2", "mistral", "qwen2", "qwen2_5"));
+INSTANTIATE_TEST_SUITE_P(Families, Golden, testing::Values("llama3", "llama2", "mistral", "gemma", "qwen2", "qwen2_5"));
 
 TEST_P(Golden, TextsHaveTorchtunesIds) {
   ASSERT_GT(wanted["texts"].size(), 20u);

@@ -70,6 +70,38 @@ TEST(Llama2Tokenizer, SpecialTokens) {
   EXPECT_EQ(tokenizer->decode(ids), "Hello\xEF\xBF\xBD");
 }
 
+TEST(GemmaTokenizer, SpecialTokens) {
+  auto tokenizer = make(gemmaConfig());
+  EXPECT_EQ(tokenizer->name(), "torchtune.models.gemma.gemma_tokenizer");
+  EXPECT_EQ(tokenizer->bosId(), 2);
+  EXPECT_EQ(tokenizer->eosId(), 1);
+  EXPECT_EQ(tokenizer->padId(), 0);
+  std::vector<int32_t> ids = encoded(*tokenizer, "Hello");
+  ids.insert(ids.begin(), 2);
+  ids.push_back(1);
+  ids.push_back(0);
+  EXPECT_EQ(tokenizer->decode(ids), "Hello");
+  EXPECT_EQ(tokenizer->decode(ids, true), "<bos>Hello<eos><pad>");
+  // A conversation has no words around it, whatever is said of them.
+  const std::vector<Message> messages = {{"system", {"Be brief."}}, {"user", {"Hi"}}, {"assistant", {"Yo"}, true}};
+  EXPECT_EQ(tokenizer->whyNotWorded(messages), "");
+  TokenizerConfig plain = gemmaConfig();
+  plain.ownWording = false;
+  std::vector<int32_t> own, none;
+  std::vector<uint8_t> trained;
+  tokenizer->encodeConversation(messages, own, trained);
+  trained.clear();
+  make(plain)->encodeConversation(messages, none, trained);
+  EXPECT_EQ(own, none);
+  EXPECT_EQ(tokenizer->decode(own), "Be brief.HiYo");
+}
+
+TEST_F(BadFile, OfGemma) {
+  TokenizerConfig config = gemmaConfig();
+  config.path = write("no model");
+  EXPECT_NE(errorOf(config).find("Gemma's is tokenizer.model"), std::string::npos) << errorOf(config);
+}
+
 TEST(MistralTokenizer, SystemPromptsAndToolsHaveNoPlace) {
   auto tokenizer = make(mistralConfig());
   EXPECT_EQ(tokenizer->name(), "torchtune.models.mistral.mistral_tokenizer");

@@ -55,6 +55,10 @@ inline TokenizerConfig mistralConfig() {
   return {"torchtune.models.mistral.mistral_tokenizer", folder + "llama2.model", ""};
 }
 
+inline TokenizerConfig gemmaConfig() {
+  return {"torchtune.models.gemma.gemma_tokenizer", folder + "gemma.model", ""};
+}
+
 /// `family` is "qwen2" or "qwen2_5".
 inline TokenizerConfig qwenConfig(const std::string &family) {
   return {"torchtune.models." + family + "." + family + "_tokenizer", folder + "qwen/vocab.json",
