@@ -113,6 +113,8 @@ std::unique_ptr<CheckpointReader> CheckpointReader::open(const std::string &dire
 
   std::unique_ptr<CheckpointReader> reader(new CheckpointReader);
   reader->path = directory;
+  if (model)
+    reader->architecture = model->architecture;
   for (const std::string &name : found.names) {
     std::string path = root / name;
     std::unique_ptr<TensorFile> file;
@@ -127,7 +129,7 @@ std::unique_ptr<CheckpointReader> CheckpointReader::open(const std::string &dire
       return nullptr;
   }
   for (const auto &[tensor, file] : index) {
-    const auto known = model ? knownWeight(tensor) : std::nullopt;
+    const auto known = model ? knownWeight(tensor, model->architecture) : std::nullopt;
     auto place = reader->places.find(known ? known->name : tensor);
     std::string path = root / file;
     if (place == reader->places.end() || place->second.file->path() != path)
@@ -139,7 +141,7 @@ std::unique_ptr<CheckpointReader> CheckpointReader::open(const std::string &dire
 bool CheckpointReader::add(std::unique_ptr<TensorFile> file, const ModelConfig *model, std::vector<Diagnostic> &diags) {
   for (const auto &[name, entry] : file->entries()) {
     Place place{file.get(), entry};
-    const auto known = model ? knownWeight(name) : std::nullopt;
+    const auto known = model ? knownWeight(name, model->architecture) : std::nullopt;
     if (known) {
       layOutRotary(known->name, *model, place.entry);
       if (naming == Naming::HuggingFace || !known->inBoth)
@@ -159,7 +161,7 @@ bool CheckpointReader::add(std::unique_ptr<TensorFile> file, const ModelConfig *
 }
 
 std::string CheckpointReader::told(std::string_view name) const {
-  const std::string theirs = nameIn(naming, name);
+  const std::string theirs = nameIn(naming, name, architecture);
   return theirs == name ? fmt::format("'{}'", name) : fmt::format("'{}' ({})", theirs, name);
 }
 
@@ -202,7 +204,7 @@ bool CheckpointReader::check(std::span<const TensorSpec> wanted, std::vector<Dia
     // The nearest of the names that nothing else wants: most likely another spelling.
     std::optional<std::string> near;
     if (missing.size() < maxListed)
-      near = nearest(nameIn(naming, tensor.name), unexpected);
+      near = nearest(nameIn(naming, tensor.name, architecture), unexpected);
     missing.push_back(fmt::format("tensor {} of shape {} is missing{}", told(tensor.name), shapeText(tensor.shape),
                                   near ? fmt::format("; is it '{}'?", *near) : ""));
   }

@@ -32,8 +32,30 @@ static HuggingFaceNames namesOf(ModelArchitecture architecture) {
     return {"qwen2", "Qwen2ForCausalLM"};
   case ModelArchitecture::Qwen3:
     return {"qwen3", "Qwen3ForCausalLM"};
+  case ModelArchitecture::Gemma:
+    return {"gemma", "GemmaForCausalLM"};
+  case ModelArchitecture::Gemma2:
+    return {"gemma2", "Gemma2ForCausalLM"};
   }
   return {};
+}
+
+/// What transformers calls Gemma's activation. The released configurations of Gemma say "gelu", which means the same.
+static constexpr const char *gemmaGelu = "gelu_pytorch_tanh";
+
+static json orNull(double value) { return value > 0 ? json(value) : json(); }
+
+/// The keys that Gemma has and others lack, or that mean something else there.
+static void writeGemma(json &config, const ModelConfig &model) {
+  config["hidden_act"] = config["hidden_activation"] = gemmaGelu;
+  config["attention_bias"] = false;
+  if (model.architecture != ModelArchitecture::Gemma2)
+    return;
+  config["query_pre_attn_scalar"] = model.queryScalar ? model.queryScalar : model.headDim;
+  config["sliding_window"] = model.slidingWindow;
+  config["attn_logit_softcapping"] = orNull(model.attentionCap);
+  config["final_logit_softcapping"] = orNull(model.logitsCap);
+  config.erase("layer_types"); // every other one has the window, as transformers takes it
 }
 
 std::string ftc::configJson(const ModelConfig &model, DType dtype, const TokenIds &ids, const std::string &base) {
@@ -58,7 +80,10 @@ std::string ftc::configJson(const ModelConfig &model, DType dtype, const TokenId
   config["num_attention_heads"] = model.numHeads;
   config["num_key_value_heads"] = model.numKvHeads;
   config["head_dim"] = model.headDim ? model.headDim : model.embedDim / model.numHeads;
-  config["hidden_act"] = "silu";
+  if (model.isGemma())
+    writeGemma(config, model);
+  else
+    config["hidden_act"] = "silu";
   config["rms_norm_eps"] = model.normEps;
   config["rope_theta"] = model.ropeBase;
   if (model.ropeScaling.factor != 1.0)
@@ -125,13 +150,40 @@ public:
       differ(severity, fmt::format("'{}' is {}, the recipe's model has {}{}", key, found, wanted, wayOut(severity)));
   }
 
-  void flag(Severity severity, const char *key, bool wanted) {
+  void flag(Severity severity, const char *key, bool wanted, bool absent = false) {
     const json &value = at(key);
     if (!value.is_null() && !value.is_boolean())
       return differ(Severity::Warning, fmt::format("'{}' is not true or false, and was not compared", key));
-    bool found = value.is_boolean() && value.get<bool>();
+    bool found = value.is_boolean() ? value.get<bool>() : absent;
     if (found != wanted)
       differ(severity, fmt::format("'{}' is {}, the recipe's model has {}{}", key, found, wanted, wayOut(severity)));
+  }
+
+  /// A number that may be null, which is 0. `absent`: what transformers takes when the key is missing.
+  void nullable(const char *key, double wanted, double absent) {
+    auto told = [](double value) { return value == 0 ? std::string("null") : fmt::format("{}", value); };
+    const json &value = at(key);
+    if (!value.is_null() && !value.is_number())
+      return differ(Severity::Warning, fmt::format("'{}' is not a number, and was not compared", key));
+    double found = config.contains(key) ? 0 : absent;
+    if (value.is_number())
+      found = value.get<double>();
+    if (found != wanted)
+      differ(Severity::Warning, fmt::format("'{}' is {}, the recipe's model has {}{}", key, told(found), told(wanted),
+                                            wayOut(Severity::Warning)));
+  }
+
+  /// Windows in every other layer, from the first on.
+  void layerTypes(int64_t layers) {
+    const json &value = at("layer_types");
+    if (value.is_null())
+      return; // as transformers takes it
+    json wanted = json::array();
+    for (int64_t layer = 0; layer < layers; ++layer)
+      wanted.push_back(layer % 2 == 0 ? "sliding_attention" : "full_attention");
+    if (value != wanted)
+      differ(Severity::Warning, "'layer_types' does not have a window in every other layer, from the first on, as the "
+                                "recipe's model has");
   }
 
   static const char *wayOut(Severity severity) {
@@ -147,6 +199,22 @@ private:
 };
 
 } // namespace
+
+/// The keys that writeGemma writes.
+static void compareGemma(Comparison &compare, const ModelConfig &model) {
+  for (const char *key : {"hidden_act", "hidden_activation"})
+    if (const json &act = compare.at(key); !act.is_null() && act != gemmaGelu && act != "gelu")
+      compare.differ(Severity::Warning, fmt::format("'{}' is {}, the recipe's model has {}{}", key, act.dump(),
+                                                    gemmaGelu, Comparison::wayOut(Severity::Warning)));
+  if (model.architecture != ModelArchitecture::Gemma2)
+    return;
+  compare.nullable("query_pre_attn_scalar", static_cast<double>(model.queryScalar ? model.queryScalar : model.headDim),
+                   256);
+  compare.nullable("sliding_window", static_cast<double>(model.slidingWindow), 4096);
+  compare.layerTypes(model.numLayers);
+  compare.nullable("attn_logit_softcapping", model.attentionCap, 50);
+  compare.nullable("final_logit_softcapping", model.logitsCap, 30);
+}
 
 bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std::vector<Diagnostic> &diags) {
   std::string text, error;
@@ -179,15 +247,18 @@ bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std
   compare.number(Error, compare.at("num_key_value_heads"), "num_key_value_heads", static_cast<double>(model.numKvHeads),
                  heads);
   compare.number(Error, compare.at("head_dim"), "head_dim", headDim,
-                 model.architecture == ModelArchitecture::Qwen3
-                     ? 128
-                     : static_cast<double>(model.embedDim) / static_cast<double>(model.numHeads));
+                 model.architecture == ModelArchitecture::Qwen3 ? 128
+                 : model.isGemma() ? 256
+                                   : static_cast<double>(model.embedDim) / static_cast<double>(model.numHeads));
   compare.number(Warning, compare.at("rms_norm_eps"), "rms_norm_eps", model.normEps, 1e-6);
-  compare.flag(Error, "tie_word_embeddings", model.tiedEmbeddings);
+  compare.flag(Error, "tie_word_embeddings", model.tiedEmbeddings, /*absent=*/model.isGemma());
   if (model.architecture == ModelArchitecture::Llama)
     compare.flag(Error, "mlp_bias", false);
-  if (model.architecture == ModelArchitecture::Llama || model.architecture == ModelArchitecture::Qwen3)
+  if (model.architecture == ModelArchitecture::Llama || model.architecture == ModelArchitecture::Qwen3 ||
+      model.isGemma())
     compare.flag(Error, "attention_bias", false);
+  if (model.isGemma())
+    compareGemma(compare, model);
   if (model.architecture == ModelArchitecture::Qwen2 || model.architecture == ModelArchitecture::Qwen3)
     compare.flag(Warning, "use_sliding_window", false);
 

@@ -46,6 +46,16 @@ constexpr Names ofLayer[] = {
     {"self_attn.k_norm.weight", "", "attn.k_norm.scale"},
 };
 
+/// Of Gemma 2, in place of those above with the same names. So torchtune's checkpointers read and write them; its
+/// layers apply mlp_norm before the feed-forward block and mlp_scale behind it, the other way round than Hugging
+/// Face's.
+constexpr Names ofGemma2Model[] = {{"model.norm.weight", "", "norm.rms_norm.scale"}};
+constexpr Names ofGemma2Layer[] = {
+    {"post_attention_layernorm.weight", "", "sa_scale.scale"},
+    {"pre_feedforward_layernorm.weight", "", "mlp_scale.scale"},
+    {"post_feedforward_layernorm.weight", "", "mlp_norm.scale"},
+};
+
 /// "layers.12." of "layers.12.attention.wq.weight", "" of another name.
 std::string_view layerOf(std::string_view name) {
   constexpr std::string_view prefix = "layers.";
@@ -66,26 +76,31 @@ template <size_t Count> const Names *findIn(const Names (&table)[Count], std::st
   return nullptr;
 }
 
-const Names *findIn(std::string_view name, std::string_view layer, Naming naming) {
+/// `name` as a whole, or from its `layer` ("layers.N.") on.
+const Names *findIn(std::string_view name, std::string_view layer, Naming naming, ModelArchitecture architecture) {
+  if (architecture == ModelArchitecture::Gemma2)
+    if (const Names *names = layer.empty() ? findIn(ofGemma2Model, name, naming)
+                                           : findIn(ofGemma2Layer, name.substr(layer.size()), naming))
+      return names;
   return layer.empty() ? findIn(ofModel, name, naming) : findIn(ofLayer, name.substr(layer.size()), naming);
 }
 
 } // namespace
 
-std::optional<KnownWeight> ftc::knownWeight(std::string_view name) {
+std::optional<KnownWeight> ftc::knownWeight(std::string_view name, ModelArchitecture architecture) {
   const std::string_view layer = layerOf(name);
   for (Naming naming : {Naming::Meta, Naming::Torchtune})
-    if (const Names *names = findIn(name, layer, naming))
+    if (const Names *names = findIn(name, layer, naming, architecture))
       return KnownWeight{(layer.empty() ? "" : "model." + std::string(layer)) + std::string(names->huggingFace), naming,
                          names->meta == names->torchtune};
   return std::nullopt;
 }
 
-std::string ftc::nameIn(Naming naming, std::string_view name) {
+std::string ftc::nameIn(Naming naming, std::string_view name, ModelArchitecture architecture) {
   constexpr std::string_view prefix = "model.";
   const std::string_view layer = name.starts_with(prefix) ? layerOf(name.substr(prefix.size())) : std::string_view();
-  const Names *names = layer.empty() ? findIn(ofModel, name, Naming::HuggingFace)
-                                     : findIn(ofLayer, name.substr(prefix.size() + layer.size()), Naming::HuggingFace);
+  const Names *names =
+      findIn(layer.empty() ? name : name.substr(prefix.size()), layer, Naming::HuggingFace, architecture);
   if (!names || names->in(naming).empty() || naming == Naming::HuggingFace)
     return std::string(name);
   return std::string(layer) + std::string(names->in(naming));
@@ -100,7 +115,7 @@ std::optional<std::string> ftc::knownAdapter(std::string_view name) {
     if (!name.ends_with(theirs))
       continue;
     const std::string whole = std::string(name.substr(0, name.size() - theirs.size())) + std::string(weight);
-    const auto known = knownWeight(whole);
+    const auto known = knownWeight(whole, ModelArchitecture::Llama); // no norm has an adapter
     if (!known || (known->naming != Naming::Torchtune && !known->inBoth))
       return std::nullopt;
     return known->name.substr(0, known->name.size() - weight.size()) + std::string(ours);

@@ -30,11 +30,11 @@ struct KnownWeight {
   bool inBoth;      ///< whether torchtune calls it so too
 };
 
-/// Nullopt for a name of Hugging Face's, and one of nobody's.
-std::optional<KnownWeight> knownWeight(std::string_view name);
+/// Nullopt for a name of Hugging Face's, and one of nobody's. Gemma 2's norms have torchtune names of their own.
+std::optional<KnownWeight> knownWeight(std::string_view name, ModelArchitecture architecture);
 
 /// The name of one of Hugging Face's weights in another way; itself if it has none.
-std::string nameIn(Naming naming, std::string_view name);
+std::string nameIn(Naming naming, std::string_view name, ModelArchitecture architecture);
 
 /// Hugging Face's name of an adapter's tensor that torchtune calls e.g. layers.0.attn.q_proj.lora_a.weight:
 /// model.layers.0.self_attn.q_proj.lora_A.weight. Nullopt for any other name.

@@ -32,6 +32,8 @@ const ModelFamily families[] = {
   {"mistral.mistral",   ModelArchitecture::Mistral, 1e4,  1, 1e-5, false, false, false},
   {"qwen2.qwen2",       ModelArchitecture::Qwen2,   1e6,  1, 1e-5, false, true,  false},
   {"qwen3.qwen3",       ModelArchitecture::Qwen3,   1e6,  1, 1e-5, false, false, true},
+  {"gemma.gemma",       ModelArchitecture::Gemma,   1e4,  1, 1e-6, true,  false, false},
+  {"gemma2.gemma2",     ModelArchitecture::Gemma2,  1e4,  1, 1e-6, true,  false, false},
 };
 
 struct ModelSize {
@@ -40,7 +42,8 @@ struct ModelSize {
   int64_t vocab, layers, heads, kvHeads, width, intermediate, maxSeqLen;
   double ropeBase, normEps;
   bool tied;
-  int64_t headDim = 0; ///< unless width / heads
+  int64_t headDim = 0;     ///< unless width / heads
+  int64_t queryScalar = 0; ///< unless headDim
 };
 
 const ModelSize sizes[] = {
@@ -86,6 +89,11 @@ const ModelSize sizes[] = {
   {"qwen3.qwen3_14b_base",        "qwen3",   151936,  40, 40,   8,  5120, 17408,  32768,  1e6, 1e-6, false, 128},
   {"qwen3.qwen3_14b_instruct",    "qwen3",   151936,  40, 40,   8,  5120, 17408,  40960,  1e6, 1e-6, false, 128},
   {"qwen3.qwen3_32b",             "qwen3",   151936,  64, 64,   8,  5120, 25600,  40960,  1e6, 1e-6, false, 128},
+  {"gemma.gemma_2b",              "gemma",   256000,  18,  8,   1,  2048, 16384,   8192,  1e4, 1e-6, true, 256},
+  {"gemma.gemma_7b",              "gemma",   256000,  28, 16,  16,  3072, 24576,   8192,  1e4, 1e-6, true, 256},
+  {"gemma2.gemma2_2b",            "gemma2",  256000,  26,  8,   4,  2304,  9216,   8192,  1e4, 1e-6, true, 256},
+  {"gemma2.gemma2_9b",            "gemma2",  256000,  42, 16,   8,  3584, 14336,   8192,  1e4, 1e-6, true, 256},
+  {"gemma2.gemma2_27b",           "gemma2",  256000,  46, 32,  16,  4608, 36864,   8192,  1e4, 1e-6, true, 128, 144},
 };
 // clang-format on
 
@@ -122,7 +130,7 @@ const std::vector<NodeComponents> &nodes() {
         {"tokenizer",
          {byteTokenizer, "torchtune.models.llama3.llama3_tokenizer", "torchtune.models.llama2.llama2_tokenizer",
           "torchtune.models.mistral.mistral_tokenizer", "torchtune.models.qwen2.qwen2_tokenizer",
-          "torchtune.models.qwen2_5.qwen2_5_tokenizer"},
+          "torchtune.models.qwen2_5.qwen2_5_tokenizer", "torchtune.models.gemma.gemma_tokenizer"},
          {"torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer"}},
         {"dataset",
          {"torchtune.datasets.text_completion_dataset", "torchtune.datasets.chat_dataset",
@@ -180,12 +188,14 @@ std::string refusal(const std::string &path, const std::string &name, const Node
       if (startsWith(word, prefix))
         word = word.substr(std::string(prefix).size());
     bool built = false;
-    for (const char *family : {"llama", "code_llama", "mistral", "qwen2", "qwen3"})
+    for (const char *family : {"llama", "code_llama", "mistral", "qwen2", "qwen3", "gemma"})
       built |= startsWith(word, family);
     for (const char *other : {"vision", "reward", "classifier", "moe"})
       built &= word.find(other) == std::string::npos;
     if (startsWith(name, modelPrefix) && !built)
-      return "'" + name + "': this kind of model is not built yet; Llama, Mistral, Qwen2, 2.5 and 3 are, such as " +
+      return "'" + name +
+             "': this kind of model is not built yet; Llama, Mistral, Qwen2, 2.5 and 3, Gemma and Gemma 2 are, such "
+             "as " +
              modelPrefix + "llama3_2.llama3_2_1b, or torchtune.models.llama3_2.llama3_2 with explicit sizes";
   }
   if (path == "tokenizer" && (startsWith(name, modelPrefix) || startsWith(name, "torchtune.modules."))) {
@@ -279,6 +289,12 @@ bool startModel(const std::string &component, ModelConfig &model) {
   model.ropeBase = size ? size->ropeBase : family.ropeBase;
   model.normEps = size ? size->normEps : family.normEps;
   model.tiedEmbeddings = size ? size->tied : family.tied;
+  // Of the released models, and of the builder's arguments. torchtune's builders by size exchange the two caps.
+  if (model.architecture == ModelArchitecture::Gemma2) {
+    model.attentionCap = 50;
+    model.logitsCap = 30;
+    model.slidingWindow = 4096;
+  }
   if (!size)
     return true;
   model.vocabSize = size->vocab;
@@ -287,6 +303,7 @@ bool startModel(const std::string &component, ModelConfig &model) {
   model.numKvHeads = size->kvHeads;
   model.embedDim = size->width;
   model.headDim = size->headDim ? size->headDim : size->width / size->heads;
+  model.queryScalar = size->queryScalar;
   model.intermediateDim = size->intermediate;
   model.maxSeqLen = size->maxSeqLen;
   return false;

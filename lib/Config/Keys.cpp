@@ -13,7 +13,7 @@ static constexpr KeyClass C = KeyClass::Compiled;
 static constexpr KeyClass R = KeyClass::Run;
 static constexpr KeyClass N = KeyClass::NoEffect;
 
-static constexpr const char *explicitBuilders = "llama2 llama3 llama3_1 llama3_2 mistral qwen2 qwen3";
+static constexpr const char *explicitBuilders = "llama2 llama3 llama3_1 llama3_2 mistral qwen2 qwen3 gemma gemma2";
 static constexpr const char *lora = "lora_*";
 static constexpr const char *textCompletion = "text_completion_dataset";
 static constexpr const char *chat = "chat_dataset";
@@ -35,13 +35,17 @@ static const std::vector<KeyInfo> table = {
   {"model.num_heads", C, Int, "", explicitBuilders, nullptr, "query heads (required)"},
   {"model.num_kv_heads", C, Int, "", explicitBuilders, nullptr, "key and value heads, a divisor of `num_heads` (required; null: as many)"},
   {"model.embed_dim", C, Int, "", explicitBuilders, nullptr, "width of the residual stream (required)"},
-  {"model.head_dim", C, Int, "", explicitBuilders, nullptr, "width of a head, even; absent: `embed_dim / num_heads` (ftc's own key; torchtune's too for qwen3)"},
-  {"model.intermediate_dim", C, Int, "", explicitBuilders, nullptr, "feed-forward width; absent: 8/3 of `embed_dim`, rounded up to a multiple of 256, as torchtune computes it"},
+  {"model.head_dim", C, Int, "", explicitBuilders, nullptr, "width of a head, even; absent: `embed_dim / num_heads` (ftc's own key; torchtune's too for qwen3, gemma and gemma2, where the last two require it)"},
+  {"model.intermediate_dim", C, Int, "", explicitBuilders, nullptr, "feed-forward width; absent: 8/3 of `embed_dim`, rounded up to a multiple of 256, as torchtune computes it (required: gemma, gemma2)"},
   {"model.max_seq_len", C, Int, "", explicitBuilders, nullptr, "longest sequence of the model (required); `tokenizer.max_seq_len` may not be above it"},
-  {"model.norm_eps", C, Float, "1e-5", explicitBuilders, nullptr, "epsilon of RMSNorm"},
-  {"model.rope_base", C, Float, "", explicitBuilders, nullptr, "rotary base; absent: 10000 (llama2, mistral), 500000 (llama3 and later), 1000000 (qwen2, qwen3)"},
+  {"model.norm_eps", C, Float, "", explicitBuilders, nullptr, "epsilon of RMSNorm; absent: 1e-5, or 1e-6 (gemma, gemma2)"},
+  {"model.rope_base", C, Float, "", explicitBuilders, nullptr, "rotary base; absent: 10000 (llama2, mistral, gemma, gemma2), 500000 (llama3 and later), 1000000 (qwen2, qwen3)"},
   {"model.scale_factor", C, Float, "", "llama3_1 llama3_2", nullptr, "Llama 3's rotary scaling; absent: 8 (llama3_1), 32 (llama3_2); 1 is no scaling"},
   {"model.tie_word_embeddings", C, Bool, "", "llama3_2 llama3_2_1b llama3_2_3b qwen2 qwen3", nullptr, "one table for embedding and head; absent: True (llama3_2), False (qwen2, qwen3)"},
+  {"model.hidden_capping_value", C, Float, "50", "gemma2", nullptr, "scores of attention are capped to it: `cap * tanh(score / cap)`; null: not at all"},
+  {"model.final_capping_value", C, Float, "30", "gemma2", nullptr, "logits are capped to it; null: not at all"},
+  {"model.sliding_window_size", C, Int, "4096", "gemma2", nullptr, "positions that a token sees in every other layer, from the first on, itself included"},
+  {"model.query_pre_attn_scalar", C, Int, "null", "gemma2", nullptr, "scores of attention are divided by its root; null: by that of `head_dim`"},
   {"model.attn_dropout", C, Float, "0.0", explicitBuilders, "dropout is not built yet; set it to 0", "dropout of attention weights"},
 
   {"model.lora_attn_modules", C, TextList, "", lora, nullptr, "projections of attention that get an adapter, some of `q_proj`, `k_proj`, `v_proj`, `output_proj` (required)"},
@@ -54,11 +58,11 @@ static const std::vector<KeyInfo> table = {
   {"model.quantize_base", C, Bool, "False", lora, nullptr, "QLoRA: the projections of attention and feed-forward blocks in NF4, whether they have adapters or not; absent with a `qlora_*` builder: True"},
   {"model.quantizer", C, Text, "torchao", lora, nullptr, "ftc's own key: whose NF4, `torchao` (torchtune's; weights of a multiple of 16384 elements) or `bitsandbytes`"},
 
-  {"tokenizer._component_", C, Text, "ftc.tokenizers.byte", "", nullptr, "the byte-level tokenizer: ids 0–255 are bytes, 256 begin of text, 257 end of text, 258 padding; `vocab_size` is 259 or more. Or torchtune's for Llama 3, Llama 2, Mistral, Qwen2 and Qwen2.5, with their files, for the same ids as torchtune gives"},
+  {"tokenizer._component_", C, Text, "ftc.tokenizers.byte", "", nullptr, "the byte-level tokenizer: ids 0–255 are bytes, 256 begin of text, 257 end of text, 258 padding; `vocab_size` is 259 or more. Or torchtune's for Llama 3, Llama 2, Mistral, Qwen2, Qwen2.5 and Gemma, with their files, for the same ids as torchtune gives"},
   {"tokenizer.max_seq_len", C, Int, "", "", nullptr, "tokens a row (required): the step is compiled for it"},
   {"tokenizer.truncation_type", C, Text, "right", "", "only truncation at the right is built", "which end of a long sample is cut"},
   {"tokenizer.prompt_template", R, Any, "", "", nullptr, "words around the messages of a role, `{user: [BEFORE, AFTER]}` or one of torchtune's (`torchtune.data.SummarizeTemplate`, `QuestionAnswerTemplate`, `GrammarErrorCorrectionTemplate`); of Llama 2 and Mistral in place of their `[INST]`, and null is a wording without it; absent: the tokenizer's own wording"},
-  {"tokenizer.path", R, Text, "null", "", nullptr, "file of Llama 3's tokenizer (byte pairs in tiktoken's format, `original/tokenizer.model`, or Hugging Face's `tokenizer.json`), Llama 2's or Mistral's (SentencePiece, `tokenizer.model`) or Qwen's (`vocab.json` with `merges_file`, or `tokenizer.json`); where it does not exist, data are token files"},
+  {"tokenizer.path", R, Text, "null", "", nullptr, "file of Llama 3's tokenizer (byte pairs in tiktoken's format, `original/tokenizer.model`, or Hugging Face's `tokenizer.json`), Llama 2's, Mistral's or Gemma's (SentencePiece, `tokenizer.model`) or Qwen's (`vocab.json` with `merges_file`, or `tokenizer.json`); where it does not exist, data are token files"},
   {"tokenizer.merges_file", R, Text, "null", "", nullptr, "`merges.txt` of Qwen's tokenizers, which goes with `vocab.json`"},
   {"tokenizer.special_tokens_path", R, Text, "null", "", nullptr, "JSON with a list `added_tokens` of {`id`, `content`}, such as Hugging Face's `tokenizer.json`, in place of Llama 3's or Qwen's own special tokens"},
   {"tokenizer.tokenizer_json_path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
@@ -139,7 +143,7 @@ static const std::vector<KeyInfo> table = {
 
   {"memory_budget", C, Text, "null", "", nullptr, "ftc's own key: most memory that the step may take, in bytes or with a unit (`12GiB`, `800 MB`); a step that needs more is an error; null: no limit"},
   {"enable_activation_checkpointing", C, Bool, "False", "", nullptr, "keep each layer's input only and compute its other activations again in the backward pass; results are the same"},
-  {"activation_checkpointing.mode", C, Text, "full", "", nullptr, "ftc's own key, absent unless `enable_activation_checkpointing`: `full`, or `selective`: compute again what is cheap (norms, SwiGLU, casts), keep products and attention"},
+  {"activation_checkpointing.mode", C, Text, "full", "", nullptr, "ftc's own key, absent unless `enable_activation_checkpointing`: `full`, or `selective`: compute again what is cheap (norms, gated activations, casts), keep products and attention"},
   {"activation_checkpointing.every", C, Int, "1", "", nullptr, "ftc's own key: of each so many layers the last is treated so; 1: all layers"},
   {"enable_activation_offloading", C, Bool, "False", "", nullptr, "bring activations that the backward pass needs to the far tier (a file) and back, as far as that can be hidden behind computation; with activation checkpointing or alone; results are the same"},
   {"offload_with_streams", N, Bool, "True", "", nullptr, "copies to and from the far tier always run on threads of their own"},

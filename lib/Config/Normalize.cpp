@@ -74,6 +74,12 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
     v["model.rope_base"] = floatText(m.ropeBase);
     if (m.family == "llama3_1" || m.family == "llama3_2")
       v["model.scale_factor"] = floatText(m.ropeScaling.factor);
+    if (m.family == "gemma2") {
+      v["model.hidden_capping_value"] = m.attentionCap > 0 ? floatText(m.attentionCap) : "null";
+      v["model.final_capping_value"] = m.logitsCap > 0 ? floatText(m.logitsCap) : "null";
+      v["model.sliding_window_size"] = std::to_string(m.slidingWindow);
+      v["model.query_pre_attn_scalar"] = m.queryScalar > 0 ? std::to_string(m.queryScalar) : "null";
+    }
   }
   std::string builder = lastWord(m.component);
   if (r.lora) {

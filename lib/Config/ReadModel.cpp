@@ -37,6 +37,12 @@ void Reader::model() {
       required("num_kv_heads", m.numKvHeads, maxWidth);
     required("embed_dim", m.embedDim, maxWidth);
     required("max_seq_len", m.maxSeqLen, maxTokens);
+    if (m.isGemma()) {
+      required("head_dim", m.headDim, maxWidth);
+      required("intermediate_dim", m.intermediateDim, maxWidth);
+    } else {
+      m.intermediateDim = usualIntermediateDim(m.embedDim);
+    }
     if (!missing.empty())
       messages.error(placeOf("model"), "'model' (" + m.component + ") lacks " + missing +
                                            "; give them, or name a builder by size, such as "
@@ -48,7 +54,6 @@ void Reader::model() {
     number("model.norm_eps", m.normEps, "above 0", positive);
     number("model.rope_base", m.ropeBase, "at least 1 and finite", [](double x) { return x >= 1 && x <= 1e15; });
     number("model.scale_factor", m.ropeScaling.factor, "from 1 (no scaling) to 1e6", atLeastOne);
-    m.intermediateDim = usualIntermediateDim(m.embedDim);
     integer("model.intermediate_dim", m.intermediateDim, 1, maxWidth);
     if (integer("model.head_dim", m.headDim, 2, maxWidth)) {
       if (m.headDim % 2 != 0)
@@ -70,8 +75,22 @@ void Reader::model() {
                                                         named("model.num_heads") + ", " + std::to_string(m.numHeads));
   }
   boolean("model.tie_word_embeddings", m.tiedEmbeddings);
+  gemma2();
   if (isLoraBuilder(m.component))
     lora();
+}
+
+void Reader::gemma2() {
+  ModelConfig &m = recipe.model;
+  auto cap = [&](const std::string &path, double &to) {
+    if (root.find(path) && !given(path))
+      to = 0; // null
+    number(path, to, "above 0 and finite, or null", [](double x) { return x > 0 && std::isfinite(x); });
+  };
+  cap("model.hidden_capping_value", m.attentionCap);
+  cap("model.final_capping_value", m.logitsCap);
+  integer("model.sliding_window_size", m.slidingWindow, 1, maxTokens);
+  integer("model.query_pre_attn_scalar", m.queryScalar, 1, maxWidth);
 }
 
 void Reader::lora() {

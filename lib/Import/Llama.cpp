@@ -43,12 +43,14 @@ void LlamaBuilder::declareVariables() {
   auto f64 = [&](double value) { return builder.getF64FloatAttr(value); };
   // GPT-2's and Llama's usual initialization; torchtune leaves PyTorch's defaults, which a checkpoint replaces anyway.
   auto normal = train::NormalInitAttr::get(context, f64(0.02));
-  auto ones = train::OnesInitAttr::get(context);
+  Attribute neutral = train::OnesInitAttr::get(context);
+  if (model.isGemma()) // counted from 1
+    neutral = train::ZerosInitAttr::get(context);
 
   int64_t d = model.embedDim, q = model.numHeads * model.headDim, kv = model.numKvHeads * model.headDim;
   declare(builder, "model.embed_tokens.weight", {model.vocabSize, d}, normal);
   for (int64_t i = 0; i < model.numLayers; ++i) {
-    declare(builder, layerName(i, "input_layernorm.weight"), {d}, ones);
+    declare(builder, layerName(i, "input_layernorm.weight"), {d}, neutral);
     declare(builder, layerName(i, "self_attn.q_proj.weight"), {q, d}, normal);
     declare(builder, layerName(i, "self_attn.k_proj.weight"), {kv, d}, normal);
     declare(builder, layerName(i, "self_attn.v_proj.weight"), {kv, d}, normal);
@@ -60,15 +62,19 @@ void LlamaBuilder::declareVariables() {
     }
     declare(builder, layerName(i, "self_attn.o_proj.weight"), {d, q}, normal);
     if (model.qkNorm) {
-      declare(builder, layerName(i, "self_attn.q_norm.weight"), {model.headDim}, ones);
-      declare(builder, layerName(i, "self_attn.k_norm.weight"), {model.headDim}, ones);
+      declare(builder, layerName(i, "self_attn.q_norm.weight"), {model.headDim}, neutral);
+      declare(builder, layerName(i, "self_attn.k_norm.weight"), {model.headDim}, neutral);
     }
-    declare(builder, layerName(i, "post_attention_layernorm.weight"), {d}, ones);
+    declare(builder, layerName(i, "post_attention_layernorm.weight"), {d}, neutral);
+    if (model.hasOuterNorms()) {
+      declare(builder, layerName(i, "pre_feedforward_layernorm.weight"), {d}, neutral);
+      declare(builder, layerName(i, "post_feedforward_layernorm.weight"), {d}, neutral);
+    }
     declare(builder, layerName(i, "mlp.gate_proj.weight"), {model.intermediateDim, d}, normal);
     declare(builder, layerName(i, "mlp.up_proj.weight"), {model.intermediateDim, d}, normal);
     declare(builder, layerName(i, "mlp.down_proj.weight"), {d, model.intermediateDim}, normal);
   }
-  declare(builder, "model.norm.weight", {d}, ones);
+  declare(builder, "model.norm.weight", {d}, neutral);
   if (!model.tiedEmbeddings)
     declare(builder, "lm_head.weight", {model.vocabSize, d}, normal);
 
@@ -99,7 +105,25 @@ Value LlamaBuilder::linear(OpBuilder &builder, Value input, StringRef weight) {
 Value LlamaBuilder::norm(OpBuilder &builder, Value input, StringRef weight) {
   Value w = read(builder, weight);
   return train::RmsNormOp::create(builder, at(weight), input.getType(), input, w,
-                                  builder.getF64FloatAttr(model.normEps));
+                                  builder.getF64FloatAttr(model.normEps),
+                                  model.isGemma() ? builder.getUnitAttr() : UnitAttr());
+}
+
+Value LlamaBuilder::embed(OpBuilder &builder, Value tokens) {
+  Value table = read(builder, "model.embed_tokens.weight");
+  int64_t rows = cast<RankedTensorType>(tokens.getType()).getDimSize(0);
+  Value x = train::EmbeddingOp::create(builder, at("model.embed_tokens"),
+                                       RankedTensorType::get({rows, model.embedDim}, elementType), table, tokens);
+  if (!model.isGemma())
+    return x;
+  // The factor is rounded to the type of the embeddings, as Gemma was trained.
+  APFloat factor(static_cast<float>(std::sqrt(static_cast<double>(model.embedDim))));
+  bool inexact;
+  factor.convert(cast<FloatType>(elementType).getFloatSemantics(), APFloat::rmNearestTiesToEven, &inexact);
+  factor.convert(APFloat::IEEEsingle(), APFloat::rmNearestTiesToEven, &inexact);
+  auto scalar = RankedTensorType::get({}, builder.getF32Type());
+  Value scale = train::ConstantOp::create(builder, at("model.embed_scale"), DenseElementsAttr::get(scalar, factor));
+  return train::ScaleOp::create(builder, at("model.embed_scale"), x.getType(), x, scale);
 }
 
 Value LlamaBuilder::attentionBlock(OpBuilder &builder, Value input, int64_t layer, const LlamaInputs &inputs,
@@ -123,33 +147,43 @@ Value LlamaBuilder::attentionBlock(OpBuilder &builder, Value input, int64_t laye
   Value k = rotate(head(project("self_attn.k_proj"), "self_attn.k_norm.weight"), "self_attn.k_rotary");
   Value v = project("self_attn.v_proj");
   int64_t rows = cast<RankedTensorType>(input.getType()).getDimSize(0);
+  // Every other layer has a window, from the first on; one that holds the sequence is none.
+  IntegerAttr window;
+  if (model.slidingWindow > 0 && model.slidingWindow < recipe.seqLen && layer % 2 == 0)
+    window = builder.getI64IntegerAttr(model.slidingWindow);
+  FloatAttr softcap;
+  if (model.attentionCap > 0)
+    softcap = builder.getF64FloatAttr(model.attentionCap);
   auto attention = train::AttentionOp::create(
       builder, at(name("self_attn.attention")),
       TypeRange{q.getType(), RankedTensorType::get({rows, model.numHeads}, builder.getF32Type())}, q, k, v,
       inputs.segmentStarts, builder.getI64IntegerAttr(batch), builder.getI64IntegerAttr(model.numHeads),
       builder.getI64IntegerAttr(model.numKvHeads),
-      builder.getF64FloatAttr(1.0 / std::sqrt(static_cast<double>(model.headDim))), /*window=*/IntegerAttr(),
-      /*softcap=*/FloatAttr());
+      builder.getF64FloatAttr(1.0 /
+                              std::sqrt(static_cast<double>(model.queryScalar ? model.queryScalar : model.headDim))),
+      window, softcap);
   Value o = linear(builder, attention.getResult(), name("self_attn.o_proj.weight"));
+  if (model.hasOuterNorms())
+    o = norm(builder, o, name("post_attention_layernorm.weight"));
   return train::AddOp::create(builder, at(name("self_attn.residual")), input, o);
 }
 
 Value LlamaBuilder::feedForwardBlock(OpBuilder &builder, Value input, int64_t layer) {
   auto name = [&](StringRef rest) { return layerName(layer, rest); };
-  Value h = norm(builder, input, name("post_attention_layernorm.weight"));
+  const bool outer = model.hasOuterNorms();
+  Value h = norm(builder, input, name(outer ? "pre_feedforward_layernorm.weight" : "post_attention_layernorm.weight"));
   Value gate = linear(builder, h, name("mlp.gate_proj.weight"));
   Value up = linear(builder, h, name("mlp.up_proj.weight"));
-  Value product = train::SwiGLUOp::create(builder, at(name("mlp.swiglu")), gate, up);
+  Value product = model.isGemma() ? train::GeGLUOp::create(builder, at(name("mlp.geglu")), gate, up).getResult()
+                                  : train::SwiGLUOp::create(builder, at(name("mlp.swiglu")), gate, up).getResult();
   Value down = linear(builder, product, name("mlp.down_proj.weight"));
+  if (outer)
+    down = norm(builder, down, name("post_feedforward_layernorm.weight"));
   return train::AddOp::create(builder, at(name("mlp.residual")), input, down);
 }
 
 Value LlamaBuilder::buildHidden(OpBuilder &builder, const LlamaInputs &inputs, int64_t batch) {
-  Value table = read(builder, "model.embed_tokens.weight");
-  int64_t rows = cast<RankedTensorType>(inputs.tokens.getType()).getDimSize(0);
-  Value x =
-      train::EmbeddingOp::create(builder, at("model.embed_tokens"),
-                                 RankedTensorType::get({rows, model.embedDim}, elementType), table, inputs.tokens);
+  Value x = embed(builder, inputs.tokens);
   for (int64_t layer = 0; layer < model.numLayers; ++layer) {
     Operation *last = x.getDefiningOp();
     x = attentionBlock(builder, x, layer, inputs, batch);
@@ -163,5 +197,8 @@ Value LlamaBuilder::buildHidden(OpBuilder &builder, const LlamaInputs &inputs, i
 }
 
 Value LlamaBuilder::buildHead(OpBuilder &builder, Value hidden) {
-  return linear(builder, hidden, model.tiedEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight");
+  Value logits = linear(builder, hidden, model.tiedEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight");
+  if (model.logitsCap == 0)
+    return logits;
+  return train::SoftcapOp::create(builder, at("lm_head.softcap"), logits, builder.getF64FloatAttr(model.logitsCap));
 }

@@ -91,6 +91,7 @@ private:
   std::vector<std::unique_ptr<TensorFile>> files;
   std::map<std::string, Place, std::less<>> places;
   Naming naming = Naming::HuggingFace; ///< of the files
+  ModelArchitecture architecture = ModelArchitecture::Llama;
 };
 
 //===----------------------------------------------------------------------===//

@@ -28,13 +28,14 @@ namespace ftc {
 /// Storage type of parameters and activations. Arithmetic on the CPU is always fp32.
 enum class DType { F32, BF16 };
 
-/// What Hugging Face calls a model's type. All are Llama's graph but for what queries and keys go through.
-enum class ModelArchitecture { Llama, Mistral, Qwen2, Qwen3 };
+/// What Hugging Face calls a model's type. All are Llama's graph, but for what queries and keys go through (Qwen), and
+/// for activations, norms, embeddings and attention of Gemma.
+enum class ModelArchitecture { Llama, Mistral, Qwen2, Qwen3, Gemma, Gemma2 };
 
 /// A decoder-only transformer like Llama. Widths in elements.
 struct ModelConfig {
   std::string component; ///< builder, e.g. "torchtune.models.llama3_2.llama3_2_1b"
-  std::string family;    ///< "llama2", "llama3", "llama3_1", "llama3_2", "mistral", "qwen2", "qwen3"
+  std::string family;    ///< "llama2", "llama3", "llama3_1", "llama3_2", "mistral", "qwen2", "qwen3", "gemma", "gemma2"
   ModelArchitecture architecture = ModelArchitecture::Llama;
   int64_t vocabSize = 0;
   int64_t numLayers = 0;
@@ -50,6 +51,17 @@ struct ModelConfig {
   bool tiedEmbeddings = false;
   bool qkvBias = false; ///< queries, keys and values have a bias (Qwen2)
   bool qkNorm = false;  ///< each head of queries and keys has a norm before the rotary embedding (Qwen3)
+  /// Of Gemma 2; 0: none.
+  double attentionCap = 0;   ///< scores of attention are capped to it by a tanh
+  double logitsCap = 0;      ///< and logits to this
+  int64_t slidingWindow = 0; ///< positions that a token sees in every other layer, from the first on, itself included
+  int64_t queryScalar = 0;   ///< scores are divided by its root; 0: by that of headDim
+
+  /// Gemma's feed-forward gate is a GELU, its norms multiply by 1 + weight, and embeddings are scaled by the root of
+  /// their width.
+  bool isGemma() const { return architecture == ModelArchitecture::Gemma || hasOuterNorms(); }
+  /// Gemma 2 has norms behind attention and feed-forward block, too.
+  bool hasOuterNorms() const { return architecture == ModelArchitecture::Gemma2; }
 
   friend bool operator==(const ModelConfig &, const ModelConfig &) = default;
 };

@@ -435,6 +435,63 @@ TEST_F(Checkpoint, ConfigDifferences) {
   EXPECT_FALSE(checkConfigJson(root / "missing", model, diags));
 }
 
+TEST_F(Checkpoint, ConfigOfGemma) {
+  model.architecture = ModelArchitecture::Gemma;
+  json gemma = json::parse(configJson(model, DType::F32, {}, R"({"hidden_act": "gelu", "hidden_activation": null})"));
+  EXPECT_EQ(gemma["architectures"], json({"GemmaForCausalLM"}));
+  EXPECT_EQ(gemma["model_type"], "gemma");
+  for (const char *key : {"hidden_act", "hidden_activation"})
+    EXPECT_EQ(gemma[key], "gelu_pytorch_tanh");
+  EXPECT_FALSE(gemma.contains("sliding_window"));
+  auto check = [&](const json &config) {
+    diags.clear();
+    return checkConfigJson(write("config.json", config.dump()), model, diags);
+  };
+  // As Gemma 2B's was released: the activation by an older name, embeddings tied without a word.
+  gemma["hidden_act"] = "gelu";
+  gemma["hidden_activation"] = nullptr;
+  gemma.erase("tie_word_embeddings");
+  EXPECT_TRUE(check(gemma)) << messages();
+  EXPECT_TRUE(diags.empty()) << messages();
+  gemma["hidden_act"] = "silu";
+  EXPECT_TRUE(check(gemma));
+  EXPECT_TRUE(says("'hidden_act' is \"silu\", the recipe's model has gelu_pytorch_tanh")) << messages();
+
+  model.architecture = ModelArchitecture::Gemma2;
+  model.attentionCap = 50;
+  model.slidingWindow = 4096;
+  json good = json::parse(configJson(model, DType::F32, {}, R"({"layer_types": ["full_attention"]})"));
+  EXPECT_EQ(good["architectures"], json({"Gemma2ForCausalLM"}));
+  EXPECT_EQ(good["query_pre_attn_scalar"], model.headDim);
+  EXPECT_EQ(good["sliding_window"], 4096);
+  EXPECT_EQ(good["attn_logit_softcapping"], 50.0);
+  EXPECT_EQ(good["final_logit_softcapping"], json());
+  EXPECT_FALSE(good.contains("layer_types"));
+  model.queryScalar = 144;
+  EXPECT_EQ(json::parse(configJson(model, DType::F32, {}))["query_pre_attn_scalar"], 144);
+  model.queryScalar = 0;
+  EXPECT_TRUE(check(good)) << messages();
+  EXPECT_TRUE(diags.empty()) << messages();
+  good.erase("final_logit_softcapping");
+  EXPECT_TRUE(check(good));
+  EXPECT_TRUE(says("'final_logit_softcapping' is 30, the recipe's model has null")) << messages();
+  good["final_logit_softcapping"] = nullptr;
+  good["attn_logit_softcapping"] = nullptr;
+  good["sliding_window"] = 32;
+  EXPECT_TRUE(check(good));
+  EXPECT_EQ(diags.size(), 2u) << messages();
+  EXPECT_TRUE(says("'attn_logit_softcapping' is null, the recipe's model has 50, which is what is trained"));
+  EXPECT_TRUE(says("'sliding_window' is 32, the recipe's model has 4096"));
+  good = json::parse(configJson(model, DType::F32, {}));
+  good["layer_types"] = json::array();
+  for (int64_t layer = 0; layer < model.numLayers; ++layer)
+    good["layer_types"].push_back(layer % 2 ? "full_attention" : "sliding_attention");
+  EXPECT_TRUE(check(good) && diags.empty()) << messages();
+  good["layer_types"][0] = "full_attention";
+  EXPECT_TRUE(check(good));
+  EXPECT_TRUE(says("'layer_types' does not have a window in every other layer")) << messages();
+}
+
 /// The same tensor without memory here, read and written through functions.
 TensorView elsewhere(const TensorView &view, std::vector<uint64_t> *sizes = nullptr) {
   TensorView far{view.spec};

@@ -215,6 +215,8 @@ TEST_F(WeightFiles, ParamsJson) {
   EXPECT_FALSE(checkParamsJson(root / "missing", model, diags));
 }
 
+constexpr ModelArchitecture llama = ModelArchitecture::Llama;
+
 TEST(WeightNames, ThereAndBack) {
   std::set<std::string> seen;
   for (const char *name :
@@ -222,31 +224,54 @@ TEST(WeightNames, ThereAndBack) {
         "layers.12.attention.wk.weight", "layers.3.attention.wv.weight", "layers.3.attention.wo.weight",
         "layers.3.feed_forward.w1.weight", "layers.3.feed_forward.w2.weight", "layers.3.feed_forward.w3.weight",
         "layers.3.attention_norm.weight", "layers.3.ffn_norm.weight"}) {
-    auto known = knownWeight(name);
+    auto known = knownWeight(name, llama);
     ASSERT_TRUE(known) << name;
     EXPECT_EQ(known->naming, Naming::Meta);
-    EXPECT_EQ(nameIn(Naming::Meta, known->name), name);
+    EXPECT_EQ(nameIn(Naming::Meta, known->name, llama), name);
     EXPECT_TRUE(seen.insert(known->name).second);
-    const std::string torchtunes = nameIn(Naming::Torchtune, known->name);
-    auto again = knownWeight(torchtunes);
+    const std::string torchtunes = nameIn(Naming::Torchtune, known->name, llama);
+    auto again = knownWeight(torchtunes, llama);
     ASSERT_TRUE(again) << torchtunes;
     EXPECT_EQ(again->name, known->name);
     EXPECT_EQ(again->naming, known->inBoth ? Naming::Meta : Naming::Torchtune);
     EXPECT_EQ(known->inBoth, torchtunes == name);
   }
-  EXPECT_EQ(knownWeight("layers.12.feed_forward.w2.weight")->name, "model.layers.12.mlp.down_proj.weight");
-  EXPECT_EQ(knownWeight("layers.0.mlp.w3.weight")->name, "model.layers.0.mlp.up_proj.weight");
+  EXPECT_EQ(knownWeight("layers.12.feed_forward.w2.weight", llama)->name, "model.layers.12.mlp.down_proj.weight");
+  EXPECT_EQ(knownWeight("layers.0.mlp.w3.weight", llama)->name, "model.layers.0.mlp.up_proj.weight");
   for (const char *name : {"", "layers.", "layers..attention.wq.weight", "layers.x.attention.wq.weight", "layers.1",
                            "layers.1.norm.weight", "layers.1.", "model.norm.weight",
                            "model.layers.0.self_attn.q_proj.weight", "rope.freqs", "layers.0.attention.wq.weight.more"})
-    EXPECT_FALSE(knownWeight(name)) << name;
-  EXPECT_EQ(nameIn(Naming::Meta, "anything"), "anything");
+    EXPECT_FALSE(knownWeight(name, llama)) << name;
+  EXPECT_EQ(nameIn(Naming::Meta, "anything", llama), "anything");
   // Meta has no such weights.
   const std::string bias = "model.layers.2.self_attn.k_proj.bias";
-  EXPECT_EQ(knownWeight("layers.2.attn.k_proj.bias")->name, bias);
-  EXPECT_EQ(knownWeight("layers.2.attn.q_norm.scale")->name, "model.layers.2.self_attn.q_norm.weight");
-  EXPECT_EQ(nameIn(Naming::Torchtune, bias), "layers.2.attn.k_proj.bias");
-  EXPECT_EQ(nameIn(Naming::Meta, bias), bias);
+  EXPECT_EQ(knownWeight("layers.2.attn.k_proj.bias", llama)->name, bias);
+  EXPECT_EQ(knownWeight("layers.2.attn.q_norm.scale", llama)->name, "model.layers.2.self_attn.q_norm.weight");
+  EXPECT_EQ(nameIn(Naming::Torchtune, bias, llama), "layers.2.attn.k_proj.bias");
+  EXPECT_EQ(nameIn(Naming::Meta, bias, llama), bias);
+}
+
+TEST(WeightNames, OfGemma2sNorms) {
+  constexpr ModelArchitecture gemma2 = ModelArchitecture::Gemma2;
+  const std::string layer = "model.layers.7.";
+  const std::pair<std::string, std::string> norms[] = {
+      {"model.norm.weight", "norm.rms_norm.scale"},
+      {layer + "input_layernorm.weight", "layers.7.sa_norm.scale"},
+      {layer + "post_attention_layernorm.weight", "layers.7.sa_scale.scale"},
+      {layer + "pre_feedforward_layernorm.weight", "layers.7.mlp_scale.scale"},
+      {layer + "post_feedforward_layernorm.weight", "layers.7.mlp_norm.scale"},
+      {layer + "mlp.up_proj.weight", "layers.7.mlp.w3.weight"},
+  };
+  for (const auto &[name, torchtunes] : norms) {
+    EXPECT_EQ(nameIn(Naming::Torchtune, name, gemma2), torchtunes);
+    auto known = knownWeight(torchtunes, gemma2);
+    ASSERT_TRUE(known) << torchtunes;
+    EXPECT_EQ(known->name, name);
+    EXPECT_EQ(known->naming, Naming::Torchtune);
+  }
+  // Of all others, Gemma among them, the norm before the feed-forward block has another name.
+  EXPECT_EQ(knownWeight("layers.7.mlp_norm.scale", ModelArchitecture::Gemma)->name,
+            layer + "post_attention_layernorm.weight");
 }
 
 TEST(WeightNames, OfAdapters) {

@@ -139,9 +139,9 @@ TEST(Errors, NotBuiltYet) {
              "  lora_attn_modules: [q_proj]\ntokenizer: {max_seq_len: 8}\n"),
       "r.yaml:2:16: error: 'torchtune.models.llama3_2.dora_llama3_2_1b' is no builder: DoRA is a key of those with "
       "adapters: override model=torchtune.models.llama3_2.lora_llama3_2_1b model.use_dora=True");
-  EXPECT_TRUE(contains(errors(minimal, {"model=torchtune.models.gemma.qdora_gemma_7b"}),
+  EXPECT_TRUE(contains(errors(minimal, {"model=torchtune.models.clip.qdora_clip"}),
                        "with model.use_dora=True model.quantize_base=True"));
-  EXPECT_TRUE(contains(errors(minimal, {"model=torchtune.models.gemma2.gemma2_2b"}),
+  EXPECT_TRUE(contains(errors(minimal, {"model=torchtune.models.clip.clip_vision_encoder"}),
                        "is not built yet; Llama, Mistral, Qwen2"));
   EXPECT_TRUE(
       contains(errors(minimal, {"model=torchtune.models.llama3_2_vision.llama3_2_vision_11b"}), "is not built yet"));
@@ -149,7 +149,7 @@ TEST(Errors, NotBuiltYet) {
       errors(minimal, {"model=torchtune.models.llama3_2.llama3_2_1bb"}),
       "<command line>:1:7: error: unknown component 'torchtune.models.llama3_2.llama3_2_1bb' for 'model'; did you mean "
       "'torchtune.models.llama3_2.llama3_2_1b'?");
-  EXPECT_TRUE(contains(errors(minimal, {"tokenizer=torchtune.models.gemma.gemma_tokenizer"}),
+  EXPECT_TRUE(contains(errors(minimal, {"tokenizer=torchtune.models.clip.clip_tokenizer"}),
                        "override tokenizer._component_=ftc.tokenizers.byte"));
   EXPECT_TRUE(contains(errors(minimal, {"tokenizer=torchtune.models.qwen2_5.qwen2_5_tokeniser"}),
                        "torchtune.models.qwen2_5.qwen2_5_tokenizer"));

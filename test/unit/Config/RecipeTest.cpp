@@ -96,6 +96,62 @@ TEST(Recipe, WhatQwenAddsToLlama) {
   EXPECT_FALSE(r.model.qkvBias || r.model.qkNorm);
 }
 
+TEST(Recipe, Gemma) {
+  Recipe r = good("model: {_component_: torchtune.models.gemma.qlora_gemma_2b, lora_attn_modules: [q_proj]}\n"
+                  "tokenizer: {max_seq_len: 8}\n");
+  EXPECT_EQ(r.model.architecture, ModelArchitecture::Gemma);
+  EXPECT_TRUE(r.model.isGemma() && !r.model.hasOuterNorms() && r.model.tiedEmbeddings && r.quantizedBase);
+  EXPECT_EQ(r.model.numKvHeads, 1);
+  EXPECT_EQ(r.model.headDim, 256);
+  EXPECT_EQ(r.model.normEps, 1e-6);
+  EXPECT_EQ(r.model.attentionCap, 0);
+  EXPECT_EQ(r.model.slidingWindow, 0);
+  r = good("model: {_component_: torchtune.models.gemma2.gemma2_27b}\ntokenizer: {max_seq_len: 8}\n");
+  EXPECT_EQ(r.model.architecture, ModelArchitecture::Gemma2);
+  EXPECT_TRUE(r.model.isGemma() && r.model.hasOuterNorms() && r.model.tiedEmbeddings);
+  EXPECT_EQ(r.model.headDim, 128); // not 4608 / 32
+  EXPECT_EQ(r.model.queryScalar, 144);
+  // As released; torchtune's builders by size exchange the caps.
+  EXPECT_EQ(r.model.attentionCap, 50);
+  EXPECT_EQ(r.model.logitsCap, 30);
+  EXPECT_EQ(r.model.slidingWindow, 4096);
+  for (const char *size : {"gemma2_2b", "gemma2_9b"}) {
+    r = good("model: {_component_: torchtune.models.gemma2." + std::string(size) + "}\ntokenizer: {max_seq_len: 8}\n");
+    EXPECT_EQ(r.model.headDim, 256);
+    EXPECT_EQ(r.model.queryScalar, 0);
+  }
+}
+
+TEST(Recipe, GemmaWithSizesOfItsOwn) {
+  const std::vector<std::string> sizes = {"model=torchtune.models.gemma2.gemma2", "model.head_dim=32",
+                                          "model.intermediate_dim=96"};
+  auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), sizes.begin(), sizes.end());
+    return more;
+  };
+  Recipe r = good(minimal, sizes);
+  EXPECT_EQ(r.model.attentionCap, 50);
+  EXPECT_EQ(r.model.logitsCap, 30);
+  EXPECT_EQ(r.model.slidingWindow, 4096);
+  EXPECT_EQ(r.model.queryScalar, 0);
+  EXPECT_EQ(r.model.normEps, 1e-6);
+  r = good(minimal, with({"model.hidden_capping_value=null", "model.final_capping_value=2.5",
+                          "model.sliding_window_size=7", "model.query_pre_attn_scalar=20"}));
+  EXPECT_EQ(r.model.attentionCap, 0);
+  EXPECT_EQ(r.model.logitsCap, 2.5);
+  EXPECT_EQ(r.model.slidingWindow, 7);
+  EXPECT_EQ(r.model.queryScalar, 20);
+  EXPECT_EQ(good(r.normalizedYaml).model, r.model);
+  EXPECT_TRUE(contains(errors(minimal, {"model=torchtune.models.gemma.gemma"}), "lacks head_dim, intermediate_dim;"));
+  EXPECT_TRUE(
+      contains(errors(minimal, with({"model.final_capping_value=0"})), "it must be above 0 and finite, or null"));
+  EXPECT_TRUE(contains(errors(minimal, with({"model.sliding_window_size=0"})), "sliding_window_size"));
+  EXPECT_TRUE(contains(errors(minimal, {"model.final_capping_value=30"}), "is not an argument of"));
+  EXPECT_TRUE(contains(errors(minimal, {"model=torchtune.models.gemma.gemma", "model.head_dim=32",
+                                        "model.intermediate_dim=96", "model.sliding_window_size=9"}),
+                       "is not an argument of"));
+}
+
 TEST(Recipe, ExplicitFamilies) {
   for (auto [family, base, factor, tied] :
        std::initializer_list<std::tuple<std::string, double, double, bool>>{{"llama2", 1e4, 1, false},

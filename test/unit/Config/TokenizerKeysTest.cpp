@@ -68,7 +68,7 @@ TEST(TokenizerKeys, PromptTemplates) {
     EXPECT_EQ(good(r.normalizedYaml).promptTemplate, r.promptTemplate);
     ++named;
   }
-  EXPECT_EQ(named, 3);
+  EXPECT_EQ(named, 4);
 
   // The step's recipe keeps them, and a run may change them.
   for (const Recipe &r : {tags, good(minimal, {llama2, key + "=null"})})

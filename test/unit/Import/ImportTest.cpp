@@ -15,6 +15,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 using namespace mlir;
 using namespace ftc;
 
@@ -59,6 +61,79 @@ TEST(Import, UntiedModelHasACheckpointsNames) {
   EXPECT_EQ(k.getTensorType().getShape(), (ArrayRef<int64_t>{16, 32}));
   EXPECT_TRUE(k.getTrainable());
   EXPECT_FALSE(module->lookupSymbol<train::VariableOp>("rotary.cos").getTrainable());
+}
+
+/// Ops of a type in the entry `step`.
+template <typename Op> std::vector<Op> opsOf(ModuleOp module) {
+  std::vector<Op> ops;
+  entryOf(module, "step").walk([&](Op op) { ops.push_back(op); });
+  return ops;
+}
+
+TEST(Import, GemmasNormsActivationAndEmbeddings) {
+  MLIRContext context;
+  Recipe recipe = tinyRecipe();
+  recipe.dtype = DType::BF16;
+  recipe.model.architecture = ModelArchitecture::Gemma;
+  auto module = importRecipe(context, recipe);
+  ASSERT_TRUE(succeeded(verify(*module)));
+  auto norm = module->lookupSymbol<train::VariableOp>("model.layers.1.post_attention_layernorm.weight");
+  EXPECT_TRUE(isa<train::ZerosInitAttr>(norm.getInit()));
+  EXPECT_FALSE(module->lookupSymbol("model.layers.1.pre_feedforward_layernorm.weight"));
+  EXPECT_EQ(opsOf<train::RmsNormOp>(*module).size(), 5u);
+  for (train::RmsNormOp op : opsOf<train::RmsNormOp>(*module))
+    EXPECT_TRUE(op.getZeroCentered());
+  EXPECT_EQ(opsOf<train::GeGLUOp>(*module).size(), 2u);
+  EXPECT_TRUE(opsOf<train::SwiGLUOp>(*module).empty());
+  EXPECT_TRUE(opsOf<train::SoftcapOp>(*module).empty());
+  auto scales = opsOf<train::ScaleOp>(*module);
+  ASSERT_EQ(scales.size(), 1u);
+  auto factor = scales[0].getFactor().getDefiningOp<train::ConstantOp>();
+  ASSERT_TRUE(factor);
+  // sqrt(32) = 5.65685, of which bf16 holds 5.65625.
+  EXPECT_EQ(cast<DenseElementsAttr>(factor.getValue()).getSplatValue<APFloat>().convertToFloat(), 5.65625f);
+  recipe.dtype = DType::F32;
+  module = importRecipe(context, recipe);
+  factor = opsOf<train::ScaleOp>(*module)[0].getFactor().getDefiningOp<train::ConstantOp>();
+  EXPECT_EQ(cast<DenseElementsAttr>(factor.getValue()).getSplatValue<APFloat>().convertToFloat(), std::sqrt(32.0f));
+}
+
+TEST(Import, Gemma2sWindowsCapsAndNorms) {
+  MLIRContext context;
+  Recipe recipe = tinyRecipe();
+  recipe.model.architecture = ModelArchitecture::Gemma2;
+  recipe.model.numLayers = 3;
+  recipe.model.attentionCap = 50;
+  recipe.model.logitsCap = 30;
+  recipe.model.slidingWindow = 5;
+  recipe.model.queryScalar = 64;
+  auto module = importRecipe(context, recipe);
+  ASSERT_TRUE(succeeded(verify(*module)));
+  EXPECT_EQ(opsOf<train::RmsNormOp>(*module).size(), 3 * 4 + 1u);
+  for (const char *name : {"input", "post_attention", "pre_feedforward", "post_feedforward"})
+    EXPECT_TRUE(module->lookupSymbol("model.layers.2." + std::string(name) + "_layernorm.weight")) << name;
+  auto attentions = opsOf<train::AttentionOp>(*module);
+  ASSERT_EQ(attentions.size(), 3u);
+  for (size_t layer = 0; layer < 3; ++layer) {
+    EXPECT_EQ(attentions[layer].getWindow().value_or(0), layer == 1 ? 0u : 5u) << layer;
+    EXPECT_EQ(attentions[layer].getSoftcap()->convertToDouble(), 50);
+    EXPECT_EQ(attentions[layer].getScale().convertToDouble(), 1.0 / 8);
+  }
+  auto caps = opsOf<train::SoftcapOp>(*module);
+  ASSERT_EQ(caps.size(), 1u);
+  EXPECT_EQ(caps[0].getCap().convertToDouble(), 30);
+  EXPECT_TRUE(caps[0].getInput().getDefiningOp<train::MatmulOp>());
+  // A window of the whole sequence is none, and neither cap has to be.
+  recipe.model.slidingWindow = recipe.seqLen;
+  recipe.model.attentionCap = recipe.model.logitsCap = 0;
+  recipe.model.queryScalar = 0;
+  module = importRecipe(context, recipe);
+  ASSERT_TRUE(succeeded(verify(*module)));
+  for (train::AttentionOp op : opsOf<train::AttentionOp>(*module)) {
+    EXPECT_FALSE(op.getWindow() || op.getSoftcap());
+    EXPECT_EQ(op.getScale().convertToDouble(), 1 / std::sqrt(8.0));
+  }
+  EXPECT_TRUE(opsOf<train::SoftcapOp>(*module).empty());
 }
 
 TEST(Import, QwensBiasesAndNorms) {

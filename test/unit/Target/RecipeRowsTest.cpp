@@ -34,6 +34,7 @@ struct Case {
   bool dora = false;
   std::optional<StateFormat> states;
   bool qwen = false; ///< Qwen2's biases and Qwen3's norms of heads
+  ModelArchitecture architecture = ModelArchitecture::Llama;
 };
 
 void PrintTo(const Case &which, std::ostream *out) { *out << which.name; }
@@ -60,6 +61,9 @@ Recipe recipeOf(const Case &which) {
     recipe.lora = LoraConfig{{"q_proj", "v_proj", "gate_proj", "down_proj"}, 3, 6, /*dropout=*/0.25, which.dora};
   recipe.optimizer.quantizedStates = which.states;
   recipe.model.qkvBias = recipe.model.qkNorm = which.qwen;
+  recipe.model.architecture = which.architecture;
+  if (recipe.model.hasOuterNorms())
+    recipe.model.logitsCap = 2;
   return recipe;
 }
 
@@ -157,6 +161,42 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"Qwen", DType::F32, false, OptimizerConfig::Kind::AdamW, 256, 64, 1088, 320, false, {}, true},
         Case{"QwenBf16", DType::BF16, false, OptimizerConfig::Kind::AdamW, 256, 64, 1088, 320, false, {}, true},
         Case{"QwenOddSizes", DType::F32, false, OptimizerConfig::Kind::AdamW, 40, 10, 52, 90, false, {}, true},
+        Case{"Gemma2",
+             DType::F32,
+             false,
+             OptimizerConfig::Kind::AdamW,
+             256,
+             64,
+             1088,
+             320,
+             false,
+             {},
+             false,
+             ModelArchitecture::Gemma2},
+        Case{"Gemma2Bf16",
+             DType::BF16,
+             false,
+             OptimizerConfig::Kind::AdamW,
+             256,
+             64,
+             1088,
+             320,
+             false,
+             {},
+             false,
+             ModelArchitecture::Gemma2},
+        Case{"Gemma2OddSizes",
+             DType::F32,
+             false,
+             OptimizerConfig::Kind::AdamW,
+             40,
+             10,
+             52,
+             90,
+             false,
+             {},
+             false,
+             ModelArchitecture::Gemma2},
         Case{"OddSizes", DType::F32, false, OptimizerConfig::Kind::AdamW, 40, 10, 52, 90},
         Case{"OddSizesBf16", DType::BF16, false, OptimizerConfig::Kind::AdamW, 40, 10, 52, 90}),
     [](const auto &info) { return std::string(info.param.name); });
