@@ -20,7 +20,7 @@ import torch
 import yaml
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from transformers import AutoModelForCausalLM, Gemma2Config, GemmaConfig, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import plain  # noqa: E402
@@ -52,20 +52,26 @@ def model_config(recipe):
     """transformers' configuration of torchtune's builder with explicit arguments."""
     model = recipe["model"]
     family = model["_component_"].rsplit(".", 1)[1].removeprefix("lora_")
-    base = {"llama2": 1e4, "mistral": 1e4, "qwen2": 1e6, "qwen3": 1e6}.get(family, 5e5)
+    base = {"llama2": 1e4, "mistral": 1e4, "gemma": 1e4, "gemma2": 1e4, "qwen2": 1e6, "qwen3": 1e6}.get(family, 5e5)
     rope = {"rope_type": "default", "rope_theta": base}
     if family in ("llama3_1", "llama3_2"):
         rope.update(rope_type="llama3", factor=8.0 if family == "llama3_1" else 32.0, low_freq_factor=1.0,
                     high_freq_factor=4.0, original_max_position_embeddings=8192)
     kind, others = {"mistral": (MistralConfig, {"sliding_window": None}),
                     "qwen2": (Qwen2Config, {}),
-                    "qwen3": (Qwen3Config, {"head_dim": model.get("head_dim")})}.get(family, (LlamaConfig, {}))
+                    "qwen3": (Qwen3Config, {"head_dim": model.get("head_dim")}),
+                    "gemma": (GemmaConfig, {"head_dim": model.get("head_dim")}),
+                    "gemma2": (Gemma2Config, {
+                        "head_dim": model.get("head_dim"), "sliding_window": model.get("sliding_window_size"),
+                        "query_pre_attn_scalar": model.get("query_pre_attn_scalar"),
+                        "attn_logit_softcapping": model.get("hidden_capping_value"),
+                        "final_logit_softcapping": model.get("final_capping_value")})}.get(family, (LlamaConfig, {}))
     return kind(
         vocab_size=model["vocab_size"], hidden_size=model["embed_dim"], intermediate_size=model["intermediate_dim"],
         num_hidden_layers=model["num_layers"], num_attention_heads=model["num_heads"],
         num_key_value_heads=model["num_kv_heads"], max_position_embeddings=model["max_seq_len"],
         rms_norm_eps=float(model["norm_eps"]), rope_parameters=rope,
-        tie_word_embeddings=model.get("tie_word_embeddings", family == "llama3_2"),
+        tie_word_embeddings=model.get("tie_word_embeddings", family in ("llama3_2", "gemma", "gemma2")),
         bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD, **others)
 
 
@@ -210,7 +216,8 @@ def train(case, recipe, update=True):
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[recipe["dtype"]]
     checkpoint = os.path.join(plain.ROOT, recipe["checkpointer"]["checkpoint_dir"])
     config = model_config(recipe)
-    config._attn_implementation = "sdpa"
+    # PyTorch's fused attention caps no scores.
+    config._attn_implementation = "eager" if config.model_type == "gemma2" else "sdpa"
     model = model_of(config)
     missing, unexpected = model.load_state_dict(load_file(os.path.join(checkpoint, "model.safetensors")), strict=False)
     assert not unexpected and set(missing) <= {"lm_head.weight"}, (missing, unexpected)
@@ -290,7 +297,8 @@ def make_inputs():
     embedding's scaling) to count in the loss."""
     spread = {"q_proj": 0.4, "k_proj": 0.4, "v_proj": 0.2, "o_proj": 0.2}
     for name, recipe in (("untied", "untied.yaml"), ("tied", "tied.yaml"), ("wide", "wide.yaml"),
-                         ("qwen2", "qwen2.yaml"), ("qwen3", "qwen3.yaml")):
+                         ("qwen2", "qwen2.yaml"), ("qwen3", "qwen3.yaml"),
+                         ("gemma", "gemma.yaml"), ("gemma2", "gemma2.yaml")):
         with open(os.path.join(plain.HERE, recipe), encoding="utf-8") as file:
             config = model_config(yaml.safe_load(file))
         config.dtype = "bfloat16"
@@ -300,6 +308,8 @@ def make_inputs():
             for key, tensor in sorted(model.named_parameters()):
                 noise = torch.randn(tensor.shape, generator=generator)
                 scale = next((value for part, value in spread.items() if part in key), 0.1)
+                if name.startswith("gemma") and any(part in key for part in ("q_proj", "k_proj", "v_proj", "gate", "up_proj")):
+                    scale *= 0.3  # norms multiply by 1.4 instead of 0.4
                 tensor.copy_(0.4 + 0.04 * noise if "norm" in key else scale * noise)
         model.save_pretrained(os.path.join(plain.HERE, "checkpoints", name))
         os.remove(os.path.join(plain.HERE, "checkpoints", name, "generation_config.json"))
