@@ -14,6 +14,10 @@
 // P^T comes out of the first product in the layout in which the second one reads it, so it is never packed, and the
 // softmax needs no sum across lanes. A thread holds sequence x nr scores.
 //
+// A window is a later start: a query's keys begin at its segment or `window - 1` before it, whichever is later, and
+// panels of keys before the first of any query of the task are left out of both products. A cap is applied while the
+// largest score is looked for, and what it gives is stored, so that each score costs one tanh.
+//
 //===----------------------------------------------------------------------===//
 
 #include "lib/Target/CPU/LowerAttention.h"
@@ -38,6 +42,9 @@ template <typename Op> static AttentionShape shapeOf(Op op) {
   shape.kvHeads = op.getNumKvHeads();
   shape.headDim = query.getDimSize(1) / shape.heads;
   shape.scale = op.getScale().convertToDouble();
+  const int64_t window = op.getWindow().value_or(shape.sequence);
+  shape.window = window < shape.sequence ? window : 0;
+  shape.softcap = op.getSoftcap() ? op.getSoftcap()->convertToDouble() : 0;
   return shape;
 }
 
@@ -95,6 +102,25 @@ Value cpu::emitConstant(OpBuilder &builder, Location loc, Type type, double valu
   if (auto vector = dyn_cast<VectorType>(type))
     return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(vector, scalar));
   return arith::ConstantOp::create(builder, loc, cast<TypedAttr>(scalar));
+}
+
+Value cpu::emitFirstKey(OpBuilder &builder, Location loc, const AttentionShape &shape, Value start, Value position) {
+  if (shape.window == 0)
+    return start;
+  Value before = arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(shape.window - 1));
+  return arith::MaxSIOp::create(builder, loc, start, arith::SubIOp::create(builder, loc, position, before));
+}
+
+Value cpu::emitScore(OpBuilder &builder, Location loc, const AttentionShape &shape, Value x, Value *tanh) {
+  auto times = [&](Value value, double factor) -> Value {
+    return arith::MulFOp::create(builder, loc, value, emitConstant(builder, loc, x.getType(), factor));
+  };
+  if (shape.softcap == 0)
+    return times(x, shape.scale);
+  Value ratio = target::emitTanh(builder, loc, times(x, shape.scale / shape.softcap));
+  if (tanh)
+    *tanh = ratio;
+  return times(ratio, shape.softcap);
 }
 
 //===----------------------------------------------------------------------===//
@@ -211,6 +237,7 @@ void ForwardEmitter::emitQueryTask(OpBuilder &builder, TaskFunction &task) {
         Value index = t.min(lane, last);
         Value start = emitLoad(inner, loc, i32, t.at(segmentStarts, i32, t.add(row, index)));
         Value position = arith::TruncIOp::create(inner, loc, i32, t.add(first, index));
+        start = emitFirstKey(inner, loc, shape, start, position);
         emitStore(inner, loc, start, t.at(starts, i32, lane));
         emitStore(inner, loc, position, t.at(positions, i32, lane));
         return SmallVector<Value>{t.min(state.front(), arith::ExtSIOp::create(inner, loc, inner.getI64Type(), start))};
@@ -274,7 +301,7 @@ void ForwardEmitter::emitQueryTask(OpBuilder &builder, TaskFunction &task) {
   });
 }
 
-/// Turns scores [key][query] into exp(scale * score - maximum), 0 where the query does not see the key. Writes
+/// Turns products [key][query] into exp(score - maximum), 0 where the query does not see the key. Writes
 /// 1 / sum to `weights` and the log-sum-exp to `logs`.
 void ForwardEmitter::emitSoftmax(OpBuilder &builder, Value scores, Value firstKey, Value keys, Value starts,
                                  Value positions, Value weights, Value logs) {
@@ -289,7 +316,6 @@ void ForwardEmitter::emitSoftmax(OpBuilder &builder, Value scores, Value firstKe
     start.push_back(emitLoad(builder, loc, integers, column(builder, starts, c)));
     position.push_back(emitLoad(builder, loc, integers, column(builder, positions, c)));
   }
-  Value scale = emitConstant(builder, loc, floats, shape.scale);
   Value nothing = emitConstant(builder, loc, floats, -std::numeric_limits<double>::infinity());
   Value none = emitConstant(builder, loc, floats, 0.0);
   Value zero = s.constant(0);
@@ -307,8 +333,10 @@ void ForwardEmitter::emitSoftmax(OpBuilder &builder, Value scores, Value firstKe
     Value row = elementPointer(inner, loc, scores, f32, SizeMath{inner, loc}.mul(key, tile.nr));
     SmallVector<Value> next;
     for (int64_t c = 0; c < columns; ++c) {
-      Value x = emitLoad(inner, loc, floats, column(inner, row, c));
-      x = arith::MulFOp::create(inner, loc, x, scale);
+      Value place = column(inner, row, c);
+      Value x = emitScore(inner, loc, shape, emitLoad(inner, loc, floats, place));
+      if (shape.softcap != 0)
+        emitStore(inner, loc, x, place);
       x = arith::SelectOp::create(inner, loc, sees(inner, key, c), x, nothing);
       Value above = arith::CmpFOp::create(inner, loc, arith::CmpFPredicate::OGT, x, state[c]);
       next.push_back(arith::SelectOp::create(inner, loc, above, x, state[c]));
@@ -321,7 +349,9 @@ void ForwardEmitter::emitSoftmax(OpBuilder &builder, Value scores, Value firstKe
     SmallVector<Value> next;
     for (int64_t c = 0; c < columns; ++c) {
       Value place = column(inner, row, c);
-      Value x = arith::MulFOp::create(inner, loc, emitLoad(inner, loc, floats, place), scale);
+      Value x = emitLoad(inner, loc, floats, place);
+      if (shape.softcap == 0)
+        x = emitScore(inner, loc, shape, x);
       Value p = emitExp(inner, loc, arith::SubFOp::create(inner, loc, x, maxima[c]));
       p = arith::SelectOp::create(inner, loc, sees(inner, key, c), p, none);
       emitStore(inner, loc, p, place);
@@ -343,8 +373,6 @@ void cpu::emitAttentionForward(plan::KernelOp kernel, plan::AttentionOp op, cons
 
 LogicalResult cpu::emitAttention(plan::KernelOp kernel, const CpuTarget &target) {
   Operation *work = kernel.getWork();
-  if (work->hasAttr("window") || work->hasAttr("softcap"))
-    return work->emitOpError("has a window or a soft cap, which the cpu target cannot lower yet");
   int64_t needed = scratchBytes(work, target);
   auto forward = dyn_cast<plan::AttentionOp>(work);
   Value scratch = forward ? forward.getScratch() : cast<plan::AttentionGradOp>(work).getScratch();

@@ -16,6 +16,8 @@ namespace ftc::cpu {
 struct AttentionShape {
   int64_t batch, sequence, heads, kvHeads, headDim;
   double scale;
+  int64_t window; ///< keys that a query sees at most, itself included; 0: no bound below the sequence
+  double softcap; ///< of scores; 0: none
   int64_t group() const { return heads / kvHeads; }
   int64_t pairs() const { return batch * kvHeads; }
   int64_t queryRow() const { return heads * headDim; } ///< elements between rows of query and output
@@ -53,6 +55,15 @@ struct AttentionGradBlocks {
 
 AttentionShape attentionShape(plan::AttentionOp op);
 AttentionShape attentionShape(plan::AttentionGradOp op);
+
+/// Where the keys of the query at `position` of a row begin, both i32: at its segment's `start`, or with the window.
+mlir::Value emitFirstKey(mlir::OpBuilder &builder, mlir::Location loc, const AttentionShape &shape, mlir::Value start,
+                         mlir::Value position);
+
+/// What of products of queries and keys enters the softmax, `x` and the result f32 vectors: scaled, and capped. With a
+/// cap, `tanh` is set to the tanh whose square takes the cap's slope from 1.
+mlir::Value emitScore(mlir::OpBuilder &builder, mlir::Location loc, const AttentionShape &shape, mlir::Value x,
+                      mlir::Value *tanh = nullptr);
 
 void emitAttentionForward(plan::KernelOp kernel, plan::AttentionOp op, const CpuTarget &target);
 void emitAttentionGrad(plan::KernelOp kernel, plan::AttentionGradOp op, const CpuTarget &target);

@@ -8,10 +8,12 @@
 // A task is a pair (row of the batch, key head). It takes the query heads of the pair in order, their queries in
 // blocks, and for each the blocks of keys that they see, in order:
 //
-//   S = Q K^T, P = exp(scale S - lse), dP = dO V^T, dS = P (dP - D)     block x block
+//   S = Q K^T, P = exp(scale S - lse), dP = dO V^T, dS = P (dP - D)     block x block; with a cap, dS (1 - tanh^2)
 //   dV += P^T dO,  dK += dS^T Q,  dQ += dS K                            summed in fp32 in the thread's scratch
 //
 // so that every sum has one order, whatever the number of threads. `scale` of dQ and dK is applied once, at the end.
+// Blocks of keys before the window of all of a block's queries are left out; within a block keys that a query does not
+// see have P = dS = 0.
 //
 //===----------------------------------------------------------------------===//
 
@@ -164,6 +166,8 @@ void GradEmitter::emitQueryBlock(OpBuilder &builder, Value rowOfBatch, Value que
       emitFor(builder, loc, zero, count, 1, first, [&](OpBuilder &inner, Value i, ValueRange state) {
         SizeMath t{inner, loc};
         Value start = emitLoad(inner, loc, i32, t.at(segmentStarts, i32, t.add(row, i)));
+        if (shape.window != 0)
+          start = emitFirstKey(inner, loc, shape, start, arith::TruncIOp::create(inner, loc, i32, t.add(first, i)));
         return SmallVector<Value>{t.min(state.front(), arith::ExtSIOp::create(inner, loc, inner.getI64Type(), start))};
       });
   Value from = s.mul(s.div(s.max(earliest.front(), zero), blocks.block), blocks.block);
@@ -268,7 +272,7 @@ void GradEmitter::emitSlopes(OpBuilder &builder, Value row, Value queryHead, Val
   SmallVector<int32_t> numbers(tile.lanes);
   std::iota(numbers.begin(), numbers.end(), 0);
   Value lanes = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(integers, ArrayRef<int32_t>(numbers)));
-  Value none = emitConstant(builder, loc, floats, 0.0), scale = emitConstant(builder, loc, floats, shape.scale);
+  Value none = emitConstant(builder, loc, floats, 0.0), unit = emitConstant(builder, loc, floats, 1.0);
   Value columns = constantI64(builder, loc, blocks.block);
   emitFor(builder, loc, zero, count, 1, {}, [&](OpBuilder &l0, Value i, ValueRange) {
     SizeMath s{l0, loc};
@@ -277,7 +281,10 @@ void GradEmitter::emitSlopes(OpBuilder &builder, Value row, Value queryHead, Val
     Value dot = emitSpread(l0, loc, floats, emitDot(l0, place));
     Value log = emitLoad(l0, loc, f32, s.at(lse, f32, s.add(s.mul(here, shape.heads), queryHead)));
     Value logs = emitSpread(l0, loc, floats, log);
-    Value start = emitSpread(l0, loc, integers, emitLoad(l0, loc, i32, s.at(segmentStarts, i32, here)));
+    Value ownStart = emitLoad(l0, loc, i32, s.at(segmentStarts, i32, here));
+    if (shape.window != 0)
+      ownStart = emitFirstKey(l0, loc, shape, ownStart, arith::TruncIOp::create(l0, loc, i32, s.add(first, i)));
+    Value start = emitSpread(l0, loc, integers, ownStart);
     Value position = emitSpread(l0, loc, integers, arith::TruncIOp::create(l0, loc, i32, s.add(first, i)));
     Value rowPlace = s.mul(i, blocks.block);
     // Whole vectors up to the last key that this query sees, zeros from there on.
@@ -292,10 +299,14 @@ void GradEmitter::emitSlopes(OpBuilder &builder, Value row, Value queryHead, Val
       Value sees = arith::AndIOp::create(
           inner, loc, arith::CmpIOp::create(inner, loc, arith::CmpIPredicate::sle, start, keyNumbers),
           arith::CmpIOp::create(inner, loc, arith::CmpIPredicate::sle, keyNumbers, position));
-      Value x = arith::MulFOp::create(inner, loc, emitLoad(inner, loc, floats, scorePlace), scale);
+      Value tanh, x = emitScore(inner, loc, shape, emitLoad(inner, loc, floats, scorePlace), &tanh);
       Value p = emitExp(inner, loc, arith::SubFOp::create(inner, loc, x, logs));
       Value d = arith::SubFOp::create(inner, loc, emitLoad(inner, loc, floats, slopePlace), dot);
       Value slope = arith::MulFOp::create(inner, loc, p, d);
+      if (tanh) {
+        Value square = arith::MulFOp::create(inner, loc, tanh, tanh);
+        slope = arith::MulFOp::create(inner, loc, slope, arith::SubFOp::create(inner, loc, unit, square));
+      }
       emitStore(inner, loc, arith::SelectOp::create(inner, loc, sees, p, none), scorePlace);
       emitStore(inner, loc, arith::SelectOp::create(inner, loc, sees, slope, none), slopePlace);
       return SmallVector<Value>{};

@@ -19,6 +19,8 @@ struct Case {
   int64_t batch, sequence, heads, kvHeads, headDim;
   bool bf16 = false;
   int64_t document = 0; // tokens of a document; 0: a row is one
+  int64_t window = 0;   // 0: none
+  double softcap = 0;   // 0: none
 };
 
 /// Inputs and the results of plain loops in double.
@@ -42,6 +44,10 @@ struct Problem {
     }
     solve();
   }
+  int64_t firstKey(int64_t row) const {
+    int64_t t = row % c.sequence;
+    return c.window ? std::max<int64_t>(starts[row], t - c.window + 1) : starts[row];
+  }
   int64_t rows() const { return c.batch * c.sequence; }
   int64_t queryAt(int64_t row, int64_t head) const { return (row * c.heads + head) * c.headDim; }
   int64_t keyAt(int64_t row, int64_t head) const { return (row * c.kvHeads + head) * c.headDim; }
@@ -57,22 +63,29 @@ struct Problem {
       for (int64_t h = 0; h < c.heads; ++h)
         for (int64_t t = 0; t < c.sequence; ++t) {
           int64_t row = b * c.sequence + t, q = queryAt(row, h), kvHead = h / (c.heads / c.kvHeads);
-          std::vector<double> p(t + 1);
+          std::vector<double> p(t + 1), slopes(t + 1, 1.0);
           double sum = 0;
-          for (int64_t s = starts[row]; s <= t; ++s)
-            sum += p[s] = std::exp(scale * dot(query, q, key, keyAt(b * c.sequence + s, kvHead)));
+          for (int64_t s = firstKey(row); s <= t; ++s) {
+            double score = scale * dot(query, q, key, keyAt(b * c.sequence + s, kvHead));
+            if (c.softcap) {
+              double ratio = std::tanh(score / c.softcap);
+              score = c.softcap * ratio;
+              slopes[s] = 1 - ratio * ratio;
+            }
+            sum += p[s] = std::exp(score);
+          }
           lse[row * c.heads + h] = std::log(sum);
-          for (int64_t s = starts[row]; s <= t; ++s)
+          for (int64_t s = firstKey(row); s <= t; ++s)
             for (int64_t d = 0; d < c.headDim; ++d)
               output[q + d] += p[s] / sum * value[keyAt(b * c.sequence + s, kvHead) + d];
           double mean = dot(gradient, q, output, q);
-          for (int64_t s = starts[row]; s <= t; ++s) {
+          for (int64_t s = firstKey(row); s <= t; ++s) {
             int64_t k = keyAt(b * c.sequence + s, kvHead);
             double slope = p[s] / sum * (dot(gradient, q, value, k) - mean);
             for (int64_t d = 0; d < c.headDim; ++d) {
               valueGradient[k + d] += p[s] / sum * gradient[q + d];
-              queryGradient[q + d] += scale * slope * key[k + d];
-              keyGradient[k + d] += scale * slope * query[q + d];
+              queryGradient[q + d] += scale * slopes[s] * slope * key[k + d];
+              keyGradient[k + d] += scale * slopes[s] * slope * query[q + d];
             }
           }
         }
@@ -96,7 +109,8 @@ struct Problem {
     }
     return "plan.kernel @attend {\n^bb0(" + arguments + "):\n  plan.attention" + (grad ? "_grad " : " ") + operands +
            " batch " + std::to_string(c.batch) + " heads " + std::to_string(c.heads) + " kv_heads " +
-           std::to_string(c.kvHeads) + " scale 3.0e-01 : " + typeList + "\n}\n";
+           std::to_string(c.kvHeads) + " scale 3.0e-01" + (c.window ? " window " + std::to_string(c.window) : "") +
+           (c.softcap ? " softcap " + std::to_string(c.softcap) : "") + " : " + typeList + "\n}\n";
   }
 };
 
@@ -112,7 +126,8 @@ void expectNear(const Matrix &actual, const std::vector<double> &expected, const
 void check(const Case &c, const std::string &cpu) {
   SCOPED_TRACE(cpu + ": batch " + std::to_string(c.batch) + " sequence " + std::to_string(c.sequence) + " heads " +
                std::to_string(c.heads) + "/" + std::to_string(c.kvHeads) + " of " + std::to_string(c.headDim) +
-               (c.bf16 ? " bf16" : "") + " documents of " + std::to_string(c.document));
+               (c.bf16 ? " bf16" : "") + " documents of " + std::to_string(c.document) + " window " +
+               std::to_string(c.window) + " softcap " + std::to_string(c.softcap));
   Problem problem(c, 5);
   cpu::CpuTarget target = targetFor(cpu, 3);
   JitKernel forward(problem.text(false), target), backward(problem.text(true), target);
@@ -169,6 +184,78 @@ TEST(Attention, HalfPrecision) {
     for (const Case &c : {Case{1, 300, 3, 3, 16, true, 110}, Case{2, 129, 4, 2, 64, true}})
       if (check(c, cpu); HasFatalFailure())
         return;
+}
+
+// With AVX2 blocks of the gradient have 96 keys, panels of the forward pass 6: windows inside of one, on its border, and
+// over several.
+TEST(Attention, Windows) {
+  for (const char *cpu : cpus)
+    for (const Case &c : {Case{1, 40, 2, 1, 16, false, 0, 1}, Case{1, 230, 2, 2, 32, false, 0, 5},
+                          Case{2, 300, 4, 2, 64, false, 70, 48}, Case{1, 290, 1, 1, 20, false, 0, 96},
+                          Case{1, 310, 2, 1, 64, false, 150, 101}, Case{1, 210, 2, 1, 32, true, 90, 33}})
+      if (check(c, cpu); HasFatalFailure())
+        return;
+}
+
+// The product of a query and a key is mostly below 6 in size, its score below 2.
+TEST(Attention, CappedScores) {
+  for (const char *cpu : cpus)
+    for (const Case &c : {Case{1, 97, 2, 1, 64, false, 0, 0, 50.0}, Case{2, 131, 4, 2, 32, false, 37, 0, 0.7},
+                          Case{1, 230, 2, 1, 64, false, 120, 50, 1.5}, Case{1, 210, 2, 1, 32, true, 90, 33, 1.0}})
+      if (check(c, cpu); HasFatalFailure())
+        return;
+}
+
+// What lies before a window is not read but in the blocks that reach into it: 0 times NaN would be NaN.
+TEST(Attention, BlocksBeforeTheWindowAreSkipped) {
+  const Case c{1, 300, 2, 1, 16, false, 0, 20};
+  Problem problem(c, 5);
+  cpu::CpuTarget target = targetFor("x86-64-v3", 2);
+  for (int64_t d = 0; d < c.headDim; ++d) {
+    problem.key.set(d, NAN);
+    problem.value.set(d, NAN);
+  }
+  Matrix output(false, problem.query.size()), lse(false, problem.rows() * c.heads);
+  Matrix query(false, problem.query.size()), key(false, problem.key.size()), value(false, problem.key.size());
+  std::vector<void *> buffers{problem.query.data(),  problem.key.data(), problem.value.data(),
+                              problem.starts.data(), output.data(),      lse.data()};
+  ASSERT_TRUE(JitKernel(problem.text(false), target).run(buffers, 2));
+  buffers.insert(buffers.end(), {problem.gradient.data(), query.data(), key.data(), value.data()});
+  ASSERT_TRUE(JitKernel(problem.text(true), target).run(buffers, 2));
+  auto isFinite = [&](const Matrix &matrix, int64_t firstRow) {
+    for (int64_t i = problem.queryAt(firstRow, 0); i < matrix.size(); ++i)
+      if (!std::isfinite(matrix[i]))
+        return false;
+    return true;
+  };
+  EXPECT_FALSE(isFinite(output, 0));
+  // With AVX2 panels of 16 queries and 6 keys forward, and blocks of 96 of both for the gradient.
+  EXPECT_TRUE(isFinite(output, 20 + 16 + 6));
+  EXPECT_TRUE(isFinite(query, 2 * 96));
+}
+
+// A window that hides nothing gives the bits that none gives.
+TEST(Attention, AWindowOfTheWholeRow) {
+  const Case c{2, 131, 2, 1, 32, false, 37};
+  Problem problem(c, 5);
+  cpu::CpuTarget target = targetFor("native", 3);
+  std::vector<std::vector<Matrix>> runs;
+  for (int64_t window : {0, 131, 1000000}) {
+    problem.c.window = window;
+    std::vector<Matrix> &r = runs.emplace_back();
+    r.emplace_back(false, problem.query.size());
+    r.emplace_back(false, problem.rows() * c.heads);
+    r.emplace_back(false, problem.query.size());
+    r.emplace_back(false, problem.key.size());
+    r.emplace_back(false, problem.key.size());
+    std::vector<void *> buffers{problem.query.data(),  problem.key.data(), problem.value.data(),
+                                problem.starts.data(), r[0].data(),        r[1].data()};
+    ASSERT_TRUE(JitKernel(problem.text(false), target).run(buffers, 2));
+    buffers.insert(buffers.end(), {problem.gradient.data(), r[2].data(), r[3].data(), r[4].data()});
+    ASSERT_TRUE(JitKernel(problem.text(true), target).run(buffers, 2));
+    for (size_t i = 0; i < r.size(); ++i)
+      ASSERT_TRUE(r[i] == runs.front()[i]) << "window " << window << ", result " << i;
+  }
 }
 
 } // namespace
