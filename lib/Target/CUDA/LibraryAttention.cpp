@@ -58,6 +58,10 @@ std::optional<ftrt_attention> cuda::asLibraryAttention(const AttentionShape &sha
     reason = "heads of " + std::to_string(shape.headDim) + " columns are no multiple of 16 up to 128";
   else if (shape.scale <= 0)
     reason = "its scale is not above 0";
+  else if (shape.window != 0)
+    reason = "it has a window of " + std::to_string(shape.window) + " tokens";
+  else if (shape.softcap != 0)
+    reason = "its scores are capped";
   else if (shape.sequence < 2)
     reason = "its rows are one token long";
   else if (bytes > target.attentionWorkspaceBytes)

@@ -16,8 +16,8 @@
 namespace ftc::cuda {
 
 /// What ftrt_device.attention is asked for in place of a plan.attention or a plan.attention_grad, before kernels of our
-/// own: attention of bf16 whose heads have a multiple of 16 columns up to 128, where the device file gives it as many
-/// bytes as it may need. nullopt for any other, and `reason` says why.
+/// own: attention of bf16 whose heads have a multiple of 16 columns up to 128, without a window or a cap of its scores,
+/// where the device file gives it as many bytes as it may need. nullopt for any other, and `reason` says why.
 std::optional<ftrt_attention> asLibraryAttention(const AttentionShape &shape, bool gradient, const CudaTarget &target,
                                                  std::string &reason);
 

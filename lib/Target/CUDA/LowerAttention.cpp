@@ -11,9 +11,12 @@
 // normalizer calculation for softmax"; Dao et al. 2022, "FlashAttention"), and the values weighted by it. No score is
 // ever in memory beyond the 64 x 64 of a tile.
 //
+// A window is a later start: a query's keys begin at its segment or `window - 1` before it, whichever is later; tiles
+// before the first key of all of a block's queries are not visited.
+//
 // Assumes verified plan IR and that each token attends to itself. Promises an order of additions that depends on sizes
-// and segments only: keys ascending, tile by tile. Arithmetic is fp32, exp and log those of all targets. Refuses heads
-// whose tiles do not fit into the shared memory of a block.
+// and segments only: keys ascending, tile by tile. Arithmetic is fp32, exp, log and tanh those of all targets. Refuses
+// heads whose tiles do not fit into the shared memory of a block.
 //
 //===----------------------------------------------------------------------===//
 
@@ -40,11 +43,34 @@ Value cuda::clampedPosition(TileCode &code, Value first, Value place, int64_t se
   return code.min(code.add(first, place), code.number(sequence - 1));
 }
 
-Value cuda::lowestStart(TileCode &code, Value starts, Value base, Value first, int64_t sequence) {
+Value cuda::firstKeyOf(TileCode &code, const AttentionShape &shape, Value starts, Value base, Value position) {
+  Type i32 = code.b.getI32Type();
+  Value start = code.load(i32, starts, code.add(base, position));
+  if (shape.window == 0)
+    return start;
+  Value narrow = arith::TruncIOp::create(code.b, code.loc, i32, position);
+  return code.max(start, code.add(narrow, 1 - shape.window));
+}
+
+Value cuda::endOfQueries(TileCode &code, const AttentionShape &shape, Value first, int64_t rows) {
+  Value sequence = code.number(shape.sequence, first.getType());
+  return shape.window == 0 ? sequence : code.min(sequence, code.add(first, rows + shape.window - 1));
+}
+
+Value cuda::scoreOf(TileCode &code, const AttentionShape &shape, Value product, Value *slope) {
+  if (shape.softcap == 0)
+    return code.mulf(product, code.real(shape.scale));
+  Value ratio = target::emitTanh(code.b, code.loc, code.mulf(product, code.real(shape.scale / shape.softcap)));
+  if (slope)
+    *slope = code.subf(code.real(1), code.mulf(ratio, ratio));
+  return code.mulf(ratio, code.real(shape.softcap));
+}
+
+Value cuda::lowestFirstKey(TileCode &code, const AttentionShape &shape, Value starts, Value base, Value first) {
   Value lane = code.rem(code.thread, CudaTarget::warp), lowest;
   for (int64_t half = 0; half < 2; ++half) {
-    Value position = clampedPosition(code, first, code.add(lane, half * CudaTarget::warp), sequence);
-    Value start = code.load(code.b.getI32Type(), starts, code.add(base, position));
+    Value position = clampedPosition(code, first, code.add(lane, half * CudaTarget::warp), shape.sequence);
+    Value start = firstKeyOf(code, shape, starts, base, position);
     lowest = lowest ? arith::MinSIOp::create(code.b, code.loc, lowest, start).getResult() : start;
   }
   for (int32_t distance = CudaTarget::warp / 2; distance >= 1; distance /= 2)
@@ -88,7 +114,7 @@ Numbers ForwardBlock::emitKeys(TileCode inner, Value firstKey, ValueRange state,
   Numbers scores = inner.dot(queries, keys, Numbers(perThread * perThread, inner.real(0)));
 
   Numbers after(state);
-  Value lowest = inner.real(-INFINITY), scale = inner.real(shape.scale);
+  Value lowest = inner.real(-INFINITY);
   for (int64_t i = 0; i < perThread; ++i) {
     Value position = inner.add(first, inner.row(i));
     Value largest = state[i];
@@ -97,7 +123,7 @@ Numbers ForwardBlock::emitKeys(TileCode inner, Value firstKey, ValueRange state,
       Value place = inner.add(firstKey, inner.column(j));
       Value valid =
           inner.both(inner.less(place, inner.add(position, 1)), inner.less(ownStarts[i], inner.add(place, 1)));
-      score = inner.select(valid, inner.mulf(score, scale), lowest);
+      score = inner.select(valid, cuda::scoreOf(inner, shape, score), lowest);
       largest = arith::MaximumFOp::create(inner.b, loc, largest, score);
     }
     largest = acrossRow(inner, largest,
@@ -151,10 +177,10 @@ void ForwardBlock::emit() {
   SmallVector<Value> ownStarts;
   for (int64_t i = 0; i < perThread; ++i) {
     Value position = cuda::clampedPosition(code, first, code.row(i), shape.sequence);
-    Value start = code.load(code.b.getI32Type(), starts, code.add(base, position));
+    Value start = cuda::firstKeyOf(code, shape, starts, base, position);
     ownStarts.push_back(arith::ExtSIOp::create(code.b, loc, code.b.getI64Type(), start));
   }
-  Value lowest = cuda::lowestStart(code, starts, base, first, shape.sequence);
+  Value lowest = cuda::lowestFirstKey(code, shape, starts, base, first);
   Value firstKey = code.times(code.div(lowest, tileRows), tileRows);
   Numbers state(perThread, code.real(-INFINITY));
   state.append(perThread, code.real(0));
@@ -228,8 +254,6 @@ emitEither(plan::KernelOp kernel, Op op, const cuda::CudaTarget &target, cuda::K
 }
 
 LogicalResult cuda::emitAttention(plan::KernelOp kernel, const CudaTarget &target, KernelTables &tables) {
-  if (kernel.getWork()->hasAttr("window") || kernel.getWork()->hasAttr("softcap"))
-    return kernel.getWork()->emitOpError("has a window or a soft cap, which the cuda target cannot lower yet");
   if (auto op = dyn_cast<plan::AttentionOp>(kernel.getWork()))
     return emitEither(kernel, op, target, tables, emitMmaAttentionForward, emitAttentionForward);
   return emitEither(kernel, cast<plan::AttentionGradOp>(kernel.getWork()), target, tables, emitMmaAttentionGrad,

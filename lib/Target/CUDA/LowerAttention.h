@@ -18,6 +18,8 @@ struct AttentionShape {
   int64_t batch, sequence, heads, kvHeads, headDim;
   double scale;
   mlir::Type element;
+  int64_t window = 0; ///< keys that a query sees at most, itself included; 0: no bound below the sequence
+  double softcap = 0; ///< of scores; 0: none
 
   int64_t group() const { return heads / kvHeads; }      ///< heads that share a key head
   int64_t pitch() const { return heads * headDim; }      ///< elements of a row of queries
@@ -27,19 +29,35 @@ struct AttentionShape {
 
 template <typename Op> AttentionShape attentionShape(Op op) {
   auto query = mlir::cast<mlir::MemRefType>(op.getQuery().getType());
-  int64_t batch = op.getBatch(), heads = op.getNumHeads();
+  int64_t batch = op.getBatch(), heads = op.getNumHeads(), sequence = query.getDimSize(0) / batch;
+  int64_t window = op.getWindow().value_or(sequence);
   return {batch,
-          query.getDimSize(0) / batch,
+          sequence,
           heads,
           static_cast<int64_t>(op.getNumKvHeads()),
           query.getDimSize(1) / heads,
           op.getScale().convertToDouble(),
-          query.getElementType()};
+          query.getElementType(),
+          window < sequence ? window : 0,
+          op.getSoftcap() ? op.getSoftcap()->convertToDouble() : 0};
 }
 
-/// The lowest segment start of the 64 tokens from position `first` of a row on whose tokens begin at `base`; every lane
-/// of a warp has to come here.
-mlir::Value lowestStart(TileCode &code, mlir::Value starts, mlir::Value base, mlir::Value first, int64_t sequence);
+/// The first key (i32) that the token at `position` of a row sees, whose tokens begin at `base`: where its segment
+/// starts, or its window.
+mlir::Value firstKeyOf(TileCode &code, const AttentionShape &shape, mlir::Value starts, mlir::Value base,
+                       mlir::Value position);
+
+/// The lowest of these of the 64 tokens from position `first` on (i64); every lane of a warp has to come here.
+mlir::Value lowestFirstKey(TileCode &code, const AttentionShape &shape, mlir::Value starts, mlir::Value base,
+                           mlir::Value first);
+
+/// Position (exclusive) up to which queries see any of the `rows` keys from position `first` on; numbers are of one
+/// type.
+mlir::Value endOfQueries(TileCode &code, const AttentionShape &shape, mlir::Value first, int64_t rows);
+
+/// What of the product of a query and a key enters the softmax: scaled, and capped. With a cap, `slope` is set to what
+/// it multiplies a score's gradient by, 1 - tanh^2.
+mlir::Value scoreOf(TileCode &code, const AttentionShape &shape, mlir::Value product, mlir::Value *slope = nullptr);
 
 /// Position `first + place` of a row of tokens, or the row's last.
 mlir::Value clampedPosition(TileCode &code, mlir::Value first, mlir::Value place, int64_t sequence);

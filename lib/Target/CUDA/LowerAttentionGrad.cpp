@@ -7,7 +7,8 @@
 
 //
 // With p = exp(scale q k - lse), delta = the inner product of output and its gradient, and ds = p (do v - delta) scale:
-// dq = ds k, dk = ds^T q, dv = p^T do (Dao et al. 2022, "FlashAttention", appendix B). Three functions, one after the
+// dq = ds k, dk = ds^T q, dv = p^T do (Dao et al. 2022, "FlashAttention", appendix B); where scores are capped, ds has
+// the cap's slope 1 - tanh^2 as a factor too. Three functions, one after the
 // other:
 //
 //   NAME$delta        a warp for each token and head
@@ -54,7 +55,7 @@ struct GradientCode {
   Value startOf(TileCode inner, Value position);
   /// lse and delta of a query.
   std::pair<Value, Value> numbersOf(TileCode inner, Value position, Value head);
-  Value probability(TileCode inner, Value score, Value lse, Value query, Value start, Value key);
+  Value probability(TileCode inner, Value product, Value lse, Value query, Value start, Value key, Value &slope);
 
   void emitDelta();
   void emitQuery(Value queryGradient);
@@ -79,7 +80,7 @@ void GradientCode::place(int64_t heads, bool lastFirst) {
 }
 
 Value GradientCode::startOf(TileCode inner, Value position) {
-  Value start = inner.load(inner.b.getI32Type(), starts, inner.add(base, position));
+  Value start = cuda::firstKeyOf(inner, shape, starts, base, position);
   return arith::ExtSIOp::create(inner.b, inner.loc, inner.b.getI64Type(), start);
 }
 
@@ -88,11 +89,12 @@ std::pair<Value, Value> GradientCode::numbersOf(TileCode inner, Value position, 
   return {inner.load(inner.b.getF32Type(), lse, place), inner.load(inner.b.getF32Type(), delta, place)};
 }
 
-/// exp(scale * score - lse) where the query may attend to the key, else 0.
-Value GradientCode::probability(TileCode inner, Value score, Value logSum, Value query, Value start, Value key) {
+/// exp(score - lse) where the query may attend to the key, else 0. `slope` is set where scores are capped.
+Value GradientCode::probability(TileCode inner, Value product, Value logSum, Value query, Value start, Value key,
+                                Value &slope) {
   Value valid = inner.both(inner.less(key, inner.add(query, 1)), inner.less(start, inner.add(key, 1)));
   valid = inner.both(valid, inner.less(query, inner.number(shape.sequence)));
-  Value exponent = inner.subf(inner.mulf(score, inner.real(shape.scale)), logSum);
+  Value exponent = inner.subf(cuda::scoreOf(inner, shape, product, &slope), logSum);
   return inner.select(valid, target::emitExp(inner.b, inner.loc, exponent), inner.real(0));
 }
 
@@ -145,7 +147,7 @@ void GradientCode::emitQuery(Value queryGradient) {
     logSum.push_back(l);
     inner.push_back(d);
   }
-  Value lowest = cuda::lowestStart(code, starts, base, first, shape.sequence);
+  Value lowest = cuda::lowestFirstKey(code, shape, starts, base, first);
   Value firstKey = code.times(code.div(lowest, tileRows), tileRows);
   Value keyHead = code.div(head, shape.group());
   Numbers sums = code.loop(firstKey, code.add(first, tileRows), tileRows, code.zeros(shape.headDim),
@@ -161,8 +163,11 @@ void GradientCode::emitQuery(Value queryGradient) {
                                for (int64_t j = 0; j < perThread; ++j) {
                                  Value &number = score[i * perThread + j];
                                  Value place = deep.add(keyPosition, deep.column(j));
-                                 number = deep.mulf(probability(deep, number, logSum[i], position[i], start[i], place),
-                                                    deep.real(shape.scale));
+                                 Value slope;
+                                 number = probability(deep, number, logSum[i], position[i], start[i], place, slope);
+                                 if (slope)
+                                   number = deep.mulf(number, slope);
+                                 number = deep.mulf(number, deep.real(shape.scale));
                                }
                              Numbers product = deep.dot(gradients, values, none);
                              for (int64_t i = 0; i < perThread; ++i)
@@ -192,7 +197,7 @@ Numbers GradientCode::emitQueries(TileCode inner, Value queryHead, Value positio
   inner.barrier();
   // First all of p, then all of ds: a thread has not registers enough for both.
   Numbers none(perThread * perThread, inner.real(0));
-  Numbers weight = inner.dot(keys, queries, none), differences;
+  Numbers weight = inner.dot(keys, queries, none), differences, slopes(weight.size());
   for (int64_t j = 0; j < perThread; ++j) {
     Value clamped = cuda::clampedPosition(inner, position, inner.column(j), shape.sequence);
     auto [logSum, delta] = numbersOf(inner, clamped, queryHead);
@@ -200,11 +205,15 @@ Numbers GradientCode::emitQueries(TileCode inner, Value queryHead, Value positio
     differences.push_back(delta);
     for (int64_t i = 0; i < perThread; ++i) {
       Value &number = weight[i * perThread + j];
-      number = probability(inner, number, logSum, own, start, inner.add(first, inner.row(i)));
+      number =
+          probability(inner, number, logSum, own, start, inner.add(first, inner.row(i)), slopes[i * perThread + j]);
     }
   }
   size_t half = sums.size() / 2;
   inner.put(weights, weight);
+  if (shape.softcap != 0)
+    for (auto [number, slope] : llvm::zip_equal(weight, slopes))
+      number = inner.mulf(number, slope);
   inner.barrier();
   Numbers ofValues = inner.accumulate(weights, gradients, sums.drop_front(half));
   Numbers product = inner.dot(values, gradients, none);
@@ -232,13 +241,14 @@ void GradientCode::emitKeyValue(Value keyGradient, Value valueGradient) {
   Value behind = code.add(first, tileRows);
   sums = code.loop(code.number(0), code.number(shape.group()), 1, sums, [&](TileCode outer, Value g, ValueRange all) {
     Value queryHead = outer.add(outer.times(head, shape.group()), g);
-    return outer.loop(
-        first, outer.number(shape.sequence), tileRows, all, [&](TileCode deep, Value position, ValueRange before) {
-          // Segments that begin behind these keys have nothing to do with them.
-          Value lowest = cuda::lowestStart(deep, starts, base, position, shape.sequence);
-          return deep.choose(deep.less(lowest, behind), before,
-                             [&](TileCode then) { return emitQueries(then, queryHead, position, before); });
-        });
+    return outer.loop(first, cuda::endOfQueries(outer, shape, first, tileRows), tileRows, all,
+                      [&](TileCode deep, Value position, ValueRange before) {
+                        // Segments that begin behind these keys have nothing to do with them.
+                        Value lowest = cuda::lowestFirstKey(deep, shape, starts, base, position);
+                        return deep.choose(deep.less(lowest, behind), before, [&](TileCode then) {
+                          return emitQueries(then, queryHead, position, before);
+                        });
+                      });
   });
   size_t half = sums.size() / 2;
   code.storeSums(ArrayRef(sums).take_front(half), keyRows(keyGradient), own);

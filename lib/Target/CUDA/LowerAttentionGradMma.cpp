@@ -12,10 +12,10 @@
 //   NAME$query        a block for some queries of a head: goes through their keys
 //   NAME$key_value    a block for some keys of a key head: goes through its heads, and the queries of each
 //
-// In $query rows of a product are queries, in $key_value keys: either way p and ds = p (do v - delta) leave a product
-// as the left operand of the next one, and never a thread's registers. p and ds are rounded to bf16 for their products;
-// the scale is applied to the sums. Scores are computed in both functions: seven products where five would do, which is
-// what it costs that nothing is added atomically and every sum has one order.
+// In $query rows of a product are queries, in $key_value keys: either way p and ds = p (do v - delta), times the slope
+// of a soft cap, leave a product as the left operand of the next one, and never a thread's registers. p and ds are
+// rounded to bf16 for their products; the scale is applied to the sums. Scores are computed in both functions: seven
+// products where five would do, which is what it costs that nothing is added atomically and every sum has one order.
 //
 // Tiles that a block goes through are loaded a step ahead, into the second of two places each. $key_value first looks
 // through the segment starts for the last query that sees its keys, and for the first one that does not see all; no
@@ -76,6 +76,22 @@ struct GradientMma : MmaAttentionCode {
     for (Value sum : sums)
       after.push_back(code.mulf(sum, code.real(shape.scale)));
     return after;
+  }
+  /// The weight of a key, 2^(exponent of its score + shift). Where scores are capped, `slope` is what the gradient of
+  /// the score is multiplied by.
+  Value weightOf(TileCode &inner, Value product, Value shift, Value &slope) {
+    if (shape.softcap == 0)
+      return mma.exp2(inner, inner.fma(product, exponentScale, shift));
+    Value rest = capRest(inner, product);
+    slope = inner.fma(inner.mulf(rest, inner.real(-4)), rest, inner.mulf(rest, inner.real(4)));
+    Value score = inner.fma(rest, inner.real(-2 * shape.softcap), inner.real(shape.softcap));
+    return mma.exp2(inner, inner.fma(score, exponentScale, shift));
+  }
+  /// Numbers times slopes, where there are any.
+  void multiply(TileCode &inner, Numbers &numbers, ValueRange slopes) {
+    if (shape.softcap != 0)
+      for (auto [number, slope] : llvm::zip_equal(numbers, slopes))
+        number = inner.mulf(number, slope);
   }
   /// Where a product's element (n, e) of row `row` of this thread is, of `columns`.
   static int64_t element(int64_t row, int64_t n, int64_t e, int64_t columns) {
@@ -140,11 +156,13 @@ Numbers GradientMma::emitKeys(TileCode inner, Value firstKey, Value stage, Value
         Value down = deep.times(chunk, keys.pitch());
         Numbers weights = mma.products(deep, ownRows(deep, queries), behind(deep, mma.byColumns(deep, keys), down),
                                        shape.headDim, sizes.rowTiles, columns);
+        Numbers slopes(weights.size());
         for (int64_t row = 0; row < threadRows(); ++row)
           for (int64_t i = 0; i < columns / 4; ++i) {
-            Value &weight = weights[element(row, i / 2, i % 2, columns)];
-            weight = mma.exp2(deep, deep.fma(weight, exponentScale, logSums[row]));
+            int64_t at = element(row, i / 2, i % 2, columns);
+            weights[at] = weightOf(deep, weights[at], logSums[row], slopes[at]);
           }
+        multiply(deep, weights, slopes);
         weights = deep.choose(some, weights, [&](TileCode then) {
           Numbers masked(weights);
           Value own = then.add(then.add(firstKey, chunk), then.times(mma.quad, 2));
@@ -174,7 +192,7 @@ Numbers GradientMma::emitKeys(TileCode inner, Value firstKey, Value stage, Value
 void GradientMma::emitQuery(Value queryGradient) {
   place(code, shape.heads, /*lastFirst=*/true);
   stageBytes = tilesBytes();
-  exponentScale = code.real(shape.scale * llvm::numbers::log2e);
+  exponentScale = code.real(exponentFactor());
   MmaTile queries = tile(code, 0, sizes.rows()), gradients = tile(code, ownBytes() / 2, sizes.rows());
   Value keyHead = code.div(head, shape.group());
   MmaRows keyRows = rows(code, key, keyHead, shape.keyPitch()),
@@ -225,9 +243,9 @@ void GradientMma::emitQuery(Value queryGradient) {
 /// before it; the largest number where there is none.
 std::pair<Value, Value> GradientMma::rangeOfQueries() {
   constexpr int64_t none = std::numeric_limits<int32_t>::max();
-  Value sequence = i32(code, shape.sequence), behindKeys = code.add(first, sizes.rows());
+  Value end = endOfQueries(code, shape, first, sizes.rows()), behindKeys = code.add(first, sizes.rows());
   Numbers range =
-      code.loop(code.add(first, mma.thread), sequence, sizes.threads(), {i32(code, 0), i32(code, none)},
+      code.loop(code.add(first, mma.thread), end, sizes.threads(), {i32(code, 0), i32(code, none)},
                 [&](TileCode inner, Value position, ValueRange before) {
                   Value start = startOf(inner, position);
                   Value sees = inner.less(start, behindKeys), seesAll = inner.less(start, inner.add(first, 1));
@@ -278,12 +296,12 @@ Numbers GradientMma::emitQueries(TileCode inner, Value position, Value stage, Va
         };
         Numbers weights = mma.products(deep, ownRows(deep, keys), behind(deep, mma.byColumns(deep, queries), down),
                                        shape.headDim, sizes.rowTiles, columns);
-        Numbers logSums = numbersOf(0);
+        Numbers logSums = numbersOf(0), slopes(weights.size());
         for (int64_t i = 0; i < columns / 4; ++i) {
           Value shift = deep.mulf(logSums[i], deep.real(-llvm::numbers::log2e));
           for (int64_t row = 0; row < threadRows(); ++row) {
-            Value &weight = weights[element(row, i / 2, i % 2, columns)];
-            weight = mma.exp2(deep, deep.fma(weight, exponentScale, shift));
+            int64_t at = element(row, i / 2, i % 2, columns);
+            weights[at] = weightOf(deep, weights[at], shift, slopes[at]);
           }
         }
         weights = deep.choose(some, weights, [&](TileCode then) {
@@ -302,9 +320,10 @@ Numbers GradientMma::emitQueries(TileCode inner, Value position, Value stage, Va
           return masked;
         });
         size_t half = before.size() / 2;
-        Numbers ofValues =
-            mma.accumulate(deep, mma.round(deep, weights), behind(deep, mma.byRows(deep, gradients), right),
-                           gradients.pitch(), resultColumns, sizes.rowTiles, before.drop_front(half));
+        Numbers rounded = mma.round(deep, weights);
+        multiply(deep, weights, slopes);
+        Numbers ofValues = mma.accumulate(deep, rounded, behind(deep, mma.byRows(deep, gradients), right),
+                                          gradients.pitch(), resultColumns, sizes.rowTiles, before.drop_front(half));
         Numbers products = mma.products(deep, ownRows(deep, values), behind(deep, mma.byColumns(deep, gradients), down),
                                         shape.headDim, sizes.rowTiles, columns);
         Numbers deltas = numbersOf(4 * sizes.stream);
@@ -323,7 +342,7 @@ Numbers GradientMma::emitQueries(TileCode inner, Value position, Value stage, Va
 void GradientMma::emitKeyValue(Value keyGradient, Value valueGradient) {
   place(code, shape.kvHeads, /*lastFirst=*/false);
   stageBytes = tilesBytes() + numbersBytes(sizes);
-  exponentScale = code.real(shape.scale * llvm::numbers::log2e);
+  exponentScale = code.real(exponentFactor());
   MmaTile keys = tile(code, 0, sizes.rows()), values = tile(code, ownBytes() / 2, sizes.rows());
   mma.fill(code, keys, rows(code, key, head, shape.keyPitch()), first);
   mma.fill(code, values, rows(code, value, head, shape.keyPitch()), first);
@@ -383,7 +402,8 @@ LogicalResult cuda::emitMmaAttentionGrad(plan::KernelOp kernel, plan::AttentionG
                                          KernelTables &tables) {
   AttentionShape shape = attentionShape(op);
   Location loc = kernel.getLoc();
-  MmaBlock ofQuery = queryGradientBlock(shape.headDim), ofKeyValue = keyValueGradientBlock(shape.headDim);
+  MmaBlock ofQuery = queryGradientBlock(shape.headDim),
+           ofKeyValue = keyValueGradientBlock(shape.headDim, shape.softcap != 0);
   int64_t queryBytes = gradientBytes(ofQuery, shape.headDim);
   int64_t keyValueBytes = gradientBytes(ofKeyValue, shape.headDim) + 2 * numbersBytes(ofKeyValue);
   if (failed(checkSharedBytes(loc, std::max(queryBytes, keyValueBytes), target,

@@ -10,6 +10,10 @@
 // and Work Partitioning"): a block has 128 queries of a head, a warp 32 or 16 of them with all their keys, so warps
 // exchange nothing; scores, weights and sums stay in registers (TilesMma.h).
 //
+// A window is a later start: a query's keys begin at its segment or `window - 1` before it, whichever is later. A soft
+// cap c makes s = c tanh(x / c) of a scaled score x, as s = c - 2 c r with r = 1 / (1 + e^(2 x / c)), by the GPU's own
+// 2^x and 1 / x: within 1e-6 c, which is 5e-5 of a weight for Gemma 2's cap of 50.
+//
 // Scores and sums are fp32. A weight p is rounded to bf16 for its product with the values, and summed up before that;
 // exp and log are the GPU's own 2^x and log2. So results differ from those of the fp32 form (LowerAttention.cpp) by
 // roundings of p, 2^-9 of each term, which is what one rounding of the output costs.
@@ -87,7 +91,14 @@ Value MmaAttentionCode::clamped(TileCode &inner, Value position) {
 }
 
 Value MmaAttentionCode::startOf(TileCode &inner, Value position) {
-  return inner.load(inner.b.getI32Type(), starts, inner.add(base, wide(inner, position)));
+  Value start = inner.load(inner.b.getI32Type(), starts, inner.add(base, wide(inner, position)));
+  return shape.window == 0 ? start : inner.max(start, inner.add(position, 1 - shape.window));
+}
+
+Value MmaAttentionCode::capRest(TileCode &inner, Value product) {
+  Value power =
+      mma.exp2(inner, inner.mulf(product, inner.real(2 * shape.scale * llvm::numbers::log2e / shape.softcap)));
+  return mma.reciprocal(inner, inner.addf(power, inner.real(1)));
 }
 
 std::pair<Value, Value> MmaAttentionCode::rangeOfStarts() {
@@ -171,14 +182,15 @@ Numbers ForwardMma::masked(TileCode inner, ValueRange scores, Value firstKey) {
   return after;
 }
 
-/// Turns scores into weights. The state is, for each row of the thread, a score that stands for the largest one; then
-/// this lane's sum of exp(scale (score - that)); then the weighted values. That score follows the largest one only when
-/// a weight would be above 2^8: floating-point numbers are as exact there as below 1, and sums that nothing has to be
-/// taken out of can stay as they are, which they mostly do from a row's second tile on.
+/// Turns scores (or products, which the softmax scales) into weights. The state is, for each row of the thread, a score
+/// that stands for the largest one; then this lane's sum of exp(scale (score - that)); then the weighted values. That
+/// score follows the largest one only when a weight would be above 2^8: floating-point numbers are as exact there as
+/// below 1, and sums that nothing has to be taken out of can stay as they are, which they mostly do from a row's second
+/// tile on.
 void ForwardMma::emitWeights(TileCode &inner, Numbers &scores, Numbers &state) {
   const int64_t groups = sizes.stream / 8, results = shape.headDim / 8;
   OpBuilder &b = inner.b;
-  Value lowest = inner.real(-INFINITY), slack = inner.real(8 / (shape.scale * llvm::numbers::log2e)), someFollow;
+  Value lowest = inner.real(-INFINITY), slack = inner.real(8 / exponentFactor()), someFollow;
   SmallVector<SmallVector<Value *>> own(threadRows());
   SmallVector<Value> references, follows, shifts;
   for (int64_t row = 0; row < threadRows(); ++row) {
@@ -236,6 +248,9 @@ Numbers ForwardMma::emitKeys(TileCode inner, Value firstKey, ValueRange before) 
 
   Value left = behind(inner, mma.byRows(inner, queries), inner.times(warpRow, queries.pitch()));
   Numbers scores = mma.products(inner, left, mma.byColumns(inner, keys), shape.headDim, sizes.rowTiles, sizes.stream);
+  if (shape.softcap != 0)
+    for (Value &score : scores)
+      score = inner.fma(capRest(inner, score), inner.real(-2 * shape.softcap), inner.real(shape.softcap));
   Value behindLast = inner.add(firstKey, sizes.stream);
   Value all = inner.both(inner.less(behindLast, inner.add(first, 2)), inner.less(highestStart, inner.add(firstKey, 1)));
   Value some = arith::XOrIOp::create(inner.b, inner.loc, all, inner.number(1, inner.b.getI1Type()));
@@ -287,7 +302,7 @@ void ForwardMma::emit() {
   Value keyHead = code.div(head, shape.group());
   keyRows = rows(code, key, keyHead, shape.keyPitch());
   valueRows = rows(code, value, keyHead, shape.keyPitch());
-  exponentScale = code.real(shape.scale * llvm::numbers::log2e);
+  exponentScale = code.real(exponentFactor());
 
   mma.fill(code, queries, rows(code, query, head, shape.pitch()), first);
   auto [lowest, highest] = rangeOfStarts();

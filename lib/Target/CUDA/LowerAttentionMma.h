@@ -11,6 +11,8 @@
 #include "lib/Target/CUDA/LowerAttention.h"
 #include "lib/Target/CUDA/TilesMma.h"
 
+#include "llvm/Support/MathExtras.h"
+
 namespace ftc::cuda {
 
 /// How a block cuts its work: it owns rows() queries (or keys) and goes through the keys (or queries) by tiles of
@@ -42,9 +44,9 @@ inline MmaBlock queryGradientBlock(int64_t headDim) {
          : headDim <= 128 ? MmaBlock{8, 1, 1, 64, 32}
                           : MmaBlock{4, 1, 1, 32, 32};
 }
-/// Two results, so twice the registers of the others.
-inline MmaBlock keyValueGradientBlock(int64_t headDim) {
-  return headDim <= 64    ? MmaBlock{4, 2, 1, 64, 32}
+/// Two results, so twice the registers of the others; where scores are capped, each has a slope beside it.
+inline MmaBlock keyValueGradientBlock(int64_t headDim, bool capped) {
+  return headDim <= 64    ? MmaBlock{4, 2, 1, 64, capped ? 16 : 32}
          : headDim <= 128 ? MmaBlock{8, 1, 1, 64, 32}
                           : MmaBlock{8, 1, 2, 32, 32};
 }
@@ -84,8 +86,13 @@ struct MmaAttentionCode {
   /// Position of row `offset` of this thread, the warp's rows counted from 0.
   mlir::Value position(TileCode &inner, int64_t offset);
   mlir::Value clamped(TileCode &inner, mlir::Value position);
+  /// The first key that a query sees.
   mlir::Value startOf(TileCode &inner, mlir::Value clampedPosition);
-  /// Lowest and highest segment start of the block's queries; every lane of a warp has to come here.
+  /// r of a product of a query and a key, whose score is softcap (1 - 2 r), with slope 4 r (1 - r).
+  mlir::Value capRest(TileCode &inner, mlir::Value product);
+  /// What a score, or a product where none is capped, is multiplied by to be an exponent of 2.
+  double exponentFactor() const { return (shape.softcap == 0 ? shape.scale : 1) * llvm::numbers::log2e; }
+  /// Lowest and highest first key of the block's queries; every lane of a warp has to come here.
   std::pair<mlir::Value, mlir::Value> rangeOfStarts();
   /// Stores sums of the block's rows by way of `through`, a tile that is no longer read.
   void storeRows(mlir::ValueRange sums, const MmaTile &through, const MmaRows &to);

@@ -226,4 +226,7 @@ static Value callIntrinsic(TileCode &code, StringRef name, Value x) {
 }
 
 Value MmaCode::exp2(TileCode &code, Value x) const { return callIntrinsic(code, "llvm.nvvm.ex2.approx.ftz.f32", x); }
+Value MmaCode::reciprocal(TileCode &code, Value x) const {
+  return callIntrinsic(code, "llvm.nvvm.rcp.approx.ftz.f", x);
+}
 Value MmaCode::log2(TileCode &code, Value x) const { return callIntrinsic(code, "llvm.nvvm.lg2.approx.ftz.f", x); }

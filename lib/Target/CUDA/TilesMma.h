@@ -101,6 +101,8 @@ public:
 
   /// 2^x, by the GPU's own instruction (ex2.approx.ftz: within 2 ulp, 0 where the result is below 2^-126).
   mlir::Value exp2(TileCode &code, mlir::Value x) const;
+  /// 1 / x, likewise (rcp.approx.ftz: within 1 ulp).
+  mlir::Value reciprocal(TileCode &code, mlir::Value x) const;
   /// log2(x), likewise (lg2.approx.ftz: within 2^-22, absolutely near 1 and relatively elsewhere).
   mlir::Value log2(TileCode &code, mlir::Value x) const;
 

@@ -82,6 +82,31 @@ plan.kernel @single {
   plan.attention %q, %q, %q, %s, %o, %lse batch 3 heads 1 kv_heads 1 scale 1.25e-01
     : memref<3x16xbf16>, memref<3x16xbf16>, memref<3x16xbf16>, memref<3xi32>, memref<3x16xbf16>, memref<3x1xf32>
 }
+// REMARK: cuDNN is not asked for near: it has a window of 2 tokens
+// CHECK-LABEL: llvm.func internal @near(
+// CHECK-NOT: llvm.array<7 x i64>
+plan.kernel @near {
+^bb0(%q: memref<3x16xbf16>, %s: memref<3xi32>, %o: memref<3x16xbf16>, %lse: memref<3x1xf32>):
+  plan.attention %q, %q, %q, %s, %o, %lse batch 1 heads 1 kv_heads 1 scale 1.25e-01 window 2
+    : memref<3x16xbf16>, memref<3x16xbf16>, memref<3x16xbf16>, memref<3xi32>, memref<3x16xbf16>, memref<3x1xf32>
+}
+// REMARK: cuDNN is not asked for capped: its scores are capped
+plan.kernel @capped {
+^bb0(%q: memref<3x16xbf16>, %s: memref<3xi32>, %lse: memref<3x1xf32>):
+  plan.attention_grad %q, %q, %q, %s, %q, %lse, %q, %q, %q, %q batch 1 heads 1 kv_heads 1 scale 1.25e-01 softcap 50.0
+    : memref<3x16xbf16>, memref<3x16xbf16>, memref<3x16xbf16>, memref<3xi32>, memref<3x16xbf16>, memref<3x1xf32>,
+      memref<3x16xbf16>, memref<3x16xbf16>, memref<3x16xbf16>, memref<3x16xbf16>
+}
+// A window that hides nothing is none.
+// REMARK: cuDNN is asked for whole before our own kernels
+// CHECK-LABEL: llvm.func internal @whole(
+// CHECK: llvm.array<7 x i64>
+plan.kernel @whole {
+^bb0(%q: memref<520x256xbf16>, %k: memref<520x128xbf16>, %v: memref<520x128xbf16>, %s: memref<520xi32>,
+     %o: memref<520x256xbf16>, %lse: memref<520x4xf32>):
+  plan.attention %q, %k, %v, %s, %o, %lse batch 2 heads 4 kv_heads 2 scale 1.25e-01 window 260
+    : memref<520x256xbf16>, memref<520x128xbf16>, memref<520x128xbf16>, memref<520xi32>, memref<520x256xbf16>, memref<520x4xf32>
+}
 // More than a device file gives it: the gradient of 131072 tokens of 32 heads. It gets what our own kernels need.
 // REMARK: cuDNN is not asked for long: it may need {{[0-9]+}} bytes of workspace, more than the device file gives it
 // SCRATCH-LABEL: plan.kernel @long

@@ -92,6 +92,20 @@ plan.kernel @wide {
       memref<70x256xbf16>, memref<70x256xbf16>, memref<70x256xbf16>, memref<70x256xbf16>
 }
 
+// A cap is computed where scores are: 2^x and 1 / x of each, before masks.
+// REMARK: capped is computed on tensor cores
+// CHECK: gpu.func @capped(
+// CHECK: scf.for
+// CHECK: nvvm.mma.sync
+// CHECK: llvm.call_intrinsic "llvm.nvvm.ex2.approx.ftz.f32"
+// CHECK: llvm.call_intrinsic "llvm.nvvm.rcp.approx.ftz.f"
+// CHECK: scf.if
+plan.kernel @capped {
+^bb0(%q: memref<70x16xbf16>, %s: memref<70xi32>, %o: memref<70x16xbf16>, %lse: memref<70x1xf32>):
+  plan.attention %q, %q, %q, %s, %o, %lse batch 1 heads 1 kv_heads 1 scale 1.25e-01 window 20 softcap 50.0
+    : memref<70x16xbf16>, memref<70x16xbf16>, memref<70x16xbf16>, memref<70xi32>, memref<70x16xbf16>, memref<70x1xf32>
+}
+
 // What is left to the other cores.
 // REMARK: odd is computed in fp32, not on tensor cores: heads of 10 columns are no multiple of 16
 // CHECK: gpu.func @odd(

@@ -197,6 +197,8 @@ struct Shape {
   std::vector<int64_t> segments; ///< first positions of segments behind the first
   double bar;
   bool tensorCores = false;
+  int64_t window = 0; ///< 0: none
+  double softcap = 0; ///< 0: none
 };
 
 class TiledAttention : public testing::TestWithParam<Shape> {
@@ -226,7 +228,8 @@ TEST_P(TiledAttention, IsTheInterpretersNearly) {
   std::string s = "memref<" + std::to_string(tokens) + "xi32>", lse = matrix(tokens, shape.heads, "f32");
   std::string sizes = " batch " + std::to_string(shape.batch) + " heads " + std::to_string(shape.heads) + " kv_heads " +
                       std::to_string(shape.kvHeads) + " scale " + std::to_string(1 / std::sqrt(double(shape.headDim))) +
-                      " : ";
+                      (shape.window ? " window " + std::to_string(shape.window) : "") +
+                      (shape.softcap ? " softcap " + std::to_string(shape.softcap) : "") + " : ";
   Text forward;
   for (const char *name : {"q", "k", "v"})
     forward.add(name, *name == 'q' ? q : k);
@@ -291,5 +294,32 @@ INSTANTIATE_TEST_SUITE_P(TensorCores, TiledAttention,
                                          Shape{"Heads160", "bf16", 1, 70, 2, 1, 160, {65}, 1e-2, true},
                                          Shape{"Heads256", "bf16", 1, 140, 3, 1, 256, {35}, 1e-2, true}),
                          [](const auto &info) { return std::string(info.param.name); });
+
+// Tiles have 64 keys and blocks 64 queries: windows of two tokens, inside of a tile, as long as one, and over several;
+// caps far above scores, where most are, and below.
+INSTANTIATE_TEST_SUITE_P(
+    WindowsAndCaps, TiledAttention,
+    testing::Values(Shape{"WindowOfTwo", "f32", 1, 70, 2, 1, 16, {}, 1e-5, false, 2},
+                    Shape{"WindowInATile", "f32", 2, 150, 2, 1, 32, {10, 64, 100, 101}, 1e-5, false, 20},
+                    Shape{"WindowOfATile", "f32", 1, 200, 2, 1, 16, {}, 1e-5, false, 64},
+                    Shape{"WindowOverTiles", "f32", 1, 270, 2, 1, 16, {40}, 1e-5, false, 101},
+                    Shape{"Cap50", "f32", 1, 70, 2, 1, 32, {}, 1e-5, false, 0, 50},
+                    Shape{"Cap1", "f32", 2, 100, 2, 1, 32, {10, 64}, 1e-5, false, 0, 1},
+                    Shape{"WindowAndCap", "f32", 1, 200, 2, 1, 32, {90}, 1e-5, false, 70, 0.5},
+                    Shape{"OddHeadsBf16WindowAndCap", "bf16", 1, 30, 4, 2, 7, {4}, 1e-2, false, 7, 1}),
+    [](const auto &info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    WindowsAndCapsOnTensorCores, TiledAttention,
+    testing::Values(Shape{"WindowOfTwo", "bf16", 1, 140, 2, 1, 64, {}, 1e-2, true, 2},
+                    Shape{"Heads64Window", "bf16", 2, 300, 2, 1, 64, {63, 130, 192}, 1e-2, true, 50},
+                    Shape{"Heads64LongWindow", "bf16", 1, 420, 2, 1, 64, {}, 1e-2, true, 200},
+                    Shape{"Heads128Window", "bf16", 1, 300, 2, 1, 128, {30}, 1e-2, true, 64},
+                    Shape{"Heads256Window", "bf16", 1, 200, 2, 1, 256, {}, 1e-2, true, 90},
+                    Shape{"Heads64Cap50", "bf16", 1, 140, 2, 1, 64, {}, 1e-2, true, 0, 50},
+                    Shape{"Heads128Cap", "bf16", 1, 180, 2, 1, 128, {30}, 1e-2, true, 0, 1},
+                    Shape{"Heads256Cap", "bf16", 1, 140, 2, 1, 256, {35}, 1e-2, true, 0, 1},
+                    Shape{"Heads64WindowAndCap", "bf16", 2, 200, 4, 2, 64, {63, 130}, 1e-2, true, 40, 0.5},
+                    Shape{"Heads256WindowAndCap", "bf16", 1, 200, 2, 1, 256, {}, 1e-2, true, 90, 1}),
+    [](const auto &info) { return std::string(info.param.name); });
 
 } // namespace

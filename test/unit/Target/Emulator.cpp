@@ -82,6 +82,7 @@ static void emulatedWait(uint32_t left) {
   }
 }
 static float emulatedLog2(float x) { return std::log2(x); }
+static float emulatedReciprocal(float x) { return 1 / x; }
 static float emulatedExp2(float x) {
   float result = std::exp2(x);
   return result < std::numeric_limits<float>::min() ? 0 : result;
@@ -245,9 +246,13 @@ void moveToHost(gpu::GPUFuncOp function, ModuleOp host) {
       }
       op->erase();
     } else if (auto intrinsic = dyn_cast<LLVM::CallIntrinsicOp>(op)) {
-      bool isExp2 = intrinsic.getIntrin() == "llvm.nvvm.ex2.approx.ftz.f32";
-      ASSERT_TRUE(isExp2 || intrinsic.getIntrin() == "llvm.nvvm.lg2.approx.ftz.f");
-      op->replaceAllUsesWith(call(isExp2 ? "emulated_exp2" : "emulated_log2", op->getOperands(), builder.getF32Type()));
+      StringRef function = llvm::StringSwitch<StringRef>(intrinsic.getIntrin())
+                               .Case("llvm.nvvm.ex2.approx.ftz.f32", "emulated_exp2")
+                               .Case("llvm.nvvm.lg2.approx.ftz.f", "emulated_log2")
+                               .Case("llvm.nvvm.rcp.approx.ftz.f", "emulated_reciprocal")
+                               .Default("");
+      ASSERT_FALSE(function.empty());
+      op->replaceAllUsesWith(call(function, op->getOperands(), builder.getF32Type()));
       op->erase();
     } else if (auto read = dyn_cast<LLVM::InlineAsmOp>(op)) {
       bool isThread = read.getAsmString() == "mov.u32 $0, %tid.x;";
@@ -331,6 +336,7 @@ void Emulator::load(ModuleOp lowered) {
   declare(*host, "emulated_wait", none, {i32});
   declare(*host, "emulated_exp2", f32, {f32});
   declare(*host, "emulated_log2", f32, {f32});
+  declare(*host, "emulated_reciprocal", f32, {f32});
   declare(*host, "emulated_pair", i32, {f32, f32});
   // Tables of numbers are the same here.
   for (auto functions : lowered.getOps<gpu::GPUModuleOp>())
@@ -387,6 +393,7 @@ void Emulator::load(ModuleOp lowered) {
   add("emulated_wait", emulatedWait);
   add("emulated_exp2", emulatedExp2);
   add("emulated_log2", emulatedLog2);
+  add("emulated_reciprocal", emulatedReciprocal);
   add("emulated_pair", emulatedPair);
   llvm::cantFail(jit->getMainJITDylib().define(llvm::orc::absoluteSymbols(std::move(symbols))));
   llvm::cantFail(jit->addIRModule(llvm::orc::ThreadSafeModule(std::move(code), std::move(llvmContext))));
