@@ -265,6 +265,14 @@ static LogicalResult verifyAttention(Operation *op, Value query, Value key, Valu
   auto shape = [](Value buffer) { return cast<MemRefType>(buffer.getType()).getShape(); };
   if (shape(query).size() != 2 || shape(key).size() != 2 || shape(value) != shape(key))
     return op->emitOpError("query, key and value are matrices, key and value of one shape");
+  auto element = [](Value buffer) { return cast<MemRefType>(buffer.getType()).getElementType(); };
+  if ((!element(query).isF32() && !element(query).isBF16()) || element(key) != element(query) ||
+      element(value) != element(query))
+    return op->emitOpError("elements of query, key and value are all f32 or all bf16, not ")
+           << element(query) << ", " << element(key) << " and " << element(value);
+  if (!element(starts).isInteger(32) || !element(lse).isF32())
+    return op->emitOpError("segment_starts is of i32 and lse of f32, not ")
+           << element(starts) << " and " << element(lse);
   int64_t rows = shape(query)[0];
   if (batch < 1 || rows % batch)
     return op->emitOpError("rows ") << rows << " are not a multiple of batch " << batch;

@@ -394,6 +394,9 @@ static LogicalResult verifyAttention(Operation *op, RankedTensorType query, Rank
     return op->emitOpError("rows ") << rows << " are not a multiple of batch " << batch;
   if (heads < 1 || kvHeads < 1 || heads % kvHeads)
     return op->emitOpError("heads ") << heads << " are not a multiple of kv_heads " << kvHeads;
+  if (query.getElementType() != key.getElementType())
+    return op->emitOpError("elements of query are ")
+           << query.getElementType() << " but those of key " << key.getElementType();
   if (query.getDimSize(1) % heads || key.getDimSize(0) != rows ||
       key.getDimSize(1) != query.getDimSize(1) / heads * kvHeads)
     return op->emitOpError("columns of query ")

@@ -392,6 +392,33 @@ plan.kernel @attention_statistics {
 
 // -----
 
+plan.kernel @attention_elements {
+^bb0(%q: memref<8x8xf32>, %k: memref<8x4xbf16>, %s: memref<8xi32>, %o: memref<8x8xf32>, %l: memref<8x2xf32>):
+  // expected-error @below {{elements of query, key and value are all f32 or all bf16, not 'f32', 'bf16' and 'bf16'}}
+  plan.attention %q, %k, %k, %s, %o, %l batch 2 heads 2 kv_heads 1 scale 0.5
+    : memref<8x8xf32>, memref<8x4xbf16>, memref<8x4xbf16>, memref<8xi32>, memref<8x8xf32>, memref<8x2xf32>
+}
+
+// -----
+
+plan.kernel @attention_in_fp64 {
+^bb0(%q: memref<8x8xf64>, %k: memref<8x4xf64>, %s: memref<8xi32>, %o: memref<8x8xf64>, %l: memref<8x2xf32>):
+  // expected-error @below {{elements of query, key and value are all f32 or all bf16, not 'f64', 'f64' and 'f64'}}
+  plan.attention %q, %k, %k, %s, %o, %l batch 2 heads 2 kv_heads 1 scale 0.5
+    : memref<8x8xf64>, memref<8x4xf64>, memref<8x4xf64>, memref<8xi32>, memref<8x8xf64>, memref<8x2xf32>
+}
+
+// -----
+
+plan.kernel @attention_rounded_lse {
+^bb0(%q: memref<8x8xbf16>, %k: memref<8x4xbf16>, %s: memref<8xi64>, %o: memref<8x8xbf16>, %l: memref<8x2xbf16>):
+  // expected-error @below {{segment_starts is of i32 and lse of f32, not 'i64' and 'bf16'}}
+  plan.attention %q, %k, %k, %s, %o, %l batch 2 heads 2 kv_heads 1 scale 0.5
+    : memref<8x8xbf16>, memref<8x4xbf16>, memref<8x4xbf16>, memref<8xi64>, memref<8x8xbf16>, memref<8x2xbf16>
+}
+
+// -----
+
 plan.kernel @attention_window {
 ^bb0(%q: memref<8x8xf32>, %k: memref<8x4xf32>, %s: memref<8xi32>, %o: memref<8x8xf32>, %l: memref<8x2xf32>):
   // expected-error @below {{window 0 hides a token from itself; it must be at least 1}}
