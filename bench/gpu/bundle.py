@@ -36,6 +36,11 @@ LORA = ["model=torchtune.models.llama3_2.lora_llama3_2", "model.lora_attn_module
 QWEN = ["model=torchtune.models.qwen2.qwen2", "model.tie_word_embeddings=True", "model.norm_eps=1e-6",
         "model.rope_base=1000000", "~model.scale_factor"]
 
+# Gemma 2, with a window and caps that a tiny model's scores feel.
+GEMMA2 = ["model=torchtune.models.gemma2.gemma2", "~model.rope_base", "~model.scale_factor", "model.head_dim=64",
+          "model.query_pre_attn_scalar=64", "model.sliding_window_size=100", "model.hidden_capping_value=0.5",
+          "model.final_capping_value=4.0"]
+
 
 def sized(width, layers, heads, kv_heads, feed_forward, vocabulary, batch, length):
     """A full fine-tuning step in bf16 of a model of these sizes."""
@@ -53,6 +58,8 @@ CASES = [
     {"name": "tiny-lora-fp32", "recipe": TINY, "overrides": LORA, "steps": 20, "check": "fp32"},
     {"name": "tiny-qlora-fp32", "recipe": TINY, "overrides": [*LORA, "model.quantize_base=True"], "steps": 20,
      "check": "fp32"},
+    {"name": "tiny-gemma2-fp32", "recipe": TINY, "overrides": GEMMA2, "steps": 20, "check": "fp32"},
+    {"name": "tiny-gemma2-bf16", "recipe": TINY, "overrides": [*GEMMA2, "dtype=bf16"], "steps": 20, "check": "bf16"},
     {"name": "tiny-8bit-fp32", "recipe": TINY, "overrides": ["optimizer=bitsandbytes.optim.AdamW8bit"], "steps": 20,
      "check": "fp32"},
     {"name": "135m-fp32", "recipe": SMALL, "overrides": [], "steps": 20, "check": "fp32"},
