@@ -48,7 +48,7 @@ void DataSetBuilder::add(std::span<const int32_t> ids, std::span<const uint8_t> 
   }
 }
 
-int64_t DataSetBuilder::cutSamples(int32_t eosId, bool conversations) {
+int64_t DataSetBuilder::cutSamples(int32_t endId, bool conversations) {
   TokenStore &s = *store;
   int64_t cut = 0;
   uint64_t to = 0, begin = 0;
@@ -68,11 +68,11 @@ int64_t DataSetBuilder::cutSamples(int32_t eosId, bool conversations) {
     if (end - begin > length) {
       ++cut;
       // A conversation that was cut still ends, but the model does not learn to end there.
-      if (conversations && !s.trained.empty()) {
+      if (conversations && !s.trained.empty() && endId >= 0) {
         if (s.isWide)
-          s.wide[to - 1] = eosId;
+          s.wide[to - 1] = endId;
         else
-          s.narrow[to - 1] = static_cast<uint16_t>(eosId);
+          s.narrow[to - 1] = static_cast<uint16_t>(endId);
         s.trained[(to - 1) / 64] &= ~(uint64_t(1) << ((to - 1) % 64));
       }
     }

@@ -216,8 +216,8 @@ std::optional<LoadedData> Loader::finish() {
                      : options.splitAcrossPack && !conversations ? RowLayout::Stream
                                                                  : RowLayout::Whole;
   if (layout != RowLayout::Stream) {
-    int64_t cut =
-        train.cutSamples(tokenizer.eosId(), conversations) + held.cutSamples(tokenizer.eosId(), conversations);
+    int64_t cut = train.cutSamples(tokenizer.endOfConversationId(), conversations) +
+                  held.cutSamples(tokenizer.endOfConversationId(), conversations);
     if (cut)
       remark(fmt::format("{} samples are longer than a row and were cut to {} tokens; raise tokenizer.max_seq_len{}",
                          cut, options.seqLen,

@@ -24,6 +24,12 @@ std::unique_ptr<Tokenizer> makeQwen2Tokenizer(const TokenizerConfig &config, std
 /// (of Gemma's none). Null with errors.
 std::unique_ptr<Tokenizer> makeSentencePieceTokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
 
+/// Phi-3 mini's tokenizer as torchtune has it: a SentencePiece model, special tokens behind it. Null with errors.
+std::unique_ptr<Tokenizer> makePhi3Tokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
+
+/// Phi-4's tokenizer as torchtune has it: byte pairs with merges, special tokens behind them. Null with errors.
+std::unique_ptr<Tokenizer> makePhi4Tokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
+
 } // namespace ftc
 
 #endif // FTC_LIB_TOKENIZER_FAMILIES_H

@@ -25,6 +25,16 @@ inline constexpr const char *llama3Pattern = FTC_PIECES("\\p{N}{1,3}");
 /// Qwen2's: each digit is a piece.
 inline constexpr const char *qwen2Pattern = FTC_PIECES("\\p{N}");
 
+/// GPT-2's as torchtune has it: words are of letters, digits and '_', contractions of lower case, and \s is Python's,
+/// which has four control characters more.
+#define FTC_PYTHON_SPACE FTC_SPACE "\\x1C-\\x1F"
+inline constexpr const char *gpt2Pattern = "'s|'t|'re|'ve|'m|'ll|'d"
+                                           "| ?[\\p{L}\\p{N}_]+"
+                                           "| ?[^" FTC_PYTHON_SPACE "\\p{L}\\p{N}_]+"
+                                           "|[" FTC_PYTHON_SPACE "]+(?![^" FTC_PYTHON_SPACE "])"
+                                           "|[" FTC_PYTHON_SPACE "]+";
+
+#undef FTC_PYTHON_SPACE
 #undef FTC_PIECES
 #undef FTC_SPACE
 

@@ -6,17 +6,14 @@
 //===----------------------------------------------------------------------===//
 //
 // Ids and masks are those of torchtune's Llama2Tokenizer with Llama2ChatTemplate, of its MistralTokenizer with
-// MistralChatTemplate, of both without a template, and of its GemmaTokenizer, which has none. SentencePiece puts a
-// space before what it encodes (not with Gemma's model); in the middle of a conversation torchtune takes it away by
-// encoding a line feed in front and dropping what that gives.
+// MistralChatTemplate, of both without a template, and of its GemmaTokenizer, which has none.
 //
 //===----------------------------------------------------------------------===//
 
 #include "Families.h"
+#include "SentencePieceModel.h"
 
-#include <algorithm>
 #include <fmt/format.h>
-#include <sentencepiece_processor.h>
 
 using namespace ftc;
 
@@ -34,28 +31,16 @@ public:
   SentencePieceTokenizer(std::string component, Wording wording) : component(std::move(component)), wording(wording) {}
 
   /// The error of reading a model, or "".
-  std::string load(const std::string &path) {
-    if (sentencepiece::util::Status status = model.Load(path); !status.ok())
-      return status.ToString();
-    if (model.bos_id() < 0 || model.eos_id() < 0)
-      return "it has no token for the begin or the end of a text";
-    for (const char *space : {" ", "\n", "\t", "\r", "\v"})
-      keepsSpaces |= !encoded(space).empty();
-    prefix = encoded("\n").size();
-    return "";
-  }
+  std::string load(const std::string &path) { return model.load(path); }
 
   std::string_view name() const override { return component; }
-  int64_t vocabSize() const override { return model.GetPieceSize(); }
-  int32_t bosId() const override { return model.bos_id(); }
-  int32_t eosId() const override { return model.eos_id(); }
+  int64_t vocabSize() const override { return model.size(); }
+  int32_t bosId() const override { return model.bosId(); }
+  int32_t eosId() const override { return model.eosId(); }
   /// The models of Llama 2 and Mistral have none, Gemma's has this; torchtune takes it for all.
   int32_t padId() const override { return 0; }
 
-  void encode(std::string_view text, std::vector<int32_t> &ids) const override {
-    std::vector<int> found = encoded(text);
-    ids.insert(ids.end(), found.begin(), found.end());
-  }
+  void encode(std::string_view text, std::vector<int32_t> &ids) const override { model.encode(text, ids); }
 
   std::string whyNotWorded(std::span<const Message> messages) const override {
     constexpr const char *ways =
@@ -96,7 +81,7 @@ public:
         std::string_view text = piece;
         text = text.substr(0, text.find_last_not_of(' ') + 1);
         if (inside)
-          encodeInside(text, ids);
+          model.encodeInside(text, ids);
         else
           encode(text, ids);
         endedWithSpace = piece.ends_with(' ');
@@ -110,16 +95,14 @@ public:
 
   std::string decode(std::span<const int32_t> ids, bool spellSpecial) const override {
     std::string text;
-    std::vector<int> run;
+    std::vector<int32_t> run;
     auto flush = [&] {
-      std::string part;
-      if (!run.empty() && model.Decode(run, &part).ok())
-        text += part;
+      text += model.decode(run);
       run.clear();
     };
     for (int32_t id : ids) {
-      bool known = id >= 0 && id < model.GetPieceSize();
-      if (known && !model.IsControl(id)) {
+      bool known = id >= 0 && id < model.size();
+      if (known && !model.isControl(id)) {
         run.push_back(id);
         continue;
       }
@@ -127,32 +110,16 @@ public:
       if (!known)
         text += "\xEF\xBF\xBD";
       else if (spellSpecial)
-        text += model.IdToPiece(id);
+        text += model.spelling(id);
     }
     flush();
     return repairUtf8(text);
   }
 
 private:
-  std::vector<int> encoded(std::string_view text) const {
-    std::vector<int> ids;
-    if (!model.Encode({text.data(), text.size()}, &ids).ok())
-      ids.clear();
-    return ids;
-  }
-  /// Without the space that the model puts in front.
-  void encodeInside(std::string_view text, std::vector<int32_t> &ids) const {
-    if (!keepsSpaces)
-      return encode(text, ids);
-    std::vector<int> found = encoded("\n" + std::string(text));
-    ids.insert(ids.end(), found.begin() + static_cast<std::ptrdiff_t>(std::min(prefix, found.size())), found.end());
-  }
-
   std::string component;
   Wording wording;
-  sentencepiece::SentencePieceProcessor model;
-  bool keepsSpaces = false; ///< some character of space alone has ids
-  size_t prefix = 0;        ///< ids of a line feed
+  SentencePieceModel model;
 };
 
 } // namespace

@@ -111,17 +111,33 @@ struct Family {
   std::string_view component;
   OutsideTokenizer::SpecialIds ids;
   std::string_view file; ///< what the file is
+  std::string_view key;  ///< that names it, below "tokenizer"
   std::unique_ptr<Tokenizer> (*make)(const TokenizerConfig &, std::vector<Diagnostic> &);
 };
 
+constexpr std::string_view phi4File = "tokenizer.json, or vocab.json with tokenizer.merges_path=merges.txt";
 constexpr std::string_view qwenFile = "tokenizer.json, or vocab.json with tokenizer.merges_file=merges.txt";
 constexpr Family families[] = {
-    {"torchtune.models.llama3.llama3_tokenizer", {128000, 128001, 128004}, "ranks of byte pairs", makeLlama3Tokenizer},
-    {"torchtune.models.llama2.llama2_tokenizer", {1, 2, 0}, "a SentencePiece model", makeSentencePieceTokenizer},
-    {"torchtune.models.mistral.mistral_tokenizer", {1, 2, 0}, "a SentencePiece model", makeSentencePieceTokenizer},
-    {"torchtune.models.gemma.gemma_tokenizer", {2, 1, 0}, "a SentencePiece model", makeSentencePieceTokenizer},
-    {"torchtune.models.qwen2.qwen2_tokenizer", {-1, 151645, 151643}, qwenFile, makeQwen2Tokenizer},
-    {"torchtune.models.qwen2_5.qwen2_5_tokenizer", {-1, 151645, 151643}, qwenFile, makeQwen2Tokenizer},
+    {"torchtune.models.llama3.llama3_tokenizer",
+     {128000, 128001, 128004},
+     "ranks of byte pairs",
+     "path",
+     makeLlama3Tokenizer},
+    {"torchtune.models.llama2.llama2_tokenizer",
+     {1, 2, 0},
+     "a SentencePiece model",
+     "path",
+     makeSentencePieceTokenizer},
+    {"torchtune.models.mistral.mistral_tokenizer",
+     {1, 2, 0},
+     "a SentencePiece model",
+     "path",
+     makeSentencePieceTokenizer},
+    {"torchtune.models.gemma.gemma_tokenizer", {2, 1, 0}, "a SentencePiece model", "path", makeSentencePieceTokenizer},
+    {"torchtune.models.qwen2.qwen2_tokenizer", {-1, 151645, 151643}, qwenFile, "path", makeQwen2Tokenizer},
+    {"torchtune.models.qwen2_5.qwen2_5_tokenizer", {-1, 151645, 151643}, qwenFile, "path", makeQwen2Tokenizer},
+    {"torchtune.models.phi3.phi3_mini_tokenizer", {1, 2, 32000}, "a SentencePiece model", "path", makePhi3Tokenizer},
+    {"torchtune.models.phi4.phi4_tokenizer", {100257, 100265, 100349}, phi4File, "vocab_path", makePhi4Tokenizer},
 };
 
 constexpr std::string_view otherWays = "give the ids that it makes as a token file (.bin, see docs/data.md), or "
@@ -139,7 +155,7 @@ std::unique_ptr<Tokenizer> ftc::makeTokenizer(const TokenizerConfig &config, std
     if (name != family.component)
       continue;
     // tokenizer.json has its merges in it.
-    bool takesMerges = family.file == qwenFile && !config.path.ends_with("tokenizer.json");
+    bool takesMerges = (family.file == qwenFile || family.file == phi4File) && !config.path.ends_with("tokenizer.json");
     std::string missing = config.path;
     std::error_code error;
     if (!missing.empty() && std::filesystem::exists(missing, error)) {
@@ -148,10 +164,10 @@ std::unique_ptr<Tokenizer> ftc::makeTokenizer(const TokenizerConfig &config, std
         return family.make(config, diags);
     }
     std::string why = missing.empty() ? "" : fmt::format(": '{}' does not exist", missing);
-    return std::make_unique<OutsideTokenizer>(
-        name, family.ids,
-        fmt::format("has no file{}{} name it with tokenizer.path=FILE ({}), or {}", why, why.empty() ? ":" : ";",
-                    family.file, otherWays));
+    return std::make_unique<OutsideTokenizer>(name, family.ids,
+                                              fmt::format("has no file{}{} name it with tokenizer.{}=FILE ({}), or {}",
+                                                          why, why.empty() ? ":" : ";", family.key, family.file,
+                                                          otherWays));
   }
   if (name.starts_with("torchtune."))
     return std::make_unique<OutsideTokenizer>(name, OutsideTokenizer::SpecialIds{},

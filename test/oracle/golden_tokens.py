@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Ids and masks of torchtune's tokenizers of Llama 2, Llama 3, Qwen2, Qwen2.5, Mistral and Gemma, for the unit tests of ours.
+"""Ids and masks of torchtune's tokenizers of Llama 2, Llama 3, Qwen2, Qwen2.5, Mistral, Gemma, Phi-3 and Phi-4, for the unit tests of ours.
 
 usage: golden_tokens.py OUT_FOLDER     (in the environment of requirements-torchtune.txt)
 
 Writes small vocabularies, trained here on the texts below and on the GPL: llama3.model (tiktoken's format), special.json
-(special tokens behind it), tokenizer.json (both, as Hugging Face has them; its library is asked too), llama2.model (SentencePiece, with Llama 2's settings; Mistral's are the same), gemma.model (with Gemma's: no space in front, symbols that text may
+(special tokens behind it), tokenizer.json (both, as Hugging Face has them; its library is asked too), llama2.model (SentencePiece, with Llama 2's settings; Mistral's and Phi-3's are the same), gemma.model (with Gemma's: no space in front, symbols that text may
 spell); in qwen/ vocab.json, merges.txt
-and tokenizer.json (GPT-2's byte pairs cut by Qwen's pattern); and golden.json: texts with the ids
+and tokenizer.json (GPT-2's byte pairs cut by Qwen's pattern), and the same in phi4/, with Phi-4's pattern and a few tokens more; and golden.json: texts with the ids
 that torchtune's own classes give, and conversations with ids and masks; of long texts a number that stands for the ids.
 """
 import base64
@@ -29,6 +29,9 @@ from torchtune.models.llama2 import llama2_tokenizer
 from torchtune.models.llama3 import llama3_tokenizer
 from torchtune.models.llama3._tokenizer import CL100K_PATTERN
 from torchtune.models.mistral import mistral_tokenizer
+from torchtune.models.phi3 import phi3_mini_tokenizer
+from torchtune.models.phi4 import phi4_tokenizer
+from torchtune.models.phi4._tokenizer import CL100K_PATTERN as PHI4_PATTERN
 from torchtune.models.qwen2 import qwen2_tokenizer
 from torchtune.models.qwen2._tokenizer import PRETOKENIZE_REGEX
 from torchtune.models.qwen2_5 import qwen2_5_tokenizer
@@ -75,7 +78,7 @@ QWEN_MERGES = [(b"qw", b"q"), (b"q", b"w"), (b"jk", b"l"), (b"jkl", b"j"), (b"j"
 # Prompt templates, by family: tags, names of torchtune's, or none in place of a family's own.
 TAGS = {"system": ("<<", ">>\n"), "user": ("Q: ", "\nA: "), "assistant": ("", "\n")}
 TEMPLATES = [("llama3", TAGS), ("qwen2", "torchtune.data.QuestionAnswerTemplate"), ("qwen2_5", TAGS), ("llama2", None), ("llama2", TAGS),
-             ("llama2", "torchtune.data.SummarizeTemplate"), ("mistral", None), ("mistral", "torchtune.data.GrammarErrorCorrectionTemplate"), ("gemma", TAGS), ("gemma", "torchtune.data.SummarizeTemplate")]
+             ("llama2", "torchtune.data.SummarizeTemplate"), ("mistral", None), ("mistral", "torchtune.data.GrammarErrorCorrectionTemplate"), ("phi3", TAGS), ("phi4", TAGS), ("gemma", TAGS), ("gemma", "torchtune.data.SummarizeTemplate")]
 
 
 # Data sets: how torchtune makes messages of a record, and records.
@@ -177,6 +180,53 @@ def write_qwen(folder, corpus):
         assert theirs.encode(text, add_special_tokens=False).ids == ours.encode(text, add_bos=False, add_eos=False), text
 
 
+# Phi's: GPT-2's pattern as Python reads it, special tokens that stay text.
+PHI_TEXTS = ["12345 a1b2 e_x (x) x.\n (x 'S", "snake_case _x __y__ 'S it's IT'S", "a1b2 12ab ½x Ⅷi ² ٣٤", "\x1c\x1d x\x1e y\x1f\x1f z", "<|im_start|>user<|im_sep|>Hi<|im_end|>",
+             "<|user|>\nHi<|end|>\n<|assistant|>", "  \n\n  x", "naïve_é 日本_語 \u0301\u0302 x\u0301y"]
+PHI_CHATS = [
+    [("user", "Hi"), ("assistant", "Yo"), ("user", "Nobody answers")],
+    [("user", "Trailing spaces   "), ("assistant", "  both sides  ")],
+]
+
+
+def phi4_text(tokenizer, ids):
+    """The text that Phi-4's decode spells: torchtune gives a list of GPT-2's spellings."""
+    byte_of = {letter: byte for byte, letter in bytes_in_order().items()}
+    return bytes(byte_of[letter] for token in tokenizer.decode(ids) for letter in token).decode("utf-8", "replace")
+
+
+# Merges over which torchtune's pattern and cl100k_base's cut differently, behind Qwen's.
+PHI4_MERGES = [(b"1", b"2"), (b"12", b"3"), (b"123", b"4"), (b"a", b"1"), (b"b", b"2"), (b"e", b"_"), (b"_", b"x"), (b"(", b"x"), (b"'", b"S"),
+               (b".", b"\n"), (b"\x1c", b"\x1d"), (b"\x1f", b"\x1f")]
+
+
+def write_phi4(folder, qwen):
+    """vocab.json, merges.txt, and tokenizer.json as Hugging Face has Phi-4's, with cl100k_base's pattern: Qwen's small
+    vocabulary and a few tokens more."""
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(qwen, "tokenizer.json"), encoding="utf-8") as file:
+        model = json.load(file)["model"]
+    byte_of = {letter: byte for byte, letter in bytes_in_order().items()}
+    bytes_of = lambda spelling: bytes(byte_of[letter] for letter in spelling)
+    tokens = [bytes_of(spelling) for spelling, _ in sorted(model["vocab"].items(), key=lambda item: item[1])]
+    merges = [(bytes_of(left), bytes_of(right)) for left, right in model["merges"]]
+    added = [pair for pair in PHI4_MERGES if pair not in merges]
+    tokens += [left + right for left, right in added if left + right not in tokens]
+    merges += added
+    special = ["<|im_start|>", "<|im_sep|>", "<|im_end|>", "<|endoftext|>", "<|dummy_85|>"]
+    file = hugging_face_file(tokens, merges, special, PHI4_PATTERN, None, False)
+    with open(os.path.join(folder, "vocab.json"), "w", encoding="utf-8") as out:
+        json.dump(file["model"]["vocab"], out, ensure_ascii=False)
+        out.write("\n")
+    with open(os.path.join(folder, "merges.txt"), "w", encoding="utf-8") as out:
+        out.write("#version: 0.2\n" + "".join(f"{left} {right}\n" for left, right in file["model"]["merges"]))
+    with open(os.path.join(folder, "tokenizer.json"), "w", encoding="utf-8") as out:
+        json.dump(file, out, ensure_ascii=True)
+        out.write("\n")
+    theirs = tokenizers.Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
+    return [{"text": text, "ids": theirs.encode(text, add_special_tokens=False).ids} for text in TEXTS + PHI_TEXTS if "<|im" not in text]
+
+
 def digest(ids):
     """A number that stands for ids, small enough for a test to compute."""
     number = 0
@@ -227,16 +277,19 @@ def main():
     write_qwen(path("qwen"), corpus)
     qwen = [path("qwen/vocab.json"), path("qwen/merges.txt"), path("qwen/tokenizer.json")]
 
+    phi4 = [path("phi4/vocab.json"), path("phi4/merges.txt")]
     to_messages = OpenAIToMessages()
-    golden = {}
+    golden = {"phi4-huggingface": {"texts": write_phi4(path("phi4"), path("qwen"))}}
     for family, tokenizer in (("llama3", llama3_tokenizer(path("llama3.model"), path("special.json"))),
                               ("llama2", llama2_tokenizer(path("llama2.model"))), ("qwen2", qwen2_tokenizer(*qwen)),
                               ("qwen2_5", qwen2_5_tokenizer(*qwen)), ("mistral", mistral_tokenizer(path("llama2.model"))),
-                              ("gemma", gemma_tokenizer(path("gemma.model")))):
-        is_qwen, pieces = family.startswith("qwen"), family in ("llama2", "mistral", "gemma")
+                              ("gemma", gemma_tokenizer(path("gemma.model"))),
+                              ("phi3", phi3_mini_tokenizer(path("llama2.model"))), ("phi4", phi4_tokenizer(*phi4))):
+        is_qwen, is_phi = family.startswith("qwen"), family.startswith("phi")
+        pieces = family in ("llama2", "mistral", "gemma", "phi3")
         encode = lambda text: tokenizer.encode(text, add_bos=False, add_eos=False)
         chats = []
-        for chat in CHATS + (QWEN_CHATS if is_qwen else []):
+        for chat in CHATS + (QWEN_CHATS if is_qwen else PHI_CHATS if is_phi else []):
             if pieces and chat[-1][1] == "":
                 chat = chat[:-1] + [("assistant", "-")]
             messages = [{"role": role, "content": [{"type": "text", "text": piece} for piece in words]
@@ -256,12 +309,18 @@ def main():
             pairs = [tokenizer.tokenize_messages(transform(dict(record))["messages"]) for record in given]
             records[name] = {"records": given, "ids": [ids for ids, _ in pairs],
                              "trained": [[int(not masked) for masked in mask] for _, mask in pairs]}
-        texts = TEXTS + QWEN_TEXTS if is_qwen else TEXTS + GEMMA_TEXTS if family == "gemma" else TEXTS
+        texts = TEXTS + (QWEN_TEXTS if is_qwen else PHI_TEXTS if is_phi else GEMMA_TEXTS if family == "gemma" else [])
         golden[family] = {"records": records, "texts": [{"text": text, "ids": encode(text)} | ({"spelled": tokenizer.decode(encode(text))} if is_qwen else {})
                                                        for text in texts], "chats": chats,
                           "long": [{"text": text, "times": times, "count": len(ids), "digest": digest(ids)} for text, times in LONG
                                    for ids in [encode(text * times)]]
-                          if not pieces else []}
+                          if not pieces and not is_phi else []}
+        if is_phi:
+            dice = random.Random(2)
+            special = range(32000, 32011) if family == "phi3" else range(100256, 100352)
+            size = tokenizer.vocab_size
+            lists = [[dice.choice(special) if dice.random() < 0.2 else dice.randrange(3 if pieces else 0, size) for _ in range(12)] for _ in range(40)]
+            golden[family]["decoded"] = [{"ids": ids, "text": tokenizer.decode(ids) if family == "phi3" else phi4_text(tokenizer, ids)} for ids in lists]
         if is_qwen:
             dice = random.Random(2)
             lists = [[dice.randrange(len(tokenizer.encoder) + len(QWEN_SPECIAL)) for _ in range(12)] for _ in range(40)]
@@ -273,6 +332,8 @@ def main():
                      "llama2": lambda: llama2_tokenizer(path("llama2.model"), prompt_template=template),
                      "mistral": lambda: mistral_tokenizer(path("llama2.model"), prompt_template=template),
                      "gemma": lambda: gemma_tokenizer(path("gemma.model"), prompt_template=template),
+                     "phi3": lambda: phi3_mini_tokenizer(path("llama2.model"), prompt_template=template),
+                     "phi4": lambda: phi4_tokenizer(*phi4, prompt_template=template),
                      "qwen2": lambda: qwen2_tokenizer(*qwen, prompt_template=template),
                      "qwen2_5": lambda: qwen2_5_tokenizer(*qwen, prompt_template=template)}[family]()
         tags = {role: list(words) for role, words in tokenizer.prompt_template.template.items()} if template else {}

@@ -44,6 +44,8 @@ public:
   virtual int32_t bosId() const = 0;
   /// End of a document or of an assistant's turn.
   virtual int32_t eosId() const = 0;
+  /// What a conversation ends with that was cut to the length of a row; -1: nothing.
+  virtual int32_t endOfConversationId() const { return eosId(); }
   /// Whether text that is made ends with this id.
   virtual bool ends(int32_t id) const { return id == eosId(); }
   /// Fills the unused rest of a row; never trained.
@@ -71,13 +73,13 @@ public:
 struct TokenizerConfig {
   /// "byte", or a component of torchtune's.
   std::string component = "byte";
-  /// Its file: ranks of byte pairs in tiktoken's format (Llama 3), a SentencePiece model (Llama 2, Mistral,
-  /// Gemma), or vocab.json (Qwen); Hugging Face's tokenizer.json for the first and the last.
+  /// Its file: ranks of byte pairs in tiktoken's format (Llama 3), a SentencePiece model (Llama 2, Mistral, Gemma,
+  /// Phi-3), or vocab.json (Qwen, Phi-4); Hugging Face's tokenizer.json for the first and the last.
   std::string path;
   /// JSON with a list `added_tokens` of {"id", "content"}, such as Hugging Face's tokenizer.json; "": the model's
-  /// own, of Llama 3 and Qwen.
+  /// own, of Llama 3, Qwen and Phi.
   std::string specialTokensPath;
-  /// merges.txt of Qwen's tokenizers, with vocab.json.
+  /// merges.txt of Qwen's tokenizers and Phi-4's, with vocab.json.
   std::string mergesFile = "";
   /// Whether conversations get the wording of the family's chats where that is made of words, [INST] of Llama 2 and
   /// Mistral; else only what the messages say.
@@ -85,9 +87,9 @@ struct TokenizerConfig {
 };
 
 /// The tokenizer that a recipe names: "byte" (ids 0..255 are bytes, 256 <|begin_of_text|>, 257 <|end_of_text|>, 258
-/// <|finetune_right_pad_id|>, as Llama 3 spells them), or torchtune's for Llama 3, Llama 2, Mistral, Gemma, Qwen2
-/// and Qwen2.5, with the ids that torchtune gives. Another one of torchtune's, and one whose file does not exist, reads no
-/// text. Null with errors: a name that nobody knows, or a file that is not what it should be.
+/// <|finetune_right_pad_id|>, as Llama 3 spells them), or torchtune's for Llama 3, Llama 2, Mistral, Gemma, Qwen2,
+/// Qwen2.5, Phi-3 and Phi-4, with the ids that torchtune gives. Another one of torchtune's, and one whose file does not
+/// exist, reads no text. Null with errors: a name that nobody knows, or a file that is not what it should be.
 std::unique_ptr<Tokenizer> makeTokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
 
 /// `bytes` as valid UTF-8: see Tokenizer::decode.

@@ -122,13 +122,18 @@ TEST_F(RecordKinds, PromptTemplatesAreTorchtunes) {
   const std::string folder = FTC_SOURCE_DIR "/test/oracle/goldens/tokens/";
   std::ifstream in(folder + "golden.json");
   const json golden = json::parse(in)["templates"];
-  ASSERT_GE(golden.size(), 8u);
+  ASSERT_GE(golden.size(), 10u);
   for (const json &entry : golden) {
     const std::string family = entry["family"];
     SCOPED_TRACE(family + " " + entry["tags"].dump());
     TokenizerConfig config{"torchtune.models." + family + "." + family + "_tokenizer", folder + "llama2.model", ""};
     config.ownWording = false;
-    if (family == "llama3") {
+    if (family == "phi3") {
+      config.component = "torchtune.models.phi3.phi3_mini_tokenizer";
+    } else if (family == "phi4") {
+      config.path = folder + "phi4/vocab.json";
+      config.mergesFile = folder + "phi4/merges.txt";
+    } else if (family == "llama3") {
       config.path = folder + "llama3.model";
       config.specialTokensPath = folder + "special.json";
     } else if (family.starts_with("qwen")) {
@@ -140,7 +145,7 @@ TEST_F(RecordKinds, PromptTemplatesAreTorchtunes) {
     ASSERT_TRUE(tokenizer) << messages();
     options = {};
     options.seqLen = 400;
-    options.vocabSize = 2000;
+    options.vocabSize = 100352;
     options.packed = false;
     options.column = "messages";
     for (const auto &[role, words] : entry["tags"].items())
@@ -158,6 +163,40 @@ TEST_F(RecordKinds, PromptTemplatesAreTorchtunes) {
       for (size_t t = 0; t < ids.size(); ++t)
         EXPECT_EQ(batch.labels[t], t + 1 < ids.size() && trained[t + 1] ? ids[t + 1] : X) << t;
     }
+  }
+}
+
+/// What torchtune ends with no token has none where it is cut, either.
+TEST_F(RecordKinds, PhisConversationsAreOnlyCut) {
+  for (const char *name : {"phi3.phi3_mini_tokenizer", "phi4.phi4_tokenizer"}) {
+    const std::string folder = FTC_SOURCE_DIR "/test/oracle/goldens/tokens/";
+    const bool isPhi3 = std::string_view(name).starts_with("phi3");
+    TokenizerConfig config{std::string("torchtune.models.") + name,
+                           folder + (isPhi3 ? "llama2.model" : "phi4/vocab.json"), ""};
+    config.mergesFile = isPhi3 ? "" : folder + "phi4/merges.txt";
+    tokenizer = makeTokenizer(config, diags);
+    ASSERT_TRUE(tokenizer) << messages();
+    options = {};
+    options.seqLen = 20;
+    options.vocabSize = 100352;
+    options.packed = false;
+    options.column = "messages";
+    const std::vector<Message> said = {{"user", {"Tell me a long story."}, false},
+                                       {"assistant", {"Once upon a time there were seven letters."}, true}};
+    auto data = load(write("a.jsonl", json{{"messages",
+                                            {{{"role", "user"}, {"content", said[0].pieces[0]}},
+                                             {{"role", "assistant"}, {"content", said[1].pieces[0]}}}}}
+                                          .dump()));
+    ASSERT_TRUE(data) << messages();
+    Ints ids;
+    std::vector<uint8_t> trained;
+    tokenizer->encodeConversation(said, ids, trained);
+    ASSERT_GT(ids.size(), 20u);
+    const Batch batch = row(data->train, 0);
+    EXPECT_EQ(batch.tokens, Ints(ids.begin(), ids.begin() + 20));
+    EXPECT_EQ(batch.labels[18], ids[19]); // trained, as any other
+    EXPECT_TRUE(says("1 samples are longer than a row")) << messages();
+    diags.clear();
   }
 }
 

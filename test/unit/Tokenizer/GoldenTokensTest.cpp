@@ -21,6 +21,8 @@ TokenizerConfig configOf(const std::string &family) {
          : family == "llama2"  ? llama2Config()
          : family == "mistral" ? mistralConfig()
          : family == "gemma"   ? gemmaConfig()
+         : family == "phi3"    ? phi3Config()
+         : family == "phi4"    ? phi4Config()
                                : qwenConfig(family);
 }
 
@@ -29,7 +31,8 @@ protected:
   std::unique_ptr<Tokenizer> tokenizer = make(configOf(GetParam()));
   json wanted = golden(GetParam());
 };
-INSTANTIATE_TEST_SUITE_P(Families, Golden, testing::Values("llama3", "llama2", "mistral", "gemma", "qwen2", "qwen2_5"));
+INSTANTIATE_TEST_SUITE_P(Families, Golden,
+                         testing::Values("llama3", "llama2", "mistral", "gemma", "qwen2", "qwen2_5", "phi3", "phi4"));
 
 TEST_P(Golden, TextsHaveTorchtunesIds) {
   ASSERT_GT(wanted["texts"].size(), 20u);
@@ -48,7 +51,8 @@ TEST_P(Golden, AnyIdsSpellTorchtunesText) {
   for (const json &entry : wanted.value("decoded", json::array())) {
     auto ids = entry["ids"].get<std::vector<int32_t>>();
     EXPECT_EQ(tokenizer->decode(ids), entry["text"].get<std::string>()) << entry["ids"];
-    EXPECT_EQ(tokenizer->decode(ids, true), entry["spelled"].get<std::string>()) << entry["ids"];
+    if (entry.contains("spelled")) // torchtune's tokenizers of Phi cannot
+      EXPECT_EQ(tokenizer->decode(ids, true), entry["spelled"].get<std::string>()) << entry["ids"];
   }
 }
 

@@ -55,14 +55,19 @@ inline TokenizerConfig mistralConfig() {
   return {"torchtune.models.mistral.mistral_tokenizer", folder + "llama2.model", ""};
 }
 
-inline TokenizerConfig gemmaConfig() {
-  return {"torchtune.models.gemma.gemma_tokenizer", folder + "gemma.model", ""};
-}
+inline TokenizerConfig gemmaConfig() { return {"torchtune.models.gemma.gemma_tokenizer", folder + "gemma.model", ""}; }
 
 /// `family` is "qwen2" or "qwen2_5".
 inline TokenizerConfig qwenConfig(const std::string &family) {
   return {"torchtune.models." + family + "." + family + "_tokenizer", folder + "qwen/vocab.json",
           folder + "qwen/tokenizer.json", folder + "qwen/merges.txt"};
+}
+
+inline TokenizerConfig phi3Config() {
+  return {"torchtune.models.phi3.phi3_mini_tokenizer", folder + "llama2.model", ""};
+}
+inline TokenizerConfig phi4Config() {
+  return {"torchtune.models.phi4.phi4_tokenizer", folder + "phi4/vocab.json", "", folder + "phi4/merges.txt"};
 }
 
 /// A file that exists during one test.
