@@ -8,6 +8,7 @@
 #include "ftc/Checkpoint/Adapter.h"
 
 #include "Convert.h"
+#include "FusedWeights.h"
 #include "WeightNames.h"
 #include "ftc/Checkpoint/TorchFile.h"
 #include "ftc/Support/Files.h"
@@ -25,27 +26,33 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 static constexpr std::string_view peftPrefix = "base_model.model.";
+static constexpr std::string_view adapterEndings[] = {".lora_A.weight", ".lora_B.weight", ".lora_magnitude_vector"};
 static constexpr size_t maxListed = 10;
 
 bool ftc::isAdapterName(std::string_view name) {
-  return name.ends_with(".lora_A.weight") || name.ends_with(".lora_B.weight") ||
-         name.ends_with(".lora_magnitude_vector");
+  return std::ranges::any_of(adapterEndings, [&](std::string_view end) { return name.ends_with(end); });
 }
 
 std::string ftc::peftName(std::string_view name) { return std::string(peftPrefix) + std::string(name); }
 
-std::string ftc::adapterConfigJson(const LoraConfig &lora, const std::string &baseModel) {
+std::string ftc::adapterConfigJson(const LoraConfig &lora, const std::string &baseModel, const ModelConfig &model) {
   json config;
   config["peft_type"] = "LORA";
   config["task_type"] = "CAUSAL_LM";
   config["base_model_name_or_path"] = baseModel.empty() ? json() : json(baseModel);
+  auto number = [](double value) {
+    return value == std::floor(value) && value < 1e15 ? json(static_cast<int64_t>(value)) : json(value);
+  };
   config["r"] = lora.rank;
-  if (lora.alpha == std::floor(lora.alpha) && lora.alpha < 1e15)
-    config["lora_alpha"] = static_cast<int64_t>(lora.alpha);
-  else
-    config["lora_alpha"] = lora.alpha;
+  config["lora_alpha"] = number(lora.alpha);
   config["lora_dropout"] = 0.0;
-  config["target_modules"] = lora.targets;
+  const std::vector<std::string> targets = fileTargets(lora, model);
+  config["target_modules"] = targets;
+  for (const std::string &target : targets)
+    if (int64_t parts = fusedTargets(target, lora, model); parts > 1) {
+      config["rank_pattern"][target] = parts * lora.rank;
+      config["alpha_pattern"][target] = number(static_cast<double>(parts) * lora.alpha);
+    }
   config["bias"] = "none";
   config["fan_in_fan_out"] = false;
   config["inference_mode"] = true;
@@ -57,7 +64,8 @@ std::string ftc::adapterConfigJson(const LoraConfig &lora, const std::string &ba
 }
 
 /// What an adapter_config.json says must be what the step computes.
-static bool checkAdapterConfig(const std::string &path, const LoraConfig &lora, std::vector<Diagnostic> &diags) {
+static bool checkAdapterConfig(const std::string &path, const LoraConfig &lora, const ModelConfig &model,
+                               std::vector<Diagnostic> &diags) {
   auto fail = [&](const std::string &message) {
     diags.push_back({Severity::Error, path, 0, 0, message});
     return false;
@@ -78,10 +86,18 @@ static bool checkAdapterConfig(const std::string &path, const LoraConfig &lora, 
   for (const char *key : {"use_rslora", "fan_in_fan_out"})
     if (at(key) == true)
       return fail(fmt::format("'{}' is true, which is not built", key));
-  for (const char *key : {"rank_pattern", "alpha_pattern"})
-    if (json pattern = at(key); !pattern.empty())
-      return fail(
-          fmt::format("'{}' is {}, and all adapters of a step have one rank and one scale", key, pattern.dump()));
+  // Of a fused module, the rank and the scale of its parts put together.
+  const json ranks = at("rank_pattern"), alphas = at("alpha_pattern");
+  auto isOfParts = [&](const json &pattern, const std::string &module, double each) {
+    const auto parts = static_cast<double>(fusedTargets(module, lora, model));
+    return pattern.is_object() && pattern.contains(module) && pattern[module].is_number() && parts > 0 &&
+           std::abs(pattern[module].get<double>() - parts * each) <= 1e-12 * parts * each;
+  };
+  for (const auto &[key, pattern] : {std::pair("rank_pattern", &ranks), std::pair("alpha_pattern", &alphas)})
+    for (const auto &item : pattern->items())
+      if (!isOfParts(ranks, item.key(), static_cast<double>(lora.rank)) || !isOfParts(alphas, item.key(), lora.alpha))
+        return fail(
+            fmt::format("'{}' is {}, and all adapters of a step have one rank and one scale", key, pattern->dump()));
   json rank = at("r"), alpha = at("lora_alpha");
   if (!rank.is_number_integer() || !alpha.is_number())
     return fail("'r' or 'lora_alpha' is missing or no number");
@@ -105,7 +121,7 @@ std::unique_ptr<AdapterReader> AdapterReader::open(const std::string &path, cons
         file = fs::path(path) / other;
   }
   fs::path config = file.parent_path() / "adapter_config.json";
-  if (fs::exists(config, ignored) && !checkAdapterConfig(config, lora, diags))
+  if (fs::exists(config, ignored) && !checkAdapterConfig(config, lora, model, diags))
     return nullptr;
   std::unique_ptr<AdapterReader> reader(new AdapterReader);
   if (isTorchFileName(file.native()))
@@ -119,16 +135,81 @@ std::unique_ptr<AdapterReader> AdapterReader::open(const std::string &path, cons
     TensorFile::Entry place = entry;
     if (known)
       layOutRotary(*known, model, place);
-    auto [other, isNew] = reader->entries.emplace(known ? peftName(*known) : name, std::move(place));
-    if (isNew)
-      continue;
-    diags.push_back({Severity::Error, file, 0, 0,
-                     fmt::format("adapter tensors '{}' and '{}' are the same one in PEFT's and torchtune's names; the "
-                                 "file is broken",
-                                 other->second.spec.name, name)});
-    return nullptr;
+    std::string_view module = name, end;
+    if (module.starts_with(peftPrefix))
+      module.remove_prefix(peftPrefix.size());
+    for (std::string_view each : adapterEndings)
+      end = module.ends_with(each) ? each : end;
+    module.remove_suffix(end.size());
+    const std::vector<FusedPart> parts = partsOf(module, model);
+    const bool good = parts.empty() ? reader->add(known ? peftName(*known) : name, std::move(place), diags)
+                                    : reader->addParts(parts, end, entry, lora, diags);
+    if (!good)
+      return nullptr;
   }
   return reader;
+}
+
+bool AdapterReader::add(const std::string &name, TensorFile::Entry entry, std::vector<Diagnostic> &diags) {
+  const std::string theirs = entry.spec.name;
+  auto [other, isNew] = entries.emplace(name, std::move(entry));
+  if (isNew)
+    return true;
+  diags.push_back({Severity::Error, path(), 0, 0,
+                   fmt::format("adapter tensors '{}' and '{}' are the same one under two names; the file is broken",
+                               other->second.spec.name, theirs)});
+  return false;
+}
+
+bool AdapterReader::addParts(std::span<const FusedPart> parts, std::string_view end, const TensorFile::Entry &entry,
+                             const LoraConfig &lora, std::vector<Diagnostic> &diags) {
+  auto fail = [&](const std::string &message) {
+    diags.push_back({Severity::Error, path(), 0, 0, fmt::format("adapter tensor '{}' {}", entry.spec.name, message)});
+    return false;
+  };
+  const std::vector<int64_t> &shape = entry.spec.shape;
+  const bool isA = end == adapterEndings[0], isB = end == adapterEndings[1];
+  const int64_t outputs = parts.back().firstRow + parts.back().rows;
+  const auto targets = std::ranges::count_if(parts, [&](const FusedPart &part) { return part.isTargetOf(lora); });
+  if (shape.size() != (isA || isB ? 2 : 1) || (!isA && shape[0] != outputs))
+    return fail(fmt::format("has shape {}, and the fused module has {} outputs", shapeText(shape), outputs));
+  // Of blocks, or one adapter for all rows: then each part has its own rows of B, and A is the same.
+  const int64_t rank = isA ? shape[0] : isB ? shape[1] : 0;
+  const bool isShared = rank == lora.rank && targets != 1;
+  if ((isA || isB) && !isShared && rank != targets * lora.rank)
+    return fail(
+        fmt::format("has rank {}; for the step it is {} ({} of {} projections have an adapter of rank {}), or {} "
+                    "where all have: recompile with model.lora_rank, and model.lora_attn_modules or "
+                    "model.apply_lora_to_mlp",
+                    rank, targets * lora.rank, targets, parts.size(), lora.rank, lora.rank));
+  std::vector<float> values(isB && !isShared ? static_cast<size_t>(entry.spec.elements()) : 0);
+  if (!values.empty() && !file->read(entry, TensorType::F32, values.data(), diags))
+    return false;
+  int64_t column = 0;
+  for (const FusedPart &part : parts) {
+    const bool has = part.isTargetOf(lora), isBlock = has && !isShared;
+    const std::string name = peftName(part.module + std::string(end));
+    const int64_t ownColumns = isBlock ? lora.rank : 0;
+    if (!values.empty())
+      for (int64_t row = part.firstRow; row < part.firstRow + part.rows; ++row)
+        for (int64_t i = 0; i < rank; ++i)
+          if ((i < column || i >= column + ownColumns) && values[static_cast<size_t>(row * rank + i)] != 0)
+            return fail(fmt::format("is not made of an adapter for each projection: row {} of {} has {} in column {}; "
+                                    "such a one can be merged into the weights with PEFT (merge_and_unload), and those "
+                                    "trained on",
+                                    row - part.firstRow, part.module, values[static_cast<size_t>(row * rank + i)], i));
+    if (has || isShared) {
+      TensorFile::Entry place = isA ? entry : rowsOf(entry, part.firstRow, part.rows);
+      if (isA && isBlock)
+        place = rowsOf(entry, column, lora.rank);
+      else if (isB && isBlock)
+        place = columnsOf(place, column, lora.rank);
+      if (!add(name, std::move(place), diags))
+        return false;
+    }
+    column += ownColumns;
+  }
+  return true;
 }
 
 bool AdapterReader::check(std::span<const TensorSpec> wanted, std::vector<Diagnostic> &diags) const {
@@ -207,8 +288,9 @@ MergedWeight::MergedWeight(const TensorView &weight, const TensorView &a, const 
   this->magnitude = RowReader(column, buffers ? &buffers->magnitude : nullptr, column.spec.shape[0]);
 }
 
-MergedWeight::MergedWeight(const TensorView &weight)
-    : weight(weight), sum(static_cast<size_t>(weight.spec.shape[1])), base(static_cast<size_t>(weight.spec.shape[1])) {}
+MergedWeight::MergedWeight(const TensorView &weight, MergeBuffers *buffers)
+    : weight(weight), weightRows(weight, buffers ? &buffers->weight : nullptr),
+      sum(static_cast<size_t>(weight.spec.shape[1])), base(static_cast<size_t>(weight.spec.shape[1])) {}
 
 void MergedWeight::row(int64_t row, void *out) {
   const int64_t inputs = weight.spec.shape[1];

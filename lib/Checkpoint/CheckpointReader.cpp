@@ -7,6 +7,7 @@
 
 #include "ftc/Checkpoint/Checkpoint.h"
 
+#include "FusedWeights.h"
 #include "WeightNames.h"
 #include "ftc/Checkpoint/TorchFile.h"
 #include "ftc/Support/Files.h"
@@ -74,6 +75,13 @@ Found findWeights(const fs::path &root) {
   return {};
 }
 
+std::vector<FusedPart> partsOfWeight(std::string_view name, const ModelConfig &model) {
+  constexpr std::string_view end = ".weight";
+  return name.ends_with(end) ? partsOf(name.substr(0, name.size() - end.size()), model) : std::vector<FusedPart>();
+}
+
+std::string weightOf(const FusedPart &part) { return part.module + ".weight"; }
+
 } // namespace
 
 std::unique_ptr<CheckpointReader> CheckpointReader::open(const std::string &directory,
@@ -114,7 +122,7 @@ std::unique_ptr<CheckpointReader> CheckpointReader::open(const std::string &dire
   std::unique_ptr<CheckpointReader> reader(new CheckpointReader);
   reader->path = directory;
   if (model)
-    reader->architecture = model->architecture;
+    reader->model = *model;
   for (const std::string &name : found.names) {
     std::string path = root / name;
     std::unique_ptr<TensorFile> file;
@@ -130,7 +138,8 @@ std::unique_ptr<CheckpointReader> CheckpointReader::open(const std::string &dire
   }
   for (const auto &[tensor, file] : index) {
     const auto known = model ? knownWeight(tensor, model->architecture) : std::nullopt;
-    auto place = reader->places.find(known ? known->name : tensor);
+    const std::vector<FusedPart> parts = partsOfWeight(tensor, reader->model);
+    auto place = reader->places.find(known ? known->name : parts.empty() ? tensor : weightOf(parts[0]));
     std::string path = root / file;
     if (place == reader->places.end() || place->second.file->path() != path)
       return fail(indexPath, fmt::format("tensor '{}' should be in {}, but is not", tensor, path));
@@ -140,28 +149,51 @@ std::unique_ptr<CheckpointReader> CheckpointReader::open(const std::string &dire
 
 bool CheckpointReader::add(std::unique_ptr<TensorFile> file, const ModelConfig *model, std::vector<Diagnostic> &diags) {
   for (const auto &[name, entry] : file->entries()) {
-    Place place{file.get(), entry};
     const auto known = model ? knownWeight(name, model->architecture) : std::nullopt;
+    std::vector<std::pair<std::string, TensorFile::Entry>> found;
     if (known) {
-      layOutRotary(known->name, *model, place.entry);
+      layOutRotary(known->name, *model, found.emplace_back(known->name, entry).second);
       if (naming == Naming::HuggingFace || !known->inBoth)
         naming = known->naming;
+    } else if (const std::vector<FusedPart> parts = partsOfWeight(name, this->model); !parts.empty()) {
+      const std::vector<int64_t> &shape = entry.spec.shape;
+      std::string rows;
+      for (const FusedPart &part : parts)
+        rows += fmt::format("{}{} of {}", rows.empty() ? "" : ", ", part.rows, weightOf(part));
+      if (shape.size() != 2 || shape[0] != parts.back().firstRow + parts.back().rows) {
+        diags.push_back(
+            {Severity::Error, file->path(), 0, 0,
+             fmt::format("tensor '{}' has shape {}; the rows of the recipe's model are {}: name the builder "
+                         "that belongs to these weights",
+                         name, shapeText(shape), rows)});
+        return false;
+      }
+      for (const FusedPart &part : parts)
+        found.emplace_back(weightOf(part), rowsOf(entry, part.firstRow, part.rows));
+    } else {
+      found.emplace_back(name, entry);
     }
-    auto [other, isNew] = places.emplace(known ? known->name : name, std::move(place));
-    if (isNew)
-      continue;
-    const bool isPart = known && known->naming == Naming::Meta && other->second.entry.spec.name == name;
-    diags.push_back({Severity::Error, file->path(), 0, 0,
-                     fmt::format("tensor '{}' is also in {}{}{}", name, other->second.file->path(), isPart ? ": " : "",
-                                 isPart ? modelParallel : "")});
-    return false;
+    for (auto &[ours, place] : found) {
+      auto [other, isNew] = places.emplace(ours, Place{file.get(), std::move(place)});
+      if (isNew)
+        continue;
+      const bool isPart = known && known->naming == Naming::Meta && other->second.entry.spec.name == name;
+      diags.push_back({Severity::Error, file->path(), 0, 0,
+                       fmt::format("tensor '{}' is also in {}{}{}", name, other->second.file->path(),
+                                   isPart ? ": " : "", isPart ? modelParallel : "")});
+      return false;
+    }
   }
   files.push_back(std::move(file));
   return true;
 }
 
 std::string CheckpointReader::told(std::string_view name) const {
-  const std::string theirs = nameIn(naming, name, architecture);
+  const std::string theirs = nameIn(naming, name, model.architecture);
+  constexpr std::string_view end = ".weight";
+  if (naming == Naming::HuggingFace && name.ends_with(end))
+    if (const std::string whole = fusedModule(name.substr(0, name.size() - end.size()), model); !whole.empty())
+      return fmt::format("'{}{}' ({})", whole, end, name);
   return theirs == name ? fmt::format("'{}'", name) : fmt::format("'{}' ({})", theirs, name);
 }
 
@@ -176,6 +208,8 @@ bool CheckpointReader::check(std::span<const TensorSpec> wanted, std::vector<Dia
     wantedNames.insert(tensor.name);
   std::vector<std::string> unexpected, extra;
   for (const auto &[name, place] : places) {
+    if (std::ranges::find(unexpected, place.entry.spec.name) != unexpected.end())
+      continue; // another part of it
     if (wantedNames.contains(name) || name == "lm_head.weight" || name.ends_with("rotary_emb.inv_freq") ||
         name == "rope.freqs")
       continue;
@@ -204,7 +238,7 @@ bool CheckpointReader::check(std::span<const TensorSpec> wanted, std::vector<Dia
     // The nearest of the names that nothing else wants: most likely another spelling.
     std::optional<std::string> near;
     if (missing.size() < maxListed)
-      near = nearest(nameIn(naming, tensor.name, architecture), unexpected);
+      near = nearest(nameIn(naming, tensor.name, model.architecture), unexpected);
     missing.push_back(fmt::format("tensor {} of shape {} is missing{}", told(tensor.name), shapeText(tensor.shape),
                                   near ? fmt::format("; is it '{}'?", *near) : ""));
   }

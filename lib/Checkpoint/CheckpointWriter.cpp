@@ -8,6 +8,7 @@
 #include "ftc/Checkpoint/Checkpoint.h"
 
 #include "Descriptor.h"
+#include "FusedWeights.h"
 #include "ftc/Support/Files.h"
 
 #include <algorithm>
@@ -35,48 +36,82 @@ constexpr const char *tokenizerFiles[] = {
     "tokenizer.json", "tokenizer_config.json",   "tokenizer.model",   "tokenizer.model.v3",  "vocab.json",
     "merges.txt",     "special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "generation_config.json"};
 
+/// A tensor of a file: one of the step's, or several whose rows follow one another (FusedWeights.h).
+struct StoredTensor {
+  TensorSpec spec;
+  std::vector<const TensorView *> parts;
+};
+
 /// One file of a checkpoint.
 struct PlannedFile {
   std::string name;
-  std::string text;                        ///< comes first; all there is without tensors
-  std::vector<const TensorView *> tensors; ///< their data follow
+  std::string text;                       ///< comes first; all there is without tensors
+  std::vector<StoredTensor> tensors = {}; ///< their data follow
   /// Or: a copy of this file. It is open from the beginning, so that a checkpoint late in a run does not fail because
   /// somebody has tidied up.
   std::shared_ptr<fileio::Descriptor> copyFrom = nullptr;
 };
 
-uint64_t bytesOf(const std::vector<const TensorView *> &tensors) {
-  return std::accumulate(tensors.begin(), tensors.end(), uint64_t(0), [](uint64_t sum, const TensorView *tensor) {
-    return sum + static_cast<uint64_t>(tensor->spec.bytes());
+uint64_t bytesOf(const std::vector<StoredTensor> &tensors) {
+  return std::accumulate(tensors.begin(), tensors.end(), uint64_t(0), [](uint64_t sum, const StoredTensor &tensor) {
+    return sum + static_cast<uint64_t>(tensor.spec.bytes());
   });
 }
 
 /// Larger elements first, so that every tensor is aligned; then by name.
-std::vector<const TensorView *> inFileOrder(const std::vector<TensorView> &tensors) {
-  std::vector<const TensorView *> order;
-  for (const TensorView &tensor : tensors)
-    order.push_back(&tensor);
-  std::sort(order.begin(), order.end(), [](const TensorView *a, const TensorView *b) {
-    return std::pair(-typeBytes(a->spec.type), std::string_view(a->spec.name)) <
-           std::pair(-typeBytes(b->spec.type), std::string_view(b->spec.name));
+std::vector<StoredTensor> inFileOrder(std::vector<StoredTensor> tensors) {
+  std::sort(tensors.begin(), tensors.end(), [](const StoredTensor &a, const StoredTensor &b) {
+    return std::pair(-typeBytes(a.spec.type), std::string_view(a.spec.name)) <
+           std::pair(-typeBytes(b.spec.type), std::string_view(b.spec.name));
   });
-  return order;
+  return tensors;
 }
 
-PlannedFile tensorFile(std::string name, std::vector<const TensorView *> tensors) {
+std::vector<StoredTensor> inFileOrder(const std::vector<TensorView> &tensors) {
+  std::vector<StoredTensor> stored;
+  for (const TensorView &tensor : tensors)
+    stored.push_back({tensor.spec, {&tensor}});
+  return inFileOrder(std::move(stored));
+}
+
+/// Weights as the files of `model` have them: those of projections that share one follow one another there.
+std::vector<StoredTensor> weightsInFileOrder(const std::vector<TensorView> &weights, const ModelConfig &model) {
+  constexpr std::string_view end = ".weight";
+  std::map<std::string, const TensorView *> byName;
+  for (const TensorView &weight : weights)
+    byName[weight.spec.name] = &weight;
+  std::vector<StoredTensor> stored;
+  for (const TensorView &weight : weights) {
+    const std::string module = weight.spec.name.substr(0, weight.spec.name.size() - end.size());
+    const std::string whole = weight.spec.name.ends_with(end) ? fusedModule(module, model) : "";
+    const std::vector<FusedPart> parts = partsOf(whole, model);
+    if (parts.empty()) {
+      stored.push_back({weight.spec, {&weight}});
+    } else if (parts[0].module == module) {
+      StoredTensor &fused = stored.emplace_back(StoredTensor{weight.spec, {}});
+      fused.spec.name = whole + std::string(end);
+      fused.spec.shape[0] = parts.back().firstRow + parts.back().rows;
+      for (const FusedPart &part : parts)
+        fused.parts.push_back(byName.at(part.module + std::string(end)));
+    }
+  }
+  return inFileOrder(std::move(stored));
+}
+
+PlannedFile tensorFile(std::string name, std::vector<StoredTensor> tensors) {
   std::vector<TensorSpec> specs;
-  for (const TensorView *tensor : tensors)
-    specs.push_back(tensor->spec);
+  for (const StoredTensor &tensor : tensors)
+    specs.push_back(tensor.spec);
   // transformers refuses a file that does not say which framework's layout it has.
   return {std::move(name), safetensorsHeader(specs, {{"format", "pt"}}), std::move(tensors)};
 }
 
 /// model.safetensors, or shards and their index.
-std::vector<PlannedFile> modelFiles(const std::vector<const TensorView *> &tensors, uint64_t shardBytes) {
-  std::vector<std::vector<const TensorView *>> shards(1);
+std::vector<PlannedFile> modelFiles(const std::vector<StoredTensor> &tensors, uint64_t shardBytes) {
+  std::vector<std::vector<StoredTensor>> shards(1);
   uint64_t used = 0;
-  for (const TensorView *tensor : tensors) {
-    uint64_t bytes = static_cast<uint64_t>(tensor->spec.bytes());
+  for (const StoredTensor &tensor : tensors) {
+    uint64_t bytes = static_cast<uint64_t>(tensor.spec.bytes());
     if (!shards.back().empty() && used + bytes > shardBytes) {
       shards.emplace_back();
       used = 0;
@@ -91,11 +126,11 @@ std::vector<PlannedFile> modelFiles(const std::vector<const TensorView *> &tenso
   index["metadata"]["total_size"] = bytesOf(tensors);
   for (size_t i = 0; i < shards.size(); ++i) {
     std::string name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
-    for (const TensorView *tensor : shards[i])
-      index["weight_map"][tensor->spec.name] = name;
+    for (const StoredTensor &tensor : shards[i])
+      index["weight_map"][tensor.spec.name] = name;
     files.push_back(tensorFile(name, shards[i]));
   }
-  files.push_back({"model.safetensors.index.json", index.dump(2) + "\n", {}});
+  files.push_back({"model.safetensors.index.json", index.dump(2) + "\n"});
   return files;
 }
 
@@ -116,7 +151,7 @@ struct CheckpointWriter::Impl {
   /// The file that could not be written, for the message.
   const char *failedAt = "";
 
-  void planAdapters(const AdapterOptions &options);
+  void planAdapters(const AdapterOptions &options, const ModelConfig &model);
   bool writeMerged(int file, MergedWeight &weight);
   bool writeFromElsewhere(int file, const TensorView &tensor);
   bool writeFile(int folder, const PlannedFile &planned);
@@ -164,12 +199,12 @@ std::unique_ptr<CheckpointWriter> CheckpointWriter::create(const CheckpointOptio
   if (options.model.tiedEmbeddings)
     std::erase_if(impl->parameters, [](const TensorView &tensor) { return tensor.spec.name == "lm_head.weight"; });
   if (options.adapter)
-    impl->planAdapters(*options.adapter);
+    impl->planAdapters(*options.adapter, options.model);
   for (const std::vector<TensorView> *tensors : {&impl->parameters, &impl->states, &impl->adapters})
     for (const TensorView &tensor : *tensors)
       if (tensor.read)
         impl->rows.resize(std::max<uint64_t>(impl->rows.size(), uint64_t(4) << 20));
-  auto parameters = inFileOrder(impl->parameters), states = inFileOrder(impl->states);
+  auto parameters = weightsInFileOrder(impl->parameters, options.model), states = inFileOrder(impl->states);
   impl->bytes = bytesOf(parameters) + bytesOf(states) + bytesOf(inFileOrder(impl->adapters));
 
   std::string base, noConfig;
@@ -187,14 +222,14 @@ std::unique_ptr<CheckpointWriter> CheckpointWriter::create(const CheckpointOptio
                          fmt::format("cannot be read, and will not be in checkpoints: {}", std::strerror(errno))});
     }
   }
-  impl->files.push_back({"config.json", configJson(options.model, options.dtype, options.ids, base), {}});
+  impl->files.push_back({"config.json", configJson(options.model, options.dtype, options.ids, base)});
   for (const auto &[name, text] : options.texts)
-    impl->files.push_back({name, text, {}});
+    impl->files.push_back({name, text});
   if (options.adapter)
     impl->files.push_back(tensorFile("adapter_model.safetensors", inFileOrder(impl->adapters)));
   if (options.adapter)
     impl->files.push_back(
-        {"adapter_config.json", adapterConfigJson(options.adapter->lora, options.adapter->baseModel), {}});
+        {"adapter_config.json", adapterConfigJson(options.adapter->lora, options.adapter->baseModel, options.model)});
   if (!options.adapter || !options.adapter->adapterOnly)
     for (PlannedFile &file : modelFiles(parameters, options.shardBytes))
       impl->files.push_back(std::move(file));
@@ -203,10 +238,11 @@ std::unique_ptr<CheckpointWriter> CheckpointWriter::create(const CheckpointOptio
 }
 
 /// Takes the adapters out of the parameters, and pairs them with their weights.
-void CheckpointWriter::Impl::planAdapters(const AdapterOptions &options) {
+void CheckpointWriter::Impl::planAdapters(const AdapterOptions &options, const ModelConfig &model) {
   auto isAdapter = [](const TensorView &tensor) { return isAdapterName(tensor.spec.name); };
   std::copy_if(parameters.begin(), parameters.end(), std::back_inserter(adapters), isAdapter);
   std::erase_if(parameters, isAdapter);
+  std::vector<TensorView> stored = fuseAdapters(adapters, parameters, options.lora, model);
   std::map<std::string, const TensorView *> byName;
   for (const TensorView &adapter : adapters)
     byName[adapter.spec.name] = &adapter;
@@ -228,6 +264,7 @@ void CheckpointWriter::Impl::planAdapters(const AdapterOptions &options) {
   for (const auto &[weight, merge] : merged)
     longest = std::max(longest, static_cast<uint64_t>(merge.rowBytes()));
   rows.resize(merged.empty() ? 0 : longest);
+  adapters = std::move(stored);
   for (TensorView &adapter : adapters)
     adapter.spec.name = peftName(adapter.spec.name);
 }
@@ -265,14 +302,16 @@ bool CheckpointWriter::Impl::writeFile(int folder, const PlannedFile &planned) {
   fileio::Descriptor file(openat(folder, planned.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
   if (!file || !fileio::writeAll(file.get(), planned.text.data(), planned.text.size()))
     return false;
-  for (const TensorView *tensor : planned.tensors) {
-    auto merge = merged.find(tensor);
-    bool good = merge != merged.end() ? writeMerged(file.get(), merge->second)
-                : tensor->data ? fileio::writeAll(file.get(), tensor->data, static_cast<uint64_t>(tensor->spec.bytes()))
-                               : writeFromElsewhere(file.get(), *tensor);
-    if (!good)
-      return false;
-  }
+  for (const StoredTensor &stored : planned.tensors)
+    for (const TensorView *tensor : stored.parts) {
+      auto merge = merged.find(tensor);
+      const auto bytes = static_cast<uint64_t>(tensor->spec.bytes());
+      bool good = merge != merged.end() ? writeMerged(file.get(), merge->second)
+                  : tensor->data        ? fileio::writeAll(file.get(), tensor->data, bytes)
+                                        : writeFromElsewhere(file.get(), *tensor);
+      if (!good)
+        return false;
+    }
   if (planned.copyFrom) {
     char block[1 << 16];
     uint64_t done = 0;

@@ -36,6 +36,8 @@ static HuggingFaceNames namesOf(ModelArchitecture architecture) {
     return {"gemma", "GemmaForCausalLM"};
   case ModelArchitecture::Gemma2:
     return {"gemma2", "Gemma2ForCausalLM"};
+  case ModelArchitecture::Phi3:
+    return {"phi3", "Phi3ForCausalLM"};
   }
   return {};
 }
@@ -62,8 +64,10 @@ std::string ftc::configJson(const ModelConfig &model, DType dtype, const TokenId
   json config = json::parse(base, nullptr, /*allow_exceptions=*/false);
   if (!config.is_object())
     config = json::object();
-  // The newer names of what is written below under the names that every version of transformers reads.
-  for (const char *key : {"dtype", "rope_parameters", "rope_scaling", "quantization_config", "transformers_version"})
+  // The newer names of what is written below under the names that every version of transformers reads; and the model's
+  // own code (auto_map), which is not beside these weights.
+  for (const char *key :
+       {"dtype", "rope_parameters", "rope_scaling", "quantization_config", "transformers_version", "auto_map"})
     config.erase(key);
   auto unlessGiven = [&](const char *key, json value) {
     if (!config.contains(key))
@@ -98,9 +102,13 @@ std::string ftc::configJson(const ModelConfig &model, DType dtype, const TokenId
     config["mlp_bias"] = false;
   if (model.architecture == ModelArchitecture::Llama || model.architecture == ModelArchitecture::Qwen3)
     config["attention_bias"] = false;
-  // transformers' default is a window of 4096; torchtune has none, nor has this step.
-  if (model.architecture == ModelArchitecture::Mistral)
-    unlessGiven("sliding_window", nullptr);
+  // transformers' default for Mistral is a window of 4096.
+  if (model.architecture == ModelArchitecture::Mistral || model.architecture == ModelArchitecture::Phi3) {
+    if (model.slidingWindow > 0)
+      config["sliding_window"] = model.slidingWindow;
+    else
+      unlessGiven("sliding_window", nullptr);
+  }
   if (qwen)
     unlessGiven("use_sliding_window", false);
   unlessGiven("max_position_embeddings", model.maxSeqLen);
@@ -246,11 +254,12 @@ bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std
   compare.number(Error, compare.at("num_attention_heads"), "num_attention_heads", heads);
   compare.number(Error, compare.at("num_key_value_heads"), "num_key_value_heads", static_cast<double>(model.numKvHeads),
                  heads);
+  const bool isPhi = model.architecture == ModelArchitecture::Phi3;
   compare.number(Error, compare.at("head_dim"), "head_dim", headDim,
                  model.architecture == ModelArchitecture::Qwen3 ? 128
                  : model.isGemma() ? 256
                                    : static_cast<double>(model.embedDim) / static_cast<double>(model.numHeads));
-  compare.number(Warning, compare.at("rms_norm_eps"), "rms_norm_eps", model.normEps, 1e-6);
+  compare.number(Warning, compare.at("rms_norm_eps"), "rms_norm_eps", model.normEps, isPhi ? 1e-5 : 1e-6);
   compare.flag(Error, "tie_word_embeddings", model.tiedEmbeddings, /*absent=*/model.isGemma());
   if (model.architecture == ModelArchitecture::Llama)
     compare.flag(Error, "mlp_bias", false);
@@ -259,6 +268,8 @@ bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std
     compare.flag(Error, "attention_bias", false);
   if (model.isGemma())
     compareGemma(compare, model);
+  if (isPhi || (model.architecture == ModelArchitecture::Mistral && model.slidingWindow > 0))
+    compare.nullable("sliding_window", static_cast<double>(model.slidingWindow), isPhi ? 0 : 4096);
   if (model.architecture == ModelArchitecture::Qwen2 || model.architecture == ModelArchitecture::Qwen3)
     compare.flag(Warning, "use_sliding_window", false);
 
@@ -273,7 +284,19 @@ bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std
   json kind = in(scaling, "rope_type");
   if (kind.is_null())
     kind = in(scaling, "type");
-  if (kind.is_null() || kind == "default") {
+  json rotated = in(joint, "partial_rotary_factor");
+  if (rotated.is_null())
+    rotated = compare.at("partial_rotary_factor");
+  if (isPhi && rotated.is_number() && rotated != 1.0)
+    compare.differ(Error,
+                   fmt::format("'partial_rotary_factor' is {}: heads of which a part alone is rotated (Phi-4 mini) "
+                               "are not built; use Phi-3 mini 4k or Phi-4 14B",
+                               rotated.dump()));
+  if (isPhi && (kind == "longrope" || kind == "su" || kind == "yarn"))
+    compare.differ(Error, fmt::format("rotary scaling {} (long-rope, of Phi-3's 128k models) is not built, nor has "
+                                      "torchtune it; use the model for 4k, such as Phi-3-mini-4k-instruct",
+                                      kind.dump()));
+  else if (kind.is_null() || kind == "default") {
     if (model.ropeScaling.factor != 1.0)
       compare.differ(Warning, fmt::format("has no rotary scaling, the recipe's model scales by {}{}",
                                           model.ropeScaling.factor, Comparison::wayOut(Warning)));

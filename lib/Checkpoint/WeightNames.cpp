@@ -124,8 +124,9 @@ std::optional<std::string> ftc::knownAdapter(std::string_view name) {
 }
 
 void ftc::layOutRotary(std::string_view name, const ModelConfig &model, TensorFile::Entry &entry) {
-  // torchtune turns the halves of a head in Qwen's models, as Hugging Face does.
-  if (model.architecture == ModelArchitecture::Qwen2 || model.architecture == ModelArchitecture::Qwen3)
+  // torchtune turns the halves of a head in Qwen's and Phi's models, as Hugging Face does.
+  constexpr ModelArchitecture halves[] = {ModelArchitecture::Qwen2, ModelArchitecture::Qwen3, ModelArchitecture::Phi3};
+  if (std::ranges::find(halves, model.architecture) != std::end(halves))
     return;
   const bool isQuery = name.find(".self_attn.q_proj.") != name.npos;
   if ((!isQuery && name.find(".self_attn.k_proj.") == name.npos) || name.ends_with(".lora_A.weight"))

@@ -7,8 +7,8 @@
 //
 // A step calls weights as Hugging Face does. Meta's releases (consolidated.00.pth) and torchtune's own checkpoints have
 // other names, and another order of rows in the projections of queries and keys: their rotary embedding turns the
-// neighbours (2i, 2i + 1) of a head, Hugging Face's turns (i, i + headDim / 2). For Qwen's models torchtune has that,
-// too.
+// neighbours (2i, 2i + 1) of a head, Hugging Face's turns (i, i + headDim / 2). For Qwen's and Phi's models torchtune
+// has that, too.
 //
 //===----------------------------------------------------------------------===//
 

@@ -34,6 +34,7 @@ const ModelFamily families[] = {
   {"qwen3.qwen3",       ModelArchitecture::Qwen3,   1e6,  1, 1e-5, false, false, true},
   {"gemma.gemma",       ModelArchitecture::Gemma,   1e4,  1, 1e-6, true,  false, false},
   {"gemma2.gemma2",     ModelArchitecture::Gemma2,  1e4,  1, 1e-6, true,  false, false},
+  {"phi3.phi3",         ModelArchitecture::Phi3,    1e4,  1, 1e-5, false, false, false},
 };
 
 struct ModelSize {
@@ -44,6 +45,7 @@ struct ModelSize {
   bool tied;
   int64_t headDim = 0;     ///< unless width / heads
   int64_t queryScalar = 0; ///< unless headDim
+  int64_t window = 0;      ///< of attention
 };
 
 const ModelSize sizes[] = {
@@ -94,6 +96,9 @@ const ModelSize sizes[] = {
   {"gemma2.gemma2_2b",            "gemma2",  256000,  26,  8,   4,  2304,  9216,   8192,  1e4, 1e-6, true, 256},
   {"gemma2.gemma2_9b",            "gemma2",  256000,  42, 16,   8,  3584, 14336,   8192,  1e4, 1e-6, true, 256},
   {"gemma2.gemma2_27b",           "gemma2",  256000,  46, 32,  16,  4608, 36864,   8192,  1e4, 1e-6, true, 128, 144},
+  {"phi3.phi3_mini",              "phi3",     32064,  32, 32,  32,  3072,  8192,   4096,  1e4, 1e-5, false, 0, 0, 2047},
+  // The rotary base of the model's config.json; torchtune's builder leaves it at 1e4, with which its weights were not made.
+  {"phi4.phi4_14b",               "phi3",    100352,  40, 40,  10,  5120, 17920,  16384, 25e4, 1e-5, false},
 };
 // clang-format on
 
@@ -130,7 +135,8 @@ const std::vector<NodeComponents> &nodes() {
         {"tokenizer",
          {byteTokenizer, "torchtune.models.llama3.llama3_tokenizer", "torchtune.models.llama2.llama2_tokenizer",
           "torchtune.models.mistral.mistral_tokenizer", "torchtune.models.qwen2.qwen2_tokenizer",
-          "torchtune.models.qwen2_5.qwen2_5_tokenizer", "torchtune.models.gemma.gemma_tokenizer"},
+          "torchtune.models.qwen2_5.qwen2_5_tokenizer", "torchtune.models.gemma.gemma_tokenizer",
+          "torchtune.models.phi3.phi3_mini_tokenizer", "torchtune.models.phi4.phi4_tokenizer"},
          {"torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer"}},
         {"dataset",
          {"torchtune.datasets.text_completion_dataset", "torchtune.datasets.chat_dataset",
@@ -188,14 +194,14 @@ std::string refusal(const std::string &path, const std::string &name, const Node
       if (startsWith(word, prefix))
         word = word.substr(std::string(prefix).size());
     bool built = false;
-    for (const char *family : {"llama", "code_llama", "mistral", "qwen2", "qwen3", "gemma"})
+    for (const char *family : {"llama", "code_llama", "mistral", "qwen2", "qwen3", "gemma", "phi3", "phi4"})
       built |= startsWith(word, family);
     for (const char *other : {"vision", "reward", "classifier", "moe"})
       built &= word.find(other) == std::string::npos;
     if (startsWith(name, modelPrefix) && !built)
       return "'" + name +
-             "': this kind of model is not built yet; Llama, Mistral, Qwen2, 2.5 and 3, Gemma and Gemma 2 are, such "
-             "as " +
+             "': this kind of model is not built yet; Llama, Mistral, Qwen2, 2.5 and 3, Gemma and Gemma 2, Phi-3 and "
+             "4 are, such as " +
              modelPrefix + "llama3_2.llama3_2_1b, or torchtune.models.llama3_2.llama3_2 with explicit sizes";
   }
   if (path == "tokenizer" && (startsWith(name, modelPrefix) || startsWith(name, "torchtune.modules."))) {
@@ -260,6 +266,9 @@ std::optional<std::string> componentOf(const std::string &path, const Node *node
     return name->text;
   }
   std::vector<std::string> known = works;
+  if (path == "model")
+    for (std::string &name : modelsFromConfig())
+      known.push_back(std::move(name));
   known.insert(known.end(), nodeOf(path)->madeBefore.begin(), nodeOf(path)->madeBefore.end());
   std::string near = didYouMean(name->text, known);
   std::string why = refusal(path, name->text, *node);
@@ -304,6 +313,8 @@ bool startModel(const std::string &component, ModelConfig &model) {
   model.embedDim = size->width;
   model.headDim = size->headDim ? size->headDim : size->width / size->heads;
   model.queryScalar = size->queryScalar;
+  if (size->window)
+    model.slidingWindow = size->window;
   model.intermediateDim = size->intermediate;
   model.maxSeqLen = size->maxSeqLen;
   return false;

@@ -36,6 +36,14 @@ inline constexpr const char *byteTokenizer = "ftc.tokenizers.byte";
 /// accepted with a remark, and so are its arguments.
 bool isMadeBefore(const std::string &path, const std::string &component);
 
+/// The components that stand for the builder that a config.json describes: with sizes, and with adapters, and with
+/// adapters and a quantized base.
+std::vector<std::string> modelsFromConfig();
+
+/// Replaces such a component by that builder with its arguments; what the recipe says besides counts. Errors of the
+/// config.json are located there.
+void nameModel(Node &root, Messages &messages);
+
 /// Fills in what the builder `component` fixes by itself. Returns true when it takes explicit sizes, which the caller
 /// then reads.
 bool startModel(const std::string &component, ModelConfig &model);

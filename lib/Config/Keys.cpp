@@ -13,7 +13,7 @@ static constexpr KeyClass C = KeyClass::Compiled;
 static constexpr KeyClass R = KeyClass::Run;
 static constexpr KeyClass N = KeyClass::NoEffect;
 
-static constexpr const char *explicitBuilders = "llama2 llama3 llama3_1 llama3_2 mistral qwen2 qwen3 gemma gemma2";
+static constexpr const char *explicitBuilders = "llama2 llama3 llama3_1 llama3_2 mistral qwen2 qwen3 gemma gemma2 phi3";
 static constexpr const char *lora = "lora_*";
 static constexpr const char *textCompletion = "text_completion_dataset";
 static constexpr const char *chat = "chat_dataset";
@@ -30,6 +30,7 @@ static const std::vector<KeyInfo> table = {
   {"output_dir", R, Text, "out", "", nullptr, "where everything is written; `ftrun --out` wins"},
 
   {"model._component_", C, Text, "torchtune.models.llama3_2.llama3_2", "", nullptr, "builder: by size (`torchtune.models.llama3_2.llama3_2_1b`) or with the arguments below (`torchtune.models.llama3_1.llama3_1`)"},
+  {"model.path", C, Text, "", "from_config lora_from_config qlora_from_config", nullptr, "folder of the `config.json` that names the model, or that file; absent: `checkpointer.checkpoint_dir`"},
   {"model.vocab_size", C, Int, "", explicitBuilders, nullptr, "rows of the embedding table (required)"},
   {"model.num_layers", C, Int, "", explicitBuilders, nullptr, "transformer layers (required)"},
   {"model.num_heads", C, Int, "", explicitBuilders, nullptr, "query heads (required)"},
@@ -39,12 +40,12 @@ static const std::vector<KeyInfo> table = {
   {"model.intermediate_dim", C, Int, "", explicitBuilders, nullptr, "feed-forward width; absent: 8/3 of `embed_dim`, rounded up to a multiple of 256, as torchtune computes it (required: gemma, gemma2)"},
   {"model.max_seq_len", C, Int, "", explicitBuilders, nullptr, "longest sequence of the model (required); `tokenizer.max_seq_len` may not be above it"},
   {"model.norm_eps", C, Float, "", explicitBuilders, nullptr, "epsilon of RMSNorm; absent: 1e-5, or 1e-6 (gemma, gemma2)"},
-  {"model.rope_base", C, Float, "", explicitBuilders, nullptr, "rotary base; absent: 10000 (llama2, mistral, gemma, gemma2), 500000 (llama3 and later), 1000000 (qwen2, qwen3)"},
+  {"model.rope_base", C, Float, "", explicitBuilders, nullptr, "rotary base; absent: 10000 (llama2, mistral, gemma, gemma2, phi3), 500000 (llama3 and later), 1000000 (qwen2, qwen3)"},
   {"model.scale_factor", C, Float, "", "llama3_1 llama3_2", nullptr, "Llama 3's rotary scaling; absent: 8 (llama3_1), 32 (llama3_2); 1 is no scaling"},
   {"model.tie_word_embeddings", C, Bool, "", "llama3_2 llama3_2_1b llama3_2_3b qwen2 qwen3", nullptr, "one table for embedding and head; absent: True (llama3_2), False (qwen2, qwen3)"},
   {"model.hidden_capping_value", C, Float, "50", "gemma2", nullptr, "scores of attention are capped to it: `cap * tanh(score / cap)`; null: not at all"},
   {"model.final_capping_value", C, Float, "30", "gemma2", nullptr, "logits are capped to it; null: not at all"},
-  {"model.sliding_window_size", C, Int, "4096", "gemma2", nullptr, "positions that a token sees in every other layer, from the first on, itself included"},
+  {"model.sliding_window_size", C, Int, "", "mistral gemma2 phi3", nullptr, "positions that a token sees, itself included, in every layer (ftc's own key for mistral, phi3) or every other one, from the first on (gemma2); absent: all of them (mistral, phi3), 4096 (gemma2)"},
   {"model.query_pre_attn_scalar", C, Int, "null", "gemma2", nullptr, "scores of attention are divided by its root; null: by that of `head_dim`"},
   {"model.attn_dropout", C, Float, "0.0", explicitBuilders, "dropout is not built yet; set it to 0", "dropout of attention weights"},
 
@@ -58,13 +59,15 @@ static const std::vector<KeyInfo> table = {
   {"model.quantize_base", C, Bool, "False", lora, nullptr, "QLoRA: the projections of attention and feed-forward blocks in NF4, whether they have adapters or not; absent with a `qlora_*` builder: True"},
   {"model.quantizer", C, Text, "torchao", lora, nullptr, "ftc's own key: whose NF4, `torchao` (torchtune's; weights of a multiple of 16384 elements) or `bitsandbytes`"},
 
-  {"tokenizer._component_", C, Text, "ftc.tokenizers.byte", "", nullptr, "the byte-level tokenizer: ids 0–255 are bytes, 256 begin of text, 257 end of text, 258 padding; `vocab_size` is 259 or more. Or torchtune's for Llama 3, Llama 2, Mistral, Qwen2, Qwen2.5 and Gemma, with their files, for the same ids as torchtune gives"},
+  {"tokenizer._component_", C, Text, "ftc.tokenizers.byte", "", nullptr, "the byte-level tokenizer: ids 0–255 are bytes, 256 begin of text, 257 end of text, 258 padding; `vocab_size` is 259 or more. Or torchtune's for Llama 3, Llama 2, Mistral, Qwen2, Qwen2.5, Gemma, Phi-3 and Phi-4, with their files, for the same ids as torchtune gives"},
   {"tokenizer.max_seq_len", C, Int, "", "", nullptr, "tokens a row (required): the step is compiled for it"},
   {"tokenizer.truncation_type", C, Text, "right", "", "only truncation at the right is built", "which end of a long sample is cut"},
   {"tokenizer.prompt_template", R, Any, "", "", nullptr, "words around the messages of a role, `{user: [BEFORE, AFTER]}` or one of torchtune's (`torchtune.data.SummarizeTemplate`, `QuestionAnswerTemplate`, `GrammarErrorCorrectionTemplate`); of Llama 2 and Mistral in place of their `[INST]`, and null is a wording without it; absent: the tokenizer's own wording"},
-  {"tokenizer.path", R, Text, "null", "", nullptr, "file of Llama 3's tokenizer (byte pairs in tiktoken's format, `original/tokenizer.model`, or Hugging Face's `tokenizer.json`), Llama 2's, Mistral's or Gemma's (SentencePiece, `tokenizer.model`) or Qwen's (`vocab.json` with `merges_file`, or `tokenizer.json`); where it does not exist, data are token files"},
+  {"tokenizer.path", R, Text, "null", "", nullptr, "file of Llama 3's tokenizer (byte pairs in tiktoken's format, `original/tokenizer.model`, or Hugging Face's `tokenizer.json`), Llama 2's, Mistral's, Gemma's or Phi-3's (SentencePiece, `tokenizer.model`) or Qwen's (`vocab.json` with `merges_file`, or `tokenizer.json`); where it does not exist, data are token files"},
   {"tokenizer.merges_file", R, Text, "null", "", nullptr, "`merges.txt` of Qwen's tokenizers, which goes with `vocab.json`"},
-  {"tokenizer.special_tokens_path", R, Text, "null", "", nullptr, "JSON with a list `added_tokens` of {`id`, `content`}, such as Hugging Face's `tokenizer.json`, in place of Llama 3's or Qwen's own special tokens"},
+  {"tokenizer.vocab_path", R, Text, "null", "phi4_tokenizer", nullptr, "`vocab.json` of Phi-4's tokenizer, which goes with `merges_path`, for torchtune's ids; or its `tokenizer.json`, for Hugging Face's"},
+  {"tokenizer.merges_path", R, Text, "null", "phi4_tokenizer", nullptr, "`merges.txt` of Phi-4's tokenizer"},
+  {"tokenizer.special_tokens_path", R, Text, "null", "", nullptr, "JSON with a list `added_tokens` of {`id`, `content`}, such as Hugging Face's `tokenizer.json`, in place of Llama 3's, Qwen's or Phi's own special tokens"},
   {"tokenizer.tokenizer_json_path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
   {"tokenizer.tokenizer_config_json_path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
   {"tokenizer.generation_config_path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},

@@ -74,10 +74,11 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
     v["model.rope_base"] = floatText(m.ropeBase);
     if (m.family == "llama3_1" || m.family == "llama3_2")
       v["model.scale_factor"] = floatText(m.ropeScaling.factor);
+    if (m.slidingWindow > 0)
+      v["model.sliding_window_size"] = std::to_string(m.slidingWindow);
     if (m.family == "gemma2") {
       v["model.hidden_capping_value"] = m.attentionCap > 0 ? floatText(m.attentionCap) : "null";
       v["model.final_capping_value"] = m.logitsCap > 0 ? floatText(m.logitsCap) : "null";
-      v["model.sliding_window_size"] = std::to_string(m.slidingWindow);
       v["model.query_pre_attn_scalar"] = m.queryScalar > 0 ? std::to_string(m.queryScalar) : "null";
     }
   }
@@ -111,10 +112,11 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   v["tokenizer._component_"] = r.tokenizer == "byte" ? byteTokenizer : r.tokenizer;
   if (r.promptTemplate)
     v["tokenizer.prompt_template"] = templateText(*r.promptTemplate);
+  const bool isPhi4 = lastWord(r.tokenizer) == "phi4_tokenizer";
   if (!r.tokenizerPath.empty())
-    v["tokenizer.path"] = quoted(r.tokenizerPath);
+    v[isPhi4 ? "tokenizer.vocab_path" : "tokenizer.path"] = quoted(r.tokenizerPath);
   if (!r.mergesFile.empty())
-    v["tokenizer.merges_file"] = quoted(r.mergesFile);
+    v[isPhi4 ? "tokenizer.merges_path" : "tokenizer.merges_file"] = quoted(r.mergesFile);
   if (!r.specialTokensPath.empty())
     v["tokenizer.special_tokens_path"] = quoted(r.specialTokensPath);
   v["tokenizer.max_seq_len"] = std::to_string(r.seqLen);

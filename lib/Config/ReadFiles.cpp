@@ -22,7 +22,15 @@ void Reader::tokenizer() {
   text("tokenizer.path", recipe.tokenizerPath);
   text("tokenizer.special_tokens_path", recipe.specialTokensPath);
   text("tokenizer.merges_file", recipe.mergesFile);
-  if (!recipe.mergesFile.empty() && !lastWord(recipe.tokenizer).starts_with("qwen2")) {
+  const bool isPhi4 = lastWord(recipe.tokenizer) == "phi4_tokenizer";
+  for (const auto &[other, key] : {std::pair("tokenizer.path", "tokenizer.vocab_path"),
+                                   std::pair("tokenizer.merges_file", "tokenizer.merges_path")})
+    if (isPhi4 && given(other))
+      messages.error(placeOf(other),
+                     named(other) + " is not an argument of " + recipe.tokenizer + "; it is called " + key + " there");
+  text("tokenizer.vocab_path", recipe.tokenizerPath);
+  text("tokenizer.merges_path", recipe.mergesFile);
+  if (!recipe.mergesFile.empty() && !isPhi4 && !lastWord(recipe.tokenizer).starts_with("qwen2")) {
     messages.remark(placeOf("tokenizer.merges_file"),
                     named("tokenizer.merges_file") +
                         " is without effect: only Qwen's tokenizers read merges from a file " +

@@ -47,6 +47,8 @@ std::optional<Recipe> parseRecipe(const std::string &text, const std::string &fi
     if (!messages.failed()) {
       std::set<std::string> variables = interpolate(*root, messages);
       if (!messages.failed())
+        nameModel(*root, messages);
+      if (!messages.failed())
         readRecipe(*root, checkKeys(*root, variables, messages), recipe, messages);
     }
   }

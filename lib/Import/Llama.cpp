@@ -147,9 +147,9 @@ Value LlamaBuilder::attentionBlock(OpBuilder &builder, Value input, int64_t laye
   Value k = rotate(head(project("self_attn.k_proj"), "self_attn.k_norm.weight"), "self_attn.k_rotary");
   Value v = project("self_attn.v_proj");
   int64_t rows = cast<RankedTensorType>(input.getType()).getDimSize(0);
-  // Every other layer has a window, from the first on; one that holds the sequence is none.
+  // A window that holds the sequence is none.
   IntegerAttr window;
-  if (model.slidingWindow > 0 && model.slidingWindow < recipe.seqLen && layer % 2 == 0)
+  if (model.hasWindow(layer) && model.slidingWindow < recipe.seqLen)
     window = builder.getI64IntegerAttr(model.slidingWindow);
   FloatAttr softcap;
   if (model.attentionCap > 0)

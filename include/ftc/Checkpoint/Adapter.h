@@ -25,6 +25,8 @@
 
 namespace ftc {
 
+struct FusedPart;
+
 /// Whether a parameter of a step is an adapter's: `<module>.lora_A.weight`, `<module>.lora_B.weight` or
 /// `<module>.lora_magnitude_vector`.
 bool isAdapterName(std::string_view name);
@@ -32,8 +34,9 @@ bool isAdapterName(std::string_view name);
 /// PEFT's name for an adapter's parameter.
 std::string peftName(std::string_view name);
 
-/// adapter_config.json. `baseModel` is the folder of the frozen weights, empty: unknown.
-std::string adapterConfigJson(const LoraConfig &lora, const std::string &baseModel);
+/// adapter_config.json. `baseModel` is the folder of the frozen weights, empty: unknown. Modules are called as in the
+/// files of `model`.
+std::string adapterConfigJson(const LoraConfig &lora, const std::string &baseModel, const ModelConfig &model);
 
 /// An adapter to read.
 class AdapterReader {
@@ -41,7 +44,8 @@ public:
   /// `path` names a file (.safetensors, or torch.save's .bin, .pt, .pth), or the folder of an
   /// adapter_model.safetensors, adapter_model.bin or adapter_model.pt. Where an adapter_config.json stands beside it,
   /// what it says about the scale and the kind must agree with `lora`. Rows that torchtune has in another order are put
-  /// into that of `model`. Null with an error.
+  /// into that of `model`. An adapter of a fused module (FusedWeights.h) is taken apart: into blocks, or, where its
+  /// rank is that of the step, into adapters with equal A. Null with an error, such as for one that no blocks make up.
   static std::unique_ptr<AdapterReader> open(const std::string &path, const LoraConfig &lora, const ModelConfig &model,
                                              std::vector<Diagnostic> &diags);
 
@@ -54,6 +58,12 @@ public:
   bool read(const TensorView &out, std::vector<Diagnostic> &diags) const;
 
 private:
+  /// Adds a tensor by a step's name. False with an error.
+  bool add(const std::string &name, TensorFile::Entry entry, std::vector<Diagnostic> &diags);
+  /// Adds the parts of the tensor `end` (".lora_A.weight", say) of a fused module.
+  bool addParts(std::span<const FusedPart> parts, std::string_view end, const TensorFile::Entry &entry,
+                const LoraConfig &lora, std::vector<Diagnostic> &diags);
+
   std::unique_ptr<TensorFile> file;
   std::map<std::string, TensorFile::Entry, std::less<>> entries; ///< by PEFT's name; their own are the file's
 };
@@ -87,8 +97,8 @@ struct MergeBuffers {
 /// scratch memory is taken when it is made.
 class MergedWeight {
 public:
-  /// Of a weight in four bits without an adapter: what it decodes to.
-  explicit MergedWeight(const TensorView &weight);
+  /// Of a weight without an adapter: itself, or what it decodes to.
+  explicit MergedWeight(const TensorView &weight, MergeBuffers *buffers = nullptr);
   /// Shapes are [outputs, inputs], [rank, inputs], [outputs, rank]; of the magnitude, null without one, [outputs].
   /// `buffers` are for tensors that have no memory here.
   MergedWeight(const TensorView &weight, const TensorView &a, const TensorView &b, double scale,

@@ -51,7 +51,7 @@ bool checkParamsJson(const std::string &path, const ModelConfig &model, std::vec
 /// of model.safetensors.index.json, pytorch_model.bin, the shards of pytorch_model.bin.index.json, consolidated.00.pth.
 /// Files are safetensors, or torch.save's (.bin, .pt, .pth). Tensors have Hugging Face's names here; with a model,
 /// those that have Meta's or torchtune's in the file are renamed, and the rows of their projections of queries and keys
-/// put into Hugging Face's order.
+/// put into Hugging Face's order. With a Phi-3, the projections that share a tensor there are parts of its rows.
 class CheckpointReader {
 public:
   /// `files` are relative to `directory`; empty: as found. Null with an error on a missing or broken file, or an index
@@ -80,7 +80,7 @@ private:
     TensorFile::Entry entry;
   };
 
-  /// Adds the tensors of a file under Hugging Face's names. False with an error.
+  /// Adds the tensors of a file under a step's names. False with an error.
   bool add(std::unique_ptr<TensorFile> file, const ModelConfig *model, std::vector<Diagnostic> &diags);
   /// Where `wanted` is; null with an error if there is none of this shape.
   const Place *locate(const TensorSpec &wanted, std::vector<Diagnostic> &diags) const;
@@ -91,7 +91,7 @@ private:
   std::vector<std::unique_ptr<TensorFile>> files;
   std::map<std::string, Place, std::less<>> places;
   Naming naming = Naming::HuggingFace; ///< of the files
-  ModelArchitecture architecture = ModelArchitecture::Llama;
+  ModelConfig model;                   ///< Llama's, without one
 };
 
 //===----------------------------------------------------------------------===//

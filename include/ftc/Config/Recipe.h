@@ -29,13 +29,14 @@ namespace ftc {
 enum class DType { F32, BF16 };
 
 /// What Hugging Face calls a model's type. All are Llama's graph, but for what queries and keys go through (Qwen), and
-/// for activations, norms, embeddings and attention of Gemma.
-enum class ModelArchitecture { Llama, Mistral, Qwen2, Qwen3, Gemma, Gemma2 };
+/// for activations, norms, embeddings and attention of Gemma. Phi-3's files hold several projections in one tensor.
+enum class ModelArchitecture { Llama, Mistral, Qwen2, Qwen3, Gemma, Gemma2, Phi3 };
 
 /// A decoder-only transformer like Llama. Widths in elements.
 struct ModelConfig {
   std::string component; ///< builder, e.g. "torchtune.models.llama3_2.llama3_2_1b"
-  std::string family;    ///< "llama2", "llama3", "llama3_1", "llama3_2", "mistral", "qwen2", "qwen3", "gemma", "gemma2"
+  std::string family; ///< "llama2", "llama3", "llama3_1", "llama3_2", "mistral", "qwen2", "qwen3", "gemma", "gemma2",
+                      ///< "phi3"
   ModelArchitecture architecture = ModelArchitecture::Llama;
   int64_t vocabSize = 0;
   int64_t numLayers = 0;
@@ -49,14 +50,18 @@ struct ModelConfig {
   double ropeBase = 10000.0;
   RopeScaling ropeScaling;
   bool tiedEmbeddings = false;
-  bool qkvBias = false; ///< queries, keys and values have a bias (Qwen2)
-  bool qkNorm = false;  ///< each head of queries and keys has a norm before the rotary embedding (Qwen3)
+  bool qkvBias = false;      ///< queries, keys and values have a bias (Qwen2)
+  bool qkNorm = false;       ///< each head of queries and keys has a norm before the rotary embedding (Qwen3)
+  int64_t slidingWindow = 0; ///< positions that a token sees in layers with hasWindow(), itself included; 0: all
   /// Of Gemma 2; 0: none.
-  double attentionCap = 0;   ///< scores of attention are capped to it by a tanh
-  double logitsCap = 0;      ///< and logits to this
-  int64_t slidingWindow = 0; ///< positions that a token sees in every other layer, from the first on, itself included
-  int64_t queryScalar = 0;   ///< scores are divided by its root; 0: by that of headDim
+  double attentionCap = 0; ///< scores of attention are capped to it by a tanh
+  double logitsCap = 0;    ///< and logits to this
+  int64_t queryScalar = 0; ///< scores are divided by its root; 0: by that of headDim
 
+  /// Gemma 2 has a window in every other layer, from the first on, others in all.
+  bool hasWindow(int64_t layer) const {
+    return slidingWindow > 0 && (architecture != ModelArchitecture::Gemma2 || layer % 2 == 0);
+  }
   /// Gemma's feed-forward gate is a GELU, its norms multiply by 1 + weight, and embeddings are scaled by the root of
   /// their width.
   bool isGemma() const { return architecture == ModelArchitecture::Gemma || hasOuterNorms(); }
@@ -198,11 +203,11 @@ struct Recipe {
   int64_t lossChunks = 0; ///< chunks of head and loss; 0: the compiler's choice. Only where chunksLoss().
   int64_t ignoreIndex = -100;
   /// "byte" (256 bytes and specials), or a component of torchtune's: for Llama 3, Llama 2, Mistral, Qwen2, Qwen2.5,
-  /// or one that is not built in, where data are ids.
+  /// Phi-3, Phi-4, or one that is not built in, where data are ids.
   std::string tokenizer = "byte";
-  std::string tokenizerPath;                          ///< tokenizer.path; "": none
-  std::string specialTokensPath;                      ///< tokenizer.special_tokens_path; "": none
-  std::string mergesFile;                             ///< tokenizer.merges_file, of Qwen's tokenizers; "": none
+  std::string tokenizerPath;     ///< tokenizer.path, of Phi-4 vocab_path; "": none
+  std::string specialTokensPath; ///< tokenizer.special_tokens_path; "": none
+  std::string mergesFile;        ///< tokenizer.merges_file, of Qwen's tokenizers, or merges_path, of Phi-4's; "": none
   std::optional<PromptTemplateConfig> promptTemplate; ///< absent: the tokenizer's own wording
   DatasetConfig dataset;
   CheckpointerConfig checkpointer;

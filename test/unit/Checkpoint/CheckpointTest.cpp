@@ -377,12 +377,14 @@ TEST_F(Checkpoint, ConfigOfAModel) {
 
 TEST_F(Checkpoint, ConfigKeepsWhatItDoesNotDecide) {
   json config = json::parse(configJson(model, DType::F32, {}, R"({"eos_token_id": [7, 8], "hidden_size": 1,
-      "max_position_embeddings": 131072, "rope_parameters": {"rope_theta": 1, "rope_type": "yarn"}, "dtype": "float16"})"));
+      "max_position_embeddings": 131072, "rope_parameters": {"rope_theta": 1, "rope_type": "yarn"}, "dtype": "float16",
+      "auto_map": {"AutoConfig": "configuration_phi3.Phi3Config"}})"));
   EXPECT_EQ(config["eos_token_id"], json({7, 8}));
   EXPECT_EQ(config["hidden_size"], 8);
   EXPECT_EQ(config["max_position_embeddings"], 131072);
   EXPECT_FALSE(config.contains("rope_parameters"));
   EXPECT_FALSE(config.contains("dtype"));
+  EXPECT_FALSE(config.contains("auto_map")); // code that is not written beside it
 }
 
 TEST_F(Checkpoint, ConfigDifferences) {

@@ -36,6 +36,25 @@ TEST(TokenizerKeys, QwensTokenizersHaveTwoFiles) {
             std::string::npos);
 }
 
+TEST(TokenizerKeys, Phi4sHaveTorchtunesNames) {
+  const std::string phi4 = "tokenizer=torchtune.models.phi4.phi4_tokenizer";
+  Recipe r = good(minimal, {phi4, "tokenizer.vocab_path=/m/vocab.json", "tokenizer.merges_path=/m/merges.txt"});
+  EXPECT_EQ(r.tokenizerPath, "/m/vocab.json");
+  EXPECT_EQ(r.mergesFile, "/m/merges.txt");
+  EXPECT_EQ(good(r.normalizedYaml).tokenizerPath, r.tokenizerPath);
+  EXPECT_EQ(good(r.normalizedYaml).mergesFile, r.mergesFile);
+  std::vector<Diagnostic> diags;
+  std::optional<Recipe> changed = overrideRun(r.normalizedYaml, {"tokenizer.vocab_path=/n/tokenizer.json"}, diags);
+  ASSERT_TRUE(changed.has_value());
+  EXPECT_EQ(changed->tokenizerPath, "/n/tokenizer.json");
+  EXPECT_FALSE(parseRecipe(minimal, "r.yaml", {phi4, "tokenizer.path=/m/vocab.json"}, diags));
+  EXPECT_EQ(diags.back().message, "'tokenizer.path' (command line) is not an argument of "
+                                  "torchtune.models.phi4.phi4_tokenizer; it is called tokenizer.vocab_path there");
+  EXPECT_FALSE(parseRecipe(minimal, "r.yaml", {"tokenizer.vocab_path=/m/vocab.json"}, diags));
+  EXPECT_EQ(diags.back().message, "'tokenizer.vocab_path' is not an argument of ftc.tokenizers.byte; remove it "
+                                  "(~tokenizer.vocab_path)");
+}
+
 TEST(TokenizerKeys, PromptTemplates) {
   const std::string llama2 = "tokenizer=torchtune.models.llama2.llama2_tokenizer",
                     mistral = "tokenizer=torchtune.models.mistral.mistral_tokenizer",

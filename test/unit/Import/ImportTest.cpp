@@ -136,6 +136,17 @@ TEST(Import, Gemma2sWindowsCapsAndNorms) {
   EXPECT_TRUE(opsOf<train::SoftcapOp>(*module).empty());
 }
 
+TEST(Import, WindowsOfEveryLayer) {
+  MLIRContext context;
+  Recipe recipe = tinyRecipe();
+  recipe.model.architecture = ModelArchitecture::Phi3;
+  recipe.model.slidingWindow = 5;
+  auto module = importRecipe(context, recipe);
+  ASSERT_TRUE(succeeded(verify(*module)));
+  for (train::AttentionOp op : opsOf<train::AttentionOp>(*module))
+    EXPECT_EQ(op.getWindow().value_or(0), 5u);
+}
+
 TEST(Import, QwensBiasesAndNorms) {
   MLIRContext context;
   Recipe recipe = tinyRecipe();

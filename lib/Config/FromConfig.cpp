@@ -1,0 +1,229 @@
+//===- FromConfig.cpp - A model by the config.json beside its weights -----===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// `ftc.models.from_config` stands for the builder with explicit sizes that a config.json describes. It is replaced by
+// that builder and its arguments before keys are checked, so that everything behind sees an ordinary recipe, and the
+// step's own recipe names the sizes. What the file says and no builder has is refused where it stands.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Components.h"
+#include "Values.h"
+#include "ftc/Support/Files.h"
+
+#include <algorithm>
+#include <filesystem>
+
+namespace ftc::config {
+
+namespace {
+
+struct Type {
+  const char *name;              ///< config.json's model_type
+  const char *builder;           ///< with explicit sizes
+  const char *normEps;           ///< that transformers takes when the file has none
+  enum { No, Yes, Either } tied; ///< Either: the builder has tie_word_embeddings
+  const char *headDim = "";      ///< that transformers takes when the file has none; "": hidden_size / heads
+  bool hasWindow = false;
+};
+
+const Type types[] = {
+    {"llama", "torchtune.models.llama3_2.llama3_2", "1e-6", Type::Either},
+    {"mistral", "torchtune.models.mistral.mistral", "1e-6", Type::No, "", true},
+    {"qwen2", "torchtune.models.qwen2.qwen2", "1e-6", Type::Either},
+    {"qwen3", "torchtune.models.qwen3.qwen3", "1e-6", Type::Either, "128"},
+    {"gemma", "torchtune.models.gemma.gemma", "1e-6", Type::Yes, "256"},
+    {"gemma2", "torchtune.models.gemma2.gemma2", "1e-6", Type::Yes, "256", true},
+    {"phi3", "torchtune.models.phi3.phi3", "1e-5", Type::No, "", true},
+};
+
+Node scalar(const std::string &text, const Place &place) {
+  Node node;
+  node.kind = Node::Kind::Scalar;
+  node.text = text;
+  node.resolved = true;
+  node.place = place;
+  return node;
+}
+
+class ModelFromConfig {
+public:
+  ModelFromConfig(Node &model, const std::string &prefix, Messages &messages)
+      : model(model), prefix(prefix), messages(messages) {}
+
+  void run(const std::string &path, const Place &place) {
+    std::string text, error;
+    if (!readFile(path, text, error))
+      return messages.error(place, error + "; 'model' (" + model.find("_component_")->text +
+                                       ") takes its sizes from there: name another folder with model.path, or a "
+                                       "builder with sizes, such as torchtune.models.llama3_2.llama3_2_1b");
+    std::optional<Node> read = readTree(text, path, messages);
+    if (!read)
+      return;
+    config = std::move(*read);
+    const Node *kind = given("model_type");
+    const Type *type = nullptr;
+    std::string known;
+    for (const Type &each : types) {
+      known += (known.empty() ? "" : ", ") + std::string(each.name);
+      if (kind && kind->text == each.name)
+        type = &each;
+    }
+    if (!type)
+      return messages.error(kind ? kind->place : config.place,
+                            "'model_type' is " + (kind ? shown(*kind) : std::string("missing")) +
+                                "; models of this type are not built, those of type " + known + " are");
+    take(*type);
+    if (!messages.failed())
+      replace(type->builder);
+  }
+
+private:
+  /// The value of a key of the file; null where it is absent or null.
+  const Node *given(const std::string &key) const {
+    const Node *node = config.find(key);
+    return node && !node->isNull() ? node : nullptr;
+  }
+
+  /// Gives the builder an argument, unless the recipe does.
+  void argument(const std::string &name, Node value) {
+    if (model.find(name))
+      return;
+    Place place = value.place;
+    model.entries.push_back({name, place, std::move(value)});
+  }
+
+  /// The builder's `name` is the file's `key`; `absent` is what transformers takes when the file has none.
+  void copy(const std::string &key, const std::string &name, const std::string &absent = "") {
+    if (const Node *value = given(key))
+      argument(name, *value);
+    else if (!absent.empty())
+      argument(name, scalar(absent, config.place));
+    else if (!model.find(name))
+      messages.error(config.place, "'" + key + "' is missing; give it as model." + name);
+  }
+
+  void refuse(const Node &value, const std::string &key, const std::string &why) {
+    messages.error(value.place, "'" + key + "' is " + shown(value) + ", and " + why);
+  }
+
+  void take(const Type &type) {
+    const std::string name = type.name;
+    copy("vocab_size", "vocab_size");
+    copy("num_hidden_layers", "num_layers");
+    copy("num_attention_heads", "num_heads");
+    if (const Node *heads = given("num_attention_heads"))
+      copy("num_key_value_heads", "num_kv_heads", heads->text);
+    copy("hidden_size", "embed_dim");
+    copy("intermediate_size", "intermediate_dim");
+    copy("max_position_embeddings", "max_seq_len");
+    copy("rms_norm_eps", "norm_eps", type.normEps);
+    if (given("head_dim") || *type.headDim)
+      copy("head_dim", "head_dim", type.headDim);
+
+    const bool isGemma = name == "gemma" || name == "gemma2";
+    for (const char *key : {"hidden_act", "hidden_activation"})
+      if (const Node *act = given(key);
+          act && !(isGemma ? act->text == "gelu" || act->text == "gelu_pytorch_tanh" : act->text == "silu"))
+        refuse(*act, key, std::string("only ") + (isGemma ? "gelu" : "silu") + " is built for " + name);
+    for (const char *bias : {"attention_bias", "mlp_bias"})
+      if (const Node *value = given(bias); value && asBool(*value) != false && name != "qwen2")
+        refuse(*value, bias, "such biases are not built");
+    const Node *tied = given("tie_word_embeddings");
+    if (type.tied == Type::Either)
+      argument("tie_word_embeddings", tied ? *tied : scalar("False", config.place));
+    else if (tied && asBool(*tied) != (type.tied == Type::Yes))
+      refuse(*tied, "tie_word_embeddings", "that is not built for " + name);
+    if (const Node *use = given("use_sliding_window"); use && asBool(*use) != false)
+      refuse(*use, "use_sliding_window", "windows of attention are not built for " + name);
+    if (type.hasWindow && given("sliding_window"))
+      copy("sliding_window", "sliding_window_size");
+    if (name == "gemma2") {
+      copyOrNull("attn_logit_softcapping", "hidden_capping_value", "50");
+      copyOrNull("final_logit_softcapping", "final_capping_value", "30");
+      copyOrNull("query_pre_attn_scalar", "query_pre_attn_scalar", "256");
+    }
+    rotary(name);
+  }
+
+  /// `copy` of what may be null.
+  void copyOrNull(const std::string &key, const std::string &name, const std::string &absent) {
+    const Node *value = config.find(key);
+    argument(name, value ? *value : scalar(absent, config.place));
+  }
+
+  void rotary(const std::string &name) {
+    // transformers 5 keeps base and scaling together, earlier versions apart.
+    const std::string joint = given("rope_parameters") ? "rope_parameters" : "rope_scaling";
+    copy(given("rope_parameters.rope_theta") ? "rope_parameters.rope_theta" : "rope_theta", "rope_base", "10000");
+    for (const std::string &key : {joint + ".partial_rotary_factor", std::string("partial_rotary_factor")})
+      if (const Node *part = given(key); part && asFloat(*part) != 1.0)
+        refuse(*part, key, "heads of which a part alone is rotated are not built");
+    const std::string key = joint + (given(joint + ".rope_type") ? ".rope_type" : ".type");
+    const Node *kind = given(key);
+    const bool isScaled = kind && kind->text != "default";
+    if (isScaled && (kind->text != "llama3" || name != "llama"))
+      return refuse(*kind, key, "this rotary scaling is not built for " + name);
+    if (name != "llama")
+      return;
+    if (!isScaled)
+      return argument("scale_factor", scalar("1", config.place));
+    copy(joint + ".factor", "scale_factor");
+    for (const auto &[word, wanted] :
+         {std::pair("low_freq_factor", 1.0), {"high_freq_factor", 4.0}, {"original_max_position_embeddings", 8192.0}})
+      if (const Node *value = given(joint + "." + word); !value || asFloat(*value) != wanted)
+        refuse(value ? *value : *given(joint), joint + "." + word, "only " + floatText(wanted) + " is built");
+  }
+
+  /// Puts the builder in the place of this component.
+  void replace(const std::string &builder) {
+    Entry *component = model.entry("_component_");
+    const size_t word = builder.rfind('.') + 1;
+    component->value.text = builder.substr(0, word) + (prefix.empty() ? "" : "lora_") + builder.substr(word);
+    if (prefix == "qlora_")
+      argument("quantize_base", scalar("True", component->place));
+    std::erase_if(model.entries, [](const Entry &entry) { return entry.key == "path"; });
+  }
+
+  Node &model;
+  std::string prefix;
+  Messages &messages;
+  Node config;
+};
+
+} // namespace
+
+std::vector<std::string> modelsFromConfig() {
+  return {"ftc.models.from_config", "ftc.models.lora_from_config", "ftc.models.qlora_from_config"};
+}
+
+void nameModel(Node &root, Messages &messages) {
+  Entry *model = root.entry("model");
+  const Entry *component = model ? model->value.entry("_component_") : nullptr;
+  if (!component || !component->value.isScalar())
+    return;
+  const std::vector<std::string> names = modelsFromConfig();
+  auto found = std::find(names.begin(), names.end(), component->value.text);
+  if (found == names.end())
+    return;
+  const std::string word = lastWord(*found), prefix = word.substr(0, word.find("from_config"));
+  const Node *path = root.find("model.path");
+  if (!path || path->isNull())
+    path = root.find("checkpointer.checkpoint_dir");
+  if (!path || !path->isScalar())
+    return messages.error(component->value.place,
+                          "'model' (" + component->value.text +
+                              ") lacks the folder of its config.json; give it with model.path or "
+                              "checkpointer.checkpoint_dir");
+  const Place place = path->place;
+  std::filesystem::path file = path->text;
+  if (file.filename() != "config.json")
+    file /= "config.json";
+  ModelFromConfig(model->value, prefix, messages).run(file, place);
+}
+
+} // namespace ftc::config

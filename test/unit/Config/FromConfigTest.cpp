@@ -1,0 +1,161 @@
+//===- FromConfigTest.cpp - Models that a config.json names ---------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Helpers.h"
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+using namespace ftc;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+const std::string oracle = FTC_SOURCE_DIR "/test/oracle/";
+
+std::string contents(const std::string &path) {
+  std::ifstream in(path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::string recipeOf(const std::string &path, const std::string &component = "ftc.models.from_config",
+                     const std::string &rest = "") {
+  return "model: {_component_: " + component + ", path: " + path + rest + "}\ntokenizer: {max_seq_len: 8}\n";
+}
+
+/// A folder with a config.json during one test.
+class FromConfig : public testing::Test {
+protected:
+  FromConfig() { fs::create_directories(folder); }
+  ~FromConfig() override { fs::remove_all(folder); }
+
+  std::string write(const json &config) {
+    std::ofstream(folder + "/config.json") << config.dump(1);
+    return folder;
+  }
+  /// Messages without places, but for the file's last word.
+  std::string errorsOf(const json &config, const std::string &component = "ftc.models.from_config") {
+    std::vector<Diagnostic> diags;
+    EXPECT_FALSE(parseRecipe(recipeOf(write(config), component), "r.yaml", {}, diags)) << config;
+    std::string text;
+    for (const Diagnostic &diag : diags)
+      text += fs::path(diag.file).filename().string() + ":" + std::to_string(diag.line) + ": " + diag.message + "\n";
+    return text;
+  }
+  json phi3() { return json::parse(contents(oracle + "checkpoints/phi3/config.json")); }
+  json llama() { return json::parse(contents(oracle + "checkpoints/tied/config.json")); }
+
+  const std::string folder =
+      testing::TempDir() + "from-config-" + testing::UnitTest::GetInstance()->current_test_info()->name();
+};
+
+/// The files that transformers wrote say what the recipes beside them say.
+TEST_F(FromConfig, SaysWhatTheBuilderSays) {
+  for (const char *name : {"untied", "tied", "qwen2", "qwen3", "gemma", "gemma2", "phi3"}) {
+    ModelConfig wanted = good(contents(oracle + name + ".yaml")).model;
+    const Recipe r = good(recipeOf(oracle + "checkpoints/" + name));
+    EXPECT_EQ(r.model.architecture, wanted.architecture) << name;
+    wanted.component = r.model.component;
+    wanted.family = r.model.family; // llama3_2 for all of Llama's
+    EXPECT_EQ(r.model, wanted) << name << "\n" << r.normalizedYaml;
+    // The step's recipe needs no folder.
+    EXPECT_EQ(r.normalizedYaml.find("from_config"), std::string::npos);
+    EXPECT_EQ(good(r.normalizedYaml).model, r.model);
+    // The file, or the folder of the weights.
+    EXPECT_EQ(good(recipeOf(oracle + "checkpoints/" + name + "/config.json")).model, r.model);
+    EXPECT_EQ(good("model: {_component_: ftc.models.from_config}\ntokenizer: {max_seq_len: 8}\n"
+                   "checkpointer: {checkpoint_dir: " +
+                   oracle + "checkpoints/" + name + ", output_dir: o}\n")
+                  .model,
+              r.model);
+  }
+}
+
+TEST_F(FromConfig, WithAdapters) {
+  const std::string path = write(phi3()), rest = ", lora_attn_modules: [q_proj], quantizer: bitsandbytes";
+  Recipe r = good(recipeOf(path, "ftc.models.lora_from_config", rest));
+  EXPECT_EQ(r.model.component, "torchtune.models.phi3.lora_phi3");
+  EXPECT_TRUE(r.lora && !r.quantizedBase);
+  r = good(recipeOf(path, "ftc.models.qlora_from_config", rest));
+  EXPECT_EQ(r.model.component, "torchtune.models.phi3.lora_phi3");
+  EXPECT_TRUE(r.quantizedBase);
+  EXPECT_FALSE(good(recipeOf(path, "ftc.models.qlora_from_config", rest + ", quantize_base: False")).quantizedBase);
+}
+
+TEST_F(FromConfig, TheRecipeCounts) {
+  const Recipe r = good(recipeOf(write(phi3())), {"model.max_seq_len=100", "model.rope_base=5e4"});
+  EXPECT_EQ(r.model.maxSeqLen, 100);
+  EXPECT_EQ(r.model.ropeBase, 5e4);
+  EXPECT_EQ(r.model.embedDim, 64);
+}
+
+TEST_F(FromConfig, OlderFiles) {
+  json config = llama();
+  json joint = config["rope_parameters"];
+  config.erase("rope_parameters");
+  config.erase("head_dim");
+  config["rope_theta"] = joint["rope_theta"];
+  joint.erase("rope_theta");
+  joint["type"] = joint["rope_type"];
+  joint.erase("rope_type");
+  config["rope_scaling"] = joint;
+  EXPECT_EQ(good(recipeOf(write(config))).model, good(recipeOf(write(llama()))).model);
+  // What is left out is what transformers takes.
+  config["rope_scaling"] = nullptr;
+  for (const char *key : {"rope_theta", "num_key_value_heads", "rms_norm_eps", "tie_word_embeddings"})
+    config.erase(key);
+  const ModelConfig model = good(recipeOf(write(config))).model;
+  EXPECT_EQ(model.ropeBase, 1e4);
+  EXPECT_EQ(model.ropeScaling.factor, 1);
+  EXPECT_EQ(model.numKvHeads, model.numHeads);
+  EXPECT_EQ(model.normEps, 1e-6);
+  EXPECT_FALSE(model.tiedEmbeddings);
+}
+
+TEST_F(FromConfig, WhatIsNotBuiltIsRefusedWhereItStands) {
+  auto with = [](json config, const char *pointer, const json &value) {
+    config[json::json_pointer(pointer)] = value;
+    return config;
+  };
+  const std::tuple<json, const char *> cases[] = {
+      {with(phi3(), "/model_type", "falcon"),
+       "'model_type' is the text \"falcon\"; models of this type are not built, those of "
+       "type llama, mistral, qwen2, qwen3, gemma, gemma2, phi3 are"},
+      {with(phi3(), "/rope_parameters/rope_type", "longrope"),
+       "'rope_parameters.rope_type' is the text \"longrope\", and this rotary scaling is not built for phi3"},
+      {with(phi3(), "/rope_parameters/partial_rotary_factor", 0.75), "heads of which a part alone is rotated"},
+      {with(phi3(), "/hidden_act", "relu"), "'hidden_act' is the text \"relu\", and only silu is built for phi3"},
+      {with(phi3(), "/tie_word_embeddings", true), "'tie_word_embeddings' is 'true', and that is not built for phi3"},
+      {with(llama(), "/attention_bias", true), "'attention_bias' is 'true', and such biases are not built"},
+      {with(llama(), "/rope_parameters/low_freq_factor", 2), "'rope_parameters.low_freq_factor' is '2', and only 1 is"},
+      {with(phi3(), "/hidden_size", "many"), "'model.embed_dim'"},
+      {with(phi3(), "/num_hidden_layers", nullptr), "'num_hidden_layers' is missing; give it as model.num_layers"}};
+  for (const auto &[config, message] : cases) {
+    const std::string errors = errorsOf(config);
+    EXPECT_NE(errors.find(message), std::string::npos) << errors;
+    EXPECT_EQ(errors.find("config.json:"), 0u) << errors;
+  }
+  EXPECT_NE(errorsOf(json::array()).find("config.json"), std::string::npos);
+  std::vector<Diagnostic> diags;
+  EXPECT_FALSE(parseRecipe(recipeOf("/nowhere"), "r.yaml", {}, diags));
+  ASSERT_FALSE(diags.empty());
+  EXPECT_EQ(diags[0].file, "r.yaml");
+  EXPECT_NE(diags[0].message.find("/nowhere/config.json"), std::string::npos) << diags[0].message;
+  EXPECT_NE(diags[0].message.find("name another folder with model.path"), std::string::npos) << diags[0].message;
+  diags.clear();
+  EXPECT_FALSE(
+      parseRecipe("model: {_component_: ftc.models.from_config}\ntokenizer: {max_seq_len: 8}\n", "r.yaml", {}, diags));
+  EXPECT_EQ(diags[0].message, "'model' (ftc.models.from_config) lacks the folder of its config.json; give it with "
+                              "model.path or checkpointer.checkpoint_dir");
+  EXPECT_NE(::errors(minimal, {"model=ftc.models.from_confg"}).find("did you mean 'ftc.models.from_config'?"),
+            std::string::npos);
+  EXPECT_NE(::errors(minimal, {"model.path=/m"}).find("'model.path' is not an argument of"), std::string::npos);
+}
+
+} // namespace
