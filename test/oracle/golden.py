@@ -18,11 +18,13 @@ import sys
 
 import torch
 import yaml
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, Gemma2Config, GemmaConfig, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from transformers import (AutoModelForCausalLM, Gemma2Config, GemmaConfig, LlamaConfig, MistralConfig, Phi3Config, Qwen2Config,
+                          Qwen3Config)
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import phi3_parts  # noqa: E402
 import plain  # noqa: E402
 
 BOS, EOS, PAD = 256, 257, 258  # of the byte tokenizer
@@ -52,12 +54,13 @@ def model_config(recipe):
     """transformers' configuration of torchtune's builder with explicit arguments."""
     model = recipe["model"]
     family = model["_component_"].rsplit(".", 1)[1].removeprefix("lora_")
-    base = {"llama2": 1e4, "mistral": 1e4, "gemma": 1e4, "gemma2": 1e4, "qwen2": 1e6, "qwen3": 1e6}.get(family, 5e5)
+    base = {"llama2": 1e4, "mistral": 1e4, "gemma": 1e4, "gemma2": 1e4, "phi3": 1e4, "qwen2": 1e6, "qwen3": 1e6}.get(family, 5e5)
     rope = {"rope_type": "default", "rope_theta": base}
     if family in ("llama3_1", "llama3_2"):
         rope.update(rope_type="llama3", factor=8.0 if family == "llama3_1" else 32.0, low_freq_factor=1.0,
                     high_freq_factor=4.0, original_max_position_embeddings=8192)
     kind, others = {"mistral": (MistralConfig, {"sliding_window": None}),
+                    "phi3": (Phi3Config, {"sliding_window": model.get("sliding_window_size")}),
                     "qwen2": (Qwen2Config, {}),
                     "qwen3": (Qwen3Config, {"head_dim": model.get("head_dim")}),
                     "gemma": (GemmaConfig, {"head_dim": model.get("head_dim")}),
@@ -221,9 +224,18 @@ def train(case, recipe, update=True):
     model = model_of(config)
     missing, unexpected = model.load_state_dict(load_file(os.path.join(checkpoint, "model.safetensors")), strict=False)
     assert not unexpected and set(missing) <= {"lm_head.weight"}, (missing, unexpected)
+    apart = case.get("adapter") and config.model_type == "phi3"  # each projection has its own adapter, and its own blocks
+    if apart:
+        phi3_parts.separate(model)
     model.to(dtype).train()
     quantize_base(model, recipe)
-    if case.get("adapter"):
+    if apart:
+        wanted = lora_config(recipe)
+        model = get_peft_model(model, wanted)
+        start = load_file(os.path.join(adapter_folder(recipe), "adapter_model.safetensors"))
+        loaded = set_peft_model_state_dict(model, phi3_parts.adapter_parts(start, model, wanted))
+        assert not loaded.unexpected_keys and not [key for key in loaded.missing_keys if "lora_" in key], loaded
+    elif case.get("adapter"):
         model = PeftModel.from_pretrained(model, adapter_folder(recipe), is_trainable=True)
         wanted, found = lora_config(recipe), model.peft_config["default"]
         same = lambda c: (c.r, c.lora_alpha, set(c.target_modules), c.use_dora)  # noqa: E731
@@ -243,7 +255,10 @@ def train(case, recipe, update=True):
     if case.get("adapter"):
         adapter = {name: tensor.detach().clone() for name, tensor in get_peft_model_state_dict(model, save_embedding_layers=False).items()}
         model = model.merge_and_unload()
-    return steps, {name: tensor.detach().contiguous() for name, tensor in model.named_parameters()}, adapter
+    parameters = {name: tensor.detach().contiguous() for name, tensor in model.named_parameters()}
+    if apart:
+        adapter, parameters = phi3_parts.fuse_adapter(adapter, model, wanted), phi3_parts.fuse(parameters)
+    return steps, parameters, adapter
 
 
 def write_golden(name, case, folder):
@@ -271,7 +286,14 @@ def make_adapters():
         if not case.get("adapter"):
             continue
         recipe = recipe_of(case)
-        model = get_peft_model(model_of(model_config(recipe)), lora_config(recipe))
+        config = lora_config(recipe)
+        model = model_of(model_config(recipe))
+        apart = model.config.model_type == "phi3"
+        if apart:
+            base = load_file(os.path.join(plain.ROOT, recipe["checkpointer"]["checkpoint_dir"], "model.safetensors"))
+            model.load_state_dict(base)
+            phi3_parts.separate(model)
+        model = get_peft_model(model, config)
         generator = torch.Generator().manual_seed(13)
         with torch.no_grad():
             for key, tensor in sorted(model.named_parameters()):
@@ -282,10 +304,16 @@ def make_adapters():
         model.peft_config["default"].base_model_name_or_path = recipe["checkpointer"]["checkpoint_dir"]
         model.save_pretrained(adapter_folder(recipe), save_embedding_layers=False)
         os.remove(os.path.join(adapter_folder(recipe), "README.md"))
+        if apart:
+            path = os.path.join(adapter_folder(recipe), "adapter_model.safetensors")
+            whole = phi3_parts.fuse_adapter(load_file(path), model.unload(), config)
+            save_file(whole, path, metadata={"format": "pt"})
         path = os.path.join(adapter_folder(recipe), "adapter_config.json")
         with open(path, encoding="utf-8") as file:
             config = json.load(file)
         config["target_modules"].sort()  # PEFT keeps a set
+        if apart:
+            phi3_parts.fuse_config(config)
         with open(path, "w", encoding="utf-8") as file:
             json.dump(config, file, indent=2)
             file.write("\n")
@@ -295,10 +323,10 @@ def make_inputs():
     """Checkpoints whose values bf16 holds exactly, so that both types start equal. The norms' weights are near 0.4, where
     bf16 is fine enough for 20 steps to move them; queries and keys are large enough for attention (and with it the rotary
     embedding's scaling) to count in the loss."""
-    spread = {"q_proj": 0.4, "k_proj": 0.4, "v_proj": 0.2, "o_proj": 0.2}
+    spread = {"qkv_proj": 0.3, "q_proj": 0.4, "k_proj": 0.4, "v_proj": 0.2, "o_proj": 0.2}
     for name, recipe in (("untied", "untied.yaml"), ("tied", "tied.yaml"), ("wide", "wide.yaml"),
                          ("qwen2", "qwen2.yaml"), ("qwen3", "qwen3.yaml"),
-                         ("gemma", "gemma.yaml"), ("gemma2", "gemma2.yaml")):
+                         ("gemma", "gemma.yaml"), ("gemma2", "gemma2.yaml"), ("phi3", "phi3.yaml")):
         with open(os.path.join(plain.HERE, recipe), encoding="utf-8") as file:
             config = model_config(yaml.safe_load(file))
         config.dtype = "bfloat16"

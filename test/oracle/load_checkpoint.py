@@ -21,6 +21,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import phi3_parts  # noqa: E402
 import plain  # noqa: E402
 
 ENTRY_LOGITS = 3
@@ -87,10 +88,14 @@ def main():
     host = Host(args.libftrt, args.step)
     kinds = set()
     for name, (shape, values) in plain.read_model(args.checkpoint).items():
-        place = host.tensor("tensor", name.encode())
-        assert list(place.shape) == list(shape), name
-        kinds.add(place.dtype)
-        place.copy_(torch.frombuffer(values, dtype=torch.float32).view(shape))
+        whole = torch.frombuffer(values, dtype=torch.float32).view(shape)
+        for part in phi3_parts.names(name):  # Phi-3's files have one tensor for several of the step's
+            place = host.tensor("tensor", part.encode())
+            assert list(place.shape[1:]) == list(shape[1:]) and len(place) <= len(whole), name
+            kinds.add(place.dtype)
+            place.copy_(whole[:len(place)])
+            whole = whole[len(place):]
+        assert not len(whole), name
     entry = host.api.ftrt_host_entry(host.host, ENTRY_LOGITS)
     tokens = host.tensor("input", entry, b"tokens")
     rows, length = tokens.shape
