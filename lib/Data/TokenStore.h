@@ -60,8 +60,8 @@ struct DataSetBuilder {
   void add(std::span<const int32_t> ids, std::span<const uint8_t> trained = {});
   DataSet finish(RowLayout layout);
 
-  /// Cuts what is longer than a row; done by `finish` for layouts whose samples must fit. Conversations end with `endId`
-  /// then, unless that is below 0. Returns how many were cut.
+  /// Cuts what is longer than a row; done by `finish` for layouts whose samples must fit. Conversations end with
+  /// `endId` then, unless that is below 0. Returns how many were cut.
   int64_t cutSamples(int32_t endId, bool conversations);
 
   /// A file of ids as rows for training and, the tail, for evaluation.
