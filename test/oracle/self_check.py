@@ -89,7 +89,7 @@ def main():
         expect("a loss that is no number", broken, ["loss"])
         share = 2 * bars["parameters"]
         if end:
-            victim = "model.layers.1.self_attn.k_proj.weight"
+            victim = next(key for key in ("model.layers.1.self_attn.k_proj.weight", "model.layers.1.self_attn.qkv_proj.weight") if key in end)
             values = end[victim][1]
             origin = start[victim][1] if golden["dtype"] == "bf16" else [0.0] * len(values)
             expect("a moved tensor", steps, ["parameters"], moved(end, victim, share, origin))
