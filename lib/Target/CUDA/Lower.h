@@ -21,9 +21,10 @@ mlir::LogicalResult emitAttention(plan::KernelOp kernel, const CudaTarget &targe
 /// Bytes of planned memory that the work of a kernel needs beside its buffers; 0 for none.
 int64_t scratchBytes(mlir::Operation *work, const CudaTarget &target);
 
-/// Fails, with an error at `loc` that says what needs it, where a block cannot have so much shared memory.
+/// Fails, with an error at `loc` that says what needs it and ends in `wayOut`, where a block cannot have so much shared
+/// memory.
 mlir::LogicalResult checkSharedBytes(mlir::Location loc, int64_t bytes, const CudaTarget &target,
-                                     const llvm::Twine &what);
+                                     const llvm::Twine &what, llvm::StringRef wayOut = "");
 
 /// Writes a function of the device: `body` gets a builder in it and its arguments, and does not return.
 void emitFunction(mlir::gpu::GPUFuncOp function, llvm::function_ref<void(mlir::OpBuilder &, mlir::ValueRange)> body);

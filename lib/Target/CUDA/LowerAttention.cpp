@@ -39,6 +39,13 @@ using cuda::tileSide;
 
 static constexpr remark::RemarkOpts remarkOpts = remark::RemarkOpts::name("attention").category("cuda-lower-kernels");
 
+const char *cuda::wayOutOf(const AttentionShape &shape) {
+  AttentionShape rounded = shape;
+  rounded.element = BFloat16Type::get(shape.element.getContext());
+  bool isRoom = !shape.element.isBF16() && whyNotOnTensorCores(rounded).empty();
+  return isRoom ? "; with dtype=bf16 tensor cores compute it, in less" : "";
+}
+
 Value cuda::clampedPosition(TileCode &code, Value first, Value place, int64_t sequence) {
   return code.min(code.add(first, place), code.number(sequence - 1));
 }
@@ -212,7 +219,8 @@ LogicalResult cuda::emitAttentionForward(plan::KernelOp kernel, plan::AttentionO
   AttentionShape shape = attentionShape(op);
   Location loc = kernel.getLoc();
   int64_t shared = 2 * tileBytes(shape.headDim) + tileBytes(tileRows);
-  if (failed(checkSharedBytes(loc, shared, target, "attention with heads of " + Twine(shape.headDim) + " columns")))
+  if (failed(checkSharedBytes(loc, shared, target, "attention with heads of " + Twine(shape.headDim) + " columns",
+                              wayOutOf(shape))))
     return failure();
   Value buffers[] = {op.getQuery(), op.getKey(), op.getValue(), op.getSegmentStarts(), op.getOutput(), op.getLse()};
   gpu::GPUFuncOp function = tables.addFunction(loc, kernel.getSymName(), std::size(buffers),

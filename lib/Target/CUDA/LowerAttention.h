@@ -62,6 +62,9 @@ mlir::Value scoreOf(TileCode &code, const AttentionShape &shape, mlir::Value pro
 /// Position `first + place` of a row of tokens, or the row's last.
 mlir::Value clampedPosition(TileCode &code, mlir::Value first, mlir::Value place, int64_t sequence);
 
+/// For the error that heads are too wide: "; with dtype=bf16 ..." where that helps, else "".
+const char *wayOutOf(const AttentionShape &shape);
+
 mlir::LogicalResult emitAttentionForward(plan::KernelOp kernel, plan::AttentionOp op, const CudaTarget &target,
                                          KernelTables &tables);
 mlir::LogicalResult emitAttentionGrad(plan::KernelOp kernel, plan::AttentionGradOp op, const CudaTarget &target,

@@ -16,7 +16,8 @@
 //   NAME$key_value    a block for each 64 keys of a key head: goes through its heads, and the queries of each
 //
 // So every number is summed up by one thread, in an order that depends on sizes and segments only; nothing is added
-// atomically. Assumes and refuses what the forward pass does. `scratch` holds delta.
+// atomically. Where four tiles of heads so wide do not fit into the shared memory of a block, three have to do: the two
+// that a block goes through take turns. Assumes and refuses what the forward pass does. `scratch` holds delta.
 //
 //===----------------------------------------------------------------------===//
 
@@ -44,6 +45,9 @@ struct GradientCode {
 
   Value base, head, first; ///< first token of the row; the head, or the key head; first position of the block's tile
   Tile tiles[4], weights;
+  /// The tiles that a block goes through share one place, since four do not fit: each is filled right before it is
+  /// read, one of them twice.
+  bool sharesTile;
 
   cuda::Matrix rows(Value pointer) const { return {pointer, shape.element, shape.pitch()}; }
   cuda::Matrix keyRows(Value pointer) const { return {pointer, shape.element, shape.keyPitch()}; }
@@ -52,6 +56,13 @@ struct GradientCode {
             inner.sub(inner.number(shape.sequence), position), shape.headDim};
   }
   void place(int64_t heads, bool lastFirst);
+  /// Where tiles share a place, fills it with another one; its threads have to meet before they read it.
+  void reload(TileCode inner, const Tile &tile, const cuda::Matrix &matrix, const cuda::Window &window) {
+    if (!sharesTile)
+      return;
+    inner.barrier();
+    inner.fill(tile, matrix, window);
+  }
   Value startOf(TileCode inner, Value position);
   /// lse and delta of a query.
   std::pair<Value, Value> numbersOf(TileCode inner, Value position, Value head);
@@ -74,9 +85,10 @@ void GradientCode::place(int64_t heads, bool lastFirst) {
   base = code.times(code.div(rest, heads), shape.sequence);
   first = code.times(tile, tileRows);
   int64_t bytes = cuda::tileBytes(shape.headDim);
+  const int64_t places = sharesTile ? 3 : 4;
   for (int64_t i = 0; i < 4; ++i)
-    tiles[i] = code.tile(memory, i * bytes, shape.headDim);
-  weights = code.tile(memory, 4 * bytes, tileRows);
+    tiles[i] = code.tile(memory, std::min(i, places - 1) * bytes, shape.headDim);
+  weights = code.tile(memory, places * bytes, tileRows);
 }
 
 Value GradientCode::startOf(TileCode inner, Value position) {
@@ -155,7 +167,8 @@ void GradientCode::emitQuery(Value queryGradient) {
                              cuda::Window other = window(deep, keyPosition, keyHead);
                              deep.barrier();
                              deep.fill(keys, keyRows(key), other);
-                             deep.fill(values, keyRows(value), other);
+                             if (!sharesTile)
+                               deep.fill(values, keyRows(value), other);
                              deep.barrier();
                              Numbers none(perThread * perThread, deep.real(0));
                              Numbers score = deep.dot(queries, keys, none);
@@ -169,6 +182,9 @@ void GradientCode::emitQuery(Value queryGradient) {
                                    number = deep.mulf(number, slope);
                                  number = deep.mulf(number, deep.real(shape.scale));
                                }
+                             reload(deep, values, keyRows(value), other);
+                             if (sharesTile)
+                               deep.barrier();
                              Numbers product = deep.dot(gradients, values, none);
                              for (int64_t i = 0; i < perThread; ++i)
                                for (int64_t j = 0; j < perThread; ++j) {
@@ -176,6 +192,7 @@ void GradientCode::emitQuery(Value queryGradient) {
                                  number = deep.mulf(number, deep.subf(product[i * perThread + j], inner[i]));
                                }
                              deep.put(weights, score);
+                             reload(deep, keys, keyRows(key), other);
                              deep.barrier();
                              return deep.accumulate(weights, keys, before);
                            });
@@ -193,7 +210,8 @@ Numbers GradientCode::emitQueries(TileCode inner, Value queryHead, Value positio
   cuda::Window other = window(inner, position, queryHead);
   inner.barrier();
   inner.fill(queries, rows(query), other);
-  inner.fill(gradients, rows(gradient), other);
+  if (!sharesTile)
+    inner.fill(gradients, rows(gradient), other);
   inner.barrier();
   // First all of p, then all of ds: a thread has not registers enough for both.
   Numbers none(perThread * perThread, inner.real(0));
@@ -214,6 +232,7 @@ Numbers GradientCode::emitQueries(TileCode inner, Value queryHead, Value positio
   if (shape.softcap != 0)
     for (auto [number, slope] : llvm::zip_equal(weight, slopes))
       number = inner.mulf(number, slope);
+  reload(inner, gradients, rows(gradient), other);
   inner.barrier();
   Numbers ofValues = inner.accumulate(weights, gradients, sums.drop_front(half));
   Numbers product = inner.dot(values, gradients, none);
@@ -225,6 +244,7 @@ Numbers GradientCode::emitQueries(TileCode inner, Value queryHead, Value positio
     }
   inner.barrier();
   inner.put(weights, product);
+  reload(inner, queries, rows(query), other);
   inner.barrier();
   Numbers both = inner.accumulate(weights, queries, sums.take_front(half));
   both.append(ofValues);
@@ -259,9 +279,12 @@ LogicalResult cuda::emitAttentionGrad(plan::KernelOp kernel, plan::AttentionGrad
                                       KernelTables &tables) {
   AttentionShape shape = attentionShape(op);
   Location loc = kernel.getLoc();
-  int64_t shared = 4 * tileBytes(shape.headDim) + tileBytes(tileRows);
+  auto sharedBytes = [&](int64_t places) { return places * tileBytes(shape.headDim) + tileBytes(tileRows); };
+  const bool sharesTile = sharedBytes(4) > target.sharedBytesABlock;
+  const int64_t shared = sharedBytes(sharesTile ? 3 : 4);
   if (failed(checkSharedBytes(loc, shared, target,
-                              "the gradient of attention with heads of " + Twine(shape.headDim) + " columns")))
+                              "the gradient of attention with heads of " + Twine(shape.headDim) + " columns",
+                              wayOutOf(shape))))
     return failure();
   if (!op.getScratch())
     return op.emitError("has no scratch memory; run cuda-plan-scratch first");
@@ -290,7 +313,8 @@ LogicalResult cuda::emitAttentionGrad(plan::KernelOp kernel, plan::AttentionGrad
                           {},
                           {},
                           {},
-                          {}};
+                          {},
+                          sharesTile};
       body(inside, map);
     });
     SmallVector<Value> addresses;

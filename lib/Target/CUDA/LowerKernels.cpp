@@ -25,11 +25,12 @@ namespace ftc {
 using namespace mlir;
 using namespace ftc;
 
-LogicalResult cuda::checkSharedBytes(Location loc, int64_t bytes, const CudaTarget &target, const Twine &what) {
+LogicalResult cuda::checkSharedBytes(Location loc, int64_t bytes, const CudaTarget &target, const Twine &what,
+                                     StringRef wayOut) {
   if (bytes <= target.sharedBytesABlock)
     return success();
   return emitError(loc) << what << " takes " << bytes << " bytes of shared memory, and a block of device '"
-                        << target.name << "' has " << target.sharedBytesABlock;
+                        << target.name << "' has " << target.sharedBytesABlock << wayOut;
 }
 
 void cuda::emitFunction(gpu::GPUFuncOp function, llvm::function_ref<void(OpBuilder &, ValueRange)> body) {

@@ -276,7 +276,10 @@ INSTANTIATE_TEST_SUITE_P(Shapes, TiledAttention,
                                          Shape{"WideHeads", "f32", 1, 70, 2, 1, 128, {}, 1e-5},
                                          Shape{"OddHeads", "f32", 2, 67, 3, 1, 10, {66}, 1e-5},
                                          Shape{"OddHeadsBf16", "bf16", 1, 9, 4, 2, 7, {4}, 1e-2},
-                                         Shape{"Above128", "f32", 1, 5, 1, 1, 160, {}, 1e-5}),
+                                         Shape{"Above128", "f32", 1, 5, 1, 1, 160, {}, 1e-5},
+                                         // Four tiles so wide do not fit: two take turns in one place.
+                                         Shape{"Above192", "f32", 1, 140, 2, 1, 256, {70}, 1e-5},
+                                         Shape{"Above192Capped", "f32", 1, 70, 1, 1, 200, {}, 1e-5, false, 30, 1}),
                          [](const auto &info) { return std::string(info.param.name); });
 
 // Head sizes up to 64, 128 and 256 are cut differently. Sequences end inside of a block and of a tile, begin with whole
