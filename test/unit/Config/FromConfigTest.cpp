@@ -77,6 +77,43 @@ TEST_F(FromConfig, SaysWhatTheBuilderSays) {
   }
 }
 
+/// What Microsoft's repositories say is what the builders by size say.
+TEST_F(FromConfig, ReleasedPhis) {
+  const json shared = {{"architectures", {"Phi3ForCausalLM"}},
+                       {"model_type", "phi3"},
+                       {"attention_bias", false},
+                       {"hidden_act", "silu"},
+                       {"rms_norm_eps", 1e-05},
+                       {"rope_scaling", nullptr},
+                       {"tie_word_embeddings", false},
+                       {"auto_map", {{"AutoConfig", "configuration_phi3.Phi3Config"}}}};
+  json mini = shared, phi4 = shared;
+  mini.update({{"hidden_size", 3072},
+               {"intermediate_size", 8192},
+               {"max_position_embeddings", 4096},
+               {"num_attention_heads", 32},
+               {"num_hidden_layers", 32},
+               {"num_key_value_heads", 32},
+               {"rope_theta", 10000.0},
+               {"sliding_window", 2047},
+               {"vocab_size", 32064}});
+  phi4.update({{"hidden_size", 5120},
+               {"intermediate_size", 17920},
+               {"max_position_embeddings", 16384},
+               {"num_attention_heads", 40},
+               {"num_hidden_layers", 40},
+               {"num_key_value_heads", 10},
+               {"rope_theta", 250000},
+               {"sliding_window", nullptr},
+               {"vocab_size", 100352}});
+  for (const auto &[config, builder] : {std::pair(mini, "phi3.phi3_mini"), std::pair(phi4, "phi4.phi4_14b")}) {
+    const std::string component = std::string("torchtune.models.") + builder;
+    ModelConfig model = good(recipeOf(write(config))).model;
+    model.component = component;
+    EXPECT_EQ(model, good("model: {_component_: " + component + "}\ntokenizer: {max_seq_len: 8}\n").model) << builder;
+  }
+}
+
 TEST_F(FromConfig, WithAdapters) {
   const std::string path = write(phi3()), rest = ", lora_attn_modules: [q_proj], quantizer: bitsandbytes";
   Recipe r = good(recipeOf(path, "ftc.models.lora_from_config", rest));
