@@ -167,7 +167,8 @@ TEST(Attention, OneHead) {
 
 TEST(Attention, GroupsAndDocuments) {
   for (const char *cpu : cpus)
-    for (const Case &c : {Case{2, 131, 6, 2, 64, false, 37}, Case{2, 200, 4, 1, 128, false, 150}})
+    for (const Case &c :
+         {Case{2, 131, 6, 2, 64, false, 37}, Case{2, 200, 4, 1, 128, false, 150}, Case{1, 70, 8, 1, 256}})
       if (check(c, cpu); HasFatalFailure())
         return;
 }
@@ -186,8 +187,8 @@ TEST(Attention, HalfPrecision) {
         return;
 }
 
-// With AVX2 blocks of the gradient have 96 keys, panels of the forward pass 6: windows inside of one, on its border, and
-// over several.
+// With AVX2 blocks of the gradient have 96 keys, panels of the forward pass 6: windows inside of one, on its border,
+// and over several.
 TEST(Attention, Windows) {
   for (const char *cpu : cpus)
     for (const Case &c : {Case{1, 40, 2, 1, 16, false, 0, 1}, Case{1, 230, 2, 2, 32, false, 0, 5},

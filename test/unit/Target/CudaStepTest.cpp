@@ -83,6 +83,18 @@ void addWideAdapters(Recipe &recipe) {
   recipe.quantizedBase = Nf4Quantizer::Torchao;
 }
 
+/// Three layers of Gemma 2 with rows longer than the window, and caps that scores and logits come close to.
+void makeGemma2(Recipe &recipe) {
+  ModelConfig &model = recipe.model;
+  model.architecture = ModelArchitecture::Gemma2;
+  model.numLayers = 3;
+  model.numKvHeads = 1;
+  model.normEps = 1e-6;
+  model.attentionCap = model.logitsCap = 2;
+  model.slidingWindow = 5;
+  model.queryScalar = 6;
+}
+
 /// The recipe for `target` after a stage.
 OwningOpRef<ModuleOp> compileTo(Stage stage, const Case &which, const std::string &target) {
   std::vector<ftc::Diagnostic> diags;
@@ -272,97 +284,118 @@ TEST_P(CudaStep, ComputesWhatTheInterpreterDoes) {
 
 INSTANTIATE_TEST_SUITE_P(
     Recipes, CudaStep,
-    testing::Values(Case{"Fp32", DType::F32}, Case{"Bf16", DType::BF16}, Case{"Lora", DType::F32, addAdapters},
-                    Case{"LoraBf16", DType::BF16, addAdapters},
-                    Case{
-                        "Chunked", DType::BF16,
-                        [](Recipe &recipe) { recipe.lossComponent = "torchtune.modules.loss.LinearCrossEntropyLoss"; }},
-                    Case{"Sgd", DType::F32, [](Recipe &recipe) { recipe.optimizer.kind = OptimizerConfig::Kind::SGD; }},
-                    Case{"SeveralTiles", DType::F32,
-                         [](Recipe &recipe) {
-                           recipe.model.embedDim = 48;
-                           recipe.model.headDim = 12;
-                           recipe.seqLen = 101;
-                         }},
-                    Case{"SeveralTilesBf16", DType::BF16,
-                         [](Recipe &recipe) {
-                           recipe.model.embedDim = 64;
-                           recipe.model.headDim = 16;
-                           recipe.seqLen = 150;
-                         }},
-                    Case{"Dora", DType::F32,
-                         [](Recipe &recipe) {
-                           addAdapters(recipe);
-                           recipe.lora->dora = true;
-                         }},
-                    // By SGD: AdamW makes steps of rounding where a gradient nearly vanishes, as the key bias's does.
-                    Case{"Biases", DType::F32,
-                         [](Recipe &recipe) {
-                           recipe.model.qkvBias = true;
-                           recipe.optimizer.kind = OptimizerConfig::Kind::SGD;
-                         }},
-                    Case{"BiasesBesideAdapters", DType::F32,
-                         [](Recipe &recipe) {
-                           addAdapters(recipe);
-                           recipe.model.qkvBias = true;
-                         }},
-                    Case{"NormsOfHeads", DType::F32, [](Recipe &recipe) { recipe.model.qkNorm = true; }},
-                    Case{"NormsOfHeadsBf16", DType::BF16, [](Recipe &recipe) { recipe.model.qkNorm = true; }},
-                    Case{"Qlora", DType::F32,
-                         [](Recipe &recipe) {
-                           addAdapters(recipe);
-                           recipe.quantizedBase = Nf4Quantizer::Bitsandbytes;
-                         }},
-                    Case{"QloraBf16", DType::BF16, addWideAdapters},
-                    Case{"States", DType::F32,
-                         [](Recipe &recipe) {
-                           widen(recipe, 64);
-                           recipe.optimizer.quantizedStates = StateFormat::Torchao8;
-                         },
-                         "h100", true},
-                    Case{"StatesBf16", DType::BF16,
-                         [](Recipe &recipe) {
-                           widen(recipe, 64);
-                           recipe.optimizer.quantizedStates = StateFormat::Bitsandbytes8;
-                         }},
-                    Case{"FourBitStates", DType::F32,
-                         [](Recipe &recipe) {
-                           widen(recipe, 64);
-                           recipe.optimizer.quantizedStates = StateFormat::Torchao4;
-                         },
-                         "h100", true},
-                    Case{"LoraTensorCores", DType::BF16,
-                         [](Recipe &recipe) {
-                           addAdapters(recipe);
-                           recipe.model.headDim = 16;
-                         },
-                         "h100", true},
-                    Case{"QloraTensorCores", DType::BF16,
-                         [](Recipe &recipe) {
-                           addWideAdapters(recipe);
-                           recipe.model.headDim = 32;
-                           recipe.model.numHeads = recipe.model.numKvHeads = 4;
-                         },
-                         "h100", true},
-                    Case{"LoraLibraryAttention", DType::BF16,
-                         [](Recipe &recipe) {
-                           addAdapters(recipe);
-                           recipe.model.headDim = 16;
-                         },
-                         "h100", true, true},
-                    Case{"LibraryAttention", DType::BF16,
-                         [](Recipe &recipe) {
-                           recipe.model.headDim = 16;
-                           recipe.model.embedDim = 64;
-                         },
-                         "b200", false, true},
-                    Case{"QloraSlabs", DType::BF16, addWideAdapters, smallDevice},
-                    Case{"Paged", DType::F32,
-                         [](Recipe &recipe) {
-                           widen(recipe, 128);
-                           recipe.model.intermediateDim = 1024;
-                           recipe.optimizer.paged = true;
-                         }}),
+    testing::Values(
+        Case{"Fp32", DType::F32}, Case{"Bf16", DType::BF16}, Case{"Lora", DType::F32, addAdapters},
+        Case{"LoraBf16", DType::BF16, addAdapters},
+        Case{"Chunked", DType::BF16,
+             [](Recipe &recipe) { recipe.lossComponent = "torchtune.modules.loss.LinearCrossEntropyLoss"; }},
+        Case{"Sgd", DType::F32, [](Recipe &recipe) { recipe.optimizer.kind = OptimizerConfig::Kind::SGD; }},
+        Case{"SeveralTiles", DType::F32,
+             [](Recipe &recipe) {
+               recipe.model.embedDim = 48;
+               recipe.model.headDim = 12;
+               recipe.seqLen = 101;
+             }},
+        Case{"SeveralTilesBf16", DType::BF16,
+             [](Recipe &recipe) {
+               recipe.model.embedDim = 64;
+               recipe.model.headDim = 16;
+               recipe.seqLen = 150;
+             }},
+        Case{"Dora", DType::F32,
+             [](Recipe &recipe) {
+               addAdapters(recipe);
+               recipe.lora->dora = true;
+             }},
+        // By SGD: AdamW makes steps of rounding where a gradient nearly vanishes, as the key bias's does.
+        Case{"Biases", DType::F32,
+             [](Recipe &recipe) {
+               recipe.model.qkvBias = true;
+               recipe.optimizer.kind = OptimizerConfig::Kind::SGD;
+             }},
+        Case{"BiasesBesideAdapters", DType::F32,
+             [](Recipe &recipe) {
+               addAdapters(recipe);
+               recipe.model.qkvBias = true;
+             }},
+        Case{"NormsOfHeads", DType::F32, [](Recipe &recipe) { recipe.model.qkNorm = true; }},
+        Case{"NormsOfHeadsBf16", DType::BF16, [](Recipe &recipe) { recipe.model.qkNorm = true; }},
+        Case{"Gemma", DType::F32, [](Recipe &recipe) { recipe.model.architecture = ModelArchitecture::Gemma; }},
+        Case{"Gemma2", DType::F32, makeGemma2},
+        Case{"Gemma2Chunked", DType::F32,
+             [](Recipe &recipe) {
+               makeGemma2(recipe);
+               recipe.lossComponent = "torchtune.modules.loss.LinearCrossEntropyLoss";
+               recipe.lossChunks = 3;
+               recipe.checkpointing.mode = CheckpointingConfig::Mode::Full;
+             }},
+        Case{"Gemma2TensorCores", DType::BF16,
+             [](Recipe &recipe) {
+               addAdapters(recipe);
+               makeGemma2(recipe);
+               // By SGD, as Biases. Norms behind each block make its rounding count as much as what it adds to: with
+               // weights of chance, that of three layers is above the bar.
+               recipe.model.numLayers = 1;
+               recipe.optimizer.kind = OptimizerConfig::Kind::SGD;
+               recipe.model.headDim = 16;
+               recipe.model.tiedEmbeddings = true;
+             },
+             "h100", true},
+        Case{"Qlora", DType::F32,
+             [](Recipe &recipe) {
+               addAdapters(recipe);
+               recipe.quantizedBase = Nf4Quantizer::Bitsandbytes;
+             }},
+        Case{"QloraBf16", DType::BF16, addWideAdapters},
+        Case{"States", DType::F32,
+             [](Recipe &recipe) {
+               widen(recipe, 64);
+               recipe.optimizer.quantizedStates = StateFormat::Torchao8;
+             },
+             "h100", true},
+        Case{"StatesBf16", DType::BF16,
+             [](Recipe &recipe) {
+               widen(recipe, 64);
+               recipe.optimizer.quantizedStates = StateFormat::Bitsandbytes8;
+             }},
+        Case{"FourBitStates", DType::F32,
+             [](Recipe &recipe) {
+               widen(recipe, 64);
+               recipe.optimizer.quantizedStates = StateFormat::Torchao4;
+             },
+             "h100", true},
+        Case{"LoraTensorCores", DType::BF16,
+             [](Recipe &recipe) {
+               addAdapters(recipe);
+               recipe.model.headDim = 16;
+             },
+             "h100", true},
+        Case{"QloraTensorCores", DType::BF16,
+             [](Recipe &recipe) {
+               addWideAdapters(recipe);
+               recipe.model.headDim = 32;
+               recipe.model.numHeads = recipe.model.numKvHeads = 4;
+             },
+             "h100", true},
+        Case{"LoraLibraryAttention", DType::BF16,
+             [](Recipe &recipe) {
+               addAdapters(recipe);
+               recipe.model.headDim = 16;
+             },
+             "h100", true, true},
+        Case{"LibraryAttention", DType::BF16,
+             [](Recipe &recipe) {
+               recipe.model.headDim = 16;
+               recipe.model.embedDim = 64;
+             },
+             "b200", false, true},
+        Case{"QloraSlabs", DType::BF16, addWideAdapters, smallDevice},
+        Case{"Paged", DType::F32,
+             [](Recipe &recipe) {
+               widen(recipe, 128);
+               recipe.model.intermediateDim = 1024;
+               recipe.optimizer.paged = true;
+             }}),
     [](const auto &info) { return std::string(info.param.name); });
 
 // What the entry does when something is not as it should be.
