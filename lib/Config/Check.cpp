@@ -236,6 +236,11 @@ private:
 
 } // namespace
 
+bool takesKey(const std::string &path, const std::string &component) {
+  const KeyInfo *key = keyAt(path);
+  return key && takes(*key, component);
+}
+
 Checked checkKeys(const Node &root, const std::set<std::string> &variables, Messages &messages) {
   return Checker(root, variables, messages).run();
 }

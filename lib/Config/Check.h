@@ -28,6 +28,9 @@ struct Checked {
 /// use.
 Checked checkKeys(const Node &root, const std::set<std::string> &variables, Messages &messages);
 
+/// Whether the key at `path` is in the table, and an argument of `component`.
+bool takesKey(const std::string &path, const std::string &component);
+
 /// Reads the values of a checked tree into a recipe, and checks ranges and combinations.
 void readRecipe(const Node &root, const Checked &checked, Recipe &recipe, Messages &messages);
 

@@ -138,8 +138,10 @@ void Reader::lora() {
   if (output && recipe.model.tiedEmbeddings)
     messages.error(placeOf("model.apply_lora_to_output"),
                    named("model.apply_lora_to_output") + " is True, but the head of " + recipe.model.component +
-                       " is the embedding table itself (tied embeddings); set it to False, or " +
-                       "model.tie_word_embeddings=False");
+                       " is the embedding table itself (tied embeddings); set it to False" +
+                       (takesKey("model.tie_word_embeddings", recipe.model.component)
+                            ? ", or model.tie_word_embeddings=False"
+                            : ""));
   else if (output)
     l.targets.push_back("lm_head");
   recipe.lora = std::move(l);

@@ -247,7 +247,14 @@ TEST(Errors, Lora) {
   EXPECT_TRUE(contains(errors(lora, {"~model.lora_attn_modules"}), "r.yaml:1:1: error: 'model' "
                                                                    "(torchtune.models.llama3_2.lora_llama3_2_1b) lacks "
                                                                    "lora_attn_modules"));
-  EXPECT_TRUE(contains(errors(lora, {"model.apply_lora_to_output=True"}), "is the embedding table itself"));
+  EXPECT_TRUE(contains(errors(lora, {"model.apply_lora_to_output=True"}),
+                       "is the embedding table itself (tied embeddings); set it to False, or "
+                       "model.tie_word_embeddings=False"));
+  // Gemma's builders have no such argument.
+  const std::string gemma =
+      errors(lora, {"model=torchtune.models.gemma.lora_gemma_2b", "model.apply_lora_to_output=True"});
+  EXPECT_TRUE(contains(gemma, "(tied embeddings); set it to False"));
+  EXPECT_EQ(gemma.find("tie_word_embeddings"), gemma.npos) << gemma;
   EXPECT_TRUE(contains(errors(lora, {"model.lora_dropout=1.0"}), "it must be at least 0 and below 1"));
   EXPECT_TRUE(contains(errors(lora, {"model.num_layers=2"}), "torchtune.models.llama3_2.lora_llama3_2"));
   EXPECT_EQ(good(lora, {"checkpointer.adapter_checkpoint=adapter_0.pt"}).checkpointer.adapterCheckpoint,
