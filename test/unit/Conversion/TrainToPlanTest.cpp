@@ -88,7 +88,9 @@ double relativeError(const Tensor &expected, const Tensor &actual) {
     return INFINITY;
   double distance = 0, size = 1e-30;
   for (size_t i = 0; i < expected.reals.size(); ++i) {
-    if (std::isnan(expected.reals[i]) && std::isnan(actual.reals[i]))
+    // No number, or an overflow, on both sides.
+    if (std::isnan(expected.reals[i]) ? std::isnan(actual.reals[i])
+                                      : std::isinf(expected.reals[i]) && expected.reals[i] == actual.reals[i])
       continue;
     distance += std::pow(expected.reals[i] - actual.reals[i], 2);
     size += std::pow(expected.reals[i], 2);
