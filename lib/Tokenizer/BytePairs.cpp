@@ -255,3 +255,17 @@ void BytePairs::encode(std::string_view text, std::vector<int32_t> &ids) const {
   }
   encodeValid(text.substr(begin));
 }
+
+std::string BytePairs::decode(std::span<const int32_t> ids, const std::map<int32_t, std::string> &special,
+                              bool spellSpecial) const {
+  std::string text;
+  for (int32_t id : ids) {
+    if (auto found = special.find(id); found != special.end())
+      text += spellSpecial ? found->second : "";
+    else if (std::string_view token = bytesOf(id); !token.empty())
+      text += token;
+    else
+      text += "\xEF\xBF\xBD";
+  }
+  return text;
+}

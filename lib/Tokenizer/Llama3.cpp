@@ -146,16 +146,7 @@ public:
   }
 
   std::string decode(std::span<const int32_t> ids, bool spellSpecial) const override {
-    std::string bytes;
-    for (int32_t id : ids) {
-      if (auto found = spelling.find(id); found != spelling.end())
-        bytes += spellSpecial ? found->second : "";
-      else if (std::string_view token = base.bytesOf(id); !token.empty())
-        bytes += token;
-      else
-        bytes += "\xEF\xBF\xBD";
-    }
-    return repairUtf8(bytes);
+    return repairUtf8(base.decode(ids, spelling, spellSpecial));
   }
 
 private:
