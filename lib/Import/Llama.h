@@ -21,10 +21,10 @@ struct LlamaInputs {
 };
 
 /// Builds Llama models (Touvron et al. 2023; grouped-query attention, rotary embedding, SwiGLU, RMSNorm before each
-/// block), Mistral's, which are the same, Qwen2's (Yang et al. 2024: a bias for queries, keys and values), Qwen3's (Yang
-/// et al. 2025: a norm for each head of queries and keys), Gemma's (Gemma Team 2024a: GeGLU, norms that multiply by
-/// 1 + weight, scaled embeddings) and Gemma 2's (2024b: also norms behind each block, capped scores and logits, windows
-/// in every other layer), with the names and the half-split rotary layout of Hugging Face checkpoints.
+/// block), Mistral's, which are the same, Qwen2's (Yang et al. 2024: a bias for queries, keys and values), Qwen3's
+/// (Yang et al. 2025: a norm for each head of queries and keys), Gemma's (Gemma Team 2024a: GeGLU, norms that multiply
+/// by 1 + weight, scaled embeddings) and Gemma 2's (2024b: also norms behind each block, capped scores and logits,
+/// windows in every other layer), with the names and the half-split rotary layout of Hugging Face checkpoints.
 class LlamaBuilder {
 public:
   LlamaBuilder(mlir::ModuleOp module, const Recipe &recipe);

@@ -58,8 +58,8 @@ public:
   }
   /// Appends the ids of `text`. Bytes that are no UTF-8 are tokens of their own.
   void encode(std::string_view text, std::vector<int32_t> &ids) const;
-  /// The bytes of all ids, one behind the other: those of `special`, which are no tokens of text, are spelled as it says
-  /// or left out, and U+FFFD stands for ids that are neither.
+  /// The bytes of all ids, one behind the other: those of `special`, which are no tokens of text, are spelled as it
+  /// says or left out, and U+FFFD stands for ids that are neither.
   std::string decode(std::span<const int32_t> ids, const std::map<int32_t, std::string> &special,
                      bool spellSpecial) const;
 
