@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <tuple>
 
 namespace ftc::config {
 
@@ -138,10 +139,16 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
     v["dataset.train_on_input"] = word(d.trainOnInput);
   if (d.systemPrompt)
     v["dataset.new_system_prompt"] = quoted(*d.systemPrompt);
-  if (isAlpaca || isInstruct)
-    v["dataset.column_map"] =
-        fmt::format("{{{}input: {}, output: {}}}", isAlpaca ? "instruction: " + quoted(d.instructionKey) + ", " : "",
-                    quoted(d.inputKey), quoted(d.outputKey));
+  // Only what has another name: a key that one data set reads is an error at another.
+  DatasetConfig usualKeys;
+  std::string map;
+  for (const auto &[key, name, other] : {std::tuple("instruction", &d.instructionKey, &usualKeys.instructionKey),
+                                         std::tuple("input", &d.inputKey, &usualKeys.inputKey),
+                                         std::tuple("output", &d.outputKey, &usualKeys.outputKey)})
+    if (*name != *other)
+      map += fmt::format("{}{}: {}", map.empty() ? "" : ", ", key, quoted(*name));
+  if (!map.empty())
+    v["dataset.column_map"] = "{" + map + "}";
   v["dataset.packed"] = word(d.packed);
   if (kind == "text_completion_dataset") {
     v["dataset.add_eos"] = word(d.addEos);

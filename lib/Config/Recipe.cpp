@@ -36,29 +36,37 @@ static void reportErrors(Messages &messages, std::vector<Diagnostic> &diags) {
       diags.push_back(std::move(message));
 }
 
+/// Resolves, checks and reads a tree to which overrides were applied. On failure nothing, with errors in `messages`.
+static std::optional<Recipe> readTreeOfRecipe(Node root, Messages &messages) {
+  // Later messages would only repeat what a broken override causes.
+  if (messages.failed())
+    return std::nullopt;
+  Recipe recipe;
+  std::set<std::string> variables = interpolate(root, messages);
+  if (!messages.failed())
+    nameModel(root, messages);
+  if (!messages.failed())
+    readRecipe(root, checkKeys(root, variables, messages), recipe, messages);
+  if (messages.failed())
+    return std::nullopt;
+  recipe.normalizedYaml = normalize(recipe);
+  return recipe;
+}
+
 std::optional<Recipe> parseRecipe(const std::string &text, const std::string &fileName,
                                   const std::vector<std::string> &overrides, std::vector<Diagnostic> &diags) {
   Messages messages;
-  std::optional<Node> root = readTree(text, fileName, messages);
-  Recipe recipe;
-  if (root) {
+  std::optional<Recipe> recipe;
+  if (std::optional<Node> root = readTree(text, fileName, messages)) {
     applyOverrides(*root, overrides, messages);
-    // Later messages would only repeat what a broken override causes.
-    if (!messages.failed()) {
-      std::set<std::string> variables = interpolate(*root, messages);
-      if (!messages.failed())
-        nameModel(*root, messages);
-      if (!messages.failed())
-        readRecipe(*root, checkKeys(*root, variables, messages), recipe, messages);
-    }
+    recipe = readTreeOfRecipe(std::move(*root), messages);
   }
-  if (messages.failed()) {
+  if (!recipe) {
     reportErrors(messages, diags);
     return std::nullopt;
   }
   sortByPlace(messages.list);
-  recipe.remarks = std::move(messages.list);
-  recipe.normalizedYaml = normalize(recipe);
+  recipe->remarks = std::move(messages.list);
   return recipe;
 }
 
@@ -83,26 +91,99 @@ static void refuseCompiled(const std::string &path, const Node *value, const Ove
   }
 }
 
+/// The component that `item` names for the node `node`, whatever it was before: "" for the usual one, nothing where the
+/// override leaves it alone.
+static std::optional<std::string> namedComponent(const std::string &node, const Override &item, const Node *value) {
+  const bool isNode = item.key == node;
+  if (!isNode && item.key != node + "._component_")
+    return std::nullopt;
+  if (item.removes || !value)
+    return isNode ? std::nullopt : std::optional(std::string()); // a node that is removed takes its values with it
+  if (isNode && value->isMap())
+    value = value->find("_component_");
+  return value && value->isScalar() ? std::optional(value->text) : std::nullopt;
+}
+
+/// A value that a normalized recipe has written out although nobody gave it.
+struct UsualValue {
+  std::string path, text;
+  std::string component; ///< whose usual value it is
+  Place changed;         ///< where another component was named
+};
+
+/// Takes out of the normalized recipe `root` what is usual for a component that an override replaces by another one:
+/// the new one has values of its own where none are given. A value is usual where the recipe is the same without it.
+static std::vector<UsualValue> dropUsualValues(Node &root, const std::vector<Override> &overrides,
+                                               const std::vector<std::optional<Node>> &values) {
+  std::vector<UsualValue> dropped;
+  auto normalized = [](Node tree) {
+    Messages unheard;
+    std::optional<Recipe> recipe = readTreeOfRecipe(std::move(tree), unheard);
+    return recipe ? recipe->normalizedYaml : std::string();
+  };
+  const Node whole = root;
+  const std::string usual = normalized(whole);
+  if (usual.empty())
+    return dropped;
+  for (Entry &entry : root.entries) {
+    const Node *component = hasComponent(entry.key) ? entry.value.find("_component_") : nullptr;
+    for (size_t i = 0; component && i < overrides.size(); ++i) {
+      std::optional<std::string> name = namedComponent(entry.key, overrides[i], values[i] ? &*values[i] : nullptr);
+      if (!name || *name == component->text)
+        continue;
+      const std::string before = component->text;
+      component = nullptr;
+      std::erase_if(entry.value.entries, [&](const Entry &inner) {
+        if (inner.key == "_component_")
+          return false;
+        Node without = whole;
+        std::erase_if(without.entry(entry.key)->value.entries, [&](const Entry &e) { return e.key == inner.key; });
+        if (normalized(std::move(without)) != usual)
+          return false;
+        dropped.push_back({entry.key + "." + inner.key, inner.value.text, before, overrides[i].place});
+        return true;
+      });
+    }
+  }
+  return dropped;
+}
+
 std::optional<Recipe> overrideRun(const std::string &normalizedYaml, const std::vector<std::string> &overrides,
                                   std::vector<Diagnostic> &diags) {
   Messages messages;
-  for (const Override &item : splitOverrides(overrides, messages)) {
-    std::optional<Node> value;
-    if (!item.removes) {
-      value = readValue(item.value, item.valuePlace, messages);
-      if (!value)
-        continue;
-    }
-    refuseCompiled(item.key, value ? &*value : nullptr, item, messages);
+  const std::vector<Override> items = splitOverrides(overrides, messages);
+  std::vector<std::optional<Node>> values;
+  for (const Override &item : items) {
+    values.push_back(item.removes ? std::nullopt : readValue(item.value, item.valuePlace, messages));
+    if (values.back() || item.removes)
+      refuseCompiled(item.key, values.back() ? &*values.back() : nullptr, item, messages);
   }
-  if (messages.failed()) {
+  std::optional<Node> root;
+  if (!messages.failed())
+    root = readTree(normalizedYaml, "<recipe of the step>", messages);
+  std::optional<Recipe> recipe;
+  std::vector<UsualValue> dropped;
+  if (root) {
+    dropped = dropUsualValues(*root, items, values);
+    applyOverrides(*root, overrides, messages);
+    std::erase_if(dropped, [&](const UsualValue &value) { return root->find(value.path); }); // given by an override
+    recipe = readTreeOfRecipe(std::move(*root), messages);
+  }
+  if (!recipe) {
     reportErrors(messages, diags);
     return std::nullopt;
   }
-  std::optional<Recipe> recipe = parseRecipe(normalizedYaml, "<recipe of the step>", overrides, diags);
+  Messages unheard;
+  const std::optional<Node> now = readTree(recipe->normalizedYaml, "", unheard);
+  for (const UsualValue &value : dropped)
+    if (const Node *other = now ? now->find(value.path) : nullptr; other && other->text != value.text)
+      messages.remark(value.changed, "'" + value.path + "' is " + other->text + " now, where " + value.component +
+                                         " has " + value.text + "; for that override " + value.path + "=" + value.text +
+                                         " too");
   // What the recipe itself is worth a remark for was told when it was compiled.
-  if (recipe)
-    std::erase_if(recipe->remarks, [](const Diagnostic &message) { return message.file != commandLine; });
+  std::erase_if(messages.list, [](const Diagnostic &message) { return message.file != commandLine; });
+  sortByPlace(messages.list);
+  recipe->remarks = std::move(messages.list);
   return recipe;
 }
 
