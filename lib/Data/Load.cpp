@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
@@ -49,6 +50,8 @@ public:
 
 private:
   void add(Sample &sample);
+  /// Whether the next conversation is held out: spread evenly, the first is not, so that of each 1 / share one is.
+  bool holdsOutNext();
   bool fail(const std::string &path, std::string message) {
     diags.push_back({Severity::Error, path, 0, 0, std::move(message)});
     return false;
@@ -66,16 +69,30 @@ private:
   std::vector<Diagnostic> &diags;
   DataSetBuilder train, held;
   int64_t trainSamples = 0, heldSamples = 0;
-  bool conversations = false;
+  int64_t conversations = 0; ///< held out or not
+  int64_t heldConversations = 0;
   RecordCounts counts;
   std::map<std::string, std::vector<std::string>> skipped; ///< by reason
   std::set<std::pair<uint64_t, uint64_t>> seen;            ///< hashes of contents
 };
 
+bool Loader::holdsOutNext() {
+  // A share such as 0.05 is a little more or less than a twentieth.
+  auto wanted = [&](int64_t of) { return std::floor(static_cast<double>(of) * options.heldOut + 1e-9); };
+  int64_t before = conversations++;
+  return wanted(before + 1) > wanted(before);
+}
+
 void Loader::add(Sample &sample) {
-  conversations |= sample.conversation;
   std::span<const int32_t> ids = sample.ids;
   std::span<const uint8_t> trained = sample.trained;
+  if (sample.conversation) {
+    bool isHeld = holdsOutNext();
+    heldConversations += isHeld;
+    (isHeld ? held : train).add(ids, trained);
+    ++(isHeld ? heldSamples : trainSamples);
+    return;
+  }
   // A tail of one token would have no label.
   size_t tail = static_cast<size_t>(static_cast<double>(ids.size()) * options.heldOut);
   if (tail >= 2) {
@@ -100,9 +117,9 @@ bool Loader::loadText(const std::string &path, bool inDirectory) {
   if (options.records != RecordKind::TextOrChat) {
     if (!inDirectory)
       return fail(path,
-                  "the recipe's data set is made of JSON records, and this is called neither .jsonl nor .json; for "
-                  "text override dataset=torchtune.datasets.text_completion_dataset");
-    skip("holds no JSON records (.jsonl), of which the recipe's data set is made", path);
+                  "the recipe's data set is made of JSON records, and this is called neither .jsonl nor .json: rename "
+                  "it if it holds some, or for text override dataset=torchtune.datasets.text_completion_dataset");
+    skip("is not called .jsonl, and the recipe's data set is made of JSON records", path);
     return true;
   }
   std::string contents, error;
@@ -206,18 +223,26 @@ std::optional<LoadedData> Loader::finish() {
   }
   if (options.heldOut > 0 && !heldSamples) {
     fail(options.path,
-         fmt::format("holding out {} of each document keeps nothing to evaluate on; the documents are too "
-                     "short, raise the share",
-                     options.heldOut));
+         conversations
+             ? fmt::format("holding out {} of {} conversations keeps none to evaluate on; {}", options.heldOut,
+                           conversations,
+                           conversations > 1 ? fmt::format("raise the share to {:.2g} or more",
+                                                           1.05 / static_cast<double>(conversations))
+                                             : "one is trained at least: add others")
+             : fmt::format("holding out {} of each document keeps nothing to evaluate on; the documents are too "
+                           "short, raise the share",
+                           options.heldOut));
     return std::nullopt;
   }
+  if (options.heldOut > 0 && conversations)
+    remark(fmt::format("{} of {} conversations are held out for evaluation", heldConversations, conversations));
 
   RowLayout layout = !options.packed                             ? RowLayout::Single
                      : options.splitAcrossPack && !conversations ? RowLayout::Stream
                                                                  : RowLayout::Whole;
   if (layout != RowLayout::Stream) {
-    int64_t cut = train.cutSamples(tokenizer.endOfConversationId(), conversations) +
-                  held.cutSamples(tokenizer.endOfConversationId(), conversations);
+    int64_t cut = train.cutSamples(tokenizer.endOfConversationId(), conversations > 0) +
+                  held.cutSamples(tokenizer.endOfConversationId(), conversations > 0);
     if (cut)
       remark(fmt::format("{} samples are longer than a row and were cut to {} tokens; raise tokenizer.max_seq_len{}",
                          cut, options.seqLen,
@@ -229,7 +254,7 @@ std::optional<LoadedData> Loader::finish() {
   if (!data.train.validLabels()) {
     fail(options.path, options.heldOut > 0
                            ? fmt::format("no token is trained: every label is masked, a sample's last, or held out "
-                                         "({} of each document)",
+                                         "({} of the data, by --held-out)",
                                          options.heldOut)
                            : "no token is trained: every label is masked or a sample's last");
     return std::nullopt;

@@ -169,10 +169,12 @@ Problem encodeRecord(const json &record, const DataOptions &options, const Token
       return problem;
     return encodeTurns(std::move(turns), options, tokenizer, sample);
   }
-  bool shareGpt = options.records == RecordKind::ShareGpt;
-  std::string conversation = shareGpt ? options.column : "messages";
+  bool shareGpt = options.records == RecordKind::ShareGpt, onlyChat = shareGpt || options.records == RecordKind::Chat;
+  std::string conversation = onlyChat ? options.column : "messages";
   auto text = record.find(options.column);
-  if (text != record.end() && (text->is_array() || (options.column == conversation && !text->is_string()))) {
+  if (onlyChat) {
+    // Neither another key nor a text stands for a conversation.
+  } else if (text != record.end() && (text->is_array() || (options.column == conversation && !text->is_string()))) {
     conversation = options.column;
   } else if (text != record.end()) {
     if (!text->is_string())

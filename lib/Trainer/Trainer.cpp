@@ -100,10 +100,9 @@ void Run::readData(const manifest::Entry &entry) {
     wanted.records = RecordKind::Alpaca;
   else if (kind == "instruct_dataset")
     wanted.records = RecordKind::Instruct;
-  else if (kind == "chat_dataset" && recipe.dataset.conversationStyle == "sharegpt")
-    wanted.records = RecordKind::ShareGpt;
-  else if (std::filesystem::path(path).extension() != ".bin" && kind != "text_completion_dataset" &&
-           kind != "chat_dataset")
+  else if (kind == "chat_dataset")
+    wanted.records = recipe.dataset.conversationStyle == "sharegpt" ? RecordKind::ShareGpt : RecordKind::Chat;
+  else if (std::filesystem::path(path).extension() != ".bin" && kind != "text_completion_dataset")
     throw RunError(ExitCode::Unsupported,
                    fmt::format("{}: the recipe's '{}' is not built in: give the ids that it makes as a token file "
                                "(.bin, see docs/data.md), or override "
@@ -122,9 +121,12 @@ void Run::countSteps() {
   const int64_t perEpoch = stream->batchesPerEpoch();
   if (perEpoch == 0)
     throw RunError(ExitCode::EmptyData,
-                   fmt::format("{}: the data make {} rows of {} tokens, and one batch needs {}; add text, or recompile "
-                               "with a smaller batch_size or tokenizer.max_seq_len",
-                               recipe.dataset.dataFiles, data->train.rows(), data->train.seqLen(), recipe.batchSize));
+                   fmt::format("{}: the data make {} rows of {} tokens{}, and one batch needs {}; {}add text, or "
+                               "recompile with a smaller batch_size or tokenizer.max_seq_len",
+                               recipe.dataset.dataFiles, data->train.rows(), data->train.seqLen(),
+                               options.heldOut > 0 ? fmt::format(" without the {} held out", data->heldOut.rows()) : "",
+                               recipe.batchSize,
+                               options.heldOut > 0 ? fmt::format("lower --held-out {}, ", options.heldOut) : ""));
   const int64_t accumulated = recipe.gradientAccumulationSteps, batches = batchesInEpoch();
   if (batches % accumulated)
     say("an epoch has {} batches: its last step takes {} of them instead of {}", batches, batches % accumulated,

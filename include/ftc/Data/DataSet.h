@@ -30,6 +30,7 @@ inline constexpr int32_t ignoredLabel = -100;
 /// What an object of a JSON file is.
 enum class RecordKind {
   TextOrChat, ///< a text under one key, or a conversation of {"role", "content"}
+  Chat,       ///< a conversation of {"role", "content"}
   ShareGpt,   ///< a conversation of {"from": "system", "human" or "gpt", "value"}
   Instruct,   ///< a question and its answer, under two keys
   Alpaca      ///< an instruction, an answer, and often an input, in the wording of Stanford's Alpaca
@@ -49,8 +50,8 @@ struct DataOptions {
   bool packed = true;                      ///< several samples in a row; else one, the rest is padding
   bool splitAcrossPack = true;             ///< a text may go on in the next row; conversations are never split
   bool addEos = true;                      ///< end a text with the end token
-  double heldOut = 0.0;                    ///< share of each document's tail kept for evaluation, in [0, 1)
-  int64_t tokenWidth = 0;                  ///< bytes of an id in a .bin file without header: 2 or 4; 0: 2
+  double heldOut = 0.0;   ///< share of the conversations, and of each text its tail, kept for evaluation, in [0, 1)
+  int64_t tokenWidth = 0; ///< bytes of an id in a .bin file without header: 2 or 4; 0: 2
   /// Positions lie below this (rows of the rotary table). 0: seqLen. A sample that goes on in the next row counts on
   /// as long as its positions stay below.
   int64_t maxPositions = 0;

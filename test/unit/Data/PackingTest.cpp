@@ -188,6 +188,63 @@ TEST_F(Packing, TheTailOfEachDocumentIsHeldOut) {
   EXPECT_TRUE(says("raise the share")) << messages();
 }
 
+/// Lines of conversations whose answers are a, b and so on.
+std::string chats(int count) {
+  std::string lines;
+  for (int i = 0; i < count; ++i)
+    lines += R"({"messages": [{"role": "user", "content": "U"}, {"role": "assistant", "content": ")" +
+             std::string(1, static_cast<char>('a' + i)) + "\"}]}\n";
+  return lines;
+}
+
+TEST_F(Packing, ConversationsAreHeldOutWhole) {
+  options.seqLen = 32;
+  options.packed = false;
+  // The answers of each share: spread over the file, and the first is trained.
+  auto answers = [&](const DataSet &set) {
+    std::string letters;
+    for (int64_t i = 0; i < set.rows(); ++i) {
+      Batch batch = row(set, i);
+      // BOS "user:\nU\n\nassistant:\n", the answer, and its end, which are trained or judged.
+      EXPECT_EQ(Ints(batch.labels.begin() + 20, batch.labels.begin() + 23), (Ints{batch.tokens[21], EOS, X}));
+      EXPECT_EQ(batch.tokens[0], BOS);
+      letters += static_cast<char>(batch.tokens[21]);
+    }
+    return letters;
+  };
+  const std::string path = write("d.jsonl", chats(20));
+  const std::tuple<double, const char *, const char *> shares[] = {{0.05, "abcdefghijklmnopqrs", "t"},
+                                                                   {0.1, "abcdefghiklmnopqrs", "jt"},
+                                                                   {0.25, "abcefgijkmnoqrs", "dhlpt"},
+                                                                   {0.5, "acegikmoqs", "bdfhjlnprt"},
+                                                                   {0.999, "a", "bcdefghijklmnopqrst"}};
+  for (const auto &[share, trained, held] : shares) {
+    options.heldOut = share;
+    auto data = load(path);
+    ASSERT_TRUE(data) << messages();
+    EXPECT_EQ(answers(data->train), trained) << share;
+    EXPECT_EQ(answers(data->heldOut), held) << share;
+    EXPECT_TRUE(says(std::to_string(std::string(held).size()) + " of 20 conversations are held out")) << messages();
+  }
+  options.heldOut = 0.04;
+  EXPECT_FALSE(load(path));
+  EXPECT_TRUE(says("holding out 0.04 of 20 conversations keeps none to evaluate on; raise the share to 0.053 or more"))
+      << messages();
+  options.heldOut = 0.999;
+  EXPECT_FALSE(load(write("d.jsonl", chats(1))));
+  EXPECT_TRUE(says("holding out 0.999 of 1 conversations keeps none to evaluate on; one is trained at least"))
+      << messages();
+  // Records of questions are conversations too.
+  options.heldOut = 0.5;
+  options.records = RecordKind::Instruct;
+  auto data = load(write("q.jsonl", R"({"input": "U", "output": "a"})"
+                                    "\n"
+                                    R"({"input": "U", "output": "b"})"));
+  ASSERT_TRUE(data) << messages();
+  EXPECT_EQ(answers(data->train), "a");
+  EXPECT_EQ(answers(data->heldOut), "b");
+}
+
 TEST_F(Packing, EveryLayoutKeepsEveryToken) {
   // Against a plain model: rows read back give the samples back.
   std::string lines, all;

@@ -225,15 +225,30 @@ TEST_F(RecordKinds, OtherRecordsSayWhatIsMissing) {
 }
 
 TEST_F(RecordKinds, TextIsNoRecord) {
-  start(kinds[0]);
-  EXPECT_FALSE(load(write("a.txt", "words")));
-  EXPECT_TRUE(says("a.txt: error: the recipe's data set is made of JSON records")) << messages();
-  write("d/a.txt", "words");
-  write("d/b.jsonl", "{\"instruction\": \"x\", \"output\": \"y\"}\n");
-  auto data = load(root / "d");
-  ASSERT_TRUE(data) << messages();
-  EXPECT_EQ(data->train.samples(), 1);
-  EXPECT_TRUE(says("a.txt: remark: skipped: holds no JSON records")) << messages();
+  const std::string question = "{\"instruction\": \"x\", \"input\": \"\", \"output\": \"y\"}\n";
+  const std::string chat = R"({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]})";
+  for (auto [kind, line] : {std::pair(RecordKind::Alpaca, question), std::pair(RecordKind::Instruct, question),
+                            std::pair(RecordKind::Chat, chat)}) {
+    start({"", kind});
+    if (kind == RecordKind::Chat)
+      options.column = "messages";
+    for (const char *name : {"a.txt", "README.md", "a.jsonlines", "a.csv", "a"}) {
+      EXPECT_FALSE(load(write(name, line)));
+      EXPECT_TRUE(says(std::string(name) + ": error: the recipe's data set is made of JSON records")) << messages();
+    }
+    for (const char *name : {"d/README.md", "d/a.jsonlines", "d/b.jsonl", "d/c.csv"})
+      write(name, line);
+    auto data = load(root / "d");
+    ASSERT_TRUE(data) << messages();
+    EXPECT_EQ(data->train.samples(), 1);
+    EXPECT_TRUE(says("README.md: remark: skipped: is not called .jsonl, and the recipe's data set is made of JSON "
+                     "records (and 2 more: "))
+        << messages();
+  }
+  EXPECT_FALSE(load(write("a.jsonl", R"({"messages": "words"})")));
+  EXPECT_TRUE(says("a.jsonl:1: error: 'messages' must be a list of")) << messages();
+  EXPECT_FALSE(load(write("a.jsonl", R"({"text": "words"})")));
+  EXPECT_TRUE(says("a.jsonl:1: error: no key 'messages' (keys here: text); name the conversation's key")) << messages();
 }
 
 } // namespace
