@@ -122,12 +122,12 @@ void Reader::promptTemplate() {
 
 void Reader::promptTags(const Node &map, std::vector<PromptTags> &tags) {
   const std::string path = "tokenizer.prompt_template";
-  const std::vector<std::string> roles = {"system", "user", "assistant", "tool"};
+  const std::vector<std::string> roles = {"system", "user", "assistant", "tool", "ipython"};
   for (const Entry &entry : map.entries) {
     const std::vector<Node> &words = entry.value.items;
     if (std::find(roles.begin(), roles.end(), entry.key) == roles.end())
       messages.error(entry.place, "'" + path + "." + entry.key + "' is no role" + didYouMean(entry.key, roles) +
-                                      "; roles are system, user, assistant and tool");
+                                      "; roles are system, user, assistant, tool and ipython");
     else if (!entry.value.isList() || words.size() != 2 || !words[0].isScalar() || !words[1].isScalar())
       messages.error(entry.value.place,
                      "'" + path + "." + entry.key + "' needs two texts, [BEFORE, AFTER]; either may be '' for nothing");

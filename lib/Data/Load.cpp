@@ -216,6 +216,13 @@ std::optional<LoadedData> Loader::finish() {
     remark(fmt::format("{} records without text left out", counts.empty));
   if (counts.unanswered)
     remark(fmt::format("{} conversations without a turn of the assistant left out", counts.unanswered));
+  for (const auto &[key, count] : counts.unread) {
+    static const std::set<std::string> marks = {"weight", "mask", "masked", "train", "trainable", "loss", "loss_mask"};
+    remark(fmt::format("the key '{}' of {} messages is not read{}", key, count,
+                       !marks.contains(key)   ? ""
+                       : options.trainOnInput ? ": all are trained, as the recipe says"
+                                              : ": what the assistant says is trained, all else masked"));
+  }
   if (!trainSamples) {
     fail(options.path, "the data set is empty: no text to train on was found; --data takes a text file, a directory of "
                        "text files, .jsonl, .json or a token file (.bin)");

@@ -32,6 +32,8 @@ Problem readContent(const json &message, std::vector<std::string> &pieces) {
   auto found = message.find("content");
   if (found == message.end())
     return "has no key 'content'";
+  if (found->is_null())
+    return "has a 'content' that is null; write \"\" where nothing is said, or take the message out";
   if (found->is_string()) {
     pieces = {found->get_ref<const std::string &>()};
     return std::nullopt;
@@ -46,8 +48,49 @@ Problem readContent(const json &message, std::vector<std::string> &pieces) {
   return std::nullopt;
 }
 
+/// Counts the keys of a message that are not `read`, two of them.
+void countUnread(const json &message, const char *const (&read)[2], RecordCounts &counts) {
+  constexpr size_t most = 64; // of a file that is something else
+  for (const auto &item : message.items())
+    if (!item.value().is_null() && item.key() != read[0] && item.key() != read[1] &&
+        (counts.unread.size() < most || counts.unread.contains(item.key())))
+      ++counts.unread[item.key()];
+}
+
+/// An order of messages that torchtune's validate_messages refuses: two users one after the other, an answer to nobody,
+/// a system prompt that is not the first, one message alone. Other than there, the assistant may go on behind a tool.
+Problem checkOrder(const std::vector<Message> &turns, bool dropsSystem) {
+  std::string last;
+  size_t count = dropsSystem, before = 0;
+  bool asked = false;
+  for (size_t i = 0; i < turns.size(); ++i) {
+    const std::string &role = turns[i].role;
+    if (role == "system" && dropsSystem)
+      continue;
+    if (role == "system" && count > 0)
+      return fmt::format("message {} is a system prompt, which must be the first message", i + 1);
+    if (role == last && (role == "user" || role == "assistant"))
+      return fmt::format("messages {} and {} are both the {}'s; make them one, or take one out", before, i + 1, role);
+    asked |= role == "user";
+    if (role == "assistant" && !asked)
+      return fmt::format("message {} is the assistant's, and no user has said anything before; a conversation begins "
+                         "with the user",
+                         i + 1);
+    if (role == "assistant" && last == "system")
+      return fmt::format("message {} is the assistant's, and answers a system prompt", i + 1);
+    last = role;
+    before = i + 1;
+    ++count;
+  }
+  if (count < 2)
+    return "the conversation has one message, and nobody answers";
+  return std::nullopt;
+}
+
 Problem encodeTurns(std::vector<Message> turns, const DataOptions &options, const Tokenizer &tokenizer,
                     Sample &sample) {
+  if (Problem problem = checkOrder(turns, options.systemPrompt.has_value()))
+    return problem;
   if (options.systemPrompt) {
     std::erase_if(turns, [](const Message &turn) { return turn.role == "system"; });
     turns.insert(turns.begin(), Message{"system", {*options.systemPrompt}, false});
@@ -73,7 +116,7 @@ Problem encodeTurns(std::vector<Message> turns, const DataOptions &options, cons
   return std::nullopt;
 }
 
-Problem readMessages(const std::string &key, const json &messages, std::vector<Message> &turns) {
+Problem readMessages(const std::string &key, const json &messages, RecordCounts &counts, std::vector<Message> &turns) {
   if (!messages.is_array() || messages.empty())
     return fmt::format("'{}' must be a list of {{\"role\": ..., \"content\": ...}}", key);
   for (size_t i = 0; i < messages.size(); ++i) {
@@ -84,16 +127,25 @@ Problem readMessages(const std::string &key, const json &messages, std::vector<M
     if (role == message.end() || !role->is_string())
       return fmt::format("message {} has no 'role' that is a string", i + 1);
     const std::string &who = role->get_ref<const std::string &>();
-    if (who != "system" && who != "user" && who != "assistant" && who != "tool")
-      return fmt::format("message {} has the role '{}'; known are system, user, assistant, tool", i + 1, who);
+    if (who != "system" && who != "user" && who != "assistant" && who != "tool" && who != "ipython")
+      return fmt::format("message {} has the role '{}'; known are system, user, assistant, tool, ipython", i + 1, who);
     Message &turn = turns.emplace_back(Message{who, {}});
+    bool calls = false;
+    for (const char *key : {"tool_calls", "function_call"})
+      calls |= message.contains(key) && !message[key].empty();
+    auto said = message.find("content");
+    if (calls && (said == message.end() || said->empty() || *said == ""))
+      return fmt::format("message {} calls a tool and has no words: calls are not put into words here; write the call "
+                         "into 'content' as the model shall write it, or take the conversation out",
+                         i + 1);
     if (Problem problem = readContent(message, turn.pieces))
       return fmt::format("message {} {}", i + 1, *problem);
+    countUnread(message, {"role", "content"}, counts);
   }
   return std::nullopt;
 }
 
-Problem readShareGpt(const std::string &key, const json &messages, std::vector<Message> &turns) {
+Problem readShareGpt(const std::string &key, const json &messages, RecordCounts &counts, std::vector<Message> &turns) {
   if (!messages.is_array() || messages.empty())
     return fmt::format("'{}' must be a list of {{\"from\": ..., \"value\": ...}}", key);
   for (size_t i = 0; i < messages.size(); ++i) {
@@ -102,10 +154,14 @@ Problem readShareGpt(const std::string &key, const json &messages, std::vector<M
       if (!message.is_object() || !message.contains(part) || !message[part].is_string())
         return fmt::format("message {} has no '{}' that is a string", i + 1, part);
     const std::string &who = message["from"].get_ref<const std::string &>();
-    const char *role = who == "human" ? "user" : who == "gpt" ? "assistant" : who == "system" ? "system" : nullptr;
-    if (!role)
-      return fmt::format("message {} is from '{}'; known are system, human, gpt", i + 1, who);
-    turns.push_back({role, {message["value"].get_ref<const std::string &>()}});
+    static constexpr std::pair<const char *, const char *> roles[] = {{"system", "system"},       {"human", "user"},
+                                                                      {"gpt", "assistant"},       {"user", "user"},
+                                                                      {"assistant", "assistant"}, {"tool", "tool"}};
+    auto role = std::find_if(std::begin(roles), std::end(roles), [&](const auto &pair) { return who == pair.first; });
+    if (role == std::end(roles))
+      return fmt::format("message {} is from '{}'; known are system, human, gpt, user, assistant, tool", i + 1, who);
+    countUnread(message, {"from", "value"}, counts);
+    turns.push_back({role->second, {message["value"].get_ref<const std::string &>()}});
   }
   return std::nullopt;
 }
@@ -187,9 +243,14 @@ Problem encodeRecord(const json &record, const DataOptions &options, const Token
     return std::nullopt;
   }
   if (auto messages = record.find(conversation); messages != record.end()) {
-    if (Problem problem =
-            shareGpt ? readShareGpt(conversation, *messages, turns) : readMessages(conversation, *messages, turns))
+    if (Problem problem = shareGpt ? readShareGpt(conversation, *messages, counts, turns)
+                                   : readMessages(conversation, *messages, counts, turns))
       return problem;
+    if (!options.trainOnInput &&
+        std::none_of(turns.begin(), turns.end(), [](const Message &turn) { return turn.role == "assistant"; })) {
+      ++counts.unanswered;
+      return std::nullopt;
+    }
     if (Problem problem = encodeTurns(std::move(turns), options, tokenizer, sample))
       return problem;
     if (std::find(sample.trained.begin(), sample.trained.end(), 1) == sample.trained.end()) {

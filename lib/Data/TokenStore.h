@@ -10,6 +10,7 @@
 
 #include "ftc/Data/DataSet.h"
 
+#include <map>
 #include <span>
 
 namespace ftc {
@@ -86,8 +87,9 @@ struct Sample {
 
 /// Counts of things that are told once at the end, not one by one.
 struct RecordCounts {
-  int64_t empty = 0;      ///< records without text
-  int64_t unanswered = 0; ///< conversations in which the assistant says nothing
+  int64_t empty = 0;                     ///< records without text
+  int64_t unanswered = 0;                ///< conversations in which the assistant says nothing
+  std::map<std::string, int64_t> unread; ///< messages with a key that says nothing here, by key
 };
 
 /// Called for each sample.

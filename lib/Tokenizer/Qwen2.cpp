@@ -84,8 +84,8 @@ private:
 class Qwen2Tokenizer final : public Tokenizer {
 public:
   Qwen2Tokenizer(std::string component, BytePairs base, const std::map<std::string, int32_t> &special)
-      : component(std::move(component)), base(std::move(base)), special(special), start(special.at(startOfMessage)),
-        end(special.at(endOfMessage)), pad(special.at(endOfText)) {
+      : component(std::move(component)), isQwen2(this->component == qwen2Component), base(std::move(base)),
+        special(special), start(special.at(startOfMessage)), end(special.at(endOfMessage)), pad(special.at(endOfText)) {
     count = this->base.size();
     for (const auto &[text, id] : special) {
       count = std::max<int64_t>(count, id + 1);
@@ -107,16 +107,26 @@ public:
 
   /// For each message <|im_start|>, its role and a line feed, its words, <|im_end|> and a line feed; the last message
   /// goes without the last two if it is the assistant's. <|im_end|> ends all. A message is trained as a whole, header
-  /// included, and that last token with the last message.
+  /// included, and that last token with the last message. What a tool answers ("ipython") is a message of the user's in
+  /// Qwen2.5's wording, several together, each in <tool_response>; in Qwen2's it is its words alone.
   void encodeConversation(std::span<const Message> messages, std::vector<int32_t> &ids,
                           std::vector<uint8_t> &trained) const override {
     for (size_t i = 0; i < messages.size(); ++i) {
       const Message &message = messages[i];
-      ids.push_back(start);
-      encode(message.role + "\n", ids);
+      const bool isAnswer = message.role == "ipython", isWorded = !isAnswer || !isQwen2;
+      const bool followsOne = isAnswer && i > 0 && messages[i - 1].role == "ipython";
+      const bool precedesOne = isAnswer && i + 1 < messages.size() && messages[i + 1].role == "ipython";
+      if (isWorded && !followsOne) {
+        ids.push_back(start);
+        encode((isAnswer ? "user" : message.role) + "\n", ids);
+      }
+      if (isAnswer && isWorded)
+        encode(followsOne ? "\n<tool_response>\n" : "<tool_response>\n", ids);
       for (const std::string &piece : message.pieces)
         encode(piece, ids);
-      if (message.role != "assistant" || i + 1 < messages.size()) {
+      if (isAnswer && isWorded)
+        encode("\n</tool_response>", ids);
+      if (isWorded && !precedesOne && (message.role != "assistant" || i + 1 < messages.size())) {
         ids.push_back(end);
         encode("\n", ids);
       }
@@ -150,6 +160,7 @@ public:
 
 private:
   std::string component;
+  bool isQwen2; ///< else 2.5
   BytePairs base;
   SpecialTokens special;
   std::map<int32_t, std::string> spelling;

@@ -49,7 +49,7 @@ public:
     for (const Message &message : messages) {
       if (wording == Wording::Mistral && message.role == "system")
         return fmt::format("the conversation has a system prompt, for which Mistral's wording has no place; {}", ways);
-      if (wording == Wording::Mistral && message.role == "tool")
+      if (wording == Wording::Mistral && (message.role == "tool" || message.role == "ipython"))
         return fmt::format("the conversation has a message of a tool, for which Mistral's wording has no place; {}",
                            ways);
     }

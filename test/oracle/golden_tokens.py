@@ -69,6 +69,11 @@ QWEN_CHATS = [
     [("user", "Hi"), ("assistant", "Yo"), ("user", "Nobody answers")],
     [("user", "Look it up."), ("tool", "{\"found\": 3}"), ("assistant", "3 <|im_end|> e\u0301")],
 ]
+# What tools answer has another role in torchtune's messages than in OpenAI's, and a wording of its own with Qwen2 and 2.5.
+TOOL_CHATS = [
+    [("user", "Look both up."), ("assistant", "a, b"), ("ipython", "{\"a\": 1}"), ("ipython", " 2 "), ("assistant", "1 and 2")],
+    [("user", "Look it up."), ("assistant", "a"), ("ipython", "1"), ("user", "And?"), ("ipython", "3")],
+]
 QWEN_SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|endoftext|>e", "<tool_call>", "</tool_call>"]
 # Merges before the trained ones: "qwq" has a rank before "qw", of which it is made, and "jkl" is made in two ways. So it
 # matters that all pairs of a rank are joined before what they give.
@@ -289,7 +294,8 @@ def main():
         pieces = family in ("llama2", "mistral", "gemma", "phi3")
         encode = lambda text: tokenizer.encode(text, add_bos=False, add_eos=False)
         chats = []
-        for chat in CHATS + (QWEN_CHATS if is_qwen else PHI_CHATS if is_phi else []):
+        has_tools = family not in ("mistral", "phi3", "llama2")  # the last says the message before once more
+        for chat in CHATS + (QWEN_CHATS if is_qwen else PHI_CHATS if is_phi else []) + (TOOL_CHATS if has_tools else []):
             if pieces and chat[-1][1] == "":
                 chat = chat[:-1] + [("assistant", "-")]
             messages = [{"role": role, "content": [{"type": "text", "text": piece} for piece in words]

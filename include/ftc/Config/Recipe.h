@@ -127,7 +127,7 @@ struct CheckpointerConfig {
 
 /// Words before and after the messages of a role.
 struct PromptTags {
-  std::string role; ///< "system", "user", "assistant" or "tool"
+  std::string role; ///< "system", "user", "assistant", "tool" or "ipython"
   std::string before, after;
 
   friend bool operator==(const PromptTags &, const PromptTags &) = default;

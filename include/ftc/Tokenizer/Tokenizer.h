@@ -21,7 +21,7 @@ namespace ftc {
 
 /// One turn of a conversation.
 struct Message {
-  std::string role;                ///< "system", "user", "assistant" or "tool"
+  std::string role;                ///< "system", "user", "assistant", "tool" or "ipython"
   std::vector<std::string> pieces; ///< its words, mostly one piece
   bool trained = false;
 };

@@ -113,7 +113,7 @@ TEST(TokenizerKeys, PromptTemplates) {
       std::string::npos);
   EXPECT_EQ(bad({qwen, key + "={usr: [a, b]}"}),
             "'tokenizer.prompt_template.usr' is no role; did you mean 'user'?; roles "
-            "are system, user, assistant and tool");
+            "are system, user, assistant, tool and ipython");
   for (const char *value : {"a", "[a]", "[a, b, c]", "[[a], b]", "null"})
     EXPECT_EQ(bad({qwen, key + "={user: " + value + "}"}),
               "'tokenizer.prompt_template.user' needs two texts, [BEFORE, AFTER]; either may be '' for nothing");

@@ -113,8 +113,8 @@ TEST_F(RecordKinds, MistralHasNoPlaceForSystemPrompts) {
   EXPECT_TRUE(says("a.jsonl:1: error: the conversation has a system prompt, for which Mistral's wording has no place"))
       << messages();
   start(kinds[3]);
-  EXPECT_FALSE(load(write("a.jsonl", "{\"conversations\": [{\"from\": \"system\", \"value\": \"x\"}, {\"from\": "
-                                     "\"gpt\", \"value\": \"x\"}]}\n")));
+  EXPECT_FALSE(load(write("a.jsonl", R"({"conversations": [{"from": "system", "value": "x"}, )"
+                                     R"({"from": "human", "value": "x"}, {"from": "gpt", "value": "x"}]})")));
   EXPECT_TRUE(says("a.jsonl:1: error: the conversation has a system prompt")) << messages();
 }
 
@@ -218,10 +218,89 @@ TEST_F(RecordKinds, OtherRecordsSayWhatIsMissing) {
   start(kinds[3]);
   EXPECT_FALSE(load(write("a.jsonl", "{\"conversations\": []}\n")));
   EXPECT_TRUE(says("'conversations' must be a list of {\"from\": ..., \"value\": ...}")) << messages();
-  EXPECT_FALSE(load(write("a.jsonl", "{\"conversations\": [{\"from\": \"user\", \"value\": \"x\"}]}\n")));
-  EXPECT_TRUE(says("message 1 is from 'user'; known are system, human, gpt")) << messages();
+  EXPECT_FALSE(load(write("a.jsonl", R"({"conversations": [{"from": "robot", "value": "x"}]})")));
+  EXPECT_TRUE(says("message 1 is from 'robot'; known are system, human, gpt, user, assistant, tool")) << messages();
   EXPECT_FALSE(load(write("a.jsonl", "{\"conversations\": [{\"from\": \"human\"}]}\n")));
   EXPECT_TRUE(says("message 1 has no 'value' that is a string")) << messages();
+}
+
+/// A conversation of {"role", "content"}: "u" is the user's, and so on.
+std::string chatOf(std::string_view letters) {
+  static const std::map<char, const char *> roles = {
+      {'s', "system"}, {'u', "user"}, {'a', "assistant"}, {'t', "tool"}, {'i', "ipython"}};
+  json turns = json::array();
+  for (char letter : letters)
+    turns.push_back({{"role", roles.at(letter)}, {"content", std::string(1, letter)}});
+  return json{{"messages", turns}}.dump() + "\n";
+}
+
+TEST_F(RecordKinds, OrdersThatTorchtuneRefuses) {
+  start({"", RecordKind::Chat});
+  options.column = "messages";
+  // Those of ours that torchtune refuses too, but for an assistant that goes on behind a tool.
+  for (const char *good : {"ua", "sua", "uaua", "suaua", "uau", "uata", "uiua", "uaiia", "uatua"})
+    EXPECT_TRUE(load(write("a.jsonl", chatOf(good)))) << good << messages();
+  const std::pair<const char *, const char *> bad[] = {
+      {"uua", "messages 1 and 2 are both the user's; make them one, or take one out"},
+      {"uauua", "messages 3 and 4 are both the user's"},
+      {"uaa", "messages 2 and 3 are both the assistant's; make them one, or take one out"},
+      {"usa", "message 2 is a system prompt, which must be the first message"},
+      {"ssua", "message 2 is a system prompt, which must be the first message"},
+      {"au", "message 1 is the assistant's, and no user has said anything before"},
+      {"a", "message 1 is the assistant's, and no user has said anything before"},
+      {"sa", "message 2 is the assistant's, and no user has said anything before"},
+      {"ta", "message 2 is the assistant's, and no user has said anything before"}};
+  for (const auto &[order, message] : bad) {
+    EXPECT_FALSE(load(write("a.jsonl", chatOf("ua") + chatOf(order)))) << order;
+    EXPECT_TRUE(says(std::string("a.jsonl:2: error: ") + message)) << messages();
+  }
+  // With a system prompt of the recipe's own, the conversation's are not there.
+  options.systemPrompt = "Be brief.";
+  EXPECT_TRUE(load(write("a.jsonl", chatOf("usa")))) << messages();
+  options.systemPrompt.reset();
+  // Nothing of it would be trained: left out, and told.
+  EXPECT_TRUE(load(write("a.jsonl", chatOf("ua") + chatOf("u")))) << messages();
+  EXPECT_TRUE(says("1 conversations without a turn of the assistant left out")) << messages();
+  options.trainOnInput = true;
+  EXPECT_FALSE(load(write("a.jsonl", chatOf("u"))));
+  EXPECT_TRUE(says("a.jsonl:1: error: the conversation has one message, and nobody answers")) << messages();
+  start({"", RecordKind::ShareGpt});
+  options.column = "conversations";
+  EXPECT_FALSE(load(write("a.jsonl", R"({"conversations": [{"from": "gpt", "value": "x"}]})")));
+  EXPECT_TRUE(says("a.jsonl:1: error: message 1 is the assistant's")) << messages();
+  EXPECT_TRUE(load(write("a.jsonl", R"({"conversations": [{"from": "user", "value": "x"}, )"
+                                    R"({"from": "assistant", "value": "x"}]})")))
+      << messages();
+}
+
+TEST_F(RecordKinds, KeysOfMessagesThatNothingReads) {
+  start({"", RecordKind::Chat});
+  options.column = "messages";
+  const std::string line = R"({"messages": [{"role": "user", "content": "q", "name": "Bo", "weight": null}, )"
+                           R"({"role": "assistant", "content": "a", "weight": 0, "tool_calls": []}]})"
+                           "\n";
+  EXPECT_TRUE(load(write("a.jsonl", line + line))) << messages();
+  EXPECT_TRUE(says("a.jsonl: remark: the key 'name' of 2 messages is not read\n")) << messages();
+  EXPECT_TRUE(says("a.jsonl: remark: the key 'weight' of 2 messages is not read: what the assistant says is trained, "
+                   "all else masked\n"))
+      << messages();
+  auto answer = [&](const char *keys) {
+    return write("a.jsonl",
+                 std::string(R"({"messages": [{"role": "user", "content": "q"}, {"role": "assistant")") + keys + "}]}");
+  };
+  for (const char *keys :
+       {R"(, "content": "", "tool_calls": [{"id": "1"}])", R"(, "content": null, "tool_calls": [{"id": "1"}])",
+        R"(, "function_call": {"name": "f"})", R"(, "content": [], "tool_calls": [{"id": "1"}])"}) {
+    EXPECT_FALSE(load(answer(keys))) << keys;
+    EXPECT_TRUE(says("a.jsonl:1: error: message 2 calls a tool and has no words: calls are not put into words here; "
+                     "write the call into 'content'"))
+        << messages();
+  }
+  EXPECT_TRUE(load(answer(R"(, "content": "f", "tool_calls": [{"id": "1"}])"))) << messages();
+  EXPECT_TRUE(says("the key 'tool_calls' of 1 messages is not read")) << messages();
+  EXPECT_FALSE(load(answer(R"(, "content": null)")));
+  EXPECT_TRUE(says("a.jsonl:1: error: message 2 has a 'content' that is null; write \"\" where nothing is said"))
+      << messages();
 }
 
 TEST_F(RecordKinds, TextIsNoRecord) {
