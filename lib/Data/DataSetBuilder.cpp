@@ -48,9 +48,8 @@ void DataSetBuilder::add(std::span<const int32_t> ids, std::span<const uint8_t> 
   }
 }
 
-int64_t DataSetBuilder::cutSamples(int32_t endId, bool conversations) {
+void DataSetBuilder::cutSamples(int32_t endId, bool conversations, CutCounts &counts) {
   TokenStore &s = *store;
-  int64_t cut = 0;
   uint64_t to = 0, begin = 0;
   for (size_t sample = 0; sample + 1 < s.starts.size(); ++sample) {
     uint64_t end = s.starts[sample + 1];
@@ -66,7 +65,8 @@ int64_t DataSetBuilder::cutSamples(int32_t endId, bool conversations) {
       s.trained[to / 64] = s.isTrained(begin + i) ? s.trained[to / 64] | bit : s.trained[to / 64] & ~bit;
     }
     if (end - begin > length) {
-      ++cut;
+      ++counts.samples;
+      counts.tokens += static_cast<int64_t>(end - begin - length);
       // A conversation that was cut still ends, but the model does not learn to end there.
       if (conversations && !s.trained.empty() && endId >= 0) {
         if (s.isWide)
@@ -75,6 +75,11 @@ int64_t DataSetBuilder::cutSamples(int32_t endId, bool conversations) {
           s.narrow[to - 1] = static_cast<uint16_t>(endId);
         s.trained[(to - 1) / 64] &= ~(uint64_t(1) << ((to - 1) % 64));
       }
+      // The first token is nobody's label.
+      bool isSilent = true;
+      for (uint64_t i = to - length + 1; i < to; ++i)
+        isSilent &= !s.isTrained(i);
+      counts.silent += isSilent;
     }
     s.starts[sample + 1] = to;
     begin = end;
@@ -85,7 +90,6 @@ int64_t DataSetBuilder::cutSamples(int32_t endId, bool conversations) {
     s.narrow.resize(to);
   if (!s.trained.empty())
     s.trained.resize(to / 64 + 1);
-  return cut;
 }
 
 DataSet DataSetBuilder::finish(RowLayout layout) {

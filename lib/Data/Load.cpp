@@ -248,12 +248,18 @@ std::optional<LoadedData> Loader::finish() {
                      : options.splitAcrossPack && !conversations ? RowLayout::Stream
                                                                  : RowLayout::Whole;
   if (layout != RowLayout::Stream) {
-    int64_t cut = train.cutSamples(tokenizer.endOfConversationId(), conversations > 0) +
-                  held.cutSamples(tokenizer.endOfConversationId(), conversations > 0);
-    if (cut)
-      remark(fmt::format("{} samples are longer than a row and were cut to {} tokens; raise tokenizer.max_seq_len{}",
-                         cut, options.seqLen,
-                         conversations ? "" : ", or use packed: True with split_across_pack: True"));
+    const int64_t tokens = train.tokens() + held.tokens();
+    CutCounts cut;
+    for (DataSetBuilder *set : {&train, &held})
+      set->cutSamples(tokenizer.endOfConversationId(), conversations > 0, cut);
+    if (cut.samples)
+      remark(
+          fmt::format("{} samples are longer than a row and were cut to {} tokens: {} of all {} tokens ({:.1f} %) are "
+                      "dropped{}; raise tokenizer.max_seq_len{}",
+                      cut.samples, options.seqLen, cut.tokens, tokens,
+                      100.0 * static_cast<double>(cut.tokens) / static_cast<double>(tokens),
+                      cut.silent ? fmt::format(", and {} of these samples have no trained token left", cut.silent) : "",
+                      conversations ? "" : ", or use packed: True with split_across_pack: True"));
   }
   LoadedData data;
   data.train = train.finish(layout);
@@ -303,9 +309,19 @@ std::optional<LoadedData> ftc::loadData(const DataOptions &options, const Tokeni
         options, tokenizer.padId() >= 0 && tokenizer.padId() < options.vocabSize ? tokenizer.padId() : 0, diags);
   if (std::string why = tokenizer.whyNoText(); !why.empty())
     return fail(fmt::format("this is text, and the recipe's tokenizer '{}' {}", tokenizer.name(), why));
-  if (tokenizer.vocabSize() > options.vocabSize)
-    return fail(fmt::format("the tokenizer '{}' has {} ids, the model's vocabulary only {}; raise model.vocab_size",
-                            tokenizer.name(), tokenizer.vocabSize(), options.vocabSize));
+  if (tokenizer.vocabSize() > options.vocabSize) {
+    diags.push_back(
+        {Severity::Error, options.tokenizerFile.empty() ? path : options.tokenizerFile, 0, 0,
+         fmt::format("the tokenizer '{}' has {} ids, the model's vocabulary only {}; {}recompile with "
+                     "model.vocab_size={} if the model has sizes of its own",
+                     tokenizer.name(), tokenizer.vocabSize(), options.vocabSize,
+                     options.tokenizerFile.empty()
+                         ? ""
+                         : "name the files of the tokenizer that goes with the model (tokenizer.path, and "
+                           "tokenizer.special_tokens_path for special tokens other than the usual ones), or ",
+                     tokenizer.vocabSize())});
+    return std::nullopt;
+  }
 
   Loader loader(options, tokenizer, diags);
   bool good = fs::is_directory(status) ? loader.loadDirectory(path)

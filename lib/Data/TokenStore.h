@@ -52,6 +52,13 @@ struct TokenStore {
   uint64_t stored() const { return isWide ? wide.size() : narrow.size(); }
 };
 
+/// What cutting did.
+struct CutCounts {
+  int64_t samples = 0; ///< that were longer than a row
+  int64_t tokens = 0;  ///< that are gone
+  int64_t silent = 0;  ///< samples that were cut and have no trained token left
+};
+
 /// Collects samples; `finish` forms rows. Also where token files become data sets.
 struct DataSetBuilder {
   /// `wideIds`: ids need more than 16 bits.
@@ -60,10 +67,11 @@ struct DataSetBuilder {
   /// `trained` is empty (all) or as long as `ids`.
   void add(std::span<const int32_t> ids, std::span<const uint8_t> trained = {});
   DataSet finish(RowLayout layout);
+  int64_t tokens() const { return static_cast<int64_t>(store->stored()); }
 
   /// Cuts what is longer than a row; done by `finish` for layouts whose samples must fit. Conversations end with
-  /// `endId` then, unless that is below 0. Returns how many were cut.
-  int64_t cutSamples(int32_t endId, bool conversations);
+  /// `endId` then, unless that is below 0. Adds to `counts`.
+  void cutSamples(int32_t endId, bool conversations, CutCounts &counts);
 
   /// A file of ids as rows for training and, the tail, for evaluation.
   static std::optional<LoadedData> tokenFile(const DataOptions &options, int32_t padId, std::vector<Diagnostic> &diags);

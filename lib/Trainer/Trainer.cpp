@@ -87,6 +87,7 @@ void Run::readData(const manifest::Entry &entry) {
   wanted.addEos = recipe.dataset.addEos;
   wanted.heldOut = options.heldOut;
   wanted.notInside = {recipe.outputDir, recipe.checkpointer.outputDir};
+  wanted.tokenizerFile = recipe.specialTokensPath.empty() ? recipe.tokenizerPath : recipe.specialTokensPath;
   wanted.instructionKey = recipe.dataset.instructionKey;
   wanted.inputKey = recipe.dataset.inputKey;
   wanted.outputKey = recipe.dataset.outputKey;
@@ -132,6 +133,11 @@ void Run::countSteps() {
     say("an epoch has {} batches: its last step takes {} of them instead of {}", batches, batches % accumulated,
         accumulated);
   totalSteps = options.steps.value_or(stepsInEpoch() * static_cast<uint64_t>(std::max<int64_t>(0, recipe.epochs)));
+  const int64_t rows = data->train.rows(), left = rows - perEpoch * recipe.batchSize;
+  if (left > 0 && batches == perEpoch && totalSteps >= stepsInEpoch())
+    say("{} of {} rows fill no batch of {} and are left out of each epoch{}", left, rows, recipe.batchSize,
+        recipe.shuffle ? ", others each time"
+                       : ": the last ones always, since 'shuffle' is False; shuffle=True takes others each time");
 }
 
 void Run::takeMemory(std::unique_ptr<LoadedStep> step) {

@@ -57,6 +57,7 @@ struct DataOptions {
   int64_t maxPositions = 0;
   /// Folders that are passed over (with a remark) where they lie inside of a directory of data: what the run writes.
   std::vector<std::string> notInside;
+  std::string tokenizerFile = ""; ///< where the tokenizer was read from, for messages; "": nowhere
 };
 
 /// Memory of one batch, the caller's: four arrays of rows × seqLen, row-major.

@@ -188,6 +188,32 @@ TEST_F(Packing, TheTailOfEachDocumentIsHeldOut) {
   EXPECT_TRUE(says("raise the share")) << messages();
 }
 
+TEST_F(Packing, WhatIsCutIsCounted) {
+  options.packed = false;
+  options.seqLen = 24;
+  const std::string question = R"({"messages": [{"role": "user", "content": "UUUUUUUU"}, )";
+  // 29 tokens up to the answer: nothing of it is left. 21 and an answer of 6 with its end: 3 are left. 23: all.
+  const std::string lines =
+      question + R"({"role": "assistant", "content": "A"}]})"
+                 "\n"
+                 R"({"messages": [{"role": "user", "content": "U"}, {"role": "assistant", "content": "ABCDEF"}]})"
+                 "\n"
+                 R"({"messages": [{"role": "user", "content": "U"}, {"role": "assistant", "content": "A"}]})";
+  auto data = load(write("d.jsonl", lines));
+  ASSERT_TRUE(data) << messages();
+  EXPECT_TRUE(
+      says("2 samples are longer than a row and were cut to 24 tokens: 10 of all 81 tokens (12.3 %) are dropped, "
+           "and 1 of these samples have no trained token left; raise tokenizer.max_seq_len\n"))
+      << messages();
+  EXPECT_EQ(data->train.tokens(), 71);
+  EXPECT_EQ(data->train.validLabels(), 2 + 2);
+  data = load(write("t.txt", std::string(20000, 'x')));
+  ASSERT_TRUE(data) << messages();
+  EXPECT_TRUE(says("1 samples are longer than a row and were cut to 24 tokens: 19978 of all 20002 tokens (99.9 %) are "
+                   "dropped; raise tokenizer.max_seq_len, or use packed: True with split_across_pack: True"))
+      << messages();
+}
+
 /// Lines of conversations whose answers are a, b and so on.
 std::string chats(int count) {
   std::string lines;

@@ -186,7 +186,9 @@ TEST_F(Sources, OptionsThatCannotBe) {
   std::string path = write("d.txt", "text");
   options.vocabSize = 100;
   EXPECT_FALSE(load(path));
-  EXPECT_TRUE(says("has 259 ids, the model's vocabulary only 100")) << messages();
+  EXPECT_TRUE(says("d.txt: error: the tokenizer 'byte' has 259 ids, the model's vocabulary only 100; recompile with "
+                   "model.vocab_size=259"))
+      << messages();
   options.vocabSize = 259;
   options.heldOut = 1.0;
   EXPECT_FALSE(load(path));
