@@ -12,7 +12,7 @@
 //   fork-join over panels of queries: S^T = K Q^T; softmax down the columns, one query a lane; O^T = V^T P^T
 //
 // P^T comes out of the first product in the layout in which the second one reads it, so it is never packed, and the
-// softmax needs no sum across lanes. A thread holds sequence x nr scores.
+// softmax needs no sum across lanes. A thread holds sequence x nr scores, or with a window, about window x nr.
 //
 // A window is a later start: a query's keys begin at its segment or `window - 1` before it, whichever is later, and
 // panels of keys before the first of any query of the task are left out of both products. A cap is applied while the
@@ -28,48 +28,6 @@
 using namespace mlir;
 using namespace ftc;
 using namespace ftc::cpu;
-
-//===----------------------------------------------------------------------===//
-// Shapes
-//===----------------------------------------------------------------------===//
-
-template <typename Op> static AttentionShape shapeOf(Op op) {
-  auto query = cast<MemRefType>(op.getQuery().getType());
-  AttentionShape shape;
-  shape.batch = op.getBatch();
-  shape.sequence = query.getDimSize(0) / shape.batch;
-  shape.heads = op.getNumHeads();
-  shape.kvHeads = op.getNumKvHeads();
-  shape.headDim = query.getDimSize(1) / shape.heads;
-  shape.scale = op.getScale().convertToDouble();
-  const int64_t window = op.getWindow().value_or(shape.sequence);
-  shape.window = window < shape.sequence ? window : 0;
-  shape.softcap = op.getSoftcap() ? op.getSoftcap()->convertToDouble() : 0;
-  return shape;
-}
-
-AttentionShape cpu::attentionShape(plan::AttentionOp op) { return shapeOf(op); }
-AttentionShape cpu::attentionShape(plan::AttentionGradOp op) { return shapeOf(op); }
-
-AttentionBlocks::AttentionBlocks(const AttentionShape &shape, const CpuTarget &target) {
-  ProductTile tile = productTile(target);
-  auto part = [](int64_t floats) { return static_cast<int64_t>(llvm::alignTo(floats, 16)); };
-  keyPanels = llvm::divideCeil(shape.sequence, tile.mr);
-  valuePanels = llvm::divideCeil(shape.headDim, tile.mr);
-  packedKey = part(keyPanels * tile.mr * shape.headDim + 16);
-  packedValue = part(valuePanels * tile.mr * shape.sequence + 16);
-  // 16 MiB of packed heads; at least one pair.
-  pairsAtOnce = std::clamp<int64_t>((int64_t(4) << 20) / perPair(), 1, shape.pairs());
-  queries = part(tile.nr * shape.headDim + 16);
-  scores = part((keyPanels + 1) * tile.mr * tile.nr);
-  output = part(valuePanels * tile.mr * tile.nr);
-  rows = part(tile.nr * shape.headDim + 16);
-  starts = positions = weights = logs = part(tile.nr);
-}
-
-int64_t AttentionBlocks::scratchFloats(const CpuTarget &target) const {
-  return pairsAtOnce * perPair() + target.threads * perThread();
-}
 
 //===----------------------------------------------------------------------===//
 // Small pieces

@@ -28,6 +28,7 @@ struct AttentionShape {
 struct AttentionBlocks {
   AttentionBlocks(const AttentionShape &shape, const CpuTarget &target);
   int64_t keyPanels, valuePanels;           ///< panels of a packed key head, and of a packed value head, transposed
+  int64_t seenPanels;                       ///< most panels of keys that a panel of queries sees
   int64_t packedKey, packedValue;           ///< of a pair
   int64_t pairsAtOnce;                      ///< pairs packed at once; all threads share them
   int64_t queries, scores, output, rows;    ///< of a thread
@@ -37,20 +38,34 @@ struct AttentionBlocks {
   int64_t scratchFloats(const CpuTarget &target) const;
 };
 
-/// Scratch of the backward pass; all of it belongs to a thread, whose task is a pair.
+/// How the backward pass is cut, and its scratch, in f32 elements, each part a multiple of 16. A task is a query head
+/// of a row with a strip of keys. Strips depend on the shape and the CPU alone; how many heads are worked on at once
+/// depends on the number of threads too, and touches no sum's order.
 struct AttentionGradBlocks {
   AttentionGradBlocks(const AttentionShape &shape, const CpuTarget &target);
+  /// Keys [firstKey, endKey), seen by no query outside of [firstKey, endQuery); all are multiples of a block.
+  struct Strip {
+    int64_t firstKey, endKey, endQuery;
+    int64_t sums; ///< where its sums for queries begin in a head's queryParts
+  };
   int64_t block;                              ///< queries, and keys, of a block of scores
   int64_t width;                              ///< headDim rounded up to whole column panels
-  int64_t length;                             ///< sequence rounded up to whole blocks
+  int64_t count;                              ///< blocks of the sequence
+  llvm::SmallVector<Strip> strips;            ///< one where there are heads enough
+  int64_t pairsAtOnce, headsAtOnce;           ///< all heads of some pairs, or some heads of one pair
+  int64_t packedBlock;                        ///< of keysAlong and valuesAlong, for each block
   int64_t keysAlong, valuesAlong, keysAcross; ///< a pair's keys and values, packed as the products need them
-  int64_t keySums, valueSums;                 ///< gradients of a pair's keys and values
-  int64_t queriesA, gradientsA, queriesB, gradientsB, querySums; ///< of a block of queries
-  int64_t scores, slopes, packed;                                ///< block x block: P, dS, and a packed copy
+  int64_t keySums, valueSums;                 ///< a query head's part of the gradients of its keys and values
+  int64_t queryParts;                         ///< a strip's part of the gradients of a head's queries; 0 for one strip
+  int64_t carriedSums;                        ///< of the heads that came before; 0 where a group is done at once
+  int64_t queriesA, gradientsA, queriesB, gradientsB, querySums; ///< of a thread, for a block of queries
+  int64_t scores, slopes, packed; ///< of a thread, block x block: P, dS, and a packed copy
+  int64_t perPair() const { return keysAlong + valuesAlong + keysAcross; }
+  int64_t perHead() const { return keySums + valueSums + queryParts; }
   int64_t perThread() const {
-    return keysAlong + valuesAlong + keysAcross + keySums + valueSums + queriesA + gradientsA + queriesB + gradientsB +
-           querySums + scores + slopes + packed;
+    return queriesA + gradientsA + queriesB + gradientsB + querySums + scores + slopes + packed;
   }
+  int64_t scratchFloats(const CpuTarget &target) const;
 };
 
 AttentionShape attentionShape(plan::AttentionOp op);

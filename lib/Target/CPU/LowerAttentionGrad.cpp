@@ -5,15 +5,28 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// A task is a pair (row of the batch, key head). It takes the query heads of the pair in order, their queries in
-// blocks, and for each the blocks of keys that they see, in order:
+// The gradient of a query head takes its queries in blocks, and for each the blocks of keys that they see, in order:
 //
 //   S = Q K^T, P = exp(scale S - lse), dP = dO V^T, dS = P (dP - D)     block x block; with a cap, dS (1 - tanh^2)
-//   dV += P^T dO,  dK += dS^T Q,  dQ += dS K                            summed in fp32 in the thread's scratch
+//   dV += P^T dO,  dK += dS^T Q,  dQ += dS K                            summed in fp32
 //
-// so that every sum has one order, whatever the number of threads. `scale` of dQ and dK is applied once, at the end.
-// Blocks of keys before the window of all of a block's queries are left out; within a block keys that a query does not
-// see have P = dS = 0.
+// A pair (row of the batch, key head) has a group of query heads, whose dK and dV are added up. Where there are few
+// heads, the keys are cut into strips of about the same work. So a gradient takes three fork-joins:
+//
+//   over pairs and blocks of keys:  pack K and V
+//   over query heads and strips:    the products above; dK and dV of the head's strip, and the strip's part of dQ
+//   over blocks of keys:            dK and dV are summed over the heads of the group, in order, and stored
+//   and, with several strips, over heads and blocks of queries: dQ is summed over strips, in order, and stored
+//
+// With one strip dQ is stored at once. The alternatives: strips of queries would have to sum dK and dV of all keys
+// before them, twice the memory of dQ and more for every strip; a dQ of its own pass would compute S and dP twice,
+// seven products instead of five. A narrow strip costs: each packs the queries again that see it.
+//
+// Sums of heads and strips wait in memory until they are added up. Only as many heads are worked on at once as keep the
+// planned threads busy; what the heads before them gave is carried on, so the order of sums is the same for any number.
+// Strips, blocks and orders are functions of the shape and the CPU alone. `scale` of dQ and dK is applied once, at the
+// end. Blocks of keys before the window of all of a block's queries are left out; within a block keys that a query does
+// not see have P = dS = 0.
 //
 //===----------------------------------------------------------------------===//
 
@@ -24,22 +37,6 @@
 using namespace mlir;
 using namespace ftc;
 using namespace ftc::cpu;
-
-AttentionGradBlocks::AttentionGradBlocks(const AttentionShape &shape, const CpuTarget &target) {
-  ProductTile tile = productTile(target);
-  auto part = [](int64_t floats) { return static_cast<int64_t>(llvm::alignTo(floats + 16, 16)); };
-  // Whole panels of both kinds, about 96.
-  int64_t common = std::lcm(tile.mr, tile.nr);
-  block = llvm::alignTo(96, common);
-  width = llvm::alignTo(shape.headDim, tile.nr);
-  length = llvm::alignTo(shape.sequence, block);
-  keysAlong = valuesAlong = part(length * shape.headDim);
-  keysAcross = part(length * width);
-  keySums = valueSums = part(length * width);
-  queriesA = gradientsA = part(block * shape.headDim);
-  queriesB = gradientsB = querySums = part(block * width);
-  scores = slopes = packed = part(block * block);
-}
 
 namespace {
 
@@ -53,11 +50,15 @@ struct GradEmitter {
   Location loc;
   Type f32, i32;
 
-  // What a task works with; set by emitTask.
+  // What a task works with. Set by enter:
   Value query, key, value, segmentStarts, output, lse, gradient, queryGradient, keyGradient, valueGradient;
-  Value keysAlong, valuesAlong, keysAcross, keySums, valueSums, queriesA, gradientsA, queriesB, gradientsB, querySums,
-      scores, slopes, packed;
-  Value zero, one, isTrue;
+  Value packs, headSums, carriedSums, queriesA, gradientsA, queriesB, gradientsB, querySums, scores, slopes, packed;
+  Value firstPair, pairs, firstHead, heads; ///< those worked on at once; heads are numbered within their group
+  Value zero, one;
+  // By enterPair:
+  Value kvHead, rowOfBatch, keysAlong, valuesAlong, keysAcross;
+  // By emitStripTask:
+  Value queryHead, stripStart, stripEnd, keySums, valueSums, queryParts;
 
   GradEmitter(plan::KernelOp kernel, plan::AttentionGradOp op, const CpuTarget &target)
       : kernel(kernel), op(op), target(target), shape(attentionShape(op)), blocks(shape, target),
@@ -65,18 +66,36 @@ struct GradEmitter {
         i32(IntegerType::get(op.getContext(), 32)) {}
 
   void emit();
-  void emitTask(OpBuilder &builder, TaskFunction &task);
-  void emitQueryBlock(OpBuilder &builder, Value rowOfBatch, Value queryHead, Value first);
-  void emitKeyBlock(OpBuilder &builder, Value row, Value queryHead, Value first, Value count, Value firstKey,
-                    Value accumulate);
-  void emitSlopes(OpBuilder &builder, Value row, Value queryHead, Value first, Value count, Value firstKey);
+  void enter(OpBuilder &builder, TaskFunction &task);
+  void enterPair(OpBuilder &builder, Value pair);
+  void emitPackTask(OpBuilder &builder, TaskFunction &task);
+  void emitStripTask(OpBuilder &builder, TaskFunction &task);
+  void emitQueryBlock(OpBuilder &builder, Value first);
+  void emitKeyBlock(OpBuilder &builder, Value row, Value first, Value count, Value firstKey, Value accumulate);
+  void emitSlopes(OpBuilder &builder, Value row, Value first, Value count, Value firstKey);
+  void emitSumTask(OpBuilder &builder, TaskFunction &task);
+  void emitSumOfHeads(OpBuilder &builder, Value index);
+  void emitSumOfStrips(OpBuilder &builder, Value index);
+  void emitZero(OpBuilder &builder, Value sums, Value rows);
+  void emitAdd(OpBuilder &builder, Value sums, Value more, Value rows);
   void emitOut(OpBuilder &builder, Value sums, Value count, Value destination, Type element, Value place, int64_t ld,
                double factor);
   Value emitDot(OpBuilder &builder, Value place);
+  /// A number of a strip.
+  Value ofStrip(OpBuilder &builder, Value strip, int64_t AttentionGradBlocks::Strip::*number);
   void emitPack(OpBuilder &builder, int64_t width, PanelForm form, Type element, Value from, Value to, Value ld,
-                Value valid, Value k) {
-    cpu::emitPack(builder, loc, target, width, {form, element}, from, to, ld, valid, k);
+                Value valid, Value k, Value panelStride = {}) {
+    cpu::emitPack(builder, loc, target, width, {form, element}, from, to, ld, valid, k, panelStride);
   }
+  void emitIf(OpBuilder &builder, Value condition, function_ref<void(OpBuilder &)> then,
+              function_ref<void(OpBuilder &)> otherwise) {
+    auto choice = scf::IfOp::create(builder, loc, condition, /*withElseRegion=*/true);
+    OpBuilder first = OpBuilder::atBlockBegin(&choice.getThenRegion().front());
+    then(first);
+    OpBuilder second = OpBuilder::atBlockBegin(&choice.getElseRegion().front());
+    otherwise(second);
+  }
+  bool hasStrips() const { return blocks.strips.size() > 1; }
 };
 
 } // namespace
@@ -89,78 +108,120 @@ void GradEmitter::emit() {
        {op.getQuery(), op.getKey(), op.getValue(), op.getSegmentStarts(), op.getOutput(), op.getLse(), op.getGradient(),
         op.getQueryGradient(), op.getKeyGradient(), op.getValueGradient(), op.getScratch()})
     captures.push_back(driver.buffers[cast<BlockArgument>(operand).getArgNumber()]);
-  emitParallelFor(builder, loc, driver.services, kernel.getSymName().str() + ".task0",
-                  constantI64(builder, loc, shape.pairs()), captures,
-                  [&](OpBuilder &body, TaskFunction &task) { emitTask(body, task); });
+  SizeMath s{builder, loc};
+  Value from = s.constant(0), allPairs = s.constant(shape.pairs()), group = s.constant(shape.group());
+  std::string name = kernel.getSymName().str();
+  emitFor(builder, loc, from, allPairs, blocks.pairsAtOnce, {}, [&](OpBuilder &outer, Value pair, ValueRange) {
+    SizeMath t{outer, loc};
+    Value count = t.min(t.constant(blocks.pairsAtOnce), t.sub(allPairs, pair));
+    Value keyBlocks = t.mul(count, blocks.count);
+    SmallVector<Value> outerCaptures = captures;
+    outerCaptures.append({pair, count, from, group});
+    emitParallelFor(outer, loc, driver.services, name + ".task0", keyBlocks, outerCaptures,
+                    [&](OpBuilder &body, TaskFunction &task) { emitPackTask(body, task); });
+    emitFor(outer, loc, from, group, blocks.headsAtOnce, {}, [&](OpBuilder &inner, Value head, ValueRange) {
+      SizeMath u{inner, loc};
+      Value some = u.min(u.constant(blocks.headsAtOnce), u.sub(group, head)), headCount = u.mul(count, some);
+      SmallVector<Value> innerCaptures = captures;
+      innerCaptures.append({pair, count, head, some});
+      emitParallelFor(inner, loc, driver.services, name + ".task1", u.mul(headCount, blocks.strips.size()),
+                      innerCaptures, [&](OpBuilder &body, TaskFunction &task) { emitStripTask(body, task); });
+      Value sums = hasStrips() ? u.add(keyBlocks, u.mul(headCount, blocks.count)) : keyBlocks;
+      emitParallelFor(inner, loc, driver.services, name + ".task2", sums, innerCaptures,
+                      [&](OpBuilder &body, TaskFunction &task) { emitSumTask(body, task); });
+      return SmallVector<Value>{};
+    });
+    return SmallVector<Value>{};
+  });
   LLVM::ReturnOp::create(builder, loc, ValueRange{});
 }
 
-void GradEmitter::emitTask(OpBuilder &builder, TaskFunction &task) {
+/// Takes what the driver gave, and this thread's scratch.
+void GradEmitter::enter(OpBuilder &builder, TaskFunction &task) {
   SizeMath s{builder, loc};
-  Value *inputs[] = {&query, &key,      &value,         &segmentStarts, &output,
-                     &lse,   &gradient, &queryGradient, &keyGradient,   &valueGradient};
-  for (auto [input, capture] : llvm::zip_first(inputs, task.captures))
+  Value *inputs[] = {&query, &key,       &value,         &segmentStarts, &output,
+                     &lse,   &gradient,  &queryGradient, &keyGradient,   &valueGradient,
+                     &packs, &firstPair, &pairs,         &firstHead,     &heads};
+  for (auto [input, capture] : llvm::zip_equal(inputs, task.captures))
     *input = capture;
-  Value next = s.at(task.captures.back(), f32, s.mul(task.thread, blocks.perThread()));
-  std::pair<Value *, int64_t> parts[] = {
-      {&keysAlong, blocks.keysAlong},   {&valuesAlong, blocks.valuesAlong}, {&keysAcross, blocks.keysAcross},
-      {&keySums, blocks.keySums},       {&valueSums, blocks.valueSums},     {&queriesA, blocks.queriesA},
-      {&gradientsA, blocks.gradientsA}, {&queriesB, blocks.queriesB},       {&gradientsB, blocks.gradientsB},
-      {&querySums, blocks.querySums},   {&scores, blocks.scores},           {&slopes, blocks.slopes},
-      {&packed, blocks.packed}};
+  headSums = s.at(packs, f32, s.constant(blocks.pairsAtOnce * blocks.perPair()));
+  carriedSums = s.at(headSums, f32, s.constant(blocks.pairsAtOnce * blocks.headsAtOnce * blocks.perHead()));
+  Value own = s.at(carriedSums, f32, s.constant(blocks.carriedSums));
+  Value next = s.at(own, f32, s.mul(task.thread, blocks.perThread()));
+  std::pair<Value *, int64_t> parts[] = {{&queriesA, blocks.queriesA},   {&gradientsA, blocks.gradientsA},
+                                         {&queriesB, blocks.queriesB},   {&gradientsB, blocks.gradientsB},
+                                         {&querySums, blocks.querySums}, {&scores, blocks.scores},
+                                         {&slopes, blocks.slopes},       {&packed, blocks.packed}};
   for (auto [part, floats] : parts) {
     *part = next;
     next = s.at(next, f32, s.constant(floats));
   }
   zero = s.constant(0);
   one = s.constant(1);
-  isTrue = arith::ConstantOp::create(builder, loc, builder.getBoolAttr(true));
-
-  Value kvHead = s.rem(task.task, shape.kvHeads);
-  Value rowOfBatch = s.mul(s.div(task.task, shape.kvHeads), shape.sequence);
-  Value place = s.add(s.mul(rowOfBatch, shape.keyRow()), s.mul(kvHead, shape.headDim));
-  Value ld = s.constant(shape.keyRow()), depth = s.constant(shape.headDim), sequence = s.constant(shape.sequence);
-  Type keyType = elementOf(op.getKey()), valueType = elementOf(op.getValue());
-  Value keyHead = s.at(key, keyType, place), valueHead = s.at(value, valueType, place);
-  emitPack(builder, tile.nr, PanelForm::AlongK, keyType, keyHead, keysAlong, ld, sequence, depth);
-  emitPack(builder, tile.nr, PanelForm::AlongK, valueType, valueHead, valuesAlong, ld, sequence, depth);
-  emitPack(builder, tile.nr, PanelForm::AcrossK, keyType, keyHead, keysAcross, ld, depth, sequence);
-  auto vector = VectorType::get({tile.lanes}, f32);
-  Value none = emitConstant(builder, loc, vector, 0.0);
-  emitFor(builder, loc, zero, s.constant(blocks.length * blocks.width), tile.lanes, {},
-          [&](OpBuilder &inner, Value i, ValueRange) {
-            emitStore(inner, loc, none, elementPointer(inner, loc, keySums, f32, i));
-            emitStore(inner, loc, none, elementPointer(inner, loc, valueSums, f32, i));
-            return SmallVector<Value>{};
-          });
-
-  Value firstHead = s.mul(kvHead, shape.group());
-  emitFor(builder, loc, firstHead, s.add(firstHead, s.constant(shape.group())), 1, {},
-          [&](OpBuilder &heads, Value queryHead, ValueRange) {
-            emitFor(heads, loc, zero, sequence, blocks.block, {}, [&](OpBuilder &inner, Value first, ValueRange) {
-              emitQueryBlock(inner, rowOfBatch, queryHead, first);
-              return SmallVector<Value>{};
-            });
-            return SmallVector<Value>{};
-          });
-
-  emitOut(builder, keySums, sequence, keyGradient, elementOf(op.getKeyGradient()), place, shape.keyRow(), shape.scale);
-  emitOut(builder, valueSums, sequence, valueGradient, elementOf(op.getValueGradient()), place, shape.keyRow(), 1.0);
 }
 
-void GradEmitter::emitQueryBlock(OpBuilder &builder, Value rowOfBatch, Value queryHead, Value first) {
+/// `pair` counts those worked on at once.
+void GradEmitter::enterPair(OpBuilder &builder, Value pair) {
+  SizeMath s{builder, loc};
+  Value number = s.add(firstPair, pair);
+  kvHead = s.rem(number, shape.kvHeads);
+  rowOfBatch = s.mul(s.div(number, shape.kvHeads), shape.sequence);
+  keysAlong = s.at(packs, f32, s.mul(pair, blocks.perPair()));
+  valuesAlong = s.at(keysAlong, f32, s.constant(blocks.keysAlong));
+  keysAcross = s.at(valuesAlong, f32, s.constant(blocks.valuesAlong));
+}
+
+Value GradEmitter::ofStrip(OpBuilder &builder, Value strip, int64_t AttentionGradBlocks::Strip::*number) {
+  SizeMath s{builder, loc};
+  Value result = s.constant(blocks.strips.back().*number);
+  for (size_t i = 0; i + 1 < blocks.strips.size(); ++i)
+    result = arith::SelectOp::create(builder, loc, s.equal(strip, s.constant(i)), s.constant(blocks.strips[i].*number),
+                                     result);
+  return result;
+}
+
+/// Packs a block of keys and values. Only packing along k may write past its end, so only there blocks lie apart.
+void GradEmitter::emitPackTask(OpBuilder &builder, TaskFunction &task) {
+  enter(builder, task);
+  SizeMath s{builder, loc};
+  enterPair(builder, s.div(task.task, blocks.count));
+  Value number = s.rem(task.task, blocks.count), first = s.mul(number, blocks.block);
+  Value rows = s.min(s.constant(blocks.block), s.sub(s.constant(shape.sequence), first));
+  Value place = s.add(s.mul(s.add(rowOfBatch, first), shape.keyRow()), s.mul(kvHead, shape.headDim));
+  Value ld = s.constant(shape.keyRow()), depth = s.constant(shape.headDim), to = s.mul(number, blocks.packedBlock);
+  Type keyType = elementOf(op.getKey()), valueType = elementOf(op.getValue());
+  Value keys = s.at(key, keyType, place), values = s.at(value, valueType, place);
+  emitPack(builder, tile.nr, PanelForm::AlongK, keyType, keys, s.at(keysAlong, f32, to), ld, rows, depth);
+  emitPack(builder, tile.nr, PanelForm::AlongK, valueType, values, s.at(valuesAlong, f32, to), ld, rows, depth);
+  emitPack(builder, tile.nr, PanelForm::AcrossK, keyType, keys, s.at(keysAcross, f32, s.mul(first, tile.nr)), ld, depth,
+           rows, s.constant(shape.sequence * tile.nr));
+}
+
+void GradEmitter::emitStripTask(OpBuilder &builder, TaskFunction &task) {
+  enter(builder, task);
+  SizeMath s{builder, loc};
+  int64_t strips = blocks.strips.size();
+  Value strip = s.rem(task.task, strips), head = s.div(task.task, strips);
+  Value pair = arith::DivSIOp::create(builder, loc, head, heads);
+  enterPair(builder, pair);
+  queryHead = s.add(s.mul(kvHead, shape.group()), s.add(firstHead, s.sub(head, s.mul(pair, heads))));
+  keySums = s.at(headSums, f32, s.mul(head, blocks.perHead()));
+  valueSums = s.at(keySums, f32, s.constant(blocks.keySums));
+  stripStart = ofStrip(builder, strip, &AttentionGradBlocks::Strip::firstKey);
+  stripEnd = ofStrip(builder, strip, &AttentionGradBlocks::Strip::endKey);
+  Value place = ofStrip(builder, strip, &AttentionGradBlocks::Strip::sums);
+  queryParts = s.at(valueSums, f32, s.add(s.constant(blocks.valueSums), place));
+  Value end = ofStrip(builder, strip, &AttentionGradBlocks::Strip::endQuery);
+  emitFor(builder, loc, stripStart, end, blocks.block, {}, [&](OpBuilder &inner, Value first, ValueRange) {
+    emitQueryBlock(inner, first);
+    return SmallVector<Value>{};
+  });
+}
+
+void GradEmitter::emitQueryBlock(OpBuilder &builder, Value first) {
   SizeMath s{builder, loc};
   Value count = s.min(s.constant(blocks.block), s.sub(s.constant(shape.sequence), first));
   Value row = s.add(rowOfBatch, first);
-  Value place = s.add(s.mul(row, shape.queryRow()), s.mul(queryHead, shape.headDim));
-  Value ld = s.constant(shape.queryRow()), depth = s.constant(shape.headDim);
-  Type queryType = elementOf(op.getQuery()), gradientType = elementOf(op.getGradient());
-  Value queries = s.at(query, queryType, place), gradients = s.at(gradient, gradientType, place);
-  emitPack(builder, tile.mr, PanelForm::AlongK, queryType, queries, queriesA, ld, count, depth);
-  emitPack(builder, tile.mr, PanelForm::AlongK, gradientType, gradients, gradientsA, ld, count, depth);
-  emitPack(builder, tile.nr, PanelForm::AcrossK, queryType, queries, queriesB, ld, depth, count);
-  emitPack(builder, tile.nr, PanelForm::AcrossK, gradientType, gradients, gradientsB, ld, depth, count);
-
   // The first block of keys that any of these queries sees.
   SmallVector<Value> earliest =
       emitFor(builder, loc, zero, count, 1, first, [&](OpBuilder &inner, Value i, ValueRange state) {
@@ -170,17 +231,43 @@ void GradEmitter::emitQueryBlock(OpBuilder &builder, Value rowOfBatch, Value que
           start = emitFirstKey(inner, loc, shape, start, arith::TruncIOp::create(inner, loc, i32, t.add(first, i)));
         return SmallVector<Value>{t.min(state.front(), arith::ExtSIOp::create(inner, loc, inner.getI64Type(), start))};
       });
-  Value from = s.mul(s.div(s.max(earliest.front(), zero), blocks.block), blocks.block);
-  emitFor(builder, loc, from, s.add(first, count), blocks.block, {}, [&](OpBuilder &inner, Value firstKey, ValueRange) {
-    emitKeyBlock(inner, row, queryHead, first, count, firstKey, SizeMath{inner, loc}.greater(firstKey, from));
-    return SmallVector<Value>{};
-  });
-  emitOut(builder, querySums, count, queryGradient, elementOf(op.getQueryGradient()), place, shape.queryRow(),
-          shape.scale);
+  Value from = s.max(s.mul(s.div(s.max(earliest.front(), zero), blocks.block), blocks.block), stripStart);
+  Value to = s.min(s.add(first, count), stripEnd);
+
+  Value place = s.add(s.mul(row, shape.queryRow()), s.mul(queryHead, shape.headDim));
+  auto emitProducts = [&](OpBuilder &body) {
+    SizeMath t{body, loc};
+    Value ld = t.constant(shape.queryRow()), depth = t.constant(shape.headDim);
+    Type queryType = elementOf(op.getQuery()), gradientType = elementOf(op.getGradient());
+    Value queries = t.at(query, queryType, place), gradients = t.at(gradient, gradientType, place);
+    emitPack(body, tile.mr, PanelForm::AlongK, queryType, queries, queriesA, ld, count, depth);
+    emitPack(body, tile.mr, PanelForm::AlongK, gradientType, gradients, gradientsA, ld, count, depth);
+    emitPack(body, tile.nr, PanelForm::AcrossK, queryType, queries, queriesB, ld, depth, count);
+    emitPack(body, tile.nr, PanelForm::AcrossK, gradientType, gradients, gradientsB, ld, depth, count);
+    emitFor(body, loc, from, to, blocks.block, {}, [&](OpBuilder &inner, Value firstKey, ValueRange) {
+      emitKeyBlock(inner, row, first, count, firstKey, SizeMath{inner, loc}.greater(firstKey, from));
+      return SmallVector<Value>{};
+    });
+  };
+  if (!hasStrips()) {
+    emitProducts(builder);
+    emitOut(builder, querySums, count, queryGradient, elementOf(op.getQueryGradient()), place, shape.queryRow(),
+            shape.scale);
+    return;
+  }
+  Value part = s.at(queryParts, f32, s.mul(s.sub(first, stripStart), blocks.width));
+  emitIf(
+      builder, s.greater(to, from),
+      [&](OpBuilder &body) {
+        emitProducts(body);
+        emitOut(body, querySums, count, part, f32, zero, blocks.width, 1.0);
+      },
+      [&](OpBuilder &body) { emitZero(body, part, count); });
 }
 
 /// One block of queries with one block of keys. Queries before a key do not see it: products leave out panels of them.
-void GradEmitter::emitKeyBlock(OpBuilder &builder, Value row, Value queryHead, Value first, Value count, Value firstKey,
+/// `accumulate`: these queries have met keys before.
+void GradEmitter::emitKeyBlock(OpBuilder &builder, Value row, Value first, Value count, Value firstKey,
                                Value accumulate) {
   SizeMath s{builder, loc};
   Value depth = s.constant(shape.headDim), block = s.constant(blocks.block);
@@ -196,7 +283,7 @@ void GradEmitter::emitKeyBlock(OpBuilder &builder, Value row, Value queryHead, V
     Value firstPanel = t.div(t.max(t.add(ahead, t.mul(j, tile.nr)), zero), tile.mr);
     Value skipped = t.mul(firstPanel, tile.mr * shape.headDim);
     Value place = t.add(t.mul(firstPanel, tile.mr * blocks.block), t.mul(j, tile.nr));
-    Value keyPlace = t.mul(t.add(firstKey, t.mul(j, tile.nr)), shape.headDim);
+    Value keyPlace = t.add(t.mul(t.div(firstKey, blocks.block), blocks.packedBlock), t.mul(j, tile.nr * shape.headDim));
     MacroOperands product;
     product.panelsA = t.max(t.sub(queryPanels, firstPanel), zero);
     product.panelsB = one;
@@ -217,9 +304,11 @@ void GradEmitter::emitKeyBlock(OpBuilder &builder, Value row, Value queryHead, V
     return SmallVector<Value>{};
   });
 
-  emitSlopes(builder, row, queryHead, first, count, firstKey);
+  emitSlopes(builder, row, first, count, firstKey);
 
-  // dV += P^T dO and dK += dS^T Q: a panel of keys, the queries from the first that sees one of them.
+  // dV += P^T dO and dK += dS^T Q: a panel of keys, the queries from the first that sees one of them. The first block
+  // of queries that meets a block of keys is its own.
+  Value accumulateKeys = s.greater(first, firstKey);
   auto addToKeys = [&](Value weights, Value right, Value sums) {
     emitPack(builder, tile.mr, PanelForm::AcrossK, f32, weights, packed, block, keys, count);
     emitFor(builder, loc, zero, s.divCeil(keys, tile.mr), 1, {}, [&](OpBuilder &inner, Value i, ValueRange) {
@@ -237,7 +326,7 @@ void GradEmitter::emitKeyBlock(OpBuilder &builder, Value row, Value queryHead, V
       product.bStride = t.mul(count, tile.nr);
       product.cStrideJ = t.constant(tile.nr);
       product.cRow = t.constant(blocks.width);
-      product.accumulate = isTrue;
+      product.accumulate = accumulateKeys;
       emitMacro(inner, loc, tile, product);
       return SmallVector<Value>{};
     });
@@ -267,7 +356,7 @@ void GradEmitter::emitKeyBlock(OpBuilder &builder, Value row, Value queryHead, V
 }
 
 /// Scores become P and dP becomes dS, 0 where a query does not see a key.
-void GradEmitter::emitSlopes(OpBuilder &builder, Value row, Value queryHead, Value first, Value count, Value firstKey) {
+void GradEmitter::emitSlopes(OpBuilder &builder, Value row, Value first, Value count, Value firstKey) {
   auto floats = VectorType::get({tile.lanes}, f32), integers = VectorType::get({tile.lanes}, i32);
   SmallVector<int32_t> numbers(tile.lanes);
   std::iota(numbers.begin(), numbers.end(), 0);
@@ -360,6 +449,107 @@ Value GradEmitter::emitDot(OpBuilder &builder, Value place) {
                     return SmallVector<Value>{multiply(inner, 1, i, state.front())};
                   });
   return sum.front();
+}
+
+/// A block of keys, or with strips, of queries.
+void GradEmitter::emitSumTask(OpBuilder &builder, TaskFunction &task) {
+  enter(builder, task);
+  if (!hasStrips())
+    return emitSumOfHeads(builder, task.task);
+  SizeMath s{builder, loc};
+  Value keyBlocks = s.mul(pairs, blocks.count);
+  emitIf(
+      builder, s.greater(keyBlocks, task.task), [&](OpBuilder &body) { emitSumOfHeads(body, task.task); },
+      [&](OpBuilder &body) { emitSumOfStrips(body, SizeMath{body, loc}.sub(task.task, keyBlocks)); });
+}
+
+/// dK and dV of a block of keys: what the heads before gave, then each head's in order; stored, or carried on.
+void GradEmitter::emitSumOfHeads(OpBuilder &builder, Value index) {
+  SizeMath s{builder, loc};
+  Value pair = s.div(index, blocks.count), first = s.mul(s.rem(index, blocks.count), blocks.block);
+  Value rows = s.min(s.constant(blocks.block), s.sub(s.constant(shape.sequence), first));
+  enterPair(builder, pair);
+  Value place = s.add(s.mul(s.add(rowOfBatch, first), shape.keyRow()), s.mul(kvHead, shape.headDim));
+  Value firstSums = s.at(headSums, f32, s.mul(s.mul(pair, heads), blocks.perHead()));
+  auto emitSum = [&](int64_t offset, Value destination, double factor) {
+    Value at = s.add(s.constant(offset), s.mul(first, blocks.width)), carried = s.at(carriedSums, f32, at);
+    emitZero(builder, querySums, rows);
+    if (blocks.carriedSums)
+      emitIf(
+          builder, s.greater(firstHead, zero), [&](OpBuilder &body) { emitAdd(body, querySums, carried, rows); },
+          [](OpBuilder &) {});
+    Value own = s.at(firstSums, f32, at);
+    emitFor(builder, loc, zero, heads, 1, {}, [&](OpBuilder &inner, Value head, ValueRange) {
+      SizeMath t{inner, loc};
+      emitAdd(inner, querySums, t.at(own, f32, t.mul(head, blocks.perHead())), rows);
+      return SmallVector<Value>{};
+    });
+    auto store = [&](OpBuilder &body) {
+      emitOut(body, querySums, rows, destination,
+              elementOf(destination == keyGradient ? op.getKeyGradient() : op.getValueGradient()), place,
+              shape.keyRow(), factor);
+    };
+    if (!blocks.carriedSums)
+      return store(builder);
+    emitIf(builder, s.equal(s.add(firstHead, heads), s.constant(shape.group())), store,
+           [&](OpBuilder &body) { emitOut(body, querySums, rows, carried, f32, zero, blocks.width, 1.0); });
+  };
+  emitSum(0, keyGradient, shape.scale);
+  emitSum(blocks.keySums, valueGradient, 1.0);
+}
+
+/// dQ of a block of queries: each strip's in order.
+void GradEmitter::emitSumOfStrips(OpBuilder &builder, Value index) {
+  SizeMath s{builder, loc};
+  Value head = s.div(index, blocks.count), first = s.mul(s.rem(index, blocks.count), blocks.block);
+  Value rows = s.min(s.constant(blocks.block), s.sub(s.constant(shape.sequence), first));
+  Value pair = arith::DivSIOp::create(builder, loc, head, heads);
+  enterPair(builder, pair);
+  Value number = s.add(s.mul(kvHead, shape.group()), s.add(firstHead, s.sub(head, s.mul(pair, heads))));
+  // Strips whose keys begin at or before these queries, without those whose last key is too far before them.
+  Value from = zero, to = zero;
+  for (const AttentionGradBlocks::Strip &strip : blocks.strips) {
+    auto countIf = [&](Value sum, int64_t bound) {
+      Value reached = s.greater(s.add(first, one), s.constant(bound));
+      return s.add(sum, arith::ExtUIOp::create(builder, loc, builder.getI64Type(), reached));
+    };
+    from = countIf(from, strip.endQuery);
+    to = countIf(to, strip.firstKey);
+  }
+  Value parts =
+      s.at(headSums, f32, s.add(s.mul(head, blocks.perHead()), s.constant(blocks.keySums + blocks.valueSums)));
+  emitZero(builder, querySums, rows);
+  emitFor(builder, loc, from, to, 1, {}, [&](OpBuilder &inner, Value strip, ValueRange) {
+    SizeMath t{inner, loc};
+    Value row = t.sub(first, ofStrip(inner, strip, &AttentionGradBlocks::Strip::firstKey));
+    Value place = t.add(ofStrip(inner, strip, &AttentionGradBlocks::Strip::sums), t.mul(row, blocks.width));
+    emitAdd(inner, querySums, t.at(parts, f32, place), rows);
+    return SmallVector<Value>{};
+  });
+  Value place = s.add(s.mul(s.add(rowOfBatch, first), shape.queryRow()), s.mul(number, shape.headDim));
+  emitOut(builder, querySums, rows, queryGradient, elementOf(op.getQueryGradient()), place, shape.queryRow(),
+          shape.scale);
+}
+
+void GradEmitter::emitZero(OpBuilder &builder, Value sums, Value rows) {
+  Value none = emitConstant(builder, loc, VectorType::get({tile.lanes}, f32), 0.0);
+  Value floats = SizeMath{builder, loc}.mul(rows, blocks.width);
+  emitFor(builder, loc, zero, floats, tile.lanes, {}, [&](OpBuilder &inner, Value i, ValueRange) {
+    emitStore(inner, loc, none, elementPointer(inner, loc, sums, f32, i));
+    return SmallVector<Value>{};
+  });
+}
+
+void GradEmitter::emitAdd(OpBuilder &builder, Value sums, Value more, Value rows) {
+  auto vector = VectorType::get({tile.lanes}, f32);
+  Value floats = SizeMath{builder, loc}.mul(rows, blocks.width);
+  emitFor(builder, loc, zero, floats, tile.lanes, {}, [&](OpBuilder &inner, Value i, ValueRange) {
+    Value place = elementPointer(inner, loc, sums, f32, i);
+    Value x = emitLoad(inner, loc, vector, place);
+    Value y = emitLoad(inner, loc, vector, elementPointer(inner, loc, more, f32, i));
+    emitStore(inner, loc, arith::AddFOp::create(inner, loc, x, y), place);
+    return SmallVector<Value>{};
+  });
 }
 
 /// Rows of sums, times a factor, to `count` rows of `destination` from element `place` on.

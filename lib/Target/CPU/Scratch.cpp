@@ -23,6 +23,6 @@ int64_t cpu::scratchBytes(Operation *work, const CpuTarget &target) {
   if (auto op = dyn_cast<plan::AttentionOp>(work))
     return bytes(AttentionBlocks(attentionShape(op), target).scratchFloats(target));
   if (auto op = dyn_cast<plan::AttentionGradOp>(work))
-    return bytes(AttentionGradBlocks(attentionShape(op), target).perThread() * target.threads);
+    return bytes(AttentionGradBlocks(attentionShape(op), target).scratchFloats(target));
   return 0;
 }

@@ -8,7 +8,11 @@
 #include "JitKernel.h"
 #include "TestMatrix.h"
 
+#include "lib/Target/CPU/LowerAttention.h"
+
 #include <gtest/gtest.h>
+
+#include <set>
 
 using namespace ftc;
 using namespace ftc::test;
@@ -121,6 +125,23 @@ void expectNear(const Matrix &actual, const std::vector<double> &expected, const
   double tolerance = size * (actual.bf16 ? 1.0 / 64 : 4e-6) + 1e-6;
   for (int64_t i = 0; i < actual.size(); ++i)
     ASSERT_NEAR(actual[i], expected[i], tolerance) << what << ", element " << i;
+}
+
+/// Output, log-sum-exp and the gradients of query, key and value, as the kernels compiled for `target` give them.
+std::vector<Matrix> solve(Problem &problem, const cpu::CpuTarget &target, unsigned threads) {
+  const Case &c = problem.c;
+  std::vector<Matrix> r;
+  r.emplace_back(c.bf16, problem.query.size());
+  r.emplace_back(false, problem.rows() * c.heads);
+  r.emplace_back(c.bf16, problem.query.size());
+  r.emplace_back(c.bf16, problem.key.size());
+  r.emplace_back(c.bf16, problem.key.size());
+  std::vector<void *> buffers{problem.query.data(),  problem.key.data(), problem.value.data(),
+                              problem.starts.data(), r[0].data(),        r[1].data()};
+  EXPECT_TRUE(JitKernel(problem.text(false), target).run(buffers, threads)) << "wrote past its scratch memory";
+  buffers.insert(buffers.end(), {problem.gradient.data(), r[2].data(), r[3].data(), r[4].data()});
+  EXPECT_TRUE(JitKernel(problem.text(true), target).run(buffers, threads)) << "wrote past its scratch memory";
+  return r;
 }
 
 void check(const Case &c, const std::string &cpu) {
@@ -243,19 +264,79 @@ TEST(Attention, AWindowOfTheWholeRow) {
   std::vector<std::vector<Matrix>> runs;
   for (int64_t window : {0, 131, 1000000}) {
     problem.c.window = window;
-    std::vector<Matrix> &r = runs.emplace_back();
-    r.emplace_back(false, problem.query.size());
-    r.emplace_back(false, problem.rows() * c.heads);
-    r.emplace_back(false, problem.query.size());
-    r.emplace_back(false, problem.key.size());
-    r.emplace_back(false, problem.key.size());
-    std::vector<void *> buffers{problem.query.data(),  problem.key.data(), problem.value.data(),
-                                problem.starts.data(), r[0].data(),        r[1].data()};
-    ASSERT_TRUE(JitKernel(problem.text(false), target).run(buffers, 2));
-    buffers.insert(buffers.end(), {problem.gradient.data(), r[2].data(), r[3].data(), r[4].data()});
-    ASSERT_TRUE(JitKernel(problem.text(true), target).run(buffers, 2));
+    std::vector<Matrix> &r = runs.emplace_back(solve(problem, target, 2));
     for (size_t i = 0; i < r.size(); ++i)
       ASSERT_TRUE(r[i] == runs.front()[i]) << "window " << window << ", result " << i;
+  }
+}
+
+cpu::AttentionShape shapeOf(const Case &c) {
+  return {c.batch, c.sequence, c.heads, c.kvHeads, c.headDim, 0.3, c.window, c.softcap};
+}
+
+cpu::AttentionGradBlocks gradBlocks(const Case &c, unsigned threads = 3) {
+  return {shapeOf(c), targetFor("x86-64-v3", threads)};
+}
+
+// Few heads with long rows: keys in strips, of which documents and windows leave some queries nothing to see.
+TEST(Attention, StripsOfKeys) {
+  for (const Case &c : {Case{1, 800, 2, 1, 16}, Case{1, 1300, 1, 1, 20, false, 130},
+                        Case{2, 900, 2, 2, 16, false, 0, 150}, Case{1, 1160, 3, 1, 16, true, 700, 500}}) {
+    ASSERT_GT(gradBlocks(c).strips.size(), 1u);
+    for (const char *cpu : cpus)
+      if (check(c, cpu); HasFatalFailure())
+        return;
+  }
+}
+
+// How many heads are worked on at once depends on the number of threads that a step is planned for; bits do not.
+TEST(Attention, PlannedThreadsAreNotInTheBits) {
+  for (const Case &c : {Case{2, 200, 8, 1, 256}, Case{1, 1200, 6, 2, 128, false, 500}, Case{3, 100, 12, 6, 256}}) {
+    Problem problem(c, 5);
+    std::set<std::pair<int64_t, int64_t>> atOnce;
+    std::vector<std::vector<Matrix>> runs;
+    for (unsigned threads : {1, 3, 16}) {
+      cpu::AttentionGradBlocks blocks = gradBlocks(c, threads);
+      atOnce.insert({blocks.pairsAtOnce, blocks.headsAtOnce});
+      std::vector<Matrix> &r = runs.emplace_back(solve(problem, targetFor("x86-64-v3", threads), threads));
+      for (size_t i = 0; i < r.size(); ++i)
+        ASSERT_TRUE(r[i] == runs.front()[i]) << "planned for " << threads << " threads, result " << i;
+    }
+    EXPECT_GT(atOnce.size(), 1u);
+    expectNear(runs.front()[2], problem.queryGradient, "gradient of query");
+    expectNear(runs.front()[3], problem.keyGradient, "gradient of key");
+    expectNear(runs.front()[4], problem.valueGradient, "gradient of value");
+  }
+}
+
+// Strips hold every key once and all queries that see it, and have about the same work.
+TEST(AttentionGradBlocks, StripsCoverWhatIsSeen) {
+  for (const Case &c : {Case{1, 4096, 8, 1, 256}, Case{1, 4096, 8, 1, 256, true, 0, 1024}, Case{1, 8192, 32, 8, 128},
+                        Case{1, 8192, 1, 1, 64, false, 0, 1}, Case{2, 1000, 2, 1, 64, false, 0, 97}}) {
+    SCOPED_TRACE(std::to_string(c.sequence) + " window " + std::to_string(c.window));
+    cpu::AttentionGradBlocks blocks = gradBlocks(c);
+    ASSERT_GT(blocks.strips.size(), 1u);
+    EXPECT_LE(blocks.strips.size() * static_cast<size_t>(c.batch * c.heads), 64u);
+    int64_t key = 0, sums = 0, least = INT64_MAX, most = 0;
+    for (const auto &strip : blocks.strips) {
+      EXPECT_EQ(strip.firstKey, key);
+      EXPECT_GT(strip.endKey, strip.firstKey);
+      EXPECT_GE(strip.sums, sums);
+      int64_t lastQuery = c.window ? std::min(c.sequence, strip.endKey + c.window - 1) - 1 : c.sequence - 1;
+      EXPECT_GT(strip.endQuery, lastQuery);
+      EXPECT_LE(strip.endQuery, blocks.count * blocks.block);
+      key = strip.endKey;
+      sums = strip.sums + (strip.endQuery - strip.firstKey) * blocks.width;
+      int64_t work = 0; // pairs of blocks
+      for (int64_t k = strip.firstKey; k < strip.endKey; k += blocks.block)
+        for (int64_t q = k; q < blocks.count * blocks.block; q += blocks.block)
+          work += !c.window || q - (k + blocks.block - 1) < c.window;
+      least = std::min(least, work);
+      most = std::max(most, work);
+    }
+    EXPECT_EQ(key, blocks.count * blocks.block);
+    EXPECT_LE(sums, blocks.queryParts);
+    EXPECT_LE(most - least, 2 * blocks.count);
   }
 }
 
