@@ -150,7 +150,7 @@ void benchAttention(const Options &options, nlohmann::json &report) {
     int64_t batch, sequence, heads, kvHeads, headDim;
   };
   printf("\n%-32s %8s %12s %12s %8s\n", "attention", "threads", "GFLOP/s", "peak", "share");
-  for (Shape s : {Shape{4, 512, 9, 3, 64}, Shape{1, 2048, 32, 8, 128}}) {
+  for (Shape s : {Shape{4, 512, 9, 3, 64}, Shape{1, 2048, 32, 8, 128}, Shape{1, 2048, 8, 1, 256}}) {
     int64_t rows = s.batch * s.sequence;
     std::string q = matrix(rows, s.heads * s.headDim, "f32"), k = matrix(rows, s.kvHeads * s.headDim, "f32");
     std::string starts = "memref<" + std::to_string(rows) + "xi32>", lse = matrix(rows, s.heads, "f32");
