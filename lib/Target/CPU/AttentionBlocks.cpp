@@ -108,14 +108,25 @@ AttentionGradBlocks::AttentionGradBlocks(const AttentionShape &shape, const CpuT
   queriesB = gradientsB = querySums = part(block * width);
   scores = slopes = packed = part(block * block);
 
-  // Two tasks a thread, or 4 MiB of sums.
-  int64_t heads = std::max<int64_t>(llvm::divideCeil(2 * target.threads, strips.size()), (1 << 20) / perHead());
-  auto evenly = [](int64_t whole, int64_t most) {
+  // Heads at once: two tasks a thread, or 4 MiB of sums. More, up to three times as many, where threads would wait: all
+  // tasks take about the same time, so what counts is how many a thread does one after another.
+  auto evenly = [](int64_t whole, int64_t most) -> int64_t {
     return llvm::divideCeil(whole, llvm::divideCeil(whole, std::min(whole, most)));
   };
-  pairsAtOnce = evenly(shape.pairs(), std::max<int64_t>(heads / shape.group(), 1));
-  headsAtOnce = evenly(shape.group(), heads);
-  carriedSums = headsAtOnce < shape.group() ? keySums + valueSums : 0;
+  const int64_t group = shape.group(), threads = target.threads, numStrips = strips.size();
+  const int64_t least = std::max<int64_t>(llvm::divideCeil(2 * threads, numStrips), (1 << 20) / perHead());
+  int64_t fewest = 0;
+  for (int64_t heads = least; heads <= std::min(3 * least, std::max(least, shape.batch * shape.heads)); ++heads) {
+    int64_t somePairs = evenly(shape.pairs(), std::max<int64_t>(heads / group, 1)), someHeads = evenly(group, heads);
+    int64_t turns = llvm::divideCeil(shape.pairs(), somePairs) * llvm::divideCeil(group, someHeads) *
+                    llvm::divideCeil(somePairs * someHeads * numStrips, threads);
+    if (fewest && turns * 10 > fewest * 9)
+      continue;
+    fewest = turns;
+    pairsAtOnce = somePairs;
+    headsAtOnce = someHeads;
+  }
+  carriedSums = headsAtOnce < group ? keySums + valueSums : 0;
 }
 
 int64_t AttentionGradBlocks::scratchFloats(const CpuTarget &target) const {

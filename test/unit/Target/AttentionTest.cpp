@@ -12,8 +12,6 @@
 
 #include <gtest/gtest.h>
 
-#include <set>
-
 using namespace ftc;
 using namespace ftc::test;
 
@@ -289,20 +287,19 @@ TEST(Attention, StripsOfKeys) {
   }
 }
 
-// How many heads are worked on at once depends on the number of threads that a step is planned for; bits do not.
+// How many heads are worked on at once depends on the number of threads that a step is planned for; bits do not. For
+// one thread a group of heads is done in parts here, and sums are carried from one to the next.
 TEST(Attention, PlannedThreadsAreNotInTheBits) {
-  for (const Case &c : {Case{2, 200, 8, 1, 256}, Case{1, 1200, 6, 2, 128, false, 500}, Case{3, 100, 12, 6, 256}}) {
+  for (const Case &c : {Case{2, 200, 8, 1, 256}, Case{1, 800, 4, 1, 128, false, 500}}) {
     Problem problem(c, 5);
-    std::set<std::pair<int64_t, int64_t>> atOnce;
+    EXPECT_GT(gradBlocks(c, 1).carriedSums, 0);
+    EXPECT_EQ(gradBlocks(c, 16).carriedSums, 0);
     std::vector<std::vector<Matrix>> runs;
-    for (unsigned threads : {1, 3, 16}) {
-      cpu::AttentionGradBlocks blocks = gradBlocks(c, threads);
-      atOnce.insert({blocks.pairsAtOnce, blocks.headsAtOnce});
+    for (unsigned threads : {1, 16}) {
       std::vector<Matrix> &r = runs.emplace_back(solve(problem, targetFor("x86-64-v3", threads), threads));
       for (size_t i = 0; i < r.size(); ++i)
         ASSERT_TRUE(r[i] == runs.front()[i]) << "planned for " << threads << " threads, result " << i;
     }
-    EXPECT_GT(atOnce.size(), 1u);
     expectNear(runs.front()[2], problem.queryGradient, "gradient of query");
     expectNear(runs.front()[3], problem.keyGradient, "gradient of key");
     expectNear(runs.front()[4], problem.valueGradient, "gradient of value");
