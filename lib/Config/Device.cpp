@@ -84,16 +84,33 @@ bool isWord(const std::string &text) {
                               std::string::npos;
 }
 
-/// "sm_80", "sm_90a": digits, and a letter for code that runs on this one, or on its family, alone.
-bool isArchitecture(const std::string &text) {
+/// An instruction set, and the versions of PTX from which it can be named: plainly, with the letter a (code that runs
+/// on this one alone), and with the letter f (on its family alone); 0: never.
+struct Architecture {
+  int number, plain, alone, family;
+};
+// Those of LLVM 22 (NVPTX.td), which follow the table of targets in NVIDIA's "PTX ISA", chapter ".target".
+constexpr Architecture architectures[] = {
+    {80, 70, 0, 0},    {86, 71, 0, 0},    {87, 74, 0, 0},    {88, 90, 0, 0},    {89, 78, 0, 0},    {90, 78, 80, 0},
+    {100, 86, 86, 88}, {101, 86, 86, 88}, {103, 88, 88, 88}, {110, 90, 90, 90}, {120, 87, 87, 88}, {121, 88, 88, 88},
+};
+
+/// The first version of PTX (80: 8.0) that has an instruction set, "sm_80" or "sm_90a"; 0 where LLVM knows none of this
+/// name.
+int64_t firstPtxOf(const std::string &text) {
   if (text.compare(0, 3, "sm_") != 0)
-    return false;
+    return 0;
   int number = 0;
   const char *end = text.data() + text.size();
   const auto [rest, error] = std::from_chars(text.data() + 3, end, number);
   const std::string_view suffix(rest, static_cast<size_t>(end - rest));
-  return error == std::errc() && number >= 80 && number < 1000 && (suffix.empty() || suffix == "a" || suffix == "f");
+  for (const Architecture &known : architectures)
+    if (error == std::errc() && known.number == number)
+      return suffix.empty() ? known.plain : suffix == "a" ? known.alone : suffix == "f" ? known.family : 0;
+  return 0;
 }
+
+std::string ptxText(int64_t version) { return std::to_string(version / 10) + "." + std::to_string(version % 10); }
 
 /// Stores what `node` says under `key`; false where it is written in another form.
 bool store(const DeviceKey &key, const Node &node, DeviceFile &to) {
@@ -105,7 +122,7 @@ bool store(const DeviceKey &key, const Node &node, DeviceFile &to) {
     return isWord(node.text);
   case Form::Architecture:
     to.*key.text = node.text;
-    return isArchitecture(node.text);
+    return firstPtxOf(node.text) > 0;
   case Form::PtxVersion: {
     const std::string &text = node.text;
     const bool good =
@@ -146,6 +163,10 @@ void readKeys(const Node &root, DeviceFile &device, Messages &messages) {
       messages.error(entry->value.place,
                      std::string("'") + key.key + "' is " + shown(entry->value) + "; it must be " + wanted(key.form));
   }
+  const int64_t first = firstPtxOf(device.architecture);
+  if (const Entry *ptx = root.entry("ptx"); ptx && device.ptxVersion > 0 && device.ptxVersion < first)
+    messages.error(ptx->value.place, "'ptx' is " + shown(ptx->value) + ", and '" + device.architecture +
+                                         "' is in PTX from " + ptxText(first) + " on; write that, or a later version");
 }
 
 } // namespace
@@ -155,7 +176,7 @@ std::string DeviceFile::yaml() const {
   for (const DeviceKey &key : deviceKeys()) {
     text += std::string(key.key) + ": ";
     if (key.form == Form::PtxVersion)
-      text += std::to_string(ptxVersion / 10) + "." + std::to_string(ptxVersion % 10);
+      text += ptxText(ptxVersion);
     else
       text += key.text ? this->*key.text : key.number ? std::to_string(this->*key.number) : floatText(this->*key.rate);
     text += "\n";

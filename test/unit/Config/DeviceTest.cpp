@@ -100,10 +100,17 @@ TEST(Device, Keys) {
 TEST(Device, Values) {
   EXPECT_EQ(errors(with("sm_89", "sm_7x")), "d.yaml:2:15: error: 'architecture' is 'sm_7x'; it must be LLVM's name of "
                                             "an instruction set from sm_80 on, such as sm_90a");
-  for (const char *wrong : {"sm_", "sm_75", "sm_90b", "compute_90", "sm_9000"})
+  for (const char *wrong : {"sm_", "sm_75", "sm_90b", "sm_80a", "sm_95", "compute_90", "sm_9000"})
     EXPECT_NE(errors(with("sm_89", wrong)), "") << wrong;
   EXPECT_EQ(errors(with("7.8", "78")),
             "d.yaml:3:6: error: 'ptx' is '78'; it must be a version of PTX from 7.0 on, such as 8.0");
+  // Versions in which LLVM cannot name the instruction set.
+  EXPECT_EQ(errors(with("7.8", "7.0")),
+            "d.yaml:3:6: error: 'ptx' is '7.0', and 'sm_89' is in PTX from 7.8 on; write that, or a later version");
+  for (const char *newer : {"sm_90a", "sm_100", "sm_100f", "sm_103a", "sm_110", "sm_120", "sm_121a"})
+    EXPECT_NE(errors(with("sm_89", newer)), "") << newer;
+  std::vector<Diagnostic> none;
+  EXPECT_TRUE(parseDevice(with("sm_89", "sm_90"), "d.yaml", none));
   EXPECT_EQ(errors(with("128", "0")),
             "d.yaml:4:18: error: 'multiprocessors' is '0'; it must be a whole number from 1 to 1048576");
   EXPECT_EQ(errors(with("72MiB", "many")), "d.yaml:6:11: error: 'l2_cache' is 'many'; it must be a number of bytes "
