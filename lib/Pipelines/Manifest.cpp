@@ -8,6 +8,7 @@
 #include "lib/Pipelines/Manifest.h"
 
 #include "dialects/Train/IR/Train.h"
+#include "ftc/Analysis/KernelTraffic.h"
 #include "ftc/Pipelines/Pipeline.h"
 #include "ftc/Schema/manifest_generated.h"
 #include "ftc/Support/Rotary.h"
@@ -288,6 +289,15 @@ FailureOr<std::string> ftc::buildManifest(ModuleOp module, const TargetDescripti
   ManifestBuilder builder(module);
   if (failed(builder.addSlabs(out)) || failed(builder.addVariables(out)) || failed(builder.addEntries(out)))
     return failure();
+  if (target.target == "cuda")
+    for (auto kernel : module.getOps<plan::KernelOp>())
+      if (std::optional<KernelTraffic> traffic = trafficOfRows(kernel)) {
+        auto table = std::make_unique<manifest::KernelT>();
+        table->name = kernel.getSymName();
+        table->read_bytes = static_cast<uint64_t>(traffic->read);
+        table->written_bytes = static_cast<uint64_t>(traffic->written);
+        out.kernels.push_back(std::move(table));
+      }
   for (const MemoryRow &row : memory.rows) {
     auto table = std::make_unique<manifest::MemoryRowT>();
     table->what = row.what;

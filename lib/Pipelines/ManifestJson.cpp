@@ -111,6 +111,15 @@ std::string ftc::manifestAsJson(llvm::StringRef bytes) {
       for (const auto &tensor : in->tensors)
         writeTensor(json, *tensor);
     });
+    if (!in->kernels.empty())
+      json.attributeArray("kernels", [&] {
+        for (const auto &kernel : in->kernels)
+          json.object([&] {
+            json.attribute("name", kernel->name);
+            json.attribute("read_bytes", kernel->read_bytes);
+            json.attribute("written_bytes", kernel->written_bytes);
+          });
+      });
     json.attributeArray("remarks", [&] {
       for (const auto &remark : in->remarks)
         json.object([&] {

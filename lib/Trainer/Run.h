@@ -47,6 +47,7 @@ private:
   void findCheckpoint();
   void takeMemory(std::unique_ptr<LoadedStep> step);
   void tellDevice(const Device &device);
+  void tellMemoryAfter(const Device &device, uint64_t freeBefore);
   void readKeptAlgorithms();
   void tellAlgorithms(const Device &device);
   void restore();
@@ -80,6 +81,7 @@ private:
   uint64_t firstStep = 1, totalSteps = 0, doneSteps = 0, savedStep = 0;
   int64_t barrenBatches = 0; ///< batches without a valid label, one after another
   double peakFlops = 0;
+  uint64_t freeWhenOpened = 0; ///< bytes of a device's memory
 };
 
 } // namespace ftc

@@ -158,12 +158,17 @@ void Run::takeMemory(std::unique_ptr<LoadedStep> step) {
   last.takenBytes = session->bytesTaken();
   last.farBytes = session->farBytesTaken();
   if (Device *device = session->device()) {
+    freeWhenOpened = device->freeBytes();
     tellDevice(*device);
     tellAlgorithms(*device);
     const MatrixRate rate = options.provePlan ? MatrixRate() : device->measureMatrixRate(0.2);
     peakFlops = rate.flops;
     if (peakFlops > 0)
       say("products reach {:.1f} TFLOP/s ({})", peakFlops * 1e-12, rate.what);
+    const CopyRate copies = options.provePlan ? CopyRate() : device->measureCopyRate(0.1);
+    if (copies.bytesPerSecond > 0)
+      say("copies reach {:.1f} GB/s, read and written ({} at once)", copies.bytesPerSecond * 1e-9,
+          formatBytes(copies.bytes));
     return;
   }
   peakFlops = measureFmaPeak(session->pool());
@@ -187,6 +192,17 @@ void Run::tellDevice(const Device &device) {
       device.pinnedBytes());
   if (last.farBytes > 0)
     say("planned {} ({} bytes) of the far tier, in pinned memory", formatBytes(last.farBytes), last.farBytes);
+}
+
+/// How much of a device's free memory is gone since its context was there, and since the first step.
+void Run::tellMemoryAfter(const Device &device, uint64_t freeBefore) {
+  const uint64_t now = device.freeBytes();
+  const auto fallen = [&](uint64_t from) { return from > now ? from - now : 0; };
+  uint64_t opening = freeWhenOpened;
+  for (const DeviceBytes &item : device.measured())
+    opening += item.bytes;
+  say("after the last step {} bytes of the device's free memory are gone, {} of them since the first", fallen(opening),
+      fallen(freeBefore));
 }
 
 /// A run that goes on takes the algorithms of its checkpoint, for the same bits; any other those beside the step.
@@ -372,7 +388,10 @@ ExitCode Run::go() {
   std::optional<double> before = heldOutLoss();
   if (before)
     say("held-out loss {:.4f}", *before);
+  const uint64_t freeBefore = session->device() ? session->device()->freeBytes() : 0;
   train();
+  if (const Device *device = session->device())
+    tellMemoryAfter(*device, freeBefore);
   std::optional<double> after = heldOutLoss();
   if (before && after)
     say("held-out loss {:.4f} -> {:.4f}", *before, *after);

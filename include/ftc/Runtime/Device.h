@@ -22,7 +22,7 @@ namespace ftc {
 
 /// Something of a device's memory, measured: how far the free memory fell while it was made.
 struct DeviceBytes {
-  std::string what; ///< "slabs", "modules", "cuBLASLt, cuDNN", "graphs"
+  std::string what; ///< "modules", "slabs", "cuBLASLt", "cuDNN", "first run", "graphs"
   uint64_t bytes;
 };
 
@@ -30,6 +30,12 @@ struct DeviceBytes {
 struct MatrixRate {
   double flops = 0; ///< a second, counting a multiplication and an addition as two; 0: unknown
   std::string what; ///< "8192 x 8192 by 8192 x 8192, bf16 by bf16 to bf16"
+};
+
+/// How fast a device copies within its memory.
+struct CopyRate {
+  double bytesPerSecond = 0; ///< bytes read and bytes written; 0: unknown
+  uint64_t bytes = 0;        ///< of a copy
 };
 
 /// Which of its libraries' algorithms compute a step's products and attentions. Bits depend on it. It holds for one
@@ -76,6 +82,8 @@ public:
   virtual uint64_t farBytes() const = 0;
   /// What the step takes of the device's memory, item by item, from just after the context was there.
   virtual const std::vector<DeviceBytes> &measured() const = 0;
+  /// Free bytes of the device's memory now, whoever takes them. Between steps only.
+  virtual uint64_t freeBytes() const = 0;
 
   /// The far slab (pinned host memory); null for a step without one.
   virtual std::byte *farSlab() const = 0;
@@ -90,6 +98,9 @@ public:
   /// Multiplies square matrices, of the types of the step's largest product, in the step's own slab: before that is
   /// filled, and it is all zeros afterwards. For about `seconds`. The rate is 0 for a step without products.
   virtual MatrixRate measureMatrixRate(double seconds) = 0;
+
+  /// Copies one half of the step's own slab to the other (1 GiB at most), under the same conditions.
+  virtual CopyRate measureCopyRate(double seconds) = 0;
 
   /// What computes the products: that of the options where it could be taken, or else what was chosen anew.
   virtual const ProductAlgorithms &algorithms() const = 0;

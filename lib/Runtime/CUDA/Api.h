@@ -82,6 +82,7 @@ constexpr unsigned eventDisableTiming = 2; // CU_EVENT_DISABLE_TIMING
   F(memFreeHost, cuMemFreeHost, (void *address))                                                                       \
   F(memcpyHtoDAsync, cuMemcpyHtoDAsync_v2, (Address to, const void *from, size_t bytes, Stream stream))                \
   F(memcpyDtoHAsync, cuMemcpyDtoHAsync_v2, (void *to, Address from, size_t bytes, Stream stream))                      \
+  F(memcpyDtoDAsync, cuMemcpyDtoDAsync_v2, (Address to, Address from, size_t bytes, Stream stream))                    \
   F(memsetD8Async, cuMemsetD8Async, (Address to, unsigned char value, size_t bytes, Stream stream))                    \
   F(streamCreate, cuStreamCreate, (Stream * stream, unsigned flags))                                                   \
   F(streamDestroy, cuStreamDestroy_v2, (Stream stream))                                                                \

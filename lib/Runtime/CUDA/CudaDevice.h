@@ -35,12 +35,14 @@ public:
   uint64_t pinnedBytes() const override { return pinnedTotal; }
   uint64_t farBytes() const override { return farTotal; }
   const std::vector<DeviceBytes> &measured() const override { return items; }
+  uint64_t freeBytes() const override;
   std::byte *farSlab() const override { return far; }
   std::byte *mirror(const manifest::Tensor &tensor) const override;
   void write(uint32_t slab, uint64_t offset, const void *from, uint64_t bytes) override;
   void read(uint32_t slab, uint64_t offset, void *to, uint64_t bytes) override;
   void zero(uint32_t slab, uint64_t offset, uint64_t bytes) override;
   MatrixRate measureMatrixRate(double seconds) override;
+  CopyRate measureCopyRate(double seconds) override;
   const ProductAlgorithms &algorithms() const override { return chosen; }
   std::vector<std::string> attentions() const override;
   void run(size_t index, const ftrt_scalars &scalars) override;
@@ -69,10 +71,12 @@ private:
   void makeStreams();
   void makeLibraries(const DeviceOptions &options);
   void makeProducts(Survey &survey, const DeviceOptions &options);
+  void runProducts();
   bool holdsFor(const ProductAlgorithms &kept) const;
   void fillTable();
   void warmUp();
   void tuneProducts();
+  void multiply(size_t product) const;
   double secondsOf(size_t product) const;
   void tuneAttentions();
   double secondsOfEntry(size_t index);
@@ -82,6 +86,8 @@ private:
   /// Adds an item to what is measured: how far free memory fell since the last.
   void measure(const char *what);
   uint64_t freeMemory() const;
+  /// The largest near slab; one without an address where the step has none.
+  uint32_t largestSlab() const;
   /// Makes the context current in the thread that calls.
   void enter() const;
   /// Throws RunError(code) unless `result` is success.

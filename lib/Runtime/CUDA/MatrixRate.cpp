@@ -1,12 +1,13 @@
-//===- MatrixRate.cpp - How fast a GPU multiplies matrices -----------------===//
+//===- MatrixRate.cpp - How fast a GPU multiplies and copies ---------------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
 //
-// What a step's speed is compared with: a square product by the same library, in the same types, with the same demands
-// (no TF32, a fixed order of sums) and workspace. Operands are random: a GPU multiplies zeros at a higher clock.
+// What a step's speed is compared with, and what that of row kernels: a copy within the memory, of so much that caches
+// do not help. A product: a square product by the same library, in the same types, with the same demands (no TF32, a
+// fixed order of sums) and workspace. Operands are random: a GPU multiplies zeros at a higher clock.
 //
 //===----------------------------------------------------------------------===//
 
@@ -20,6 +21,7 @@ namespace ftc::cuda {
 namespace {
 
 constexpr uint64_t largest = 8192, granule = 64;
+constexpr uint64_t largestCopy = 1 << 30;
 
 uint64_t elementBytes(uint32_t type) { return type == FTRT_BF16 ? 2 : 4; }
 
@@ -34,24 +36,65 @@ std::vector<uint32_t> randomNumbers(size_t count) {
   return numbers;
 }
 
-} // namespace
-
-MatrixRate CudaDevice::measureMatrixRate(double seconds) {
+/// The least seconds that one of `work(rounds)`'s rounds takes, over about `seconds`.
+template <typename Work> double fastest(double seconds, Work work) {
   using Clock = std::chrono::steady_clock;
-  const auto since = [](Clock::time_point start) {
+  const auto timed = [&](int rounds) {
+    const auto start = Clock::now();
+    work(rounds);
     return std::chrono::duration<double>(Clock::now() - start).count();
   };
+  timed(1);
+  // Enough of them at once that queueing and waiting do not count.
+  int rounds = 1;
+  double best = timed(rounds);
+  for (double last = best; last < 0.1 * seconds; best = std::min(best, last / rounds))
+    last = timed(rounds *= 2);
+  const auto begin = Clock::now();
+  while (std::chrono::duration<double>(Clock::now() - begin).count() < seconds)
+    best = std::min(best, timed(rounds) / rounds);
+  return best;
+}
+
+} // namespace
+
+uint32_t CudaDevice::largestSlab() const {
+  uint32_t slab = 0;
+  for (uint32_t index = 0; index < allocations.size(); ++index)
+    if (allocations[index] &&
+        (!allocations[slab] || info.slabs()->Get(index)->bytes() > info.slabs()->Get(slab)->bytes()))
+      slab = index;
+  return slab;
+}
+
+CopyRate CudaDevice::measureCopyRate(double seconds) {
+  enter();
+  const uint32_t slab = largestSlab();
+  if (!allocations[slab])
+    return {};
+  const uint64_t room = info.slabs()->Get(slab)->bytes(), bytes = std::min(largestCopy, room / 2) / 256 * 256;
+  if (bytes == 0)
+    return {};
+  const char *what = "a copy within the device's memory failed";
+  const Address from = allocations[slab];
+  require(cu.memsetD8Async(from, 0x3c, bytes, computeStream()), what, ExitCode::StepFailed);
+  const double best = fastest(seconds, [&](int rounds) {
+    for (int round = 0; round < rounds; ++round)
+      require(cu.memcpyDtoDAsync(from + bytes, from, bytes, computeStream()), what, ExitCode::StepFailed);
+    require(cu.streamSynchronize(computeStream()), what, ExitCode::StepFailed);
+  });
+  zero(slab, 0, room);
+  return {2.0 * static_cast<double>(bytes) / best, bytes};
+}
+
+MatrixRate CudaDevice::measureMatrixRate(double seconds) {
   enter();
   if (!products)
     return {};
   const ftrt_matmul &model =
       *std::max_element(step.products, step.products + step.product_count,
                         [](const ftrt_matmul &x, const ftrt_matmul &y) { return x.m * x.n * x.k < y.m * y.n * y.k; });
-  uint32_t slab = 0;
-  for (uint32_t index = 0; index < allocations.size(); ++index)
-    if (allocations[index] &&
-        (!allocations[slab] || info.slabs()->Get(index)->bytes() > info.slabs()->Get(slab)->bytes()))
-      slab = index;
+  const uint32_t slab = largestSlab();
   const uint64_t room = info.slabs()->Get(slab)->bytes();
   const uint64_t element =
       elementBytes(model.type_a) + elementBytes(model.type_b) + elementBytes(model.type_d); // of the three matrices
@@ -78,29 +121,17 @@ MatrixRate CudaDevice::measureMatrixRate(double seconds) {
     write(slab, done, numbers.data(), std::min(stagingBytes, d - done));
 
   const Address base = allocations[slab];
-  const auto multiply = [&](int rounds) {
-    const auto start = Clock::now();
+  const double best = fastest(seconds, [&](int rounds) {
     for (int round = 0; round < rounds; ++round)
       if (LtStatus status = rate.run(0, computeStream(), base, base + b, 0, base + d, base + workspace); status != 0)
         throw RunError(ExitCode::StepFailed,
                        fmt::format("{}: {}: {}", path, describeProduct(0, product), rate.statusText(status)));
     require(cu.streamSynchronize(computeStream()), "a product failed", ExitCode::StepFailed);
-    return since(start);
-  };
-  multiply(1);
-  // Enough of them at once that queueing and waiting do not count.
-  int rounds = 1;
-  while (multiply(rounds) < 0.1 * seconds)
-    rounds *= 2;
-  double best = 0;
-  const auto begin = Clock::now();
-  do {
-    best = std::max(best, 2.0 * static_cast<double>(size) * static_cast<double>(size) * static_cast<double>(size) *
-                              rounds / multiply(rounds));
-  } while (since(begin) < seconds);
+  });
   zero(slab, 0, room);
   const std::string text = describeProduct(0, product);
-  return {best, text.substr(text.find('(') + 1, text.rfind(')') - text.find('(') - 1)};
+  const auto edge = static_cast<double>(size);
+  return {2.0 * edge * edge * edge / best, text.substr(text.find('(') + 1, text.rfind(')') - text.find('(') - 1)};
 }
 
 } // namespace ftc::cuda

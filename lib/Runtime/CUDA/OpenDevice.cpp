@@ -80,8 +80,7 @@ CudaDevice::CudaDevice(const std::string &path, const ftrt_step &step, const man
       tuneProducts();
       tuneAttentions();
     }
-    const bool attends = attention && !attention->describe().empty();
-    measure(products && attends ? "cuBLASLt, cuDNN" : products ? "cuBLASLt" : attends ? "cuDNN" : "first run");
+    measure("first run");
     if (wantsGraphs())
       recordGraphs();
     else
@@ -142,6 +141,11 @@ uint64_t CudaDevice::freeMemory() const {
   size_t free = 0, total = 0;
   require(cu.memGetInfo(&free, &total), "cannot ask for the device's memory", noDevice);
   return free;
+}
+
+uint64_t CudaDevice::freeBytes() const {
+  enter();
+  return freeMemory();
 }
 
 void CudaDevice::measure(const char *what) {
@@ -324,7 +328,7 @@ void CudaDevice::makeStreams() {
   if (std::string file = timesFile(); !file.empty()) {
     for (Event &tick : clock)
       require(cu.eventCreate(&tick, 0), "cannot make an event", noDevice);
-    times = Times(std::move(file), step);
+    times = Times(std::move(file), step, info);
   }
   for (uint64_t index = 0; index < step.event_count; ++index)
     events.push_back(event());
@@ -340,8 +344,11 @@ bool CudaDevice::holdsFor(const ProductAlgorithms &kept) const {
 void CudaDevice::makeLibraries(const DeviceOptions &options) {
   Survey survey = surveyEntries(path, step, info, bases, scalars);
   chosen.device = fmt::format("{} ({})", name, architecture);
-  if (survey.products > 0)
+  if (survey.products > 0) {
     makeProducts(survey, options);
+    runProducts();
+    measure("cuBLASLt");
+  }
   if (survey.attends.empty())
     return;
   attention = std::make_unique<Attentions>(
@@ -349,6 +356,8 @@ void CudaDevice::makeLibraries(const DeviceOptions &options) {
       chosen.device, options.tune ? nullptr : options.algorithms);
   chosen.attentionLibrary = attention->library();
   chosen.attentions = attention->choices();
+  if (!attention->describe().empty())
+    measure("cuDNN");
 }
 
 void CudaDevice::makeProducts(Survey &survey, const DeviceOptions &options) {
@@ -363,6 +372,14 @@ void CudaDevice::makeProducts(Survey &survey, const DeviceOptions &options) {
   for (size_t index = 0; index < chosen.products.size(); ++index)
     std::copy_n(products->selected(index).data, chosen.products[index].words.size(),
                 chosen.products[index].words.begin());
+}
+
+/// Runs each product once: its library loads code and takes memory then, which is told apart from what follows.
+void CudaDevice::runProducts() {
+  for (size_t index = 0; index < places.size(); ++index)
+    if (places[index].d)
+      multiply(index);
+  require(cu.streamSynchronize(computeStream()), "products cannot run", ExitCode::StepFailed);
 }
 
 /// Runs every entry once in each variant, on zeros.

@@ -13,10 +13,15 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <unordered_map>
 
 namespace ftc::cuda {
 
 bool Times::write(std::string &error) const {
+  std::unordered_map<std::string_view, uint64_t> bytes;
+  if (const auto *known = manifest->kernels())
+    for (const manifest::Kernel *kernel : *known)
+      bytes[kernel->name()->string_view()] = kernel->read_bytes() + kernel->written_bytes();
   std::vector<std::pair<Sum, std::string>> rows;
   for (size_t index = 0; index < kernels.size(); ++index)
     rows.emplace_back(kernels[index], step->kernels[index].name);
@@ -27,9 +32,12 @@ bool Times::write(std::string &error) const {
   std::erase_if(rows, [](const auto &row) { return row.first.calls == 0; });
   std::stable_sort(rows.begin(), rows.end(),
                    [](const auto &x, const auto &y) { return x.first.milliseconds > y.first.milliseconds; });
-  std::string text = "microseconds\tcalls\tname\n";
-  for (const auto &[sum, name] : rows)
-    text += fmt::format("{:.1f}\t{}\t{}\n", sum.milliseconds * 1e3, sum.calls, name);
+  std::string text = "microseconds\tcalls\tbytes\tname\n";
+  for (const auto &[sum, name] : rows) {
+    const auto found = bytes.find(name);
+    text += fmt::format("{:.1f}\t{}\t{}\t{}\n", sum.milliseconds * 1e3, sum.calls,
+                        found == bytes.end() ? "" : std::to_string(found->second), name);
+  }
   return writeFileAtomically(file, text, error);
 }
 

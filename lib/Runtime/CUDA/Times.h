@@ -10,6 +10,8 @@
 
 #include "Products.h"
 
+#include "ftc/Schema/manifest_generated.h"
+
 namespace ftc::cuda {
 
 /// How long each kernel, each product and each attention of cuDNN took, over all calls. Works are timed one by one,
@@ -19,16 +21,17 @@ public:
   /// Times of no step; `enabled` is false.
   Times() = default;
   /// `file` gets the times in the end.
-  Times(std::string file, const ftrt_step &step)
-      : file(std::move(file)), step(&step), kernels(step.kernel_count), products(step.product_count),
-        attentions(step.attention_count) {}
+  Times(std::string file, const ftrt_step &step, const manifest::Manifest &manifest)
+      : file(std::move(file)), step(&step), manifest(&manifest), kernels(step.kernel_count),
+        products(step.product_count), attentions(step.attention_count) {}
 
   bool enabled() const { return step != nullptr; }
   void addKernel(size_t index, double milliseconds) { kernels[index].add(milliseconds); }
   void addProduct(size_t index, double milliseconds) { products[index].add(milliseconds); }
   void addAttention(size_t index, double milliseconds) { attentions[index].add(milliseconds); }
 
-  /// Lines of microseconds in all, calls, and name, the longest first. False where the file cannot be written; `error`
+  /// Lines of microseconds in all, calls, bytes that a call of a row kernel has to read and write (nothing for others),
+  /// and name, the longest first. False where the file cannot be written; `error`
   /// then says why.
   bool write(std::string &error) const;
 
@@ -41,6 +44,7 @@ private:
 
   std::string file;
   const ftrt_step *step = nullptr;
+  const manifest::Manifest *manifest = nullptr;
   std::vector<Sum> kernels, products, attentions;
 };
 

@@ -38,28 +38,32 @@ constexpr int mostRounds = 256, repeats = 3;
 
 } // namespace
 
+/// Queues product `index` at the places that it has in its first call. Throws where that fails.
+void CudaDevice::multiply(size_t index) const {
+  const ProductPlaces &at = places[index];
+  if (LtStatus status = products->run(index, computeStream(), at.a, at.b, at.addend, at.d, at.workspace); status != 0)
+    throw RunError(ExitCode::StepFailed,
+                   fmt::format("{}: {}: {}; the step cannot run here", path,
+                               describeProduct(index, step.products[index]), products->statusText(status)));
+}
+
 /// The time of product `index` with the algorithm that is selected, the best of some measurements.
 double CudaDevice::secondsOf(size_t index) const {
   using Clock = std::chrono::steady_clock;
-  const ProductPlaces &at = places[index];
-  const auto multiply = [&](int rounds) {
+  const auto repeat = [&](int rounds) {
     const auto start = Clock::now();
     for (int round = 0; round < rounds; ++round)
-      if (LtStatus status = products->run(index, computeStream(), at.a, at.b, at.addend, at.d, at.workspace);
-          status != 0)
-        throw RunError(ExitCode::StepFailed,
-                       fmt::format("{}: {}: {}", path, describeProduct(index, step.products[index]),
-                                   products->statusText(status)));
+      multiply(index);
     require(cu.streamSynchronize(computeStream()), describeProduct(index, step.products[index]), ExitCode::StepFailed);
     return std::chrono::duration<double>(Clock::now() - start).count();
   };
-  multiply(1); // loads its code
+  repeat(1); // loads its code
   int rounds = 1;
-  double best = multiply(rounds);
+  double best = repeat(rounds);
   while (best < longEnough && rounds < mostRounds)
-    best = multiply(rounds *= 2);
+    best = repeat(rounds *= 2);
   for (int again = 1; again < repeats; ++again)
-    best = std::min(best, multiply(rounds));
+    best = std::min(best, repeat(rounds));
   return best / rounds;
 }
 

@@ -277,6 +277,13 @@ int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, struct stream *s
   ENTER();
   return to ? copy(TO_HOST, from, to, bytes, stream) : INVALID_VALUE;
 }
+int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, struct stream *stream) {
+  ENTER();
+  if (!fake_current || !fake_cuda_memory(to, bytes) || !fake_cuda_memory(from, bytes))
+    return INVALID_VALUE;
+  struct work work = {.kind = ON_DEVICE, .device = to, .from = from, .bytes = bytes};
+  return fake_queue(stream, &work);
+}
 int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, struct stream *stream) {
   ENTER();
   if (!fake_current || !fake_cuda_memory(to, bytes))

@@ -32,7 +32,7 @@ struct function {
   unsigned arguments;
 };
 
-enum work_kind { KERNEL, TO_DEVICE, TO_HOST, FILL, CALL, GRAPH, WAIT };
+enum work_kind { KERNEL, TO_DEVICE, TO_HOST, ON_DEVICE, FILL, CALL, GRAPH, WAIT };
 struct graph;
 struct work {
   enum work_kind kind;
@@ -41,7 +41,7 @@ struct work {
   struct function *function;
   fake_launch launch;
   uint64_t arguments[MOST_ARGUMENTS];
-  uint64_t device;
+  uint64_t device, from;
   void *host;
   size_t bytes;
   int (*call)(const void *);

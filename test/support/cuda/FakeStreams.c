@@ -17,7 +17,7 @@ static int run_until(int stream, uint64_t position);
 
 static int run(const struct work *work) {
   void *device = NULL;
-  if (work->kind == TO_DEVICE || work->kind == TO_HOST || work->kind == FILL) {
+  if (work->kind == TO_DEVICE || work->kind == TO_HOST || work->kind == ON_DEVICE || work->kind == FILL) {
     device = fake_cuda_memory(work->device, work->bytes);
     if (!device)
       return fake_fault("copy", "outside of memory");
@@ -30,6 +30,9 @@ static int run(const struct work *work) {
     return OK;
   case TO_HOST:
     memcpy(work->host, device, work->bytes);
+    return OK;
+  case ON_DEVICE:
+    memmove(device, fake_cuda_memory(work->from, work->bytes), work->bytes);
     return OK;
   case FILL:
     memset(device, work->payload[0], work->bytes);

@@ -211,6 +211,13 @@ TEST_F(CudaDevice, MeasuresHowFastItMultiplies) {
   device->read(0, 0, bytes.data(), bytes.size());
   EXPECT_EQ(std::count(bytes.begin(), bytes.end(), std::byte(0)), static_cast<std::ptrdiff_t>(bytes.size()));
   EXPECT_EQ(narrow.open()->measureMatrixRate(0.01).flops, 0); // no room
+
+  const CopyRate copies = device->measureCopyRate(0.01);
+  EXPECT_GT(copies.bytesPerSecond, 1e6);
+  EXPECT_EQ(copies.bytes, 150u << 10);
+  EXPECT_EQ(count(calls(), "cuMemAlloc"), 1u); // of the narrow one
+  device->read(0, 0, bytes.data(), bytes.size());
+  EXPECT_EQ(std::count(bytes.begin(), bytes.end(), std::byte(0)), static_cast<std::ptrdiff_t>(bytes.size()));
 }
 
 /// Which of the fake library's three algorithms computes the product: number n adds (n - 1) / 1024.

@@ -163,12 +163,16 @@ TEST_F(CudaStep, TakesThePlanAndTellsTheRest) {
   constexpr uint64_t page = 2 << 20;
   const uint64_t slabs = (session->step().plannedBytes() + page - 1) / page * page;
   const std::vector<std::pair<std::string, uint64_t>> expected{
-      {"modules", page}, {"slabs", slabs}, {"cuBLASLt", 16 << 20}, {"graphs", 3 * page}};
+      {"modules", page}, {"slabs", slabs}, {"cuBLASLt", 16 << 20}, {"first run", 0}, {"graphs", 3 * page}};
   ASSERT_EQ(device.measured().size(), expected.size());
   for (size_t index = 0; index < expected.size(); ++index) {
     EXPECT_EQ(device.measured()[index].what, expected[index].first);
     EXPECT_EQ(device.measured()[index].bytes, expected[index].second) << expected[index].first;
   }
+  // Running takes nothing more.
+  const uint64_t before = session->device()->freeBytes();
+  train(*session);
+  EXPECT_EQ(session->device()->freeBytes(), before);
 }
 
 TEST_F(CudaStep, KeepsStatesInTheFarTier) {
@@ -255,8 +259,9 @@ TEST_F(CudaStep, RefusesByName) {
   failing("cuLaunchKernel=1@2", ExitCode::StepFailed, {"kernel 'bigram_loss': CUDA_ERROR_INVALID_VALUE", "first run"});
   failing("cuGraphInstantiateWithFlags=900", ExitCode::StepFailed, {"FTRT_CUDA_GRAPH=0 runs without"});
   failing("cublasLtCreate=1", ExitCode::NoDevice, {"libcublasLt.so.13", "CUBLAS_STATUS_NOT_INITIALIZED"});
-  failing("cublasLtMatmul=13", ExitCode::StepFailed,
-          {"entry 'logits'", "product 0 (1 x 320 by 320 x 320, fp32 by fp32 to fp32): CUBLAS_STATUS_EXECUTION_FAILED"});
+  failing(
+      "cublasLtMatmul=13", ExitCode::StepFailed,
+      {"product 0 (1 x 320 by 320 x 320, fp32 by fp32 to fp32): CUBLAS_STATUS_EXECUTION_FAILED", "cannot run here"});
   {
     Variable none("FAKE_LT_NONE", "1");
     expectRefusal(ExitCode::Unsupported, {"product 0", "no algorithm within 0 bytes of workspace"}, step("cuda"));
