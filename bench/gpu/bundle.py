@@ -6,14 +6,17 @@
 usage: bundle.py --build BUILD --out BUNDLE.tar.gz [--device h200] [--cases FILE.json] [--only NAME...]
 
 For each case a recipe is compiled twice: for the GPU, and for this machine's CPU, which then trains the same steps on the same
-tokens from the same seed; its losses and gradient norms are the goldens. Into the archive go the GPU's steps, the
-tokens, the goldens, ftrun with the two libraries that Debian has and others may not, and run_all. No weights (the
-initialization is a function of the seed), no LLVM, no library of CUDA. Fails above 60 MiB, and when no case compiles.
+tokens from the same seed; its losses, gradient norms and projections of its last parameters are the goldens. Into the archive
+go the GPU's steps, the tokens, the goldens, ftrun with the two libraries that Debian has and others may not, and run_all. No
+weights (the initialization is a function of the seed), no LLVM, no library of CUDA. Fails above 60 MiB, when no case compiles,
+and, with the archive written, when the compiler takes some case not for the GPU.
 
 --cases names a JSON list of cases to pack instead: {"name", "check": "fp32" or "bf16" or null, "steps", and either
-"recipe" with "overrides", or "step" and "reference", compiled already}. Standard library only.
+"recipe" with "overrides", or "step" and "reference", compiled already; "accumulation", "documents", "held_out", "limit" (seconds
+of a run), "peer" and "sol_bar" as below}. Standard library only.
 """
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -23,10 +26,15 @@ import sys
 import tarfile
 import tempfile
 
+import projections
+import readings
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 LIMIT = 60 << 20
 LARGEST_ID = 250  # ids below what every tokenizer has
+TINY_LIMIT = 60  # seconds of a run of a tiny model on a GPU
+SCRIPTS = ("programs.py", "projections.py", "readings.py", "report.py", "stages.py")  # what run_all is made of
 
 TINY, SMALL = "configs/demo/tiny_llama.yaml", "configs/bench/llama_135m.yaml"
 LORA = ["model=torchtune.models.llama3_2.lora_llama3_2", "model.lora_attn_modules=[q_proj,v_proj,output_proj]",
@@ -41,6 +49,11 @@ GEMMA2 = ["model=torchtune.models.gemma2.gemma2", "~model.rope_base", "~model.sc
           "model.query_pre_attn_scalar=64", "model.sliding_window_size=100", "model.hidden_capping_value=0.5",
           "model.final_capping_value=4.0"]
 
+PHI3 = ["model=torchtune.models.phi3.phi3", "model.intermediate_dim=704", "~model.scale_factor"]
+
+# States and activations in the far tier. Only tensors of 100 000 elements and more are paged.
+FAR = ["optimizer=bitsandbytes.optim.PagedAdamW", "enable_activation_offloading=True", "dtype=bf16"]
+
 
 def sized(width, layers, heads, kv_heads, feed_forward, vocabulary, batch, length):
     """A full fine-tuning step in bf16 of a model of these sizes."""
@@ -49,7 +62,8 @@ def sized(width, layers, heads, kv_heads, feed_forward, vocabulary, batch, lengt
             f"model.max_seq_len={length}", f"batch_size={batch}", f"tokenizer.max_seq_len={length}"]
 
 
-# `check`: compared with goldens, in this precision. Without: only measured; `peer` is then what PyTorch runs beside it.
+# `check`: compared with goldens, in this precision. Without: only measured; `peer` is then what PyTorch runs beside it, and
+# `sol_bar` the share of the GPU's rate that is the bar.
 CASES = [
     {"name": "tiny-fp32", "recipe": TINY, "overrides": [], "steps": 20, "check": "fp32"},
     {"name": "tiny-bf16", "recipe": TINY, "overrides": ["dtype=bf16"], "steps": 20, "check": "bf16"},
@@ -62,22 +76,28 @@ CASES = [
     {"name": "tiny-gemma2-bf16", "recipe": TINY, "overrides": [*GEMMA2, "dtype=bf16"], "steps": 20, "check": "bf16"},
     {"name": "tiny-8bit-fp32", "recipe": TINY, "overrides": ["optimizer=bitsandbytes.optim.AdamW8bit"], "steps": 20,
      "check": "fp32"},
+    {"name": "tiny-accumulation-fp32", "recipe": TINY, "overrides": ["gradient_accumulation_steps=2"], "steps": 20,
+     "check": "fp32", "accumulation": 2, "held_out": 0.1},
+    {"name": "tiny-far-bf16", "recipe": TINY, "overrides": FAR, "steps": 20, "check": "bf16"},
+    {"name": "tiny-dora-fp32", "recipe": TINY, "overrides": [*LORA, "model.use_dora=True"], "steps": 20, "check": "fp32"},
+    {"name": "tiny-phi3-bf16", "recipe": TINY, "overrides": [*PHI3, "dtype=bf16"], "steps": 20, "check": "bf16",
+     "held_out": 0.1},
     {"name": "135m-fp32", "recipe": SMALL, "overrides": [], "steps": 20, "check": "fp32"},
     {"name": "135m-bf16", "recipe": SMALL, "overrides": ["dtype=bf16"], "steps": 20, "check": "bf16"},
     {"name": "qwen-0.5b-bf16", "recipe": SMALL, "overrides": [*QWEN, *sized(896, 24, 14, 2, 4864, 151936, 8, 2048)],
-     "steps": 20, "check": None, "peer": {"family": "qwen2", "width": 896, "layers": 24, "heads": 14, "kv-heads": 2,
+     "steps": 20, "check": None, "sol_bar": 0.5, "peer": {"family": "qwen2", "width": 896, "layers": 24, "heads": 14, "kv-heads": 2,
                                           "feed-forward": 4864, "vocabulary": 151936}},
     {"name": "llama-1.5b-bf16", "recipe": SMALL, "overrides": sized(1536, 28, 12, 2, 8960, 151936, 8, 2048), "steps": 12,
-     "check": None, "peer": {"width": 1536, "layers": 28, "heads": 12, "kv-heads": 2, "feed-forward": 8960,
+     "check": None, "sol_bar": 0.6, "peer": {"width": 1536, "layers": 28, "heads": 12, "kv-heads": 2, "feed-forward": 8960,
                              "vocabulary": 151936}},
     {"name": "llama-3b-bf16", "recipe": SMALL, "overrides": sized(3072, 28, 24, 8, 8192, 128256, 8, 2048), "steps": 12,
-     "check": None, "peer": {"width": 3072, "layers": 28, "heads": 24, "kv-heads": 8, "feed-forward": 8192,
+     "check": None, "sol_bar": 0.6, "peer": {"width": 3072, "layers": 28, "heads": 24, "kv-heads": 8, "feed-forward": 8192,
                              "vocabulary": 128256}},
-    {"name": "llama-8b-lora-bf16", "recipe": SMALL, "overrides": [*sized(4096, 32, 32, 8, 14336, 128256, 4, 2048), *LORA],
+    {"name": "llama-8b-lora-bf16", "recipe": SMALL, "overrides": [*sized(4096, 32, 32, 8, 14336, 128256, 4, 2048), *LORA, "optimizer.lr=1e-3"],
      "steps": 8, "check": None, "peer": {"width": 4096, "layers": 32, "heads": 32, "kv-heads": 8, "feed-forward": 14336,
                                          "vocabulary": 128256, "lora": 8}},
     {"name": "llama-8b-qlora-bf16", "recipe": SMALL, "steps": 8, "check": None,
-     "overrides": [*sized(4096, 32, 32, 8, 14336, 128256, 4, 2048), *LORA, "model.quantize_base=True"]},
+     "overrides": [*sized(4096, 32, 32, 8, 14336, 128256, 4, 2048), *LORA, "optimizer.lr=1e-3", "model.quantize_base=True"]},
 ]
 
 
@@ -123,16 +143,31 @@ def write_documents(path, count):
             number += 1
 
 
-def golden(build, case, reference, tokens, folder):
-    """Losses and gradient norms of the reference step on this machine."""
-    text, said = run([os.path.join(build, "bin", "ftrun"), reference, "--data", tokens, "--steps", str(case["steps"]),
-                      "--out", os.path.join(folder, "reference-" + case["name"]), "shuffle=False"])
+def train(build, case, reference, tokens, out, *more):
+    """What ftrun says while it trains the reference step on this machine."""
+    held_out = ["--held-out", str(case["held_out"])] if case.get("held_out") else []
+    text, said = run([os.path.join(build, "bin", "ftrun"), reference, "--data", tokens, "--out", out, "shuffle=False", *held_out,
+                      *more])
     if text is None:
         sys.exit(f"{case['name']}: the reference does not run:\n{said}")
-    with open(os.path.join(folder, "reference-" + case["name"], "metrics.jsonl"), encoding="utf-8") as file:
+    return text
+
+
+def golden(build, case, reference, tokens, folder):
+    """Losses, gradient norms, held-out losses and projected parameters of the reference step on this machine."""
+    out = os.path.join(folder, "reference-" + case["name"])
+    said = train(build, case, reference, tokens, out, "--steps", str(case["steps"]))
+    with open(os.path.join(out, "metrics.jsonl"), encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
-    shutil.rmtree(os.path.join(folder, "reference-" + case["name"]))
-    return {"losses": [row["loss"] for row in rows], "grad_norms": [row["grad_norm"] for row in rows]}
+    parameters = {"end": projections.project_checkpoint(os.path.join(out, f"step_{case['steps']}"))}
+    shutil.rmtree(out)
+    if case["check"] == "bf16":  # the bar is of the change: a step without one leaves what it began with
+        train(build, case, reference, tokens, out, "--steps", "1", "optimizer.lr=0")
+        parameters["start"] = projections.project_checkpoint(os.path.join(out, "step_1"))
+        shutil.rmtree(out)
+    parameters = {when: projections.rounded(what) for when, what in parameters.items()}
+    return {"losses": [row["loss"] for row in rows], "grad_norms": [row["grad_norm"] for row in rows],
+            "held_out": readings.read_held_out(said), "parameters": parameters}
 
 
 def add_program(build, folder):
@@ -167,14 +202,26 @@ def add_case(args, case, folder, scratch):
                 sys.exit(f"{name}: it compiles for the GPU and not for the CPU:\n{said}")
     batch, length = shape_of(args.build, step)
     tokens = os.path.join(folder, "data", name + (".jsonl" if case.get("documents") else ".bin"))
-    (write_documents if case.get("documents") else write_tokens)(
-        tokens, batch * length * (case["steps"] + 1) * case.get("accumulation", 1))
+    count = batch * length * (case["steps"] + 1) * case.get("accumulation", 1)
+    (write_documents if case.get("documents") else write_tokens)(tokens, int(count / (1 - case.get("held_out", 0))) + length)
     entry = {"name": name, "steps": case["steps"], "check": case["check"], "batch": batch, "length": length,
-             "data": os.path.basename(tokens), "peer": case.get("peer")}
+             "data": os.path.basename(tokens), "limit": case.get("limit", TINY_LIMIT if case.get("recipe") == TINY else None)}
+    entry.update({key: case[key] for key in ("peer", "sol_bar", "held_out") if case.get(key)})
+    entry = {key: value for key, value in entry.items() if value is not None or key == "check"}
     if case["check"]:
         entry["golden"] = golden(args.build, case, reference, tokens, scratch)
     print(f"  {name:18} {batch} x {length} tokens, {case['steps']} steps, step.so of {os.path.getsize(step)} bytes")
     return entry
+
+
+def identify(folder, entries):
+    """A name for what is in a bundle: the same cases, steps and tokens have the same."""
+    total = hashlib.sha256(json.dumps(entries, sort_keys=True).encode())
+    for part in ("steps", "data"):
+        for name in sorted(os.listdir(os.path.join(folder, part))):
+            with open(os.path.join(folder, part, name), "rb") as file:
+                total.update(name.encode() + hashlib.sha256(file.read()).digest())
+    return total.hexdigest()[:16]
 
 
 def main():
@@ -190,6 +237,9 @@ def main():
     if args.cases:
         with open(args.cases, encoding="utf-8") as file:
             cases = json.load(file)
+    names = [case["name"] for case in cases]
+    if unknown := [name for name in args.only or [] if name not in names]:
+        sys.exit(f"--only: there is no case {', '.join(unknown)}; there are {', '.join(names)}")
     cases = [case for case in cases if not args.only or case["name"] in args.only]
     with tempfile.TemporaryDirectory() as scratch:
         folder = os.path.join(scratch, "ftc-gpu-bundle")
@@ -201,9 +251,11 @@ def main():
         add_program(args.build, folder)
         shutil.copy(os.path.join(HERE, "run_all.py"), os.path.join(folder, "run_all"))
         os.chmod(os.path.join(folder, "run_all"), 0o755)
+        for name in SCRIPTS:
+            shutil.copy(os.path.join(HERE, name), folder)
         shutil.copy(os.path.join(ROOT, "bench", "torch_peer.py"), folder)
         with open(os.path.join(folder, "cases.json"), "w", encoding="utf-8") as file:
-            json.dump({"device": args.device, "cases": entries}, file, indent=1)
+            json.dump({"id": identify(folder, entries), "device": args.device, "cases": entries}, file)
         out = os.path.abspath(args.out)
         os.makedirs(os.path.dirname(out), exist_ok=True)
         with tarfile.open(out, "w:gz") as archive:
@@ -213,7 +265,7 @@ def main():
           f"tar xf {os.path.basename(out)} && ftc-gpu-bundle/run_all")
     if size > LIMIT:
         sys.exit(f"{out} is larger than {LIMIT} bytes: leave cases out with --only")
-    return 0
+    return 0 if len(entries) == len(cases) else 1
 
 
 if __name__ == "__main__":
