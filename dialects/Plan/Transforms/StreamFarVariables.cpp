@@ -151,17 +151,18 @@ private:
   }
 
   /// Where the copies in of the next part begin: before the launch `ahead` parts back, but behind every part that
-  /// writes the same bytes, whose copies out are waited for there.
+  /// writes the same bytes, whose copies out are waited for there. Before that launch, those of parts that are twice as
+  /// far back are over.
   void startCopies(Part &part) {
     size_t number = done.size(), begin = number - std::min<size_t>(number, ahead);
     SmallVector<size_t> writers;
-    for (size_t earlier = begin; earlier < number; ++earlier)
+    for (size_t earlier = number - std::min<size_t>(number, 2 * ahead); earlier < number; ++earlier)
       for (const Slot &slot : done[earlier].slots)
         for (auto [index, buffer] : llvm::enumerate(part.origin.getBuffers()))
           if (slot.out && memoryOf(symbols, slot.far) == memoryOf(symbols, buffer) &&
               bytesIn(slot.far).meets(bytesOfPart(part, index))) {
             writers.push_back(earlier);
-            begin = earlier + 1;
+            begin = std::max(begin, earlier + 1);
           }
     if (begin < number)
       builder.setInsertionPoint(done[begin].launch);

@@ -5,52 +5,19 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Helpers.h"
 #include "RandomGraph.h"
 
 #include "dialects/Train/Transforms/Passes.h"
 #include "mlir/IR/Verifier.h"
-#include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
 #include "gtest/gtest.h"
 
 using namespace mlir;
 using namespace ftc;
+using test::context;
 
 namespace {
-
-MLIRContext &context() {
-  static MLIRContext instance([] {
-    DialectRegistry registry;
-    registry.insert<train::TrainDialect>();
-    return registry;
-  }());
-  instance.loadAllAvailableDialects();
-  return instance;
-}
-
-struct Outcome {
-  reference::NamedTensors outputs, variables;
-};
-
-Outcome interpret(const test::RandomGraph &graph) {
-  reference::TrainInterpreter interpreter(*graph.module);
-  interpreter.initialize(5);
-  auto outputs = interpreter.run("step", graph.inputs);
-  if (!outputs) {
-    ADD_FAILURE() << llvm::toString(outputs.takeError());
-    return {};
-  }
-  return {*outputs, interpreter.getVariables()};
-}
-
-void expectIdentical(const reference::NamedTensors &before, const reference::NamedTensors &after) {
-  ASSERT_EQ(before.size(), after.size());
-  for (const auto &[name, tensor] : before) {
-    auto found = after.find(name);
-    ASSERT_NE(found, after.end()) << name;
-    EXPECT_TRUE(tensor.isIdenticalTo(found->second)) << name;
-  }
-}
 
 struct Counts {
   int groups = 0, grouped = 0;
@@ -72,17 +39,12 @@ template <typename AddPasses> Counts checkRandomGraphs(AddPasses addPasses) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     test::RandomGraph graph(context(), seed);
     EXPECT_TRUE(succeeded(verify(*graph.module)));
-    Outcome before = interpret(graph);
-    EXPECT_FALSE(before.outputs.empty());
-    PassManager passes(&context());
-    addPasses(passes);
-    if (failed(passes.run(*graph.module))) {
+    test::Outcome before = test::interpret(*graph.module, graph.inputs);
+    if (!test::runPasses(*graph.module, addPasses)) {
       ADD_FAILURE() << "the passes failed";
       return all;
     }
-    Outcome after = interpret(graph);
-    expectIdentical(before.outputs, after.outputs);
-    expectIdentical(before.variables, after.variables);
+    test::expectIdentical(before, test::interpret(*graph.module, graph.inputs));
     if (testing::Test::HasFailure()) {
       graph.module->dump();
       return all;
