@@ -5,7 +5,7 @@
 
 Checks that includes go downward only, as docs/architecture.md draws the house: every `#include` of a project header must
 be allowed by BELOW, rooms without a compiler see no MLIR and no LLVM, only two rooms name CUDA, one room names YAML, and
-the C ABI includes nothing but C. With FTRUN, checks that this program loads no library of LLVM, MLIR or NVIDIA. Prints each
+the C ABI includes nothing but C. Every pass shows IR in its description. With FTRUN, checks that this program loads no library of LLVM, MLIR or NVIDIA. Prints each
 violation as file:line and exits 1 if there is one. Standard library only.
 """
 import os
@@ -77,11 +77,11 @@ def room_of(path):
     return "examples" if parts[0] == "examples" else None
 
 
-def sources(root):
+def sources(root, endings=(".h", ".hpp", ".cpp", ".c", ".inc")):
     for top in ("dialects", "include", "lib", "tools", "examples"):
         for folder, _, names in os.walk(os.path.join(root, top)):
             for name in sorted(names):
-                if name.endswith((".h", ".hpp", ".cpp", ".c", ".inc")):
+                if name.endswith(endings):
                     yield os.path.relpath(os.path.join(folder, name), root)
 
 
@@ -114,6 +114,14 @@ def check_file(path, text):
     return found
 
 
+def passes_without_ir(text):
+    """(line, message) of each pass of a .td file whose description shows no IR."""
+    starts = [match for match in re.finditer(r'^def \w+ : \w*Pass<"([\w-]+)"', text, re.MULTILINE)]
+    for match, end in zip(starts, [*(later.start() for later in starts[1:]), len(text)]):
+        if "```mlir" not in text[match.start():end]:
+            yield text.count("\n", 0, match.start()) + 1, f"{match.group(1)} has no IR before and after in its description"
+
+
 def check_program(path):
     """Libraries of the compiler and of NVIDIA that `path` loads."""
     text = subprocess.run(["ldd", path], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
@@ -133,6 +141,11 @@ def main():
         for line, message in check_file(path, text):
             print(f"{path}:{line}: {message}")
             bad += 1
+    for path in sources(root, ("Passes.td",)):
+        with open(os.path.join(root, path), encoding="utf-8") as file:
+            for line, message in passes_without_ir(file.read()):
+                print(f"{path}:{line}: {message}")
+                bad += 1
     if not count:
         print(f"{root}: no sources here")
         return 1
