@@ -35,6 +35,30 @@ bool ftc::isAdapterName(std::string_view name) {
 
 std::string ftc::peftName(std::string_view name) { return std::string(peftPrefix) + std::string(name); }
 
+std::string ftc::adapterFile(const std::string &folder) {
+  std::error_code ignored;
+  for (const fs::path &place : {fs::path(folder), fs::path(folder) / adapterFolderName})
+    for (const char *name : {"adapter_model.safetensors", "adapter_model.bin", "adapter_model.pt"})
+      if (fs::exists(place / name, ignored))
+        return place / name;
+  return "";
+}
+
+std::optional<std::string> ftc::adapterBase(const std::string &path) {
+  std::error_code ignored;
+  const fs::path file = fs::is_directory(path, ignored) ? fs::path(adapterFile(path)) : fs::path(path);
+  std::string text, error;
+  if (!readFile(file.parent_path() / "adapter_config.json", text, error))
+    return std::nullopt;
+  const json config = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!config.is_object() || !config.contains("base_model_name_or_path"))
+    return std::nullopt;
+  const json &base = config["base_model_name_or_path"];
+  if (base.is_null())
+    return "";
+  return base.is_string() && base != "" ? std::optional(base.get<std::string>()) : std::nullopt;
+}
+
 std::string ftc::adapterConfigJson(const LoraConfig &lora, const std::string &baseModel, const ModelConfig &model) {
   json config;
   config["peft_type"] = "LORA";
@@ -115,10 +139,8 @@ std::unique_ptr<AdapterReader> AdapterReader::open(const std::string &path, cons
   std::error_code ignored;
   fs::path file = path;
   if (fs::is_directory(file, ignored)) {
-    file /= "adapter_model.safetensors";
-    for (const char *other : {"adapter_model.bin", "adapter_model.pt"})
-      if (!fs::exists(file, ignored) && fs::exists(fs::path(path) / other, ignored))
-        file = fs::path(path) / other;
+    const std::string inside = adapterFile(path);
+    file = inside.empty() ? file / "adapter_model.safetensors" : fs::path(inside);
   }
   fs::path config = file.parent_path() / "adapter_config.json";
   if (fs::exists(config, ignored) && !checkAdapterConfig(config, lora, model, diags))

@@ -144,6 +144,8 @@ struct CheckpointWriter::Impl {
   std::vector<char> rows;                            ///< merged rows, or parts of tensors, on their way to a file
   MergeBuffers buffers;
   std::vector<PlannedFile> files;
+  std::string origin;            ///< end of training_state.json
+  bool hasAdapterFolder = false; ///< some of them go to adapterFolderName
   uint64_t bytes = 0;
   size_t keepLast = 0;         ///< 0: all
   std::vector<uint64_t> steps; ///< of the checkpoints that are there, in order; only with keepLast
@@ -207,6 +209,15 @@ std::unique_ptr<CheckpointWriter> CheckpointWriter::create(const CheckpointOptio
   auto parameters = weightsInFileOrder(impl->parameters, options.model), states = inFileOrder(impl->states);
   impl->bytes = bytesOf(parameters) + bytesOf(states) + bytesOf(inFileOrder(impl->adapters));
 
+  if (options.origin.frozenWeights)
+    impl->origin += fmt::format(",\n  \"frozen_weights\": {}", *options.origin.frozenWeights);
+  const char *before = ",\n  \"recipe\": {";
+  for (const auto &[key, value] : options.origin.recipe) {
+    impl->origin += fmt::format("{}\n    {}: {}", before, nlohmann::json(key).dump(), nlohmann::json(value).dump());
+    before = ",";
+  }
+  impl->origin += options.origin.recipe.empty() ? "\n}\n" : "\n  }\n}\n";
+
   std::string base, noConfig;
   if (!options.sourceDir.empty()) {
     readFile(options.sourceDir + "/config.json", base, noConfig);
@@ -222,15 +233,21 @@ std::unique_ptr<CheckpointWriter> CheckpointWriter::create(const CheckpointOptio
                          fmt::format("cannot be read, and will not be in checkpoints: {}", std::strerror(errno))});
     }
   }
-  impl->files.push_back({"config.json", configJson(options.model, options.dtype, options.ids, base)});
+  // transformers takes a folder with an adapter and a config.json for a model without it, and adds it once more: so
+  // merged weights and the adapter are apart, and an adapter alone has no config.json.
+  const bool hasWeights = !options.adapter || !options.adapter->adapterOnly;
+  if (hasWeights)
+    impl->files.push_back({"config.json", configJson(options.model, options.dtype, options.ids, base)});
   for (const auto &[name, text] : options.texts)
     impl->files.push_back({name, text});
-  if (options.adapter)
-    impl->files.push_back(tensorFile("adapter_model.safetensors", inFileOrder(impl->adapters)));
-  if (options.adapter)
-    impl->files.push_back(
-        {"adapter_config.json", adapterConfigJson(options.adapter->lora, options.adapter->baseModel, options.model)});
-  if (!options.adapter || !options.adapter->adapterOnly)
+  if (options.adapter) {
+    impl->hasAdapterFolder = hasWeights;
+    const std::string folder = hasWeights ? std::string(adapterFolderName) + "/" : "";
+    impl->files.push_back(tensorFile(folder + "adapter_model.safetensors", inFileOrder(impl->adapters)));
+    impl->files.push_back({folder + "adapter_config.json",
+                           adapterConfigJson(options.adapter->lora, options.adapter->baseModel, options.model)});
+  }
+  if (hasWeights)
     for (PlannedFile &file : modelFiles(parameters, options.shardBytes))
       impl->files.push_back(std::move(file));
   impl->files.push_back(tensorFile("state.safetensors", states));
@@ -332,10 +349,11 @@ bool CheckpointWriter::Impl::writeState(int folder, const TrainingState &state) 
   int length =
       snprintf(text, sizeof(text),
                "{\n  \"format\": 1,\n  \"step\": %" PRIu64 ",\n  \"seed\": %" PRIu64 ",\n  \"epoch\": %" PRId64
-               ",\n  \"batch\": %" PRId64 ",\n  \"batch_size\": %" PRId64 ",\n  \"data_fingerprint\": %" PRIu64 "\n}\n",
+               ",\n  \"batch\": %" PRId64 ",\n  \"batch_size\": %" PRId64 ",\n  \"data_fingerprint\": %" PRIu64,
                state.step, state.seed, state.epoch, state.batch, state.batchSize, state.dataFingerprint);
   fileio::Descriptor file(openat(folder, failedAt, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  return file && fileio::writeAll(file.get(), text, static_cast<uint64_t>(length)) && !fsync(file.get());
+  return file && fileio::writeAll(file.get(), text, static_cast<uint64_t>(length)) &&
+         fileio::writeAll(file.get(), origin.data(), origin.size()) && !fsync(file.get());
 }
 
 /// Gives the finished directory its name. An older one of that name changes places with it, so that a whole checkpoint
@@ -368,16 +386,21 @@ bool CheckpointWriter::Impl::install(const char *temporary, const char *name) {
   return !fsync(folder);
 }
 
-/// Removes the files of `folder`, without allocating; whether all is gone. Folders in it are left.
-static bool removeFiles(int folder) {
+/// Removes the files of `folder`, and its adapter's folder, without allocating; whether all is gone. Other folders in
+/// it are left.
+static bool removeFiles(int folder, bool hasAdapter = true) {
   alignas(long) char buffer[1 << 15];
   bool good = true;
   for (long got; (got = syscall(SYS_getdents64, folder, buffer, sizeof(buffer))) > 0;)
     for (long at = 0; at < got;) {
       const auto *entry = reinterpret_cast<const struct dirent64 *>(buffer + at);
       at += entry->d_reclen;
-      if (std::strcmp(entry->d_name, ".") && std::strcmp(entry->d_name, ".."))
-        good &= !unlinkat(folder, entry->d_name, 0);
+      const char *name = entry->d_name;
+      if (!std::strcmp(name, ".") || !std::strcmp(name, "..") || !unlinkat(folder, name, 0))
+        continue;
+      const bool isAdapter = hasAdapter && !std::strcmp(name, adapterFolderName);
+      fileio::Descriptor inner(isAdapter ? openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1);
+      good = inner && removeFiles(inner.get(), false) && !unlinkat(folder, name, AT_REMOVEDIR) && good;
     }
   return good;
 }
@@ -415,13 +438,17 @@ bool CheckpointWriter::write(const TrainingState &state, std::vector<Diagnostic>
   }
   if (good) {
     fileio::Descriptor folder(openat(impl->directory.get(), temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    good = static_cast<bool>(folder);
+    good = folder && (!impl->hasAdapterFolder || !mkdirat(folder.get(), adapterFolderName, 0777));
     try {
       for (const PlannedFile &file : impl->files)
         good = good && impl->writeFile(folder.get(), file);
     } catch (...) { // a tensor elsewhere cannot be read
       fs::remove_all(fs::path(impl->outputDir) / temporary, ignored);
       throw;
+    }
+    if (good && impl->hasAdapterFolder) {
+      fileio::Descriptor inner(openat(folder.get(), adapterFolderName, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      good = inner && !fsync(inner.get());
     }
     good = good && impl->writeState(folder.get(), state) && !fsync(folder.get());
   }

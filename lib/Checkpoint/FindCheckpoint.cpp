@@ -19,7 +19,8 @@ using namespace ftc;
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-std::optional<TrainingState> ftc::readTrainingState(const std::string &directory, std::vector<Diagnostic> &diags) {
+std::optional<TrainingState> ftc::readTrainingState(const std::string &directory, std::vector<Diagnostic> &diags,
+                                                    TrainingOrigin *origin) {
   std::string path = fs::path(directory) / "training_state.json", text, error;
   auto fail = [&](const std::string &message) {
     diags.push_back({Severity::Error, path, 0, 0, message});
@@ -51,8 +52,17 @@ std::optional<TrainingState> ftc::readTrainingState(const std::string &directory
   constexpr uint64_t limit = uint64_t(1) << 62;
   if (problem.empty() && (epoch > limit || batch > limit || batch > limit / std::max<uint64_t>(1, batchSize)))
     problem = "the data position is out of range";
+  TrainingOrigin made;
+  if (problem.empty() && object.contains("frozen_weights"))
+    made.frozenWeights = number("frozen_weights");
+  if (auto recipe = object.find("recipe"); recipe != object.end() && recipe->is_object())
+    for (const auto &item : recipe->items())
+      if (item.value().is_string())
+        made.recipe[item.key()] = item.value();
   if (!problem.empty())
     return fail(problem);
+  if (origin)
+    *origin = std::move(made);
   state.epoch = static_cast<int64_t>(epoch);
   state.batch = static_cast<int64_t>(batch);
   state.batchSize = static_cast<int64_t>(batchSize);
@@ -82,19 +92,21 @@ std::optional<FoundCheckpoint> ftc::findNewestCheckpoint(const std::string &outp
   std::sort(candidates.rbegin(), candidates.rend());
   for (const auto &[step, directory] : candidates) {
     std::vector<Diagnostic> problems;
-    auto state = readTrainingState(directory, problems);
+    TrainingOrigin origin;
+    auto state = readTrainingState(directory, problems, &origin);
     if (state && state->step != step)
       problems.push_back({Severity::Error, directory, 0, 0,
                           fmt::format("the directory is named for step {}, its state says {}", step, state->step)});
-    if (!fs::is_regular_file(fs::path(directory) / "config.json", error))
+    const std::string adapter = adapterFile(directory);
+    const bool isAdapter = fs::path(adapter).parent_path() == directory;
+    if (!isAdapter && !fs::is_regular_file(fs::path(directory) / "config.json", error))
       problems.push_back({Severity::Error, directory, 0, 0, "has no config.json"});
-    std::string adapter = fs::path(directory) / "adapter_model.safetensors";
     auto opens = [&] {
-      return fs::exists(adapter, error) ? SafetensorsFile::open(adapter, problems) != nullptr
-                                        : CheckpointReader::open(directory, {}, problems) != nullptr;
+      return adapter.empty() ? CheckpointReader::open(directory, {}, problems) != nullptr
+                             : SafetensorsFile::open(adapter, problems) != nullptr;
     };
     if (problems.empty() && opens() && openOptimizerState(directory, problems))
-      return FoundCheckpoint{directory, *state};
+      return FoundCheckpoint{directory, *state, std::move(origin)};
     for (Diagnostic &problem : problems) {
       problem.severity = Severity::Warning;
       problem.message = "checkpoint passed over: " + problem.message;

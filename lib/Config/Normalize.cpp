@@ -9,6 +9,7 @@
 #include "Components.h"
 #include "Values.h"
 #include "ftc/Config/Keys.h"
+#include "ftc/Config/TrainingValues.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -254,3 +255,20 @@ std::string normalize(const Recipe &recipe) {
 }
 
 } // namespace ftc::config
+
+std::map<std::string, std::string> ftc::trainingValues(const Recipe &recipe) {
+  std::map<std::string, std::string> values = config::valuesOf(recipe);
+  std::erase_if(values, [](const auto &value) {
+    const std::string &key = value.first;
+    for (const char *start : {"optimizer.", "lr_scheduler.", "model.lora_", "model.quantize"})
+      if (key.starts_with(start))
+        return false;
+    for (const char *same :
+         {"model._component_", "model.use_dora", "tokenizer.max_seq_len", "shuffle", "gradient_accumulation_steps",
+          "optimizer_state_dtype", "master_weights", "stochastic_rounding", "clip_grad_norm", "dtype"})
+      if (key == same)
+        return false;
+    return true;
+  });
+  return values;
+}

@@ -98,7 +98,8 @@ int32_t chooseToken(const float *logits, int64_t count, double temperature, doub
 
 } // namespace
 
-std::string generate(EntryFeed &feed, const Tokenizer &tokenizer, const SampleOptions &options) {
+std::string generate(EntryFeed &feed, const Tokenizer &tokenizer, const SampleOptions &options,
+                     const volatile int &stop) {
   std::vector<int32_t> ids;
   if (tokenizer.bosId() >= 0)
     ids.push_back(tokenizer.bosId());
@@ -111,7 +112,7 @@ std::string generate(EntryFeed &feed, const Tokenizer &tokenizer, const SampleOp
   const auto *logits = static_cast<const float *>(feed.output("logits"));
   const int64_t length = feed.sequence();
   const BatchView &view = feed.view();
-  for (int64_t count = 0; count < options.tokens; ++count) {
+  for (int64_t count = 0; count < options.tokens && !stop; ++count) {
     // A full row forgets its oldest quarter: the next tokens then need no new start each.
     if (static_cast<int64_t>(ids.size()) > length)
       ids.erase(ids.begin(), ids.end() - std::max<int64_t>(1, length - length / 4));

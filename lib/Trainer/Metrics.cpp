@@ -138,8 +138,15 @@ void MetricsLog::add(const StepMetrics &metrics) {
   line.text(",\"skipped_batches\":");
   line.number(metrics.skipped);
   line.text("}\n");
-  if (!writeAll(file, line.data(), line.size()))
-    failToWrite(path);
+  const off_t before = lseek(file, 0, SEEK_CUR);
+  if (writeAll(file, line.data(), line.size()))
+    return;
+  // A full disk takes a part of a line: the file ends with the last whole one.
+  const int error = errno;
+  if (before >= 0 && ftruncate(file, before) == 0)
+    lseek(file, before, SEEK_SET);
+  errno = error;
+  failToWrite(path);
 }
 
 void MetricsLog::sync() {

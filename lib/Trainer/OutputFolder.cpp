@@ -81,6 +81,25 @@ EarlierRun moveEarlierRun(const std::string &output, const std::string &checkpoi
   return {moveAway(checkpoints, old).string(), checkpoints};
 }
 
+std::string newestEarlierRun(const std::string &checkpoints) {
+  std::string newest;
+  std::error_code error;
+  for (int number = 1;; ++number) {
+    const fs::path path = fs::path(checkpoints) / fmt::format("earlier_{}", number);
+    if (!fs::exists(path, error))
+      return newest;
+    newest = path.string();
+  }
+}
+
+bool hasCheckpoints(const std::string &checkpoints) {
+  std::error_code error;
+  for (fs::directory_iterator it(checkpoints, error), end; !error && it != end; it.increment(error))
+    if (stepOfName(it->path().filename().string()))
+      return true;
+  return false;
+}
+
 std::string EarlierRun::now(const std::string &path) const {
   if (checkpoints.empty() || path.empty())
     return path;

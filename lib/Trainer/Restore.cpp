@@ -13,7 +13,11 @@
 #include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
+#include <set>
 #include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 namespace fs = std::filesystem;
 
@@ -164,23 +168,28 @@ void loadAdapters(Session &session, const std::string &path, const LoraConfig &l
       throwErrors(ExitCode::BadCheckpoint, diags);
 }
 
-void loadStates(Session &session, const std::string &directory) {
+void loadStates(Session &session, const std::string &directory, const std::string &optimizers,
+                const std::string &wayOut) {
   std::vector<TensorView> views = viewsOf(session, manifest::Role::State);
-  if (views.empty())
-    return;
   std::vector<Diagnostic> diags;
   std::unique_ptr<SafetensorsFile> file = openOptimizerState(directory, diags);
   tellRemarks(diags);
   if (!file)
     throwErrors(ExitCode::BadCheckpoint, diags);
+  std::set<std::string_view> kept;
+  for (const TensorView &view : views)
+    kept.insert(view.spec.name);
+  for (const auto &[name, entry] : file->entries())
+    if (!kept.contains(name))
+      throw RunError(ExitCode::BadCheckpoint,
+                     fmt::format("{}: state '{}' has no place in the step, and going on would drop it{}; {}",
+                                 file->path(), name, optimizers, wayOut));
   for (const TensorView &view : views) {
     const SafetensorsFile::Entry *entry = file->find(view.spec.name);
     if (!entry)
-      throw RunError(
-          ExitCode::BadCheckpoint,
-          fmt::format("{}: there is no state '{}'; the checkpoint was made with another optimizer: recompile "
-                      "with that one, or start from its weights with checkpointer.checkpoint_dir={}",
-                      file->path(), view.spec.name, directory));
+      throw RunError(ExitCode::BadCheckpoint,
+                     fmt::format("{}: there is no state '{}', which the step goes on from{}; {}", file->path(),
+                                 view.spec.name, optimizers, wayOut));
     if (entry->spec.shape != view.spec.shape)
       throw RunError(ExitCode::BadCheckpoint,
                      fmt::format("{}: state '{}' has shape {}, the step needs {}", file->path(), view.spec.name,
@@ -190,9 +199,51 @@ void loadStates(Session &session, const std::string &directory) {
   }
 }
 
+uint64_t hashFrozenWeights(Session &session) {
+  std::vector<TensorView> weights = viewsOf(session, manifest::Role::Parameter);
+  std::erase_if(weights, [](const TensorView &view) { return isAdapterName(view.spec.name); });
+  for (TensorView &weight : quantizedOf(session))
+    weights.push_back(std::move(weight));
+  std::ranges::sort(weights, {}, [](const TensorView &view) { return view.spec.name; });
+  uint64_t hash = 0;
+  auto take = [&](const void *data, int64_t bytes) {
+    hash = XXH3_64bits_withSeed(data, static_cast<size_t>(bytes), hash);
+  };
+  // In parts of one size, so that it does not matter where a tensor lies.
+  constexpr uint64_t most = 4 << 20;
+  std::vector<char> part;
+  for (const TensorView &weight : weights) {
+    const std::string what =
+        fmt::format("{} {} {}", weight.spec.name, typeName(weight.spec.type), shapeText(weight.spec.shape));
+    take(what.data(), static_cast<int64_t>(what.size()));
+    if (weight.nf4) {
+      if (weight.nf4->fetch)
+        weight.nf4->fetch();
+      const Nf4Arrays &arrays = weight.nf4->arrays;
+      const int64_t elements = weight.spec.elements();
+      take(arrays.codes, nf4CodeBytes(elements));
+      take(arrays.absmax, nf4Blocks(elements));
+      take(arrays.nested, 4 * nf4NestedBlocks(elements));
+      take(arrays.offset, 4);
+      continue;
+    }
+    const auto bytes = static_cast<uint64_t>(weight.spec.bytes());
+    for (uint64_t done = 0; done < bytes; done += most) {
+      const uint64_t count = std::min(most, bytes - done);
+      if (!weight.data) {
+        part.resize(most);
+        weight.read(done, part.data(), count);
+      }
+      take(weight.data ? static_cast<const char *>(weight.data) + done : part.data(), static_cast<int64_t>(count));
+    }
+  }
+  return hash;
+}
+
 std::unique_ptr<CheckpointWriter> makeWriter(Session &session, const Recipe &recipe, const Tokenizer &tokenizer,
-                                             const std::string &outputDir) {
+                                             const TrainingOrigin &origin, const std::string &outputDir) {
   CheckpointOptions options;
+  options.origin = origin;
   options.outputDir = outputDir;
   options.model = recipe.model;
   options.dtype = recipe.dtype;

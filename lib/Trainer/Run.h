@@ -45,6 +45,10 @@ private:
   void readData(const manifest::Entry &entry);
   void countSteps();
   void findCheckpoint();
+  void checkBase(const std::string &adapter, const TrainingOrigin &then, bool resumes);
+  void tellDifferences() const;
+  std::string startFrom(const std::string &checkpoint) const;
+  void beginOutput();
   void takeMemory(std::unique_ptr<LoadedStep> step);
   void tellDevice(const Device &device);
   void tellMemoryAfter(const Device &device, uint64_t freeBefore);
@@ -74,6 +78,7 @@ private:
   std::unique_ptr<MetricsLog> metrics;
   std::optional<OutputFolder> outputFolder, checkpointFolder; ///< one of them where both are the same
   std::vector<Diagnostic> diags;
+  TrainingOrigin origin;
   std::optional<FoundCheckpoint> found;  ///< to resume from
   std::optional<ProductAlgorithms> kept; ///< of the checkpoint, or beside the step
   std::string keptIn;                    ///< the file that they are from

@@ -176,6 +176,9 @@ void Run::train() {
                                                     session->step().path(), recipe.gradientAccumulationSteps));
     micro.emplace(*session, microEntry, std::vector<std::string>{"loss"});
   }
+  if (doneSteps >= totalSteps || stopSignal)
+    return;
+  beginOutput();
   Progress progress(totalSteps);
   const uint64_t logEvery = static_cast<uint64_t>(std::max<int64_t>(1, recipe.logEveryNSteps));
   const uint64_t saveEvery = static_cast<uint64_t>(std::max<int64_t>(0, recipe.saveEveryNSteps));

@@ -24,26 +24,26 @@ volatile int ftc::stopSignal = 0;
 
 static void onStopSignal(int signal) { stopSignal = signal; }
 
-/// SIGINT and SIGTERM end the run after the current step. A second one of the same kind ends it at once.
+/// SIGINT, SIGTERM and SIGHUP end the run after the current step. A second SIGINT or SIGTERM ends it at once; of SIGHUP
+/// a shell and the kernel may send one each when a connection is closed. Who starts a program with SIGHUP ignored
+/// (nohup) wants it to go on.
 static void installSignals() {
-  struct sigaction action = {};
+  struct sigaction action = {}, before = {};
   action.sa_handler = onStopSignal;
   action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  action.sa_flags = SA_RESTART;
+  if (sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
+    sigaction(SIGHUP, &action, nullptr);
 }
 
-/// The folder of the adapter of a checkpoint to resume.
-static std::string adapterOf(const FoundCheckpoint &found) {
-  std::error_code error;
-  if (!std::filesystem::exists(std::filesystem::path(found.directory) / "adapter_model.safetensors", error))
-    throw RunError(ExitCode::BadCheckpoint,
-                   fmt::format("{}: it holds no adapter (adapter_model.safetensors) to go on with: it was left by full "
-                               "fine-tuning; start from its weights with checkpointer.checkpoint_dir={} and "
-                               "resume_from_checkpoint=False",
-                               found.directory, found.directory));
-  return found.directory;
+/// Whoever reads our output may go away, and a file may grow no further: writing then fails with EPIPE, which the
+/// output is not worth stopping for, or with EFBIG, which is told like a full disk.
+static void ignoreWriteSignals() {
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
 }
 
 void Run::readRecipe(const LoadedStep &step) {
@@ -249,79 +249,6 @@ void Run::tellAlgorithms(const Device &device) {
        found ? ", so the run will not have the bits of one that was never stopped" : " (--tune times them)");
 }
 
-/// The newest checkpoint of OUT, where the recipe wants to resume.
-void Run::findCheckpoint() {
-  CheckpointerConfig &c = recipe.checkpointer;
-  if (recipe.resumeFromCheckpoint) {
-    found = findNewestCheckpoint(c.outputDir, diags);
-    tellRemarks(diags);
-    if (!found)
-      warn("{} holds no whole checkpoint to resume from; starting from the beginning", c.outputDir);
-  }
-  if (found)
-    return;
-  if (EarlierRun earlier = moveEarlierRun(recipe.outputDir, c.outputDir); !earlier.checkpoints.empty()) {
-    warn("an earlier run's checkpoints were moved to {}{}", earlier.checkpoints,
-         recipe.resumeFromCheckpoint ? "" : " (resume_from_checkpoint=True continues them)");
-    // This run may start from the weights of that one.
-    c.checkpointDir = earlier.now(c.checkpointDir);
-    c.adapterCheckpoint = earlier.now(c.adapterCheckpoint);
-  }
-}
-
-/// Parameters, states and the place in the data: from the newest checkpoint of OUT, from checkpoint_dir, or as the
-/// recipe initializes them.
-void Run::restore() {
-  if (found && found->state.seed != recipe.seed) {
-    warn("the checkpoint's seed {} replaces {}", found->state.seed, recipe.seed);
-    recipe.seed = found->state.seed;
-  }
-  // Of a run with adapters a checkpoint gives only these back; the frozen weights are where they were.
-  const bool weightsFromDir = !recipe.checkpointer.checkpointDir.empty() && (recipe.lora || !found);
-  const bool weightsFromFiles = weightsFromDir || (found && !recipe.lora);
-  session->initialize(recipe.seed, [&](std::string_view name) { return !weightsFromFiles || isAdapterName(name); });
-  if (weightsFromDir)
-    loadParameters(*session, recipe.checkpointer.checkpointDir, recipe.checkpointer.checkpointFiles, recipe.model);
-  session->fillRowNorms();
-  if (found) {
-    if (recipe.lora)
-      loadAdapters(*session, adapterOf(*found), *recipe.lora, recipe.model);
-    else
-      loadParameters(*session, found->directory, {}, recipe.model);
-    loadStates(*session, found->directory);
-    doneSteps = savedStep = found->state.step;
-    say("resumed from {} after step {}{}", found->directory, doneSteps,
-        doneSteps < totalSteps ? "" : fmt::format("; nothing is left to do, the last step is {}", totalSteps));
-  } else {
-    if (weightsFromDir)
-      say("weights from {}", recipe.checkpointer.checkpointDir);
-    if (const std::string &adapter = recipe.checkpointer.adapterCheckpoint; !adapter.empty()) {
-      loadAdapters(*session, adapter, *recipe.lora, recipe.model);
-      say("adapter from {}", adapter);
-    }
-  }
-  stream.emplace(data->train,
-                 BatchStreamOptions{
-                     .batchSize = recipe.batchSize, .shuffle = recipe.shuffle, .seed = recipe.seed, .dropLast = true});
-  if (found) {
-    if (found->state.dataFingerprint != data->train.fingerprint())
-      warn("the data changed since {} was written; its place in them is kept", found->directory);
-    DataPosition at{found->state.epoch, found->state.batch};
-    if (const int64_t then = found->state.batchSize; then > 0 && then != recipe.batchSize) {
-      at = at.inBatchesOf(recipe.batchSize, then);
-      warn("{} was written at batch_size {}, and this step has {}: it goes on at batch {} of the epoch",
-           found->directory, then, recipe.batchSize, at.batch);
-    }
-    stream->seek(at);
-  }
-  writer = makeWriter(*session, recipe, *tokenizer, recipe.checkpointer.outputDir);
-  if (std::string problem = checkRoom(recipe.checkpointer.outputDir, writer->tensorBytes(), checkpointsAhead());
-      !problem.empty())
-    warn("{}", problem);
-  metrics =
-      std::make_unique<MetricsLog>((std::filesystem::path(recipe.outputDir) / "metrics.jsonl").string(), doneSteps);
-}
-
 void Run::printSample() {
   const int entry = session->step().findEntry(EntryKind::Logits);
   if (entry < 0) {
@@ -345,7 +272,8 @@ void Run::printSample() {
                                session->step().path(), shapeString(*logits)));
   std::string text = generate(
       feed, *tokenizer,
-      {.prompt = options.prompt, .tokens = options.sample, .temperature = options.temperature, .seed = recipe.seed});
+      {.prompt = options.prompt, .tokens = options.sample, .temperature = options.temperature, .seed = recipe.seed},
+      stopSignal);
   say("sample ({} tokens at most, temperature {}):\n{}{}", options.sample, options.temperature, options.prompt, text);
 }
 
@@ -358,6 +286,7 @@ void Run::printPlanProof() {
 }
 
 ExitCode Run::go() {
+  ignoreWriteSignals();
   auto step = std::make_unique<LoadedStep>(options.step);
   step->requireCpuFeatures();
   chooseThreads(step->manifest(), options.threads);
@@ -374,16 +303,17 @@ ExitCode Run::go() {
       data->train.seqLen(), data->train.validLabels(), totalSteps, recipe.batchSize * recipe.gradientAccumulationSteps);
 
   installSignals();
-  // A device takes algorithms of the checkpoint. An earlier run is moved away only once this one can start.
   outputFolder.emplace(recipe.outputDir);
   if (std::error_code error; !std::filesystem::equivalent(recipe.outputDir, recipe.checkpointer.outputDir, error))
     checkpointFolder.emplace(recipe.checkpointer.outputDir);
-  const bool early = recipe.resumeFromCheckpoint;
-  if (early)
-    findCheckpoint();
+  if (std::error_code error; std::filesystem::equivalent(
+          recipe.dataset.dataFiles, std::filesystem::path(recipe.outputDir) / "metrics.jsonl", error))
+    throw RunError(ExitCode::Usage,
+                   fmt::format("{}: these data are the metrics that this run writes; choose another --out",
+                               recipe.dataset.dataFiles));
+  if (recipe.resumeFromCheckpoint)
+    findCheckpoint(); // first: a device takes its algorithms
   takeMemory(std::move(step));
-  if (!early)
-    findCheckpoint();
   restore();
   std::optional<double> before = heldOutLoss();
   if (before)
@@ -400,7 +330,8 @@ ExitCode Run::go() {
   if (options.provePlan)
     printPlanProof();
   const std::filesystem::path out(recipe.outputDir);
-  say("wrote {}", (out / "metrics.jsonl").string());
+  if (metrics)
+    say("wrote {}", (out / "metrics.jsonl").string());
   const std::string saved = std::filesystem::path(recipe.checkpointer.outputDir) / fmt::format("step_{}", savedStep);
   if (savedStep && !(found && savedStep == found->state.step))
     say("wrote {}", saved);
@@ -408,7 +339,7 @@ ExitCode Run::go() {
     return ExitCode::Ok;
   say("stopped by signal {} after step {} of {}; {}", int(stopSignal), doneSteps, totalSteps,
       savedStep ? fmt::format("resume_from_checkpoint=True goes on from {}", saved) : "nothing was saved");
-  return stopSignal == SIGINT ? ExitCode::Interrupted : ExitCode::Terminated;
+  return stopSignal == SIGINT ? ExitCode::Interrupted : stopSignal == SIGHUP ? ExitCode::HungUp : ExitCode::Terminated;
 }
 
 ExitCode ftc::runTraining(const RunOptions &options) { return Run(options).go(); }

@@ -106,7 +106,7 @@ def compare(name, case, goldens, run, log=print):
         compare_parameters(report, golden["dtype"], start, reference, ours, bars["parameters"])
     if case.get("adapter"):
         reference = plain.read_safetensors(os.path.join(goldens, name + ".adapter.safetensors"))
-        ours = plain.read_safetensors(os.path.join(run, f"step_{len(golden['steps'])}", "adapter_model.safetensors"))
+        ours = plain.read_safetensors(os.path.join(run, f"step_{len(golden['steps'])}", "adapter", "adapter_model.safetensors"))
         compare_parameters(report, golden["dtype"], {}, reference, ours, bars["parameters"], "adapter")
     return report.failed
 

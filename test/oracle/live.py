@@ -35,7 +35,8 @@ def as_run(goldens, name, folder):
         shutil.copy(model, os.path.join(folder, f"step_{plain.STEPS}", "model.safetensors"))
     adapter = os.path.join(goldens, name + ".adapter.safetensors")
     if os.path.exists(adapter):
-        shutil.copy(adapter, os.path.join(folder, f"step_{plain.STEPS}", "adapter_model.safetensors"))
+        os.makedirs(os.path.join(folder, f"step_{plain.STEPS}", "adapter"))
+        shutil.copy(adapter, os.path.join(folder, f"step_{plain.STEPS}", "adapter", "adapter_model.safetensors"))
 
 
 def main():
@@ -89,8 +90,15 @@ def main():
                                       os.path.join(os.path.abspath(args.build), "lib", "libftrt.so"), step,
                                       os.path.join(run, f"step_{plain.STEPS}"), case["data"]))
             if case.get("adapter") and case.get("parameters"):  # of QLoRA, merged weights are in bf16
+                try:
+                    _, alone = run_case.run(os.path.abspath(args.build), name, case, os.path.join(folder, "alone"),
+                                            ["save_adapter_weights_only=True"])
+                except run_case.ProgramFailed as error:
+                    print(error)
+                    results.append(False)
+                    continue
                 results.append(script(args.torch_python, "load_adapter.py", os.path.join(run, f"step_{plain.STEPS}"),
-                                      case["data"]))
+                                      case["data"], os.path.join(alone, f"step_{plain.STEPS}")))
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     return 0 if results and all(results) else 1
 

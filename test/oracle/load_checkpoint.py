@@ -13,9 +13,7 @@ import argparse
 import ctypes
 import json
 import os
-import shutil
 import sys
-import tempfile
 
 import torch
 from transformers import AutoModelForCausalLM
@@ -77,11 +75,7 @@ def main():
     parser.add_argument("tokens")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    # With an adapter beside the weights, transformers would open the frozen ones instead. Here the merged ones count.
-    with tempfile.TemporaryDirectory() as folder:
-        plain_copy = os.path.join(folder, "checkpoint")
-        shutil.copytree(args.checkpoint, plain_copy, ignore=shutil.ignore_patterns("adapter_*"))
-        model, info = AutoModelForCausalLM.from_pretrained(plain_copy, output_loading_info=True)
+    model, info = AutoModelForCausalLM.from_pretrained(args.checkpoint, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"], info
     with open(os.path.join(args.checkpoint, "config.json"), encoding="utf-8") as file:
         assert [type(model).__name__] == json.load(file)["architectures"]

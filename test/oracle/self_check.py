@@ -50,7 +50,8 @@ def write_run(folder, steps, tensors, adapter):
             file.write(json.dumps(dict(row, step=number)) + "\n")
     write_tensors(os.path.join(last, "model.safetensors"), tensors)
     if adapter:
-        write_tensors(os.path.join(last, "adapter_model.safetensors"), adapter)
+        os.makedirs(os.path.join(last, "adapter"))
+        write_tensors(os.path.join(last, "adapter", "adapter_model.safetensors"), adapter)
 
 
 def main():

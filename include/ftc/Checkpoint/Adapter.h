@@ -21,6 +21,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace ftc {
@@ -38,14 +39,25 @@ std::string peftName(std::string_view name);
 /// files of `model`.
 std::string adapterConfigJson(const LoraConfig &lora, const std::string &baseModel, const ModelConfig &model);
 
+/// The adapter's file in a folder: adapter_model.safetensors, adapter_model.bin or adapter_model.pt, in `folder` itself
+/// or, as checkpoints with merged weights have it, in `folder`/adapter. "" if there is none.
+std::string adapterFile(const std::string &folder);
+
+/// What the adapter_config.json beside an adapter (a file, or a folder as adapterFile takes it) names as the folder of
+/// its frozen weights. "" where it says that there is none; nullopt where it does not say, or is not there.
+std::optional<std::string> adapterBase(const std::string &path);
+
+/// The folder in a checkpoint with merged weights that holds its adapter.
+inline constexpr const char *adapterFolderName = "adapter";
+
 /// An adapter to read.
 class AdapterReader {
 public:
-  /// `path` names a file (.safetensors, or torch.save's .bin, .pt, .pth), or the folder of an
-  /// adapter_model.safetensors, adapter_model.bin or adapter_model.pt. Where an adapter_config.json stands beside it,
-  /// what it says about the scale and the kind must agree with `lora`. Rows that torchtune has in another order are put
-  /// into that of `model`. An adapter of a fused module (FusedWeights.h) is taken apart: into blocks, or, where its
-  /// rank is that of the step, into adapters with equal A. Null with an error, such as for one that no blocks make up.
+  /// `path` names a file (.safetensors, or torch.save's .bin, .pt, .pth), or a folder as adapterFile takes it. Where an
+  /// adapter_config.json stands beside it, what it says about the scale and the kind must agree with `lora`. Rows that
+  /// torchtune has in another order are put into that of `model`. An adapter of a fused module (FusedWeights.h) is
+  /// taken apart: into blocks, or, where its rank is that of the step, into adapters with equal A. Null with an error,
+  /// such as for one that no blocks make up.
   static std::unique_ptr<AdapterReader> open(const std::string &path, const LoraConfig &lora, const ModelConfig &model,
                                              std::vector<Diagnostic> &diags);
 

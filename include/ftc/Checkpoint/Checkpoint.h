@@ -108,6 +108,12 @@ struct TrainingState {
   uint64_t dataFingerprint = 0; ///< DataSet::fingerprint()
 };
 
+/// What a run was made with, in training_state.json too: the same in all its checkpoints. Earlier versions wrote none.
+struct TrainingOrigin {
+  std::map<std::string, std::string> recipe; ///< trainingValues()
+  std::optional<uint64_t> frozenWeights;     ///< a hash of them; only with adapters
+};
+
 /// What a checkpoint of adapters needs to know.
 struct AdapterOptions {
   LoraConfig lora;
@@ -127,15 +133,16 @@ struct CheckpointOptions {
   /// Directory of the weights that training started from, or empty: its tokenizer files are copied, and its config.json
   /// is the base of ours.
   std::string sourceDir;
+  TrainingOrigin origin;
   std::vector<std::pair<std::string, std::string>> texts; ///< names and contents of further files of each checkpoint
   uint64_t shardBytes = 5'000'000'000;                    ///< largest model file; as transformers counts
   size_t keepLast = 0;                                    ///< checkpoints that are kept; 0: all
 };
 
 /// Writes OUT/step_N: config.json, model.safetensors (or shards with an index), state.safetensors, training_state.json,
-/// tokenizer files. With adapters also adapter_model.safetensors and adapter_config.json, and the weights have the
-/// adapters merged in. Everything is prepared when it is made, so that `write` allocates nothing as long as all goes
-/// well.
+/// tokenizer files. With adapters also adapter/adapter_model.safetensors and adapter/adapter_config.json, and the
+/// weights have the adapters merged in; without the weights these two are in step_N itself, and there is no
+/// config.json. Everything is prepared when it is made, so that `write` allocates nothing as long as all goes well.
 class CheckpointWriter {
 public:
   /// Creates the output directory and removes what killed runs left there under temporary names.
@@ -160,17 +167,20 @@ private:
 struct FoundCheckpoint {
   std::string directory;
   TrainingState state;
+  TrainingOrigin origin = {};
 };
 
 /// N of "step_N".
 std::optional<uint64_t> stepOfName(std::string_view name);
 
-/// The newest whole checkpoint of `outputDir`, nullopt if there is none. One with an adapter is whole without weights.
+/// The newest whole checkpoint of `outputDir`, nullopt if there is none. One with an adapter is whole without weights,
+/// and one with the adapter alone (or beside the weights, as earlier versions had it) without config.json.
 /// Broken ones are passed over with a warning.
 std::optional<FoundCheckpoint> findNewestCheckpoint(const std::string &outputDir, std::vector<Diagnostic> &diags);
 
-/// Reads DIR/training_state.json.
-std::optional<TrainingState> readTrainingState(const std::string &directory, std::vector<Diagnostic> &diags);
+/// Reads DIR/training_state.json; with `origin`, what is there of that, too.
+std::optional<TrainingState> readTrainingState(const std::string &directory, std::vector<Diagnostic> &diags,
+                                               TrainingOrigin *origin = nullptr);
 
 /// Opens DIR/state.safetensors. Its tensors have the names of CheckpointOptions::states.
 std::unique_ptr<SafetensorsFile> openOptimizerState(const std::string &directory, std::vector<Diagnostic> &diags);

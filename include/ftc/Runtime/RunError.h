@@ -31,7 +31,8 @@ enum class ExitCode : int {
   WriteFailed = 24,   ///< a checkpoint or the metrics could not be written
   StepFailed = 25,    ///< an entry of the step returned an error
   NotFinite = 26,     ///< the loss or the gradients are not numbers, and so the weights are lost
-  Interrupted = 130,  ///< SIGINT: the current step was finished and saved
+  HungUp = 129,       ///< SIGHUP: the current step was finished and saved
+  Interrupted = 130,  ///< SIGINT: the same
   Terminated = 143,   ///< SIGTERM: the same
 };
 

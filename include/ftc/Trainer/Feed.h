@@ -57,9 +57,10 @@ struct SampleOptions {
   uint64_t seed = 0;
 };
 
-/// Text that the model generates through the step's `logits` entry; without the prompt. Ends early at the end token.
-/// The same seed gives the same text.
-std::string generate(EntryFeed &feed, const Tokenizer &tokenizer, const SampleOptions &options);
+/// Text that the model generates through the step's `logits` entry; without the prompt. Ends early at the end token,
+/// and when `stop` becomes non-zero. The same seed gives the same text.
+std::string generate(EntryFeed &feed, const Tokenizer &tokenizer, const SampleOptions &options,
+                     const volatile int &stop);
 
 } // namespace ftc
 

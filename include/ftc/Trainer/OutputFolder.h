@@ -27,6 +27,12 @@ private:
   int descriptor = -1;
 };
 
+/// The newest CHECKPOINTS/earlier_K, "" if there is none.
+std::string newestEarlierRun(const std::string &checkpoints);
+
+/// Whether `checkpoints` has a step_N, whole or not.
+bool hasCheckpoints(const std::string &checkpoints);
+
 /// What moveEarlierRun did.
 struct EarlierRun {
   std::string checkpoints; ///< CHECKPOINTS/earlier_K; empty: there was nothing to move

@@ -34,12 +34,17 @@ void loadParameters(Session &session, const std::string &directory, const std::v
 /// Fills the step's adapters from a file or folder, as in AdapterReader::open. Throws RunError(NoFile or
 /// BadCheckpoint).
 void loadAdapters(Session &session, const std::string &path, const LoraConfig &lora, const ModelConfig &model);
-/// Fills the optimizer's states from DIRECTORY/state.safetensors. Throws RunError(BadCheckpoint).
-void loadStates(Session &session, const std::string &directory);
+/// Fills the optimizer's states from DIRECTORY/state.safetensors. Throws RunError(BadCheckpoint) also where that has
+/// states that the step does not keep; then `optimizers` says of what two optimizers they are, and `wayOut` what to do.
+void loadStates(Session &session, const std::string &directory, const std::string &optimizers,
+                const std::string &wayOut);
+
+/// A hash of all parameters but the adapters, as the step holds them: the frozen weights that adapters belong to.
+uint64_t hashFrozenWeights(Session &session);
 
 /// A writer of OUT/step_N for all parameters and states of the step. Throws RunError(WriteFailed).
 std::unique_ptr<CheckpointWriter> makeWriter(Session &session, const Recipe &recipe, const Tokenizer &tokenizer,
-                                             const std::string &outputDir);
+                                             const TrainingOrigin &origin, const std::string &outputDir);
 
 } // namespace ftc
 

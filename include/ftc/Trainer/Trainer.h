@@ -37,9 +37,9 @@ struct RunOptions {
   std::vector<std::string> overrides; ///< "key=value" for keys of the recipe that belong to a run
 };
 
-/// Trains: loads the step and the data, initializes or resumes, runs the steps, writes metrics and checkpoints. SIGINT
-/// and SIGTERM end it after the step that is running, with a checkpoint. Returns Ok, Interrupted or Terminated; throws
-/// RunError for everything else. Once per process (it handles signals).
+/// Trains: loads the step and the data, initializes or resumes, runs the steps, writes metrics and checkpoints. SIGINT,
+/// SIGTERM and SIGHUP end it after the step that is running, with a checkpoint. Returns Ok, Interrupted, Terminated or
+/// HungUp; throws RunError for everything else. Once per process (it handles signals).
 ExitCode runTraining(const RunOptions &options);
 
 /// This program, its version and which steps it runs: "ftrun 0.1.0, for steps of ABI version 4".

@@ -34,7 +34,7 @@ def main():
     same = {name for name in ours if as_fp32(*base[name]) == as_fp32(*ours[name])}
     print("unchanged:", *[name for name in first if name in same])
     print("changed:", *[name for name in first if name not in same])
-    print("adapter tensors:", len(tensors(os.path.join(sys.argv[2], "adapter_model.safetensors"))))
+    print("adapter tensors:", len(tensors(os.path.join(sys.argv[2], "adapter", "adapter_model.safetensors"))))
     states = tensors(os.path.join(sys.argv[2], "state.safetensors"))
     print(f"states: {len(states)}, of adapters: {sum('.lora_' in name for name in states)}")
 

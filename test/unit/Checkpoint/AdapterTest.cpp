@@ -48,8 +48,9 @@ protected:
     EXPECT_TRUE(writer) << messages();
     EXPECT_TRUE(writer->write({.step = step}, diags)) << messages();
     std::set<std::string> names;
-    for (const auto &item : fs::directory_iterator(root / "out" / ("step_" + std::to_string(step))))
-      names.insert(item.path().filename());
+    const fs::path folder = root / "out" / ("step_" + std::to_string(step));
+    for (const auto &item : fs::recursive_directory_iterator(folder))
+      names.insert(item.path().lexically_relative(folder));
     return names;
   }
   std::vector<TensorSpec> wanted() { return {options.parameters[0].spec, options.parameters[1].spec}; }
@@ -60,10 +61,12 @@ protected:
 };
 
 TEST_F(Adapter, RoundTripAndMergedWeights) {
-  EXPECT_EQ(write(5), (std::set<std::string>{"config.json", "adapter_config.json", "adapter_model.safetensors",
-                                             "model.safetensors", "state.safetensors", "training_state.json"}));
+  EXPECT_EQ(write(5),
+            (std::set<std::string>{"adapter", "adapter/adapter_config.json", "adapter/adapter_model.safetensors",
+                                   "config.json", "model.safetensors", "state.safetensors", "training_state.json"}));
   std::string folder = root / "out/step_5";
-  for (const std::string &path : {folder, folder + "/adapter_model.safetensors"}) {
+  for (const std::string &path : {folder, folder + "/adapter", folder + "/adapter/adapter_model.safetensors"}) {
+    EXPECT_EQ(adapterBase(path), "/base");
     auto reader = AdapterReader::open(path, lora, {}, diags);
     ASSERT_TRUE(reader) << messages();
     EXPECT_TRUE(reader->check(wanted(), diags)) << messages();
@@ -71,10 +74,10 @@ TEST_F(Adapter, RoundTripAndMergedWeights) {
     ASSERT_TRUE(reader->read({wanted()[1], read.data()}, diags)) << messages();
     EXPECT_EQ(read, std::vector<float>(weights.begin() + 8, weights.begin() + 14));
   }
-  auto file = SafetensorsFile::open(folder + "/adapter_model.safetensors", diags);
+  auto file = SafetensorsFile::open(folder + "/adapter/adapter_model.safetensors", diags);
   ASSERT_TRUE(file);
   EXPECT_TRUE(file->find("base_model.model.m.q_proj.lora_A.weight"));
-  json config = json::parse(readAll(folder + "/adapter_config.json"));
+  json config = json::parse(readAll(folder + "/adapter/adapter_config.json"));
   EXPECT_EQ(config["peft_type"], "LORA");
   EXPECT_EQ(config["task_type"], "CAUSAL_LM");
   EXPECT_EQ(config["r"], 2);
@@ -177,7 +180,7 @@ TEST_F(Adapter, MagnitudesAreTheNormsOfMergedRows) {
   specs.push_back(options.parameters.back().spec);
   EXPECT_TRUE(reader->check(specs, diags)) << messages();
   EXPECT_TRUE(isAdapterName("m.q_proj.lora_magnitude_vector"));
-  EXPECT_EQ(json::parse(readAll(folder + "/adapter_config.json"))["use_dora"], true);
+  EXPECT_EQ(json::parse(readAll(folder + "/adapter/adapter_config.json"))["use_dora"], true);
 
   auto model = CheckpointReader::open(folder, {}, diags);
   ASSERT_TRUE(model) << messages();
@@ -198,13 +201,63 @@ TEST_F(Adapter, MagnitudesAreTheNormsOfMergedRows) {
 
 TEST_F(Adapter, AdapterOnly) {
   options.adapter->adapterOnly = true;
-  EXPECT_EQ(write(6), (std::set<std::string>{"config.json", "adapter_config.json", "adapter_model.safetensors",
-                                             "state.safetensors", "training_state.json"}));
+  EXPECT_EQ(write(6), (std::set<std::string>{"adapter_config.json", "adapter_model.safetensors", "state.safetensors",
+                                             "training_state.json"}));
   auto found = findNewestCheckpoint(root / "out", diags);
   ASSERT_TRUE(found) << messages();
   EXPECT_EQ(found->state.step, 6u);
   fs::resize_file(root / "out/step_6/adapter_model.safetensors", 20);
   EXPECT_FALSE(findNewestCheckpoint(root / "out", diags));
+}
+
+/// The layout of earlier versions: all in one folder.
+TEST_F(Adapter, BesideTheWeights) {
+  write(5);
+  const fs::path folder = root / "out/step_5";
+  for (const char *name : {"adapter_config.json", "adapter_model.safetensors"})
+    fs::rename(folder / "adapter" / name, folder / name);
+  fs::remove(folder / "adapter");
+  EXPECT_EQ(adapterFile(folder), folder / "adapter_model.safetensors");
+  EXPECT_TRUE(AdapterReader::open(folder, lora, {}, diags)) << messages();
+  EXPECT_TRUE(findNewestCheckpoint(root / "out", diags)) << messages();
+  fs::remove(folder / "adapter_model.safetensors");
+  EXPECT_EQ(adapterFile(folder), "");
+  EXPECT_EQ(adapterBase(folder), std::nullopt);
+}
+
+TEST_F(Adapter, NamesItsBase) {
+  options.adapter->baseModel = "";
+  write(5);
+  EXPECT_EQ(adapterBase(root / "out/step_5"), "");
+  CheckpointFixture::write("out/step_5/adapter/adapter_config.json", R"({"base_model_name_or_path": ""})");
+  EXPECT_EQ(adapterBase(root / "out/step_5"), std::nullopt);
+}
+
+TEST_F(Adapter, OldCheckpointsGoWithTheirAdapters) {
+  options.keepLast = 2;
+  auto writer = CheckpointWriter::create(options, diags);
+  for (uint64_t step : {1, 2, 3})
+    ASSERT_TRUE(writer->write({.step = step}, diags)) << messages();
+  std::set<std::string> names;
+  for (const auto &item : fs::directory_iterator(root / "out"))
+    names.insert(item.path().filename());
+  EXPECT_EQ(names, (std::set<std::string>{"step_2", "step_3"}));
+}
+
+TEST_F(Adapter, TheOriginIsKept) {
+  options.origin.recipe = {{"dtype", "fp32"}, {"optimizer.betas", "[0.9, 0.99]"}};
+  options.origin.frozenWeights = ~uint64_t(0);
+  write(5);
+  TrainingOrigin origin;
+  ASSERT_TRUE(readTrainingState(root / "out/step_5", diags, &origin)) << messages();
+  EXPECT_EQ(origin.recipe, options.origin.recipe);
+  EXPECT_EQ(origin.frozenWeights, options.origin.frozenWeights);
+  options.origin = {};
+  write(6);
+  auto found = findNewestCheckpoint(root / "out", diags);
+  ASSERT_TRUE(found) << messages();
+  EXPECT_TRUE(found->origin.recipe.empty());
+  EXPECT_FALSE(found->origin.frozenWeights);
 }
 
 TEST_F(Adapter, WritingAllocatesNothing) {
@@ -251,7 +304,7 @@ TEST_F(Adapter, DifferencesAreToldByName) {
   EXPECT_TRUE(says("has shape [3, 2], the step wants [4, 2]")) << messages();
   EXPECT_TRUE(says("'base_model.model.m.q_proj.lora_A.weight' has no place in the step")) << messages();
 
-  json config = json::parse(readAll(folder + "/adapter_config.json"));
+  json config = json::parse(readAll(folder + "/adapter/adapter_config.json"));
   for (const auto &[key, value] :
        std::vector<std::pair<std::string, json>>{{"use_dora", true},
                                                  {"use_rslora", true},
@@ -260,12 +313,12 @@ TEST_F(Adapter, DifferencesAreToldByName) {
                                                  {"r", "2"}}) {
     json other = config;
     other[key] = value;
-    CheckpointFixture::write("out/step_1/adapter_config.json", other.dump());
+    CheckpointFixture::write("out/step_1/adapter/adapter_config.json", other.dump());
     diags.clear();
     EXPECT_FALSE(AdapterReader::open(folder, lora, {}, diags)) << key;
     EXPECT_TRUE(says("'" + key + "'")) << messages();
   }
-  CheckpointFixture::write("out/step_1/adapter_config.json", "[");
+  CheckpointFixture::write("out/step_1/adapter/adapter_config.json", "[");
   EXPECT_FALSE(AdapterReader::open(folder, lora, {}, diags));
   EXPECT_FALSE(AdapterReader::open(root / "nowhere", lora, {}, diags));
 }

@@ -251,7 +251,7 @@ TEST_F(FusedWeights, Errors) {
 TEST_F(FusedWeights, AdaptersBecomeBlocks) {
   addAdapter();
   const std::string folder = written();
-  auto file = SafetensorsFile::open(folder + "/adapter_model.safetensors", diags);
+  auto file = SafetensorsFile::open(folder + "/adapter/adapter_model.safetensors", diags);
   ASSERT_TRUE(file) << messages();
   EXPECT_EQ(file->entries().size(), 4u);
   const std::string name = "base_model.model." + attention + "qkv_proj.lora_";
@@ -264,7 +264,7 @@ TEST_F(FusedWeights, AdaptersBecomeBlocks) {
   const float *q = values.data() + 80, *v = values.data() + 100;
   EXPECT_EQ(found, (std::vector<float>{q[0], q[1], 0, 0, q[2], q[3], 0, 0, q[4], q[5], 0,    0, q[6], q[7], 0,   0, 0,
                                        0,    0,    0, 0, 0,    0,    0, 0, 0,    v[0], v[1], 0, 0,    v[2], v[3]}));
-  const json config = json::parse(readAll(folder + "/adapter_config.json"));
+  const json config = json::parse(readAll(folder + "/adapter/adapter_config.json"));
   EXPECT_EQ(config["target_modules"], (json::array({"qkv_proj", "o_proj"})));
   EXPECT_EQ(config["r"], 2);
   EXPECT_EQ(config["lora_alpha"], 3);
@@ -286,7 +286,7 @@ TEST_F(FusedWeights, AdaptersBecomeBlocks) {
 /// What a device holds is written as what lies here, and without memory that was not taken before.
 TEST_F(FusedWeights, AdaptersElsewhere) {
   addAdapter(/*dora=*/true);
-  const std::string here = readAll(written() + "/adapter_model.safetensors");
+  const std::string here = readAll(written() + "/adapter/adapter_model.safetensors");
   for (TensorView &tensor : options.parameters)
     tensor = elsewhere(tensor);
   options.outputDir = root / "again";
@@ -295,17 +295,17 @@ TEST_F(FusedWeights, AdaptersElsewhere) {
   const uint64_t before = allocationCount();
   ASSERT_TRUE(writer->write({.step = 1}, diags)) << messages();
   EXPECT_EQ(allocationCount(), before);
-  EXPECT_EQ(readAll(root / "again/step_1/adapter_model.safetensors"), here);
+  EXPECT_EQ(readAll(root / "again/step_1/adapter/adapter_model.safetensors"), here);
   values[72] += 1; // the next checkpoint has the values of then
   ASSERT_TRUE(writer->write({.step = 2}, diags)) << messages();
-  EXPECT_NE(readAll(root / "again/step_2/adapter_model.safetensors"), here);
+  EXPECT_NE(readAll(root / "again/step_2/adapter/adapter_model.safetensors"), here);
 }
 
 /// With DoRA, what has no adapter keeps its norms.
 TEST_F(FusedWeights, Magnitudes) {
   addAdapter(/*dora=*/true);
   const std::string folder = written();
-  auto file = SafetensorsFile::open(folder + "/adapter_model.safetensors", diags);
+  auto file = SafetensorsFile::open(folder + "/adapter/adapter_model.safetensors", diags);
   ASSERT_TRUE(file) << messages();
   const auto *entry = file->find("base_model.model." + attention + "qkv_proj.lora_magnitude_vector");
   ASSERT_TRUE(entry);
@@ -406,11 +406,11 @@ TEST_F(FusedWeights, ConfigJson) {
 TEST_F(FusedWeights, PatternsOfAnAdapterConfig) {
   addAdapter();
   const std::string folder = written();
-  json config = json::parse(readAll(folder + "/adapter_config.json"));
+  json config = json::parse(readAll(folder + "/adapter/adapter_config.json"));
   auto opens = [&](const json &ranks, const json &alphas) {
     config["rank_pattern"] = ranks;
     config["alpha_pattern"] = alphas;
-    write("out/step_1/adapter_config.json", config.dump());
+    write("out/step_1/adapter/adapter_config.json", config.dump());
     diags.clear();
     return AdapterReader::open(folder, lora, model, diags) != nullptr;
   };

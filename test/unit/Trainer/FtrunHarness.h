@@ -42,9 +42,10 @@ struct Process {
   pid_t id = 0;
   fs::path output;
 
-  /// Starts `program` with its standard output and error in a file.
+  /// Starts `program` with its standard output and error in a file; the output in `toDescriptor` instead, if there is
+  /// one.
   Process(const std::string &program, std::vector<std::string> arguments, const fs::path &output,
-          const std::string &preload = "")
+          const std::string &preload = "", int toDescriptor = -1)
       : output(output) {
     arguments.insert(arguments.begin(), program);
     std::vector<char *> pointers;
@@ -53,7 +54,7 @@ struct Process {
     pointers.push_back(nullptr);
     id = fork();
     if (id == 0) {
-      if (!freopen(output.c_str(), "w", stdout) || dup2(1, 2) < 0)
+      if (!freopen(output.c_str(), "w", stdout) || dup2(1, 2) < 0 || (toDescriptor >= 0 && dup2(toDescriptor, 1) < 0))
         _exit(99);
       if (!preload.empty())
         setenv("LD_PRELOAD", preload.c_str(), 1);

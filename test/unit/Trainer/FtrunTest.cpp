@@ -13,6 +13,7 @@
 #include "ftc/Trainer/OutputFolder.h"
 
 #include <cmath>
+#include <cstring>
 
 using namespace ftc;
 using namespace ftc::test;
@@ -132,11 +133,13 @@ TEST_F(FtrunTest, AKillAtAnyMomentLosesNothingThatWasSaved) {
 
 TEST_F(FtrunTest, SignalsSaveAndTell) {
   const std::string tokens = tokenFile(50 * BatchTokens);
-  for (auto [signal, code] : {std::pair{SIGINT, 130}, std::pair{SIGTERM, 143}}) {
+  for (auto [signal, code] : {std::pair{SIGINT, 130}, std::pair{SIGTERM, 143}, std::pair{SIGHUP, 129}}) {
     const std::string out = at("out" + std::to_string(signal));
     Process process = start({fakeStep("good"), "--data", tokens, "--steps", "100000000", "--out", out});
     ASSERT_TRUE(waitFor([&] { return readText(fs::path(out) / "metrics.jsonl").size() > 1000; }));
     kill(process.id, signal);
+    if (signal == SIGHUP) // a shell sends one, and the kernel another
+      kill(process.id, signal);
     EXPECT_EQ(process.wait(), code);
     auto lines = metrics(out);
     const std::string last = (fs::path(out) / ("step_" + lines.back()["step"].dump())).string();
@@ -151,6 +154,28 @@ TEST_F(FtrunTest, SignalsSaveAndTell) {
   EXPECT_EQ(process.wait(), 143);
   said = readText(folder / "output");
   EXPECT_NE(said.find("nothing was saved"), std::string::npos) << said;
+}
+
+/// Who reads the output may go away: the run does not.
+TEST_F(FtrunTest, GoesOnWhenNobodyReads) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  close(ends[0]);
+  Process process(FTC_BINARY_DIR "/bin/ftrun",
+                  {fakeStep("good"), "--data", tokenFile(50 * BatchTokens), "--steps", "9", "--out", at("out")},
+                  folder / "output", "", ends[1]);
+  close(ends[1]);
+  EXPECT_EQ(process.wait(), 0);
+  EXPECT_TRUE(fs::exists(at("out/step_9/model.safetensors")));
+  EXPECT_EQ(metrics(at("out")).size(), 9u);
+}
+
+TEST_F(FtrunTest, ASampleEndsAtASignal) {
+  Process process = start({fakeStep("good"), "--data", tokenFile(50 * BatchTokens), "--steps", "1", "--out", at("out"),
+                           "--sample", "1000000000"});
+  ASSERT_TRUE(waitFor([&] { return fs::exists(at("out/step_1/model.safetensors")); }));
+  kill(process.id, SIGINT);
+  EXPECT_EQ(process.wait(), 130);
 }
 
 TEST_F(FtrunTest, ABatchWithoutLabelsChangesNothing) {
@@ -257,6 +282,76 @@ TEST_F(FtrunTest, AnEarlierRunIsMovedAway) {
   EXPECT_TRUE(fs::exists(at("out/step_4")));
   EXPECT_FALSE(fs::exists(at("out/step_9")));
   EXPECT_EQ(metrics(at("out")).size(), 4u);
+  // As it says.
+  EXPECT_NE(said.find("(--out " + at("out/earlier_1") + " resume_from_checkpoint=True goes on from them)"),
+            std::string::npos)
+      << said;
+  ASSERT_EQ(run({fakeStep("good"), "--data", tokens, "--steps", "12", "--out", at("out/earlier_1"),
+                 "resume_from_checkpoint=True"}),
+            0)
+      << said;
+  EXPECT_NE(said.find("after step 9"), std::string::npos) << said;
+  EXPECT_EQ(metrics(at("out/earlier_1")).size(), 12u);
+}
+
+TEST_F(FtrunTest, WhatFailsOrTrainsNothingMovesNothing) {
+  const std::string tokens = tokenFile(40 * BatchTokens);
+  ASSERT_EQ(run({fakeStep("good"), "--data", tokens, "--steps", "9", "--out", at("out")}), 0) << said;
+  EXPECT_NE(said.find("weights: random, of seed "), std::string::npos) << said;
+  ASSERT_EQ(run({fakeStep("good"), "--data", tokens, "--steps", "4", "--out", at("out"),
+                 "checkpointer.checkpoint_dir=/nonexistent"}),
+            10)
+      << said;
+  ASSERT_EQ(run({fakeStep("good"), "--data", tokens, "--steps", "0", "--sample", "3", "--out", at("out"),
+                 "checkpointer.checkpoint_dir=" + at("out/step_9")}),
+            0)
+      << said;
+  EXPECT_EQ(said.find("moved"), std::string::npos) << said;
+  EXPECT_EQ(said.find("wrote"), std::string::npos) << said;
+  EXPECT_FALSE(fs::exists(at("out/earlier_1")));
+  EXPECT_EQ(metrics(at("out")).size(), 9u);
+}
+
+TEST_F(FtrunTest, OtherStatesAreAnErrorAndOtherValuesAreTold) {
+  const std::string tokens = tokenFile(40 * BatchTokens);
+  std::vector<std::string> arguments{fakeStep("good"), "--data", tokens, "--steps", "4", "--out", at("out")};
+  ASSERT_EQ(run(arguments), 0) << said;
+  arguments[4] = "5";
+  arguments.push_back("resume_from_checkpoint=True");
+  const fs::path file = at("out/step_4/training_state.json");
+  nlohmann::json state = nlohmann::json::parse(readText(file));
+  EXPECT_FALSE(state["recipe"]["optimizer.weight_decay"].get<std::string>().empty()) << state;
+  state["recipe"]["optimizer.weight_decay"] = "0.75";
+  state["recipe"]["dtype"] = "bf16";
+  std::ofstream(file) << state.dump();
+  ASSERT_EQ(run(arguments), 0) << said;
+  EXPECT_NE(
+      said.find("step_4 was written with another recipe; this one's counts from here on: dtype is fp32 (was bf16), "
+                "optimizer.weight_decay is "),
+      std::string::npos)
+      << said;
+  EXPECT_EQ(said.find("written with another", said.find("written with another") + 1), std::string::npos) << said;
+
+  // What another optimizer keeps.
+  const fs::path states = at("out/step_5/state.safetensors");
+  std::string text = readText(states);
+  uint64_t length = 0;
+  std::memcpy(&length, text.data(), 8);
+  nlohmann::json header = nlohmann::json::parse(text.substr(8, length));
+  header["w.exp_avg_of_others"] = {{"dtype", "F32"}, {"shape", {0}}, {"data_offsets", {0, 0}}};
+  std::string changed = header.dump();
+  const uint64_t size = changed.size();
+  std::ofstream(states, std::ios::binary)
+      << std::string(reinterpret_cast<const char *>(&size), 8) << changed << text.substr(8 + length);
+  arguments[4] = "6";
+  ASSERT_EQ(run(arguments), 22) << said;
+  EXPECT_NE(
+      said.find("state 'w.exp_avg_of_others' has no place in the step, and going on would drop it; recompile with "
+                "the optimizer that made the checkpoint, or start anew from its weights with "
+                "checkpointer.checkpoint_dir=" +
+                at("out/step_5") + " resume_from_checkpoint=False"),
+      std::string::npos)
+      << said;
 }
 
 TEST_F(FtrunTest, ARunMayStartFromTheWeightsOfTheEarlierOne) {
@@ -267,20 +362,30 @@ TEST_F(FtrunTest, ARunMayStartFromTheWeightsOfTheEarlierOne) {
   std::vector<std::string> more = arguments;
   more.push_back(weights);
   ASSERT_EQ(run(more), 0) << said;
-  EXPECT_NE(said.find("weights from " + at("out/earlier_1/step_4")), std::string::npos) << said;
+  EXPECT_NE(said.find("weights from " + at("out/step_4")), std::string::npos) << said;
   EXPECT_LT(metrics(at("out"))[0]["loss"], metrics(at("out/earlier_1"))[0]["loss"]);
 }
 
-TEST_F(FtrunTest, BrokenCheckpointsAreMovedAway) {
+TEST_F(FtrunTest, BrokenCheckpointsAreNotGoneOnFrom) {
   std::vector<std::string> arguments{fakeStep("good"), "--data", tokenFile(40 * BatchTokens), "--steps", "3",
                                      "--out",          at("out")};
   ASSERT_EQ(run(arguments), 0) << said;
   fs::resize_file(at("out/step_3/state.safetensors"), 1000);
   arguments.push_back("resume_from_checkpoint=True");
+  ASSERT_EQ(run(arguments), 22) << said;
+  EXPECT_NE(said.find("none of its checkpoints is whole (see above)"), std::string::npos) << said;
+  EXPECT_EQ(metrics(at("out")).size(), 3u);
+  arguments.pop_back();
   ASSERT_EQ(run(arguments), 0) << said;
-  EXPECT_NE(said.find("starting from the beginning"), std::string::npos) << said;
   EXPECT_EQ(fs::file_size(at("out/earlier_1/step_3/state.safetensors")), 1000u);
   EXPECT_EQ(metrics(at("out/earlier_1")).size(), 3u);
+  arguments.push_back("resume_from_checkpoint=True");
+  fs::rename(at("out/step_3"), at("kept"));
+  ASSERT_EQ(run(arguments), 0) << said;
+  EXPECT_NE(said.find("has no checkpoint to resume from (an earlier run's are in " + at("out/earlier_1") + ": --out " +
+                      at("out/earlier_1") + " goes on from them); starting from the beginning"),
+            std::string::npos)
+      << said;
   ASSERT_EQ(run(arguments), 0) << said;
   EXPECT_NE(said.find("after step 3; nothing is left to do, the last step is 3"), std::string::npos) << said;
 }

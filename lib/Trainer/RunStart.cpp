@@ -1,0 +1,215 @@
+//===- RunStart.cpp - Where a run starts from ----------------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A run goes on from a checkpoint only with what that was made with: its states all find a place in the step, and an
+// adapter meets the frozen weights that it was trained on. What else differs is told. An earlier run in the same folder
+// is moved away right before this one writes, after everything that can fail or take long.
+//
+//===----------------------------------------------------------------------===//
+
+#include "lib/Trainer/Run.h"
+
+#include "ftc/Config/TrainingValues.h"
+
+#include <filesystem>
+
+using namespace ftc;
+namespace fs = std::filesystem;
+
+/// A key as it is written on a command line.
+static std::string shortKey(const std::string &key) {
+  const size_t at = key.find("._component_");
+  return at == key.npos ? key : key.substr(0, at);
+}
+
+/// "optimizer is torch.optim.SGD (was torch.optim.AdamW)", one after another; "" if nothing differs, and for a
+/// checkpoint of a version that did not note its recipe.
+static std::string differences(const TrainingOrigin &then, const TrainingOrigin &now) {
+  std::string text;
+  const auto tell = [&](const std::string &key, const std::string &is, const std::string &was) {
+    text += fmt::format("{}{} is {} (was {})", text.empty() ? "" : ", ", shortKey(key), is, was);
+  };
+  if (then.recipe.empty())
+    return text;
+  for (const auto &[key, is] : now.recipe)
+    if (auto was = then.recipe.find(key); was == then.recipe.end() || was->second != is)
+      tell(key, is, was == then.recipe.end() ? "not there" : was->second);
+  for (const auto &[key, was] : then.recipe)
+    if (!now.recipe.contains(key))
+      tell(key, "not there", was);
+  return text;
+}
+
+/// Whether both hold their frozen weights in the same form, so that hashes can be compared.
+static bool sameForm(const TrainingOrigin &a, const TrainingOrigin &b) {
+  const auto value = [](const TrainingOrigin &of, const char *key) {
+    auto found = of.recipe.find(key);
+    return found == of.recipe.end() ? std::string() : found->second;
+  };
+  for (const char *key : {"dtype", "model.quantize_base", "model.quantizer"})
+    if (value(a, key) != value(b, key))
+      return false;
+  return true;
+}
+
+/// The newest checkpoint of OUT, to resume from.
+void Run::findCheckpoint() {
+  const std::string &folder = recipe.checkpointer.outputDir;
+  found = findNewestCheckpoint(folder, diags);
+  tellRemarks(diags);
+  if (found)
+    return;
+  if (hasCheckpoints(folder))
+    throw RunError(
+        ExitCode::BadCheckpoint,
+        fmt::format("{}: none of its checkpoints is whole (see above), so there is nothing to resume from; to "
+                    "start from the beginning leave resume_from_checkpoint=True out: they are kept in a "
+                    "folder earlier_K",
+                    folder));
+  const std::string earlier = newestEarlierRun(folder);
+  warn("{} has no checkpoint to resume from{}; starting from the beginning", folder,
+       earlier.empty() ? ""
+                       : fmt::format(" (an earlier run's are in {}: --out {} goes on from them)", earlier, earlier));
+}
+
+/// How to use a checkpoint that cannot be resumed from.
+std::string Run::startFrom(const std::string &checkpoint) const {
+  return fmt::format("start anew from its {} with checkpointer.{}={} resume_from_checkpoint=False",
+                     recipe.lora ? "adapter" : "weights", recipe.lora ? "adapter_checkpoint" : "checkpoint_dir",
+                     checkpoint);
+}
+
+/// An adapter belongs to the frozen weights that it was trained on. `then`: what is known of its run.
+void Run::checkBase(const std::string &adapter, const TrainingOrigin &then, bool resumes) {
+  const std::string &folder = recipe.checkpointer.checkpointDir;
+  const std::optional<std::string> base = adapterBase(adapter);
+  const std::string those = !base           ? "frozen weights that it does not name"
+                            : base->empty() ? std::string("random frozen weights")
+                                            : fmt::format("the frozen weights of {}", *base);
+  const std::string wayOut =
+      base && base->empty() ? "leave checkpointer.checkpoint_dir out (=null), with the seed of that run"
+                            : fmt::format("name them with checkpointer.checkpoint_dir={}", base ? *base : "FOLDER");
+  if (folder.empty() && (!base || !base->empty()))
+    throw RunError(ExitCode::BadCheckpoint, fmt::format("{}: this adapter was trained on {}, and this run has random "
+                                                        "ones; {}",
+                                                        adapter, those, wayOut));
+  if (!then.frozenWeights || !sameForm(then, origin) || then.frozenWeights == origin.frozenWeights)
+    return;
+  const std::string here = folder.empty() ? fmt::format("random ones, of seed {}", recipe.seed) : "those of " + folder;
+  const std::string message =
+      fmt::format("{}: this adapter was trained on {}, and these are others ({})", adapter, those, here);
+  if (resumes || folder.empty())
+    throw RunError(ExitCode::BadCheckpoint, fmt::format("{}; {}", message, wayOut));
+  warn("{}", message);
+}
+
+void Run::tellDifferences() const {
+  if (const std::string text = differences(found->origin, origin); !text.empty())
+    warn("{} was written with another recipe; this one's counts from here on: {}", found->directory, text);
+}
+
+/// Parameters, states and the place in the data: from the newest checkpoint of OUT, from checkpoint_dir, or as the
+/// recipe initializes them.
+void Run::restore() {
+  const CheckpointerConfig &from = recipe.checkpointer;
+  if (found && found->state.seed != recipe.seed) {
+    warn("the checkpoint's seed {} replaces {}", found->state.seed, recipe.seed);
+    recipe.seed = found->state.seed;
+  }
+  origin.recipe = trainingValues(recipe);
+  const std::string adapter = found ? adapterFile(found->directory) : "";
+  if (found && !recipe.lora && !adapter.empty()) {
+    std::error_code error;
+    const bool isMerged = fs::exists(fs::path(found->directory) / "config.json", error);
+    throw RunError(
+        ExitCode::BadCheckpoint,
+        fmt::format("{}: it was left by a run with adapters, and the step trains all weights: recompile with "
+                    "a builder of adapters (model=…lora…){}",
+                    found->directory, isMerged ? ", or " + startFrom(found->directory) : ""));
+  }
+  if (found && recipe.lora && adapter.empty())
+    throw RunError(ExitCode::BadCheckpoint,
+                   fmt::format("{}: it holds no adapter (adapter_model.safetensors) to go on with: it was left by full "
+                               "fine-tuning; start from its weights with checkpointer.checkpoint_dir={} and "
+                               "resume_from_checkpoint=False",
+                               found->directory, found->directory));
+  // Of a run with adapters a checkpoint gives only these back; the frozen weights are where they were.
+  const bool weightsFromDir = !from.checkpointDir.empty() && (recipe.lora || !found);
+  const bool weightsFromFiles = weightsFromDir || (found && !recipe.lora);
+  session->initialize(recipe.seed, [&](std::string_view name) { return !weightsFromFiles || isAdapterName(name); });
+  if (weightsFromDir)
+    loadParameters(*session, from.checkpointDir, from.checkpointFiles, recipe.model);
+  session->fillRowNorms();
+  if (recipe.lora)
+    origin.frozenWeights = hashFrozenWeights(*session);
+  const char *which = recipe.lora ? "frozen weights" : "weights";
+  if (weightsFromDir)
+    say("{} from {}", which, from.checkpointDir);
+  else if (!weightsFromFiles)
+    say("{}: random, of seed {}", which, recipe.seed);
+  if (found) {
+    if (recipe.lora) {
+      checkBase(adapter, found->origin, /*resumes=*/true);
+      loadAdapters(*session, found->directory, *recipe.lora, recipe.model);
+    } else {
+      loadParameters(*session, found->directory, {}, recipe.model);
+    }
+    const std::string differ = differences(found->origin, origin);
+    loadStates(*session, found->directory, differ.empty() ? "" : fmt::format(" ({})", differ),
+               "recompile with the optimizer that made the checkpoint, or " + startFrom(found->directory));
+    tellDifferences();
+    doneSteps = savedStep = found->state.step;
+    say("resumed from {} after step {}{}", found->directory, doneSteps,
+        doneSteps < totalSteps ? "" : fmt::format("; nothing is left to do, the last step is {}", totalSteps));
+  } else if (!from.adapterCheckpoint.empty()) {
+    // Of one that we wrote, the state beside it tells what it belongs to.
+    TrainingOrigin then;
+    std::vector<Diagnostic> ignored;
+    std::error_code error;
+    fs::path folder = fs::absolute(from.adapterCheckpoint, error).lexically_normal();
+    for (int levels = 0; levels < 3 && !then.frozenWeights; ++levels, folder = folder.parent_path())
+      readTrainingState(folder, ignored, &then);
+    checkBase(from.adapterCheckpoint, then, /*resumes=*/false);
+    loadAdapters(*session, from.adapterCheckpoint, *recipe.lora, recipe.model);
+    say("adapter from {}", from.adapterCheckpoint);
+  }
+  stream.emplace(data->train,
+                 BatchStreamOptions{
+                     .batchSize = recipe.batchSize, .shuffle = recipe.shuffle, .seed = recipe.seed, .dropLast = true});
+  if (found) {
+    if (found->state.dataFingerprint != data->train.fingerprint())
+      warn("the data changed since {} was written; its place in them is kept", found->directory);
+    DataPosition at{found->state.epoch, found->state.batch};
+    if (const int64_t then = found->state.batchSize; then > 0 && then != recipe.batchSize) {
+      at = at.inBatchesOf(recipe.batchSize, then);
+      warn("{} was written at batch_size {}, and this step has {}: it goes on at batch {} of the epoch",
+           found->directory, then, recipe.batchSize, at.batch);
+    }
+    stream->seek(at);
+  }
+  writer = makeWriter(*session, recipe, *tokenizer, origin, recipe.checkpointer.outputDir);
+  if (std::string problem = checkRoom(recipe.checkpointer.outputDir, writer->tensorBytes(), checkpointsAhead());
+      !problem.empty())
+    warn("{}", problem);
+}
+
+/// Right before the first step: from here on this run writes.
+void Run::beginOutput() {
+  CheckpointerConfig &c = recipe.checkpointer;
+  EarlierRun earlier;
+  if (!found)
+    earlier = moveEarlierRun(recipe.outputDir, c.outputDir);
+  if (!earlier.checkpoints.empty()) {
+    warn("an earlier run's checkpoints were moved to {} (--out {} resume_from_checkpoint=True goes on from them)",
+         earlier.checkpoints, earlier.checkpoints);
+    // This run may have started from the weights of that one.
+    c.checkpointDir = earlier.now(c.checkpointDir);
+    c.adapterCheckpoint = earlier.now(c.adapterCheckpoint);
+    writer = makeWriter(*session, recipe, *tokenizer, origin, c.outputDir);
+  }
+  metrics = std::make_unique<MetricsLog>((fs::path(recipe.outputDir) / "metrics.jsonl").string(), doneSteps);
+}
