@@ -238,11 +238,22 @@ bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std
   constexpr Severity Error = Severity::Error, Warning = Severity::Warning;
   Comparison compare(path, config, diags);
   const json &type = compare.at("model_type");
-  if (const char *wanted = namesOf(model.architecture).type;
-      !type.is_string() || type.get_ref<const std::string &>() != wanted) {
-    compare.differ(Warning, fmt::format("'model_type' is {}, the recipe's model is a {}; nothing else was compared",
-                                        type.dump(), wanted));
-    return true; // the other keys may mean something else
+  if (const char *wanted = namesOf(model.architecture).type; type != wanted) {
+    // Tensors of equal names and shapes do not make an equal model: Gemma's norms and activations are others than
+    // Llama's. Mistral's graph without its window is Llama's, and the keys mean the same.
+    const bool isSame = (type == "llama" && model.architecture == ModelArchitecture::Mistral) ||
+                        (type == "mistral" && model.architecture == ModelArchitecture::Llama);
+    const bool isError = type.is_string() && !isSame;
+    compare.differ(isError ? Error : Warning,
+                   fmt::format("'model_type' is {}, the recipe's model is a {}{}", type.dump(), wanted,
+                               isError
+                                   ? fmt::format("; name the builder that belongs to these weights, or, where they are "
+                                                 "a {0}'s under another name, set 'model_type' to \"{0}\"",
+                                                 wanted)
+                               : isSame ? ", whose graph is the same without a window"
+                                        : "; nothing else was compared"));
+    if (!isSame)
+      return compare.good; // the other keys may mean something else
   }
   double heads = static_cast<double>(model.numHeads);
   double headDim = static_cast<double>(model.headDim ? model.headDim : model.embedDim / model.numHeads);

@@ -423,7 +423,9 @@ TEST_F(Checkpoint, ConfigDifferences) {
       {"/rope_scaling", nullptr, "has no rotary scaling, the recipe's model scales by 32"},
       {"/rope_scaling/factor", 8, "'rope_scaling.factor' is 8"},
       {"/rope_scaling/rope_type", "yarn", "rotary scaling \"yarn\" is not known"},
-      {"/model_type", "qwen2", "'model_type' is \"qwen2\""},
+      {"/model_type", "gemma", "'model_type' is \"gemma\", the recipe's model is a llama; name the builder", true},
+      {"/model_type", "mistral", "'model_type' is \"mistral\", the recipe's model is a llama, whose graph is the same"},
+      {"/model_type", nullptr, "'model_type' is null, the recipe's model is a llama; nothing else was compared"},
   };
   for (const Change &change : changes) {
     json config = good;
