@@ -8,12 +8,19 @@
 #include "ftc/Config/Recipe.h"
 #include "ftc/Pipelines/Pipeline.h"
 #include "ftc/Support/Files.h"
+#include "ftc/Support/Suggest.h"
 #include "ftc/Support/Units.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
+#include <cstring>
+#include <filesystem>
 
 using namespace ftc;
+namespace fs = std::filesystem;
 
 namespace {
 /// The command line.
@@ -63,8 +70,34 @@ void print(const std::vector<Diagnostic> &diagnostics) {
 }
 
 int complain(const std::string &message) {
+  std::fflush(stdout); // what was said before stands before
   std::fprintf(stderr, "ftc: error: %s\n", message.c_str());
   return 1;
+}
+
+/// Whether both names lead to one file, or will once it is there.
+bool isSameFile(const std::string &a, const std::string &b) {
+  std::error_code error;
+  if (fs::equivalent(a, b, error))
+    return true;
+  return fs::weakly_canonical(a, error) == fs::weakly_canonical(b, error);
+}
+
+/// Whether `path` can be written to when all is done, and is none of `others` (what it is called, and its name). What
+/// is not a file, such as /dev/stdout, is taken as it is.
+bool canWrite(const std::string &option, const std::string &path,
+              const std::vector<std::pair<std::string, std::string>> &others, std::string &message) {
+  std::error_code ignored;
+  if (path.empty() || path == "-" || (fs::exists(path, ignored) && fs::is_other(path, ignored)))
+    return true;
+  for (const auto &[what, other] : others)
+    if (!other.empty() && other != "-" && isSameFile(path, other)) {
+      message = option + " " + path + " would overwrite " + what + "; name another file";
+      return false;
+    }
+  const AtomicFile probe(path); // removed again
+  message = probe.error();
+  return probe.ok();
 }
 
 /// Reads the recipe and compiles it. 0, or the exit code.
@@ -79,6 +112,11 @@ int run(Arguments &arguments) {
     return 1;
   print(recipe->remarks);
   diagnostics.clear();
+  const std::pair<std::string, std::string> config{"the recipe", arguments.config},
+      device{"the device file", arguments.options.device}, report{"the report", arguments.report};
+  if (!canWrite("-o", arguments.output, {config, device, report}, error) ||
+      !canWrite("--report", arguments.report, {config, device}, error))
+    return complain(error);
   std::optional<CompileResult> result = compile(*recipe, arguments.options, diagnostics);
   print(diagnostics);
   if (!result)
@@ -87,28 +125,38 @@ int run(Arguments &arguments) {
   // The report goes where the output does not.
   bool toStdout = arguments.output.empty() || arguments.output == "-";
   bool hasOutput = arguments.options.stopAfter != Stage::Plan || arguments.emit == "plan";
-  FILE *report = toStdout && hasOutput ? stderr : stdout;
-  std::fputs(result->memoryReport.c_str(), report);
-  std::fputs(result->decisions.c_str(), report);
+  FILE *told = toStdout && hasOutput ? stderr : stdout;
+  std::fputs(result->memoryReport.c_str(), told);
+  std::fputs(result->decisions.c_str(), told);
   if (!arguments.report.empty() &&
       !writeFileAtomically(arguments.report, result->memoryReport + result->decisions + result->allDecisions, error))
     return complain(error);
   if (arguments.timing)
     for (const auto &[stage, seconds] : result->seconds)
-      std::fprintf(report, "  %-28s %s\n", stage.c_str(), formatSeconds(seconds).c_str());
+      std::fprintf(told, "  %-28s %s\n", stage.c_str(), formatSeconds(seconds).c_str());
   if (!hasOutput)
     return 0;
   if (toStdout) {
     std::fwrite(result->output.data(), 1, result->output.size(), stdout);
-    return std::fflush(stdout) == 0 ? 0 : complain("cannot write the output");
+    return 0;
   }
   if (!writeFileAtomically(arguments.output, result->output, error))
     return complain(error);
   if (arguments.options.stopAfter == Stage::Step)
-    std::fprintf(report, "wrote %s: %s of code and tables for %s, %s of memory\n", arguments.output.c_str(),
+    std::fprintf(told, "wrote %s: %s of code and tables for %s, %s of memory\n", arguments.output.c_str(),
                  formatBytes(result->output.size()).c_str(), result->cpu.c_str(),
                  formatBytes(result->totalBytes).c_str());
   return 0;
+}
+
+/// All that was said is written, or it is an error: 0, or the exit code.
+int finish(int code) {
+  const bool failed = std::ferror(stdout) != 0;
+  errno = 0;
+  if (std::fflush(stdout) == 0 && !failed)
+    return code;
+  const std::string cause = errno ? std::string(": ") + std::strerror(errno) : "";
+  return code ? code : complain("cannot write to standard output" + cause + "; what is there is not whole");
 }
 } // namespace
 
@@ -116,6 +164,7 @@ int main(int argc, char **argv) {
   CLI::App app{"Compiles a fine-tuning recipe into one native training step.", "ftc"};
   app.set_version_flag("--version", std::string(compilerName()));
   app.require_subcommand(1);
+  std::signal(SIGXFSZ, SIG_IGN); // a file that may grow no further: EFBIG, told like a full disk
   Arguments arguments;
   CLI::App *compileCommand = app.add_subcommand("compile", "Compile a recipe; prints the memory table");
   addCommonOptions(*compileCommand, arguments);
@@ -128,6 +177,14 @@ int main(int argc, char **argv) {
       ->capture_default_str();
   CLI::App *planCommand = app.add_subcommand("plan", "Print the memory table of a recipe, without making code");
   addCommonOptions(*planCommand, arguments);
+  if (const std::string word = argc > 1 ? argv[1] : ""; !word.empty() && word[0] != '-')
+    if (const std::vector<std::string> commands{"compile", "plan"};
+        std::find(commands.begin(), commands.end(), word) == commands.end()) {
+      const std::optional<std::string> near = nearest(word, commands);
+      complain("there is no command '" + word + "'" + (near ? "; did you mean '" + *near + "'?" : "") +
+               (near ? "" : "; there are 'ftc compile' and 'ftc plan' (ftc --help)"));
+      return 2;
+    }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
@@ -136,11 +193,11 @@ int main(int argc, char **argv) {
   if (planCommand->parsed()) {
     arguments.options.stopAfter = Stage::Plan;
     arguments.emit.clear();
-    return run(arguments);
+    return finish(run(arguments));
   }
   arguments.options.stopAfter = *stageFromName(arguments.emit);
   bool binary = arguments.emit == "step" || arguments.emit == "obj";
   if (binary && arguments.output.empty())
     return complain("give the file to write, e.g. '-o step.so'");
-  return run(arguments);
+  return finish(run(arguments));
 }

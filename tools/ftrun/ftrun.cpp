@@ -8,10 +8,12 @@
 #include "ftc/Trainer/Trainer.h"
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <new>
 
@@ -95,7 +97,7 @@ int main(int argc, char **argv) {
   app.footer(
       "Exit codes: 0 done, 2 usage, 10 no file, 11 not a step, 12 other ABI, 13 CPU feature, 14 threads, 15 memory,\n"
       "16 unsupported, 17 no GPU for the step, 20 empty data, 21 bad data, 22 bad checkpoint, 24 cannot write,\n"
-      "25 step failed, 130 and 143 stopped by SIGINT and SIGTERM after a checkpoint.");
+      "25 step failed, 26 loss not finite, 129, 130 and 143 stopped by SIGHUP, SIGINT and SIGTERM after a checkpoint.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
@@ -104,8 +106,10 @@ int main(int argc, char **argv) {
   try {
     if (info) {
       std::string text = describeStep(options.step);
-      std::fwrite(text.data(), 1, text.size(), stdout);
-      return 0;
+      if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0)
+        return 0;
+      std::fprintf(stderr, "ftrun: error: cannot write to standard output: %s\n", std::strerror(errno));
+      return static_cast<int>(ExitCode::WriteFailed);
     }
     return static_cast<int>(runTraining(options));
   } catch (const RunError &error) {
