@@ -170,10 +170,29 @@ TEST_F(FtrunTest, GoesOnWhenNobodyReads) {
   EXPECT_EQ(metrics(at("out")).size(), 9u);
 }
 
+/// Where a file can grow no further, as on a full disk, that is an error, and no line is left in part.
+TEST_F(FtrunTest, MetricsEndWithAWholeLine) {
+  Process process("/bin/bash",
+                  {"-c", R"((ulimit -f 1; exec "$0" "$@") 2>&1 | cat; exit ${PIPESTATUS[0]})",
+                   FTC_BINARY_DIR "/bin/ftrun", fakeStep("good"), "--data", tokenFile(50 * BatchTokens), "--steps",
+                   "20", "--out", at("out"), "--no-checkpoint"},
+                  folder / "output");
+  EXPECT_EQ(process.wait(), 24);
+  said = readText(folder / "output");
+  EXPECT_NE(said.find("metrics.jsonl: cannot write: File too large"), std::string::npos) << said;
+  const std::string text = readText(at("out/metrics.jsonl"));
+  EXPECT_GT(text.size(), 500u);
+  EXPECT_LE(text.size(), 1024u);
+  EXPECT_EQ(text.back(), '\n');
+}
+
 TEST_F(FtrunTest, ASampleEndsAtASignal) {
-  Process process = start({fakeStep("good"), "--data", tokenFile(50 * BatchTokens), "--steps", "1", "--out", at("out"),
-                           "--sample", "1000000000"});
-  ASSERT_TRUE(waitFor([&] { return fs::exists(at("out/step_1/model.safetensors")); }));
+  std::string text; // whose likeliest token is never the end
+  for (int index = 0; index < 400; ++index)
+    text += "abcd ";
+  Process process = start({fakeStep("good"), "--data", textFile(text), "--steps", "300", "--out", at("out"), "--sample",
+                           "1000000000", "--prompt", "ab", "--temperature", "0"});
+  ASSERT_TRUE(waitFor([&] { return fs::exists(at("out/step_300/model.safetensors")); }));
   kill(process.id, SIGINT);
   EXPECT_EQ(process.wait(), 130);
 }
