@@ -9,6 +9,8 @@ The list is torchtune's own registry: all configs of full_finetune_single_device
 --distributed also those of their distributed twins, which are planned for one device), but for vision models. Each goes through
 `ftc plan CONFIG tokenizer.max_seq_len=512`, since most leave the length open and a step is compiled for one. Prints a line for
 each with its planned bytes, or ftc's error; the last line is 'N passed, N failed'. This script itself needs no package.
+
+A recipe in configs/ that has the name of one of these has its levers too: all of LEVERS, a line for each that differs.
 """
 import argparse
 import json
@@ -26,6 +28,31 @@ folder = os.path.join(importlib.util.find_spec("recipes").submodule_search_locat
 print(json.dumps([[recipe.name, config.name, os.path.join(folder, config.file_path)]
                   for recipe in get_all_recipes() for config in recipe.configs]))
 """
+
+# What a recipe of ours has in common with its namesake: everything that decides about memory, time and what is learned, but
+# for packing, lengths, seeds, and data.
+LEVERS = ["optimizer._component_", "optimizer.lr", "optimizer_in_bwd", "lr_scheduler._component_", "lr_scheduler.num_warmup_steps",
+          "loss._component_", "batch_size", "gradient_accumulation_steps", "epochs", "clip_grad_norm", "dtype",
+          "enable_activation_checkpointing", "enable_activation_offloading", "model._component_", "model.lora_attn_modules",
+          "model.apply_lora_to_mlp", "model.apply_lora_to_output", "model.lora_rank", "model.lora_alpha", "model.lora_dropout"]
+CONFIGS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "configs")
+READ = "import json, sys, yaml; print(json.dumps([yaml.safe_load(open(path)) for path in sys.argv[1:]]))"
+
+
+def other_levers(python, ours, theirs):
+    """'key: ours, not theirs' for each lever of two recipes that differs; an absent switch is off."""
+    done = subprocess.run([python, "-c", READ, ours, theirs], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                          check=True)
+
+    def get(recipe, lever):
+        for word in lever.split("."):
+            recipe = (recipe or {}).get(word)
+        return float(recipe) if lever == "optimizer.lr" else recipe or None  # YAML takes 2e-5 for text
+
+    for lever in LEVERS:
+        mine, its = (get(recipe, lever) for recipe in json.loads(done.stdout))
+        if mine != its:
+            yield f"{lever}: {mine}, not {its}"
 
 
 def shipped(python):
@@ -61,7 +88,12 @@ def main():
             continue
         total, error = plan(args.build, path)
         passed, failed = passed + (error is None), failed + (error is not None)
+        ours = os.path.join(CONFIGS, name + ".yaml")
+        differences = list(other_levers(args.torchtune_python, ours, path)) if os.path.exists(ours) else []
         print(f"{'ok  ' if error is None else 'FAIL'} {name:44}{total if error is None else error}", flush=True)
+        for difference in differences:
+            failed += 1
+            print(f"FAIL configs/{name}.yaml has {difference}", flush=True)
     print(f"{passed} passed, {failed} failed")
     return 0 if passed and not failed else 1
 
