@@ -159,6 +159,9 @@ def golden(build, case, reference, tokens, folder):
     said = train(build, case, reference, tokens, out, "--steps", str(case["steps"]))
     with open(os.path.join(out, "metrics.jsonl"), encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
+    if not readings.finite_and_falling([row["loss"] for row in rows]):
+        sys.exit(f"{case['name']}: the reference's losses are no numbers, or do not fall, which run_all would call a failure: "
+                 f"{[row['loss'] for row in rows]}")
     parameters = {"end": projections.project_checkpoint(os.path.join(out, f"step_{case['steps']}"))}
     shutil.rmtree(out)
     if case["check"] == "bf16":  # the bar is of the change: a step without one leaves what it began with

@@ -4,10 +4,10 @@
 """Random projections of trained tensors: so few numbers that goldens of them fit into a bundle, and that tell how far apart
 two tensors are.
 
-A tensor is cut into blocks of the same length; the elements of a block, each with a random sign, are added into one of 64
-numbers, block b into number b modulo 64. The mean square of the norm of a difference's 64 numbers is the square of the
+A tensor is cut into blocks of the same length; the elements of a block, each with a random sign, are added into one of 256
+numbers, block b into number b modulo 256. The mean square of the norm of a difference's numbers is the square of the
 difference's norm (a count sketch: Charikar, Chen and Farach-Colton, "Finding frequent items in data streams", 2004). Its
-deviation is a factor of sqrt(2 / 64) or less, so a norm is right within 9 % as a rule. Tensors of up to 64 elements are kept
+deviation is sqrt(2 / 256) of it or less, so a norm is right within 5 % as a rule. Tensors of up to 256 elements are kept
 whole. Signs are a function of the tensor's name and of the block. Standard library only.
 """
 import array
@@ -18,7 +18,7 @@ import operator
 import os
 import sys
 
-NUMBERS = 64
+NUMBERS = 256
 LONGEST = 4096  # elements of a block
 POOL = 1 << 16  # signs, of which each block takes a window
 
