@@ -306,11 +306,6 @@ ExitCode Run::go() {
   outputFolder.emplace(recipe.outputDir);
   if (std::error_code error; !std::filesystem::equivalent(recipe.outputDir, recipe.checkpointer.outputDir, error))
     checkpointFolder.emplace(recipe.checkpointer.outputDir);
-  if (std::error_code error; std::filesystem::equivalent(
-          recipe.dataset.dataFiles, std::filesystem::path(recipe.outputDir) / "metrics.jsonl", error))
-    throw RunError(ExitCode::Usage,
-                   fmt::format("{}: these data are the metrics that this run writes; choose another --out",
-                               recipe.dataset.dataFiles));
   if (recipe.resumeFromCheckpoint)
     findCheckpoint(); // first: a device takes its algorithms
   takeMemory(std::move(step));
