@@ -87,6 +87,10 @@ std::unique_ptr<SafetensorsFile> SafetensorsFile::open(const std::string &path, 
     return nullptr;
   if (size < 8 || !fileio::readAt(file->descriptor, &headerBytes, 8, 0))
     return fail(fmt::format("{} bytes are too few for a safetensors file", size));
+  constexpr std::string_view reference = "version https://git-lfs";
+  std::string start(std::min<uint64_t>(size, reference.size()), '\0');
+  if (fileio::readAt(file->descriptor, start.data(), start.size(), 0) && start == reference)
+    return fail("holds a reference to the weights, not the weights; fetch them with git lfs pull");
   if (headerBytes > maxHeaderBytes || headerBytes > size - 8)
     return fail(fmt::format("the header would have {} bytes in a file of {}; this is not a safetensors file, or it is "
                             "truncated",

@@ -62,20 +62,24 @@ bool sameValue(const Node &value, const KeyInfo &key) {
   }
 }
 
-/// What else torchtune's recipes do, by keys that only those have; null for other keys.
-const char *recipeKindOf(const std::string &key) {
-  static const std::pair<const char *, const char *> kinds[] = {
-      {"quantization-aware training", "quantizer fake_quant_after_n_steps"},
-      {"knowledge distillation", "teacher_model teacher_checkpointer kd_loss kd_ratio"},
-      {"preference optimization", "ref_checkpointer ref_policy_checkpointer value_checkpointer reward_checkpointer "
-                                  "policy_model reward_and_value_model ppo_epochs ppo_batch_size"},
-      {"generating text", "prompt max_new_tokens temperature top_k enable_kv_cache"},
-      {"evaluation", "tasks limit max_seq_length"}};
-  for (const auto &[kind, keys] : kinds)
-    if (holds(keys, key))
-      return kind;
-  return nullptr;
-}
+/// What else torchtune's recipes do, by keys and components that only those have.
+struct OtherRecipe {
+  const char *kind, *keys, *components; ///< blank-separated; last words of the components of losses and data sets
+};
+
+const OtherRecipe otherRecipes[] = {
+    {"quantization-aware training", "quantizer fake_quant_after_n_steps", ""},
+    {"knowledge distillation", "teacher_model teacher_checkpointer kd_loss kd_ratio",
+     "ForwardKLLoss ForwardKLWithChunkedOutputLoss ReverseKLLoss ReverseKLWithChunkedOutputLoss SymmetricKLLoss "
+     "SymmetricKLWithChunkedOutputLoss"},
+    {"preference optimization",
+     "ref_checkpointer ref_policy_checkpointer value_checkpointer reward_checkpointer policy_model "
+     "reward_and_value_model ppo_epochs ppo_batch_size reward_penalty penalise_no_eos min_response_length "
+     "max_generated_tokens whiten_rewards kl_coeff lmbda forward_batch_size",
+     "DPOLoss RSOLoss SimPOLoss IPOLoss PPOLoss GRPOLoss stack_exchange_paired_dataset hh_rlhf_helpful_dataset "
+     "preference_dataset"},
+    {"generating text", "prompt max_new_tokens temperature top_k enable_kv_cache", ""},
+    {"evaluation", "tasks limit max_seq_length", ""}};
 
 class Checker {
 public:
@@ -83,6 +87,10 @@ public:
       : root(root), variables(variables), messages(messages) {}
 
   Checked run() {
+    if (isOtherRecipe()) {
+      checked.isOther = true;
+      return std::move(checked);
+    }
     for (const KeyInfo &key : keyTable()) {
       std::string path = key.path;
       size_t dot = path.find("._component_");
@@ -105,6 +113,41 @@ private:
     if (!hasComponent(node) || component == checked.components.end() || !isMadeBefore(node, component->second))
       return false;
     return !holds("_component_ max_seq_len packed data_files", e.key);
+  }
+
+  /// A recipe that does something else has many keys that say so: one error names them all.
+  bool isOtherRecipe() {
+    for (const OtherRecipe &other : otherRecipes) {
+      std::string first, remove, replace;
+      Place place;
+      auto sign = [&](const std::string &path, const Place &where) {
+        if (first.empty())
+          first = path, place = where;
+      };
+      size_t count = 0;
+      for (const Entry &e : root.entries) {
+        if (holds(other.keys, e.key) && !keyAt(e.key) && !isNode(e.key) && !variables.count(e.key)) {
+          sign(e.key, e.place);
+          remove += (count++ ? " ~" : "~") + e.key;
+          continue;
+        }
+        const Node *component = e.key == "loss" || e.key == "dataset" ? e.value.find("_component_") : nullptr;
+        if (!component || !component->isScalar() || !holds(other.components, lastWord(component->text)))
+          continue;
+        sign(component->text, component->place);
+        replace +=
+            " " + e.key + "=" + (e.key == "loss" ? "torch.nn.CrossEntropyLoss" : "torchtune.datasets.chat_dataset");
+      }
+      if (first.empty())
+        continue;
+      std::string way = count ? (count > 1 ? "remove them (" : "remove it (") + remove + ")" : "";
+      if (!replace.empty())
+        way += (way.empty() ? "override" : " and override") + replace;
+      messages.error(place, "'" + first + "' belongs to recipes for " + other.kind +
+                                ", which are not built; full fine-tuning, LoRA and QLoRA are: for one of these " + way);
+      return true;
+    }
+    return false;
   }
 
   void check(const Entry &e, const std::string &prefix) {
@@ -182,14 +225,6 @@ private:
 
   void unknown(const Entry &e, const std::string &prefix) {
     std::string path = prefix + e.key;
-    if (const char *kind = prefix.empty() ? recipeKindOf(e.key) : nullptr) {
-      messages.error(e.place,
-                     "'" + path + "' belongs to recipes for " + kind +
-                         ", which are not built; full fine-tuning, LoRA and QLoRA are: for one of these remove "
-                         "it (~" +
-                         path + ")");
-      return;
-    }
     // Near keys of the same node first, then the same word elsewhere.
     std::string node = prefix.empty() ? "" : prefix.substr(0, prefix.size() - 1);
     std::vector<std::string> here, paths;

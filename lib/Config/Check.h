@@ -21,6 +21,8 @@ struct Checked {
   std::map<std::string, std::string> components;
   /// Keys that an error was given for; their values must not be read.
   std::set<std::string> wrong;
+  /// The recipe does something else than fine-tuning; an error says so, and more would only repeat it.
+  bool isOther = false;
 };
 
 /// Checks every key of the tree against keyTable(): known, taken by the node's component, of the right type, and no

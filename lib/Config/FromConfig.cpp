@@ -133,6 +133,15 @@ private:
     for (const char *bias : {"attention_bias", "mlp_bias"})
       if (const Node *value = given(bias); value && asBool(*value) != false && name != "qwen2")
         refuse(*value, bias, "such biases are not built");
+    // What a recipe says of attention's dropout (0) counts; the other two are Phi-3's.
+    for (const char *dropout : {"attention_dropout", "resid_pdrop", "embd_pdrop"}) {
+      const bool isAttention = std::string(dropout) == "attention_dropout";
+      if (const Node *value = given(dropout);
+          value && asFloat(*value) != 0.0 && !(isAttention && model.find("attn_dropout")))
+        refuse(*value, dropout,
+               std::string("dropout is not built yet; to train without ") +
+                   (isAttention ? "override model.attn_dropout=0" : "set it to 0.0 there"));
+    }
     const Node *tied = given("tie_word_embeddings");
     if (type.tied == Type::Either)
       argument("tie_word_embeddings", tied ? *tied : scalar("False", config.place));

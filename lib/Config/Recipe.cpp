@@ -46,7 +46,8 @@ static std::optional<Recipe> readTreeOfRecipe(Node root, Messages &messages) {
   if (!messages.failed())
     nameModel(root, messages);
   if (!messages.failed())
-    readRecipe(root, checkKeys(root, variables, messages), recipe, messages);
+    if (const Checked checked = checkKeys(root, variables, messages); !checked.isOther)
+      readRecipe(root, checked, recipe, messages);
   if (messages.failed())
     return std::nullopt;
   recipe.normalizedYaml = normalize(recipe);

@@ -277,6 +277,11 @@ std::optional<LoadedData> Loader::finish() {
 
 } // namespace
 
+bool ftc::holdsRecords(const std::string &path) {
+  const std::string extension = extensionOf(path);
+  return isLines(extension) || extension == ".json";
+}
+
 std::optional<LoadedData> ftc::loadData(const DataOptions &options, const Tokenizer &tokenizer,
                                         std::vector<Diagnostic> &diags) {
   const std::string &path = options.path;

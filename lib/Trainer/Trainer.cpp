@@ -109,6 +109,12 @@ void Run::readData(const manifest::Entry &entry) {
                                "(.bin, see docs/data.md), or override "
                                "dataset=torchtune.datasets.text_completion_dataset (or chat_dataset) for this data",
                                path, dataset));
+  if (options.column) {
+    if (wanted.records == RecordKind::Instruct || wanted.records == RecordKind::Alpaca)
+      warn("--column is without effect: {} has keys of its own, which dataset.column_map names", kind);
+    else if (!std::filesystem::is_directory(path) && !holdsRecords(path))
+      warn("--column is without effect: {} holds no JSON records", path);
+  }
   data = loadData(wanted, *tokenizer, diags);
   tellRemarks(diags);
   if (!data) {

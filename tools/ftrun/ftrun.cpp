@@ -76,13 +76,16 @@ int main(int argc, char **argv) {
       ->check(wholeFrom(0));
   app.add_option("--threads", options.threads, "Threads; at most what scratch memory was planned for")
       ->check(wholeFrom(1));
-  app.add_option("--held-out", options.heldOut, "Share of the data that is kept for evaluation: of conversations whole ones, of a text its tail")
+  app.add_option("--held-out", options.heldOut,
+                 "Share of the data that is kept for evaluation: of conversations whole ones, of a text its tail")
       ->check(numberBelow(1, "from 0 on, below 1"));
   app.add_option("--column", options.column, "Key of the text in a .jsonl object");
-  app.add_option("--sample", options.sample, "Tokens of text to generate at the end")->check(wholeFrom(0));
-  app.add_option("--prompt", options.prompt, "What the sample goes on from");
+  CLI::Option *sample =
+      app.add_option("--sample", options.sample, "Tokens of text to generate at the end")->check(wholeFrom(0));
+  app.add_option("--prompt", options.prompt, "What the sample goes on from")->needs(sample);
   app.add_option("--temperature", options.temperature, "Of the sample; 0: always the likeliest token")
-      ->check(numberBelow(HUGE_VAL, "from 0 on"));
+      ->check(numberBelow(HUGE_VAL, "from 0 on"))
+      ->needs(sample);
   app.add_flag_callback(
       "--no-checkpoint", [&] { options.lastCheckpoint = false; },
       "Write no checkpoint at the end: for measurements of steps that are not kept");

@@ -110,6 +110,9 @@ struct LoadedData {
   DataSet heldOut;
 };
 
+/// Whether a file of this name is read as JSON records: .jsonl, .ndjson, .json.
+bool holdsRecords(const std::string &path);
+
 /// Reads everything that `options.path` names. Skipped files, cut samples and the like are remarks in `diags`. Errors:
 /// unreadable or empty data, a bad line of a .jsonl (with file:line:column), an id beyond the vocabulary, a held-out
 /// share that keeps nothing.

@@ -131,6 +131,10 @@ TEST_F(Safetensors, FilesThatAreNone) {
   EXPECT_TRUE(says("5 bytes are too few")) << messages();
   EXPECT_FALSE(SafetensorsFile::open(write("a", "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF{}"), diags));
   EXPECT_TRUE(says("this is not a safetensors file")) << messages();
+  EXPECT_FALSE(SafetensorsFile::open(
+      write("a", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"), diags));
+  EXPECT_TRUE(says("a: error: holds a reference to the weights, not the weights; fetch them with git lfs pull"))
+      << messages();
   EXPECT_FALSE(SafetensorsFile::open(root / "missing", diags));
   EXPECT_TRUE(says("cannot open")) << messages();
   EXPECT_FALSE(SafetensorsFile::open(root, diags));

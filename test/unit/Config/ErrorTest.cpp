@@ -156,7 +156,8 @@ TEST(Errors, NotBuiltYet) {
   EXPECT_TRUE(contains(errors(minimal, {"optimizer=torchao.optim.AdamWFp8"}),
                        "is not built yet; what works: override optimizer=torch.optim.AdamW or torch.optim.SGD"));
   EXPECT_TRUE(contains(errors(minimal, {"optimizer=my.Optimizer"}), "unknown component 'my.Optimizer'"));
-  EXPECT_TRUE(contains(errors(minimal, {"dataset=torchtune.datasets.preference_dataset"}), "text_completion_dataset"));
+  EXPECT_TRUE(contains(errors(minimal, {"dataset=torchtune.datasets.multimodal.the_cauldron_dataset"}),
+                       "text_completion_dataset"));
   EXPECT_TRUE(contains(errors(minimal, {"dataset=[{source: json}]"}), "joining data sets is not built yet"));
   EXPECT_TRUE(contains(errors(minimal, {"checkpointer=torchtune.training.DistributedCheckpointer"}),
                        "override checkpointer=torchtune.training.FullModelHFCheckpointer"));
@@ -184,6 +185,27 @@ TEST(Errors, OtherRecipes) {
   EXPECT_TRUE(contains(below("kd_ratio: 0.5\n"), "recipes for knowledge distillation"));
   EXPECT_TRUE(contains(below("ref_checkpointer: {}\n"), "recipes for preference optimization"));
   EXPECT_TRUE(contains(below("top_k: 300\n"), "recipes for generating text"));
+  // One error for a recipe, however many of its keys and components say it.
+  EXPECT_EQ(below("dataset: {_component_: torchtune.datasets.stack_exchange_paired_dataset}\n"
+                  "loss: {_component_: torchtune.rlhf.loss.DPOLoss}\nsede: 1\n"),
+            "r.yaml:11:24: error: 'torchtune.datasets.stack_exchange_paired_dataset' belongs to recipes for preference "
+            "optimization, which are not built; full fine-tuning, LoRA and QLoRA are: for one of these override "
+            "dataset=torchtune.datasets.chat_dataset loss=torch.nn.CrossEntropyLoss");
+  EXPECT_EQ(
+      below("teacher_model: {_component_: torchtune.models.llama3_1.llama3_1_8b}\n"
+            "teacher_checkpointer: {checkpoint_dir: /t}\n"
+            "kd_loss: {_component_: torchtune.modules.loss.ForwardKLWithChunkedOutputLoss}\nkd_ratio: 0.5\n"),
+      "r.yaml:11:1: error: 'teacher_model' belongs to recipes for knowledge distillation, which are not built; full "
+      "fine-tuning, LoRA and QLoRA are: for one of these remove them (~teacher_model ~teacher_checkpointer ~kd_loss "
+      "~kd_ratio)");
+  EXPECT_TRUE(
+      contains(below("temperature: 0.7\nref_policy_checkpointer: {}\n"
+                     "loss: {_component_: torchtune.rlhf.loss.PPOLoss}\n"),
+               "'ref_policy_checkpointer' belongs to recipes for preference optimization, which are not built; full "
+               "fine-tuning, LoRA and QLoRA are: for one of these remove it (~ref_policy_checkpointer) and override "
+               "loss=torch.nn.CrossEntropyLoss"));
+  // A name of the recipe's own that it uses elsewhere is not meant.
+  EXPECT_EQ(good(std::string(minimal) + "limit: 3\nepochs: ${limit}\n").epochs, 3);
 }
 
 TEST(Errors, Momentum) {

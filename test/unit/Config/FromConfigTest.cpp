@@ -170,6 +170,9 @@ TEST_F(FromConfig, WhatIsNotBuiltIsRefusedWhereItStands) {
       {with(phi3(), "/hidden_act", "relu"), "'hidden_act' is the text \"relu\", and only silu is built for phi3"},
       {with(phi3(), "/tie_word_embeddings", true), "'tie_word_embeddings' is 'true', and that is not built for phi3"},
       {with(llama(), "/attention_bias", true), "'attention_bias' is 'true', and such biases are not built"},
+      {with(llama(), "/attention_dropout", 0.1),
+       "'attention_dropout' is '0.1', and dropout is not built yet; to train without override model.attn_dropout=0"},
+      {with(phi3(), "/resid_pdrop", 0.1), "'resid_pdrop' is '0.1', and dropout is not built yet"},
       {with(llama(), "/rope_parameters/low_freq_factor", 2), "'rope_parameters.low_freq_factor' is '2', and only 1 is"},
       {with(phi3(), "/hidden_size", "many"), "'model.embed_dim'"},
       {with(phi3(), "/num_hidden_layers", nullptr), "'num_hidden_layers' is missing; give it as model.num_layers"}};
@@ -178,6 +181,7 @@ TEST_F(FromConfig, WhatIsNotBuiltIsRefusedWhereItStands) {
     EXPECT_NE(errors.find(message), std::string::npos) << errors;
     EXPECT_EQ(errors.find("config.json:"), 0u) << errors;
   }
+  good(recipeOf(write(with(llama(), "/attention_dropout", 0.1))), {"model.attn_dropout=0"});
   EXPECT_NE(errorsOf(json::array()).find("config.json"), std::string::npos);
   std::vector<Diagnostic> diags;
   EXPECT_FALSE(parseRecipe(recipeOf("/nowhere"), "r.yaml", {}, diags));

@@ -42,6 +42,9 @@ TEST_F(RefusalTest, OfTheCommandLine) {
                 {fakeStep("good"), "--data", tokens, "--out", at("out"), "--steps", "1e3"});
   expectRefusal(ExitCode::Usage, "needs a number from 0 on, below 1, not '1'",
                 {fakeStep("good"), "--data", tokens, "--out", at("out"), "--held-out", "1"});
+  for (auto [option, value] : {std::pair("--prompt", "Once"), std::pair("--temperature", "1")})
+    expectRefusal(ExitCode::Usage, std::string(option) + " requires --sample",
+                  {fakeStep("good"), "--data", tokens, "--out", at("out"), option, value});
   EXPECT_EQ(run({"--version"}), 0);
   EXPECT_NE(said.find("for steps of ABI version"), std::string::npos) << said;
   EXPECT_EQ(run({"--help"}), 0);
