@@ -48,6 +48,9 @@ TEST_F(CudaRun, TrainsResumesAndSamplesToTheBitsOfTheHost) {
   expectSaid("Fake GPU (sm_90), driver 13.0, cuBLASLt 13.1.0");
   expectSaid("planned 1.19 MiB (1244928 bytes), taken 1244928 bytes of the device");
   expectSaid("slabs                 2097152 bytes of its free memory");
+  expectSaid("first run                   0 bytes of its free memory");
+  expectSaid("GB/s, read and written (608 KiB at once)");
+  expectSaid("bytes of the device's free memory are gone, 0 of them since the first");
   expectSaid("TFLOP/s (320 x 320 by 320 x 320, fp32 by fp32 to fp32)"); // what fits into the slab
   expectEqual(at("host/step_20"), at("gpu/step_20"));
   for (const auto &line : metrics(at("gpu"))) {
