@@ -13,13 +13,13 @@ Stage by stage, each for every case:
               does not run is run once more without CUDA graphs, and the first of each message under compute-sanitizer, to learn
               why, and left out of the other stages
   cudnn       the cases in bf16 with attention by cuDNN, where the machine has one that can: which attentions it computes, the
-              same comparisons with goldens (or with the losses of our own kernels) and of bits, memory, and both speeds. Other
-              stages but the last but one run our own attention
+              same comparisons with goldens (or with the losses of our own kernels) and of bits, memory, and both speeds. All
+              other stages but `fastest` run our own attention
   sanitize    compute-sanitizer, where it is installed, on the first case of each precision
   kernels     the time of each kernel and product, and how near row kernels come to the bandwidth of a copy
   tuned       the speed with tuned products (ftrun --tune)
-  torch       the same step in PyTorch, where that and transformers are installed
   fastest     the speed with tuned products and cuDNN, where that is faster than our own attention
+  torch       the same step in PyTorch, where that and transformers are installed
   compiled    as torch, through torch.compile
 
 --session 1, 2 and 3 share all of this out, 9 minutes each (or --minutes): 1 checks the small cases and measures the models that
@@ -181,8 +181,11 @@ def main():
     parser.add_argument("--stages", nargs="+", choices=list(STAGES), help="these alone")
     parser.add_argument("--again", action="store_true", help="do again what the file has")
     args = parser.parse_args()
-    with open(os.path.join(programs.HERE, "cases.json"), encoding="utf-8") as file:
-        bundle = json.load(file)
+    try:
+        with open(os.path.join(programs.HERE, "cases.json"), encoding="utf-8") as file:
+            bundle = json.load(file)
+    except OSError as error:
+        sys.exit(f"{error}: this runs in a bundle, which bundle.py (./dev gpu-bundle) packs")
     names = [case["name"] for case in bundle["cases"]]
     if unknown := [name for name in args.only or [] if name not in names]:
         sys.exit(f"--only: this bundle has no case {', '.join(unknown)}; it has {', '.join(names)}")
