@@ -43,6 +43,7 @@ public:
 private:
   void readRecipe(const LoadedStep &step);
   void readData(const manifest::Entry &entry);
+  LoadedData load(const DataOptions &wanted);
   void countSteps();
   void findCheckpoint();
   void checkBase(const std::string &adapter, const TrainingOrigin &then, bool resumes);

@@ -115,13 +115,27 @@ void Run::readData(const manifest::Entry &entry) {
     else if (!std::filesystem::is_directory(path) && !holdsRecords(path))
       warn("--column is without effect: {} holds no JSON records", path);
   }
-  data = loadData(wanted, *tokenizer, diags);
+  data = load(wanted);
+  if (options.heldOutData.empty())
+    return;
+  if (access(options.heldOutData.c_str(), R_OK) != 0)
+    throw RunError(ExitCode::NoFile,
+                   fmt::format("{}: cannot read the data: {}", options.heldOutData, std::strerror(errno)));
+  if (std::error_code error; std::filesystem::equivalent(path, options.heldOutData, error))
+    warn("--held-out-data is what is trained on: {}", path);
+  wanted.path = options.heldOutData;
+  data->heldOut = std::move(load(wanted).train);
+}
+
+LoadedData Run::load(const DataOptions &wanted) {
+  std::optional<LoadedData> loaded = loadData(wanted, *tokenizer, diags);
   tellRemarks(diags);
-  if (!data) {
+  if (!loaded) {
     bool empty = !diags.empty() && (diags.back().message.starts_with("the data set is empty") ||
                                     diags.back().message.starts_with("no token is trained"));
     throwErrors(empty ? ExitCode::EmptyData : ExitCode::BadData, diags);
   }
+  return std::move(*loaded);
 }
 
 void Run::countSteps() {

@@ -76,9 +76,13 @@ int main(int argc, char **argv) {
       ->check(wholeFrom(0));
   app.add_option("--threads", options.threads, "Threads; at most what scratch memory was planned for")
       ->check(wholeFrom(1));
-  app.add_option("--held-out", options.heldOut,
-                 "Share of the data that is kept for evaluation: of conversations whole ones, of a text its tail")
-      ->check(numberBelow(1, "from 0 on, below 1"));
+  CLI::Option *share =
+      app.add_option("--held-out", options.heldOut,
+                     "Share of the data that is kept for evaluation: of conversations whole ones, of a text its tail")
+          ->check(numberBelow(1, "from 0 on, below 1"));
+  app.add_option("--held-out-data", options.heldOutData, "What is evaluated instead: read as --data is")
+      ->type_name("PATH")
+      ->excludes(share);
   app.add_option("--column", options.column, "Key of the text in a .jsonl object");
   CLI::Option *sample =
       app.add_option("--sample", options.sample, "Tokens of text to generate at the end")->check(wholeFrom(0));

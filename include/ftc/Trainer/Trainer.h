@@ -27,7 +27,8 @@ struct RunOptions {
   std::optional<uint64_t> seed;
   std::optional<std::string> column;  ///< key of the text in a .jsonl object
   unsigned threads = 0;               ///< 0: as many as were planned for and this machine has
-  double heldOut = 0;                 ///< share of each document's tail kept for evaluation
+  double heldOut = 0;                 ///< share of the data kept for evaluation
+  std::string heldOutData;            ///< file or directory that is evaluated instead; empty: none
   int64_t sample = 0;                 ///< tokens of text to generate at the end
   std::string prompt;                 ///< what the generated text goes on from
   double temperature = 0.8;           ///< of the sample; 0: always the likeliest token
