@@ -36,7 +36,8 @@ bool isCheap(Operation *op) { return isa<RowWiseOpInterface, RotaryOp>(op); }
 
 class Chooser {
 public:
-  Chooser(Block &block, RematMode mode, int64_t every) : mode(mode), every(every) {
+  Chooser(Block &block, RematMode mode, int64_t every, RematSelector select)
+      : mode(mode), every(every), select(select) {
     for (Operation &op : block) {
       number[&op] = static_cast<int64_t>(ops.size());
       ops.push_back(&op);
@@ -120,7 +121,7 @@ private:
       return "its op has no operand that could wait for a gradient";
     if (llvm::any_of(op->getResults(), [&](Value result) { return leavesLayer(result); }))
       return "ops outside the layer read it too";
-    if (mode == RematMode::Full)
+    if (mode != RematMode::Selective)
       return {};
     if (!isCheap(op))
       return "computing it again is dear";
@@ -141,6 +142,33 @@ private:
       else
         reasons[op] = std::move(reason);
     }
+    if (mode == RematMode::Budget)
+      keepWithinBudget();
+  }
+
+  /// Leaves those candidates that are worth it.
+  void keepWithinBudget() {
+    std::vector<RematCandidate> all;
+    for (Operation *op : ops) {
+      if (isBackward(op) || layerOf(op) == noLayer)
+        continue;
+      RematCandidate &candidate = all.emplace_back();
+      candidate.op = op;
+      candidate.layer = layerOf(op);
+      candidate.mayBeAgain = candidates.contains(op);
+      for (Value result : op->getResults())
+        candidate.read.push_back(hasBackwardUse(result));
+      // What other layers make and the backward graph reads is kept by them.
+      for (Value operand : op->getOperands())
+        if (!isAlwaysThere(operand) && (layerOf(operand.getDefiningOp()) == layerOf(op) || !hasBackwardUse(operand)))
+          candidate.needed.push_back(operand);
+    }
+    llvm::DenseSet<Operation *> again = select(all);
+    for (const RematCandidate &candidate : all)
+      if (candidate.mayBeAgain && !again.contains(candidate.op)) {
+        candidates.erase(candidate.op);
+        reasons[candidate.op] = "there is room for it";
+      }
   }
 
   /// The latest gradient that exists before `op`, one that `op` reads if possible; null if there is none.
@@ -210,6 +238,7 @@ private:
 
   RematMode mode;
   int64_t every;
+  RematSelector select;
   std::vector<Operation *> ops;
   llvm::DenseMap<Operation *, int64_t> number, layers;
   llvm::DenseSet<Operation *> candidates; ///< may be computed again
@@ -220,4 +249,6 @@ private:
 
 } // namespace
 
-RematChoice ftc::chooseRemat(Block &block, RematMode mode, int64_t every) { return Chooser(block, mode, every).run(); }
+RematChoice ftc::chooseRemat(Block &block, RematMode mode, int64_t every, RematSelector select) {
+  return Chooser(block, mode, every, select).run();
+}

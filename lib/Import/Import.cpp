@@ -101,10 +101,12 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
       train::TrainDialect::updatesAttrName,
       train::UpdatesAttr::get(&context, held ? train::UpdatePlacement::End : train::UpdatePlacement::Backward));
   if (recipe.checkpointing.mode != CheckpointingConfig::Mode::None) {
-    bool full = recipe.checkpointing.mode == CheckpointingConfig::Mode::Full;
+    using Mode = CheckpointingConfig::Mode;
+    train::RematMode mode = recipe.checkpointing.mode == Mode::Full   ? train::RematMode::Full
+                            : recipe.checkpointing.mode == Mode::Auto ? train::RematMode::Budget
+                                                                      : train::RematMode::Selective;
     (*module)->setAttr(train::TrainDialect::rematAttrName,
-                       train::RematAttr::get(&context, full ? train::RematMode::Full : train::RematMode::Selective,
-                                             recipe.checkpointing.every));
+                       train::RematAttr::get(&context, mode, recipe.checkpointing.every));
   }
   if (recipe.optimizer.paged)
     (*module)->setAttr(train::TrainDialect::pageStatesAttrName, builder.getUnitAttr());

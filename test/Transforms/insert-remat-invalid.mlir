@@ -27,3 +27,15 @@ train.entry @backward kind(evaluate) batch 2 sequence 8 inputs ["x"] outputs ["s
   %s = train.swiglu %x, %x : tensor<64x64xf32> {train.backward = true}
   train.return %s : tensor<64x64xf32>
 }
+
+// -----
+
+// expected-error@+1 {{bytes must be at least 0}}
+module attributes {train.remat = #train.remat<budget, every = 1, bytes = -1>} {
+}
+
+// -----
+
+// expected-error@+1 {{bytes has a meaning only with budget}}
+module attributes {train.remat = #train.remat<full, every = 1, bytes = 1024>} {
+}

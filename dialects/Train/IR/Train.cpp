@@ -66,9 +66,14 @@ LogicalResult TrainDialect::verifyOperationAttribute(Operation *op, NamedAttribu
   return success();
 }
 
-LogicalResult RematAttr::verify(function_ref<InFlightDiagnostic()> emitError, RematMode, int64_t every) {
+LogicalResult RematAttr::verify(function_ref<InFlightDiagnostic()> emitError, RematMode mode, int64_t every,
+                                int64_t bytes) {
   if (every < 1)
     return emitError() << "every must be at least 1";
+  if (bytes < 0)
+    return emitError() << "bytes must be at least 0";
+  if (bytes > 0 && mode != RematMode::Budget)
+    return emitError() << "bytes has a meaning only with budget";
   return success();
 }
 

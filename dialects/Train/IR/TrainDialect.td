@@ -214,7 +214,8 @@ def Train_QuantizeAttr : Train_Attr<"Quantize", "quantize"> {
 
 def Train_RematMode : I32EnumAttr<"RematMode", "which activations are computed again in the backward graph", [
     I32EnumAttrCase<"Full", 0, "full">,
-    I32EnumAttrCase<"Selective", 1, "selective">]> {
+    I32EnumAttrCase<"Selective", 1, "selective">,
+    I32EnumAttrCase<"Budget", 2, "budget">]> {
   let cppNamespace = "::ftc::train";
   let genSpecializedAttr = 0;
 }
@@ -222,14 +223,19 @@ def Train_RematAttr : Train_Attr<"Remat", "remat"> {
   let summary = "which layers compute activations again, and which";
   let description = [{
     The module's `train.remat`, read by `train-insert-remat`. `full`: all but the layer's input, as torchtune does;
-    `selective`: what is cheap. `every = k`: of each k layers the last.
+    `selective`: what is cheap; `budget`: what costs the least time for all layers together to keep no more than `bytes` from
+    the forward graph for the backward graph (none given: as few as can be). `every = k`: of each k layers the last.
 
     ```mlir
     module attributes {train.remat = #train.remat<full, every = 1>}
+    module attributes {train.remat = #train.remat<budget, every = 1, bytes = 1048576>}
     ```
   }];
-  let parameters = (ins EnumParameter<Train_RematMode>:$mode, "int64_t":$every);
-  let assemblyFormat = "`<` $mode `,` `every` `=` $every `>`";
+  let parameters = (ins EnumParameter<Train_RematMode>:$mode, "int64_t":$every, OptionalParameter<"int64_t">:$bytes);
+  let assemblyFormat = "`<` $mode `,` `every` `=` $every (`,` `bytes` `=` $bytes^)? `>`";
+  let builders = [AttrBuilder<(ins "RematMode":$mode, "int64_t":$every), [{
+    return $_get($_ctxt, mode, every, /*bytes=*/0);
+  }]>];
   let genVerifyDecl = 1;
 }
 

@@ -5,7 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Analysis/Remat.h decides; this file copies ops (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost").
+// Analysis/Remat.h and, within a budget, RematBudget.h decide; this file copies ops (Chen et al. 2016, "Training Deep
+// Nets with Sublinear Memory Cost").
 //
 // Assumes: a differentiated entry, whose forward ops have `train.layer` and whose backward ops `train.backward`.
 //
@@ -15,6 +16,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "dialects/Train/Transforms/Passes.h"
+#include "dialects/Train/Transforms/RematBudget.h"
 #include "ftc/Analysis/Remat.h"
 
 #include "mlir/IR/IRMapping.h"
@@ -77,13 +79,37 @@ private:
 
 std::string nameOf(Operation *op) { return op->getName().getStringRef().str(); }
 
+void tell(EntryOp entry, const RematWithinBudget &budget) {
+  if (budget.again.empty()) {
+    remark::missed(entry.getLoc(), remarkOpts)
+        << remark::add("nothing is computed again: all that the backward pass reads is within the budget")
+        << remark::metric("bytes", budget.keptBytes);
+    return;
+  }
+  auto microseconds = [](double seconds) { return static_cast<int64_t>(seconds * 1e6); };
+  remark::passed(entry.getLoc(), remarkOpts)
+      << remark::add("what is computed again is what costs least within the budget")
+      << remark::metric("bytes_saved", budget.allBytes - budget.keptBytes)
+      << remark::metric("kept_bytes", budget.keptBytes)
+      << remark::metric("recompute_microseconds", microseconds(budget.seconds))
+      << remark::metric("bound_microseconds", microseconds(budget.bound));
+}
+
 struct InsertRematPass : impl::InsertRematPassBase<InsertRematPass> {
   void runOnOperation() override {
     auto remat = getOperation()->getAttrOfType<RematAttr>(TrainDialect::rematAttrName);
     if (!remat)
       return markAllAnalysesPreserved();
+    LinkModel device = LinkModel::of(getOperation());
     for (auto entry : getOperation().getOps<EntryOp>()) {
-      RematChoice choice = chooseRemat(entry.getBody().front(), remat.getMode(), remat.getEvery());
+      std::optional<RematWithinBudget> budget;
+      RematChoice choice = chooseRemat(entry.getBody().front(), remat.getMode(), remat.getEvery(),
+                                       [&](ArrayRef<RematCandidate> candidates) {
+                                         budget = chooseWithinBudget(candidates, remat.getBytes(), device);
+                                         return budget->again;
+                                       });
+      if (budget && budget->allBytes > 0)
+        tell(entry, *budget);
       Copier copier(&getContext());
       for (const Recomputation &recomputation : choice.recomputed) {
         copier.copy(recomputation);

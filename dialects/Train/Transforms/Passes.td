@@ -407,6 +407,10 @@ def InsertRematPass : Pass<"train-insert-remat", "::mlir::ModuleOp"> {
       is kept, so that one value a layer remains.
     - `selective`: row-wise ops and rotary, which cost no more than the memory traffic of their operands, where these are
       kept anyway or are themselves computed again. Products and attention are kept.
+    - `budget, bytes = N`: what costs the least time among all choices that keep at most N bytes of all layers for the backward
+      graph, products and attention included. For each distinct layer the corners of its trade of bytes for seconds are found as
+      minimum cuts; one corner is taken for each layer so that all together cost least. What is told has the time estimated for
+      the copies and a bound below which no choice can be.
     - `every = k`: of each k layers the last; what the other layers keep stays kept.
 
     Without the attribute the pass does nothing. What no backward op needs is not copied: frozen parameters have no gradient

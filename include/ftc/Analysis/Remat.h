@@ -34,6 +34,18 @@ struct KeptActivation {
   double flops = 0; ///< what it would cost to compute it again from its op's operands
 };
 
+/// A forward op of a layer, as a choice within a budget sees it.
+struct RematCandidate {
+  mlir::Operation *op = nullptr;
+  int64_t layer = 0;
+  bool mayBeAgain = false;         ///< nothing stands against computing it again
+  std::vector<bool> read;          ///< for each result whether a backward op reads it
+  std::vector<mlir::Value> needed; ///< what would have to be kept, or computed again itself, to compute it again
+};
+
+/// Takes the forward ops of all layers in the block's order, and returns those that are computed again.
+using RematSelector = llvm::function_ref<llvm::DenseSet<mlir::Operation *>(llvm::ArrayRef<RematCandidate>)>;
+
 struct RematChoice {
   /// In the order in which copies are made: operands first, and places from the top of the block to its bottom.
   std::vector<Recomputation> recomputed;
@@ -50,10 +62,10 @@ struct RematChoice {
 /// has no effect on memory, and
 ///   - Full: always;
 ///   - Selective: its op is row-wise or rotary, and each of its operands is an input or a variable, kept for the
-///   backward
-///     graph anyway, or computed again.
-/// The answer depends on the block alone; nothing is changed.
-RematChoice chooseRemat(mlir::Block &block, train::RematMode mode, int64_t every);
+///     backward graph anyway, or computed again;
+///   - Budget: `select` returns its op.
+/// The answer depends on the block, and with Budget on `select`; nothing is changed.
+RematChoice chooseRemat(mlir::Block &block, train::RematMode mode, int64_t every, RematSelector select = {});
 
 } // namespace ftc
 

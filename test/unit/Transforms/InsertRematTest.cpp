@@ -9,6 +9,8 @@
 #include "RandomGraph.h"
 
 #include "dialects/Train/Transforms/Passes.h"
+#include "dialects/Train/Transforms/RematBudget.h"
+#include "ftc/Analysis/Costs.h"
 #include "mlir/Transforms/Passes.h"
 #include "gtest/gtest.h"
 
@@ -54,7 +56,76 @@ TEST_P(InsertRemat, RandomGraphsKeepEveryBit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, InsertRemat,
-                         testing::Combine(testing::Values(train::RematMode::Full, train::RematMode::Selective),
+                         testing::Combine(testing::Values(train::RematMode::Full, train::RematMode::Selective,
+                                                          train::RematMode::Budget),
                                           testing::Values(1, 2)));
+
+/// Bytes of forward values that backward ops read, or that copies in the backward graph read.
+int64_t keptBytes(ModuleOp module) {
+  int64_t bytes = 0;
+  for (auto entry : module.getOps<train::EntryOp>()) {
+    llvm::DenseSet<Operation *> backward;
+    for (Operation &op : entry.getBody().front().without_terminator()) {
+      bool isBackward = op.hasAttr(TrainDialect::backwardAttrName) || isa<train::DelayOp>(op);
+      for (Value operand : op.getOperands())
+        isBackward |= operand.getDefiningOp() && backward.contains(operand.getDefiningOp());
+      if (isBackward)
+        backward.insert(&op);
+    }
+    for (Operation &op : entry.getBody().front().without_terminator())
+      for (Value result : op.getResults())
+        if (!backward.contains(&op) && !isa<train::ReadOp>(op) && !op.hasTrait<OpTrait::ConstantLike>() &&
+            llvm::any_of(result.getUsers(), [&](Operation *user) { return backward.contains(user); }))
+          bytes += cast<RankedTensorType>(result.getType()).getNumElements() *
+                   cast<RankedTensorType>(result.getType()).getElementTypeBitWidth() / 8;
+  }
+  return bytes;
+}
+
+/// Whether a value that is to be computed again is read before any gradient exists.
+bool hasEarlyReader(ModuleOp module, int64_t bytes) {
+  for (auto entry : module.getOps<train::EntryOp>()) {
+    RematChoice choice =
+        chooseRemat(entry.getBody().front(), train::RematMode::Budget, 1, [&](ArrayRef<RematCandidate> candidates) {
+          return train::chooseWithinBudget(candidates, bytes, LinkModel()).again;
+        });
+    if (llvm::any_of(choice.kept, [](const KeptActivation &kept) { return StringRef(kept.reason).starts_with("no "); }))
+      return true;
+  }
+  return false;
+}
+
+TEST(InsertRematWithinBudget, LessIsKeptTheSmallerItIs) {
+  int fewer = 0, copies = 0;
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    test::RandomGraph graph(context(), seed);
+    ASSERT_TRUE(runPasses(*graph.module, [](PassManager &passes) {
+      passes.addPass(createCanonicalizerPass());
+      passes.addPass(createCSEPass());
+    }));
+    mark(*graph.module, seed);
+    int64_t most = train::mostKeptBytes(*graph.module), before = INT64_MAX;
+    for (int64_t bytes : {most, most / 2, int64_t(0)}) {
+      OwningOpRef<ModuleOp> module = graph.module->clone();
+      (*module)->setAttr(TrainDialect::rematAttrName,
+                         train::RematAttr::get(&context(), train::RematMode::Budget, 1, bytes));
+      ASSERT_TRUE(runPasses(*module, [](PassManager &passes) { passes.addPass(train::createInsertRematPass()); }));
+      int64_t kept = keptBytes(*module);
+      // What is read before there is a gradient to wait for is kept all the same.
+      if (!hasEarlyReader(*graph.module, bytes))
+        EXPECT_LE(kept, before);
+      fewer += kept < before && before != INT64_MAX;
+      if (bytes == most) // but what is no kernel costs nothing
+        module->walk([](Operation *op) {
+          EXPECT_FALSE(op->hasAttr(TrainDialect::recomputeAttrName) && secondsOf(op, LinkModel()) > 0);
+        });
+      copies += countCopies(*module);
+      before = kept;
+    }
+  }
+  EXPECT_GT(fewer, 50);
+  EXPECT_GT(copies, 100);
+}
 
 } // namespace
