@@ -222,7 +222,10 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   bool remat = r.checkpointing.mode != CheckpointingConfig::Mode::None;
   v["enable_activation_checkpointing"] = word(remat);
   if (remat) {
-    v["activation_checkpointing.mode"] = r.checkpointing.mode == CheckpointingConfig::Mode::Full ? "full" : "selective";
+    using Mode = CheckpointingConfig::Mode;
+    v["activation_checkpointing.mode"] = r.checkpointing.mode == Mode::Full   ? "full"
+                                         : r.checkpointing.mode == Mode::Auto ? "auto"
+                                                                              : "selective";
     v["activation_checkpointing.every"] = std::to_string(r.checkpointing.every);
   }
   v["enable_activation_offloading"] = word(r.offloadActivations);

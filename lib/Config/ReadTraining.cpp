@@ -115,12 +115,16 @@ void Reader::checkpointing() {
                                      " to be True or absent; set enable_activation_checkpointing=True");
   c.mode = enabled ? Mode::Full : Mode::None;
   if (const Node *node = value("activation_checkpointing.mode")) {
-    if (node->text == "selective" && enabled)
-      c.mode = Mode::Selective;
-    else if (node->text != "full" && node->text != "selective")
+    if (node->text != "full" && node->text != "selective" && node->text != "auto")
       messages.error(node->place, "'activation_checkpointing.mode' is '" + node->text +
-                                      "'; it must be full or selective" +
-                                      didYouMean(node->text, {"full", "selective"}));
+                                      "'; it must be full, selective or auto" +
+                                      didYouMean(node->text, {"full", "selective", "auto"}));
+    else if (enabled && node->text != "full")
+      c.mode = node->text == "auto" ? Mode::Auto : Mode::Selective;
+    if (c.mode == Mode::Auto && !given("memory_budget"))
+      messages.error(node->place, named("activation_checkpointing.mode") +
+                                      ", auto, computes again what a step needs to fit into 'memory_budget', and there "
+                                      "is none; set memory_budget=12GiB or so, or choose full or selective");
   }
   boolean("enable_activation_offloading", recipe.offloadActivations);
   integer("activation_checkpointing.every", c.every, 1, std::max<int64_t>(recipe.model.numLayers, 1));

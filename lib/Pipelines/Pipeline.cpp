@@ -9,14 +9,17 @@
 
 #include "dialects/Plan/Transforms/Passes.h"
 #include "dialects/Train/Transforms/Passes.h"
+#include "dialects/Train/Transforms/RematBudget.h"
 #include "ftc/Analysis/Link.h"
 #include "ftc/Config/Device.h"
 #include "ftc/Conversion/TrainToPlan/Passes.h"
 #include "ftc/Import/Import.h"
 #include "ftc/Pipelines/Register.h"
+#include "ftc/Planning/Allowance.h"
 #include "ftc/Support/Files.h"
 #include "ftc/Support/Units.h"
 #include "lib/Conversion/PlanToLLVM/PlanToLLVM.h"
+#include "lib/Pipelines/Advice.h"
 #include "lib/Pipelines/Manifest.h"
 #include "lib/Pipelines/Report.h"
 
@@ -62,10 +65,17 @@ private:
   }
 
   bool setUp();
-  bool runTrainStages();
+  /// Up to what is computed again and what is held: what a search for room does not change.
+  bool runFirstTrainStages();
+  bool runLastTrainStages();
   bool runPlanStages();
   bool runTargetStages();
   bool finish();
+
+  /// From the recipe to a plan and its table.
+  bool makePlan(MemoryTable &memory);
+  /// From the first stages' module to the plan that keeps as much as memory_budget lets it.
+  bool planWithinBudget(MemoryTable &memory);
 
   bool fits(const MemoryTable &memory) const;
   /// Whether a second backward pass can take the place of held gradients.
@@ -92,6 +102,7 @@ private:
   CompileResult result;
   unsigned dumped = 0;
   bool twoPasses = false; ///< clipping makes gradients twice
+  bool searching = false; ///< stages run for their table only: no files, no times
 };
 } // namespace
 
@@ -183,10 +194,11 @@ bool Compiler::stage(const char *name, llvm::function_ref<LogicalResult()> work,
   auto start = std::chrono::steady_clock::now();
   size_t before = diagnostics.size();
   LogicalResult done = work();
-  result.seconds.emplace_back(name, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  if (!searching)
+    result.seconds.emplace_back(name, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   if (failed(done))
     return diagnostics.size() > before ? false : fail(std::string(name) + " failed");
-  if (options.dumpFolder.empty() || !dump)
+  if (options.dumpFolder.empty() || !dump || searching)
     return true;
   char number[16];
   std::snprintf(number, sizeof(number), "%02u-", dumped++);
@@ -206,7 +218,7 @@ bool Compiler::pass(const char *name, llvm::function_ref<void(OpPassManager &)> 
   });
 }
 
-bool Compiler::runTrainStages() {
+bool Compiler::runFirstTrainStages() {
   if (!stage("train", [&] {
         module = importRecipe(context, recipe);
         if (module && device)
@@ -236,8 +248,11 @@ bool Compiler::runTrainStages() {
               }) &&
          pass("train-fuse-sums", [](auto &passes) { passes.addPass(train::createFuseSumsPass()); }) &&
          (!backend->pairsProducts() ||
-          pass("train-pair-products", [](auto &passes) { passes.addPass(train::createPairProductsPass()); })) &&
-         (recipe.checkpointing.mode == CheckpointingConfig::Mode::None ||
+          pass("train-pair-products", [](auto &passes) { passes.addPass(train::createPairProductsPass()); }));
+}
+
+bool Compiler::runLastTrainStages() {
+  return (recipe.checkpointing.mode == CheckpointingConfig::Mode::None ||
           pass("train-insert-remat", [](auto &passes) { passes.addPass(train::createInsertRematPass()); })) &&
          pass("train-fuse-updates", [](auto &passes) { passes.addPass(train::createFuseUpdatesPass()); }) &&
          pass("train-lower-optimizer",
@@ -325,19 +340,8 @@ bool Compiler::failToFit(const MemoryTable &memory) {
   llvm::stable_sort(rows, [](const MemoryRow &a, const MemoryRow &b) { return a.bytes > b.bytes; });
   for (const MemoryRow &row : ArrayRef<MemoryRow>(rows).take_front(3))
     text += " " + row.what + " " + bytes(row.bytes) + ",";
-  std::vector<std::string> ways;
-  if (recipe.checkpointing.mode != CheckpointingConfig::Mode::Full)
-    ways.push_back("enable_activation_checkpointing=True");
-  if (!recipe.chunksLoss())
-    ways.push_back("loss=torchtune.modules.loss.LinearCrossEntropyLoss");
-  if (recipe.updates == UpdatePlacement::End)
-    ways.push_back("optimizer_in_bwd=True");
-  if (recipe.batchSize > 1)
-    ways.push_back("batch_size=1 with gradient_accumulation_steps");
-  if (recipe.dtype == DType::F32)
-    ways.push_back("dtype=bf16");
   text.back() = ';';
-  text += ways.empty() ? " shorten tokenizer.max_seq_len" : " try " + llvm::join(ways, ", or ");
+  text += " " + adviceToFit(recipe, options, budget);
   return fail(std::move(text));
 }
 
@@ -348,12 +352,63 @@ void Compiler::warnOfDevice(const MemoryTable &memory) {
   auto bytes = [](int64_t count) { return formatBytes(static_cast<uint64_t>(count)); };
   diagnostics.push_back({Severity::Warning, "", 0, 0,
                          "the step takes " + bytes(memory.total) + ", and device '" + target.device + "' has " +
-                             bytes(target.memoryBytes) + ": it will not fit; with memory_budget=" +
+                             bytes(target.memoryBytes) +
+                             ": it will not fit; with "
+                             "enable_activation_checkpointing=True activation_checkpointing.mode=auto memory_budget=" +
                              std::to_string(target.memoryBytes >> 30) + "GiB ftc looks for a plan that does"});
 }
 
+bool Compiler::planWithinBudget(MemoryTable &memory) {
+  OwningOpRef<ModuleOp> start = std::move(module);
+  std::vector<RemarkRecord> told = remarks;
+  auto begin = std::chrono::steady_clock::now();
+  bool ok = true;
+  int64_t last = -1;
+  auto measure = [&](int64_t kept) {
+    module = start->clone();
+    remarks = told;
+    (*module)->setAttr(train::TrainDialect::rematAttrName,
+                       train::RematAttr::get(&context, train::RematMode::Budget, recipe.checkpointing.every, kept));
+    ok = ok && runLastTrainStages();
+    if (!searching && stopsAt(Stage::TrainOpt))
+      return int64_t(0);
+    ok = ok && runPlanStages();
+    if (ok)
+      memory = memoryTable(*module);
+    last = kept;
+    return memory.total;
+  };
+  searching = true;
+  Allowance found = largestFitting(train::mostKeptBytes(*start), static_cast<int64_t>(*recipe.memoryBudget), measure);
+  searching = false;
+  result.seconds.emplace_back("search within budget",
+                              std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  // The last plan that was made need not be the one that was found, and was not written.
+  if (ok && (last != found.kept || !options.dumpFolder.empty() || stopsAt(Stage::TrainOpt)))
+    measure(found.kept);
+  return ok;
+}
+
+bool Compiler::makePlan(MemoryTable &memory) {
+  if (!runFirstTrainStages())
+    return false;
+  if (stopsAt(Stage::Train))
+    return true;
+  if (recipe.checkpointing.mode == CheckpointingConfig::Mode::Auto)
+    return planWithinBudget(memory);
+  if (!runLastTrainStages())
+    return false;
+  if (stopsAt(Stage::TrainOpt))
+    return true;
+  if (!runPlanStages())
+    return false;
+  memory = memoryTable(*module);
+  return true;
+}
+
 bool Compiler::finish() {
-  if (!runTrainStages())
+  MemoryTable memory;
+  if (!makePlan(memory))
     return false;
   if (stopsAt(Stage::Train))
     return true;
@@ -361,17 +416,13 @@ bool Compiler::finish() {
     result.output = print();
     return true;
   }
-  if (!runPlanStages())
-    return false;
-  MemoryTable memory = memoryTable(*module);
   if (!fits(memory) && mayRunTwice()) {
     // The cheapest way to clip is to hold the gradients; where there is no room for them, they are made twice.
     MemoryTable held = memory;
     remarks.clear();
     twoPasses = true;
-    if (!runTrainStages() || !runPlanStages())
+    if (!makePlan(memory))
       return false;
-    memory = memoryTable(*module);
     if (!fits(memory))
       return failToFit(held.total < memory.total ? held : memory);
     remarks.push_back({"train-fuse-updates",

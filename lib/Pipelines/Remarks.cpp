@@ -60,7 +60,7 @@ static std::string inWords(ArrayRef<std::pair<std::string, int64_t>> metrics) {
     else if (name.contains("bytes") && value >= 0)
       out << (name == "bytes" ? "" : (name.str() + " ")) << formatBytes(static_cast<uint64_t>(value));
     else if (name.consume_back("microseconds"))
-      out << name << formatSeconds(static_cast<double>(value) * 1e-6);
+      out << name.rtrim('_') << (name.empty() ? "" : " ") << formatSeconds(static_cast<double>(value) * 1e-6);
     else if (value >= 1'000'000 && name != "offset") // a place is read to the byte
       out << name << ' ' << llvm::formatv("{0:e2}", static_cast<double>(value)).str();
     else

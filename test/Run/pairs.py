@@ -51,6 +51,7 @@ LEVERS = [
     Lever("bf16", ["dtype=bf16"], OWN, lowers=True),
     Lever("checkpointing", ["enable_activation_checkpointing=True"], BITS, slot="remat"),
     Lever("selective", ["activation_checkpointing.mode=selective"], BITS, slot="remat"),
+    Lever("auto", ["activation_checkpointing.mode=auto"], BITS, slot="remat", tight=True, lowers=True),
     Lever("held", ["optimizer_in_bwd=False"], BITS, slot="updates"),
     Lever("fused", ["optimizer_in_bwd=True"], BITS, slot="updates"),
     Lever("two-passes", [], BITS, slot="updates", tight=True, lowers=True),
@@ -82,7 +83,7 @@ BF16_TOLERANCE = 2e-2
 # Where a sum stands between two codes, its last bit is a hundredth of one moment.
 CODES_TOLERANCE = 1e-3
 
-BUDGET = r"the step takes .* more than memory_budget, .* Most of it: .*; try "
+BUDGET = r"the step takes .* more than memory_budget, .* Most of it: .*; (it fits with|no single change|it still does not fit) "
 REFUSED = {
     ("fused", "accumulation"): r"'optimizer_in_bwd' \(command line\) does not go with 'gradient_accumulation_steps' "
                                r"\(command line\) above 1; set gradient_accumulation_steps=1",

@@ -162,8 +162,9 @@ struct DatasetConfig {
 struct CheckpointingConfig {
   enum class Mode {
     None,
-    Full,     ///< all of a layer but its input, as torchtune does
-    Selective ///< what is cheap to compute; products and attention are kept
+    Full,      ///< all of a layer but its input, as torchtune does
+    Selective, ///< what is cheap to compute; products and attention are kept
+    Auto       ///< no more than memory_budget asks for, and what costs least
   };
   Mode mode = Mode::None;
   int64_t every = 1; ///< of each so many layers the last one; 1: all layers

@@ -212,7 +212,7 @@ TEST(Recipe, KeysWithoutEffectGiveOneRemarkEach) {
       "r.yaml:15:1: remark: 'metric_logger' is without effect: metrics go to metrics.jsonl in the output folder; other "
       "loggers are not built yet\n"
       "r.yaml:17:1: remark: 'ac_mode' is without effect: belongs to recipes for several devices; use "
-      "`activation_checkpointing: {mode: full|selective, every: k}`\n"
+      "`activation_checkpointing: {mode: full|selective|auto, every: k}`\n"
       "r.yaml:18:13: remark: 'optimizer.fused' is without effect: the compiled update is always one kernel");
 }
 
@@ -251,6 +251,7 @@ TEST(Recipe, ActivationCheckpointing) {
   EXPECT_EQ(read({"enable_activation_checkpointing=True"}), expected(Mode::Full, 1));
   EXPECT_EQ(read({"activation_checkpointing.mode=full"}), expected(Mode::Full, 1));
   EXPECT_EQ(read({"activation_checkpointing.mode=selective"}), expected(Mode::Selective, 1));
+  EXPECT_EQ(read({"activation_checkpointing.mode=auto", "memory_budget=1GiB"}), expected(Mode::Auto, 1));
   EXPECT_EQ(read({"activation_checkpointing.every=2"}), expected(Mode::Full, 2));
   EXPECT_EQ(read({"enable_activation_checkpointing=True", "activation_checkpointing={mode: selective, every: 2}"}),
             expected(Mode::Selective, 2));
@@ -279,6 +280,7 @@ TEST(Recipe, NormalFormReadsBackEqual) {
        "checkpointer.adapter_checkpoint=/a b/adapter_model.safetensors"},
       {"enable_activation_checkpointing=True"},
       {"activation_checkpointing={mode: selective, every: 2}"},
+      {"activation_checkpointing={mode: auto, every: 2}", "memory_budget=1GiB"},
       {"loss=torchtune.modules.loss.LinearCrossEntropyLoss"},
       {"loss=torchtune.modules.loss.CEWithChunkedOutputLoss", "loss.num_output_chunks=3", "loss.ignore_index=7"},
       {"optimizer.betas=[0.1,0.2]", "optimizer.eps=1e-7", "dataset.packed=True", "dataset.add_eos=False"},

@@ -1,0 +1,109 @@
+//===- Advice.cpp - What would make a step fit -------------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "lib/Pipelines/Advice.h"
+
+#include "ftc/Support/Units.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
+
+using namespace ftc;
+
+namespace {
+
+/// Answers that are told.
+constexpr size_t mostAnswers = 3;
+
+struct Change {
+  std::vector<std::string> words;    ///< as a person writes it
+  std::vector<std::string> measured; ///< what is planned for it, if that is something else
+  std::vector<std::string> overrides() const { return measured.empty() ? words : measured; }
+};
+
+/// From the one that costs least.
+std::vector<Change> changesOf(const Recipe &recipe) {
+  using Mode = CheckpointingConfig::Mode;
+  std::vector<Change> changes;
+  if (recipe.updates == UpdatePlacement::End)
+    changes.push_back({{"optimizer_in_bwd=True"}, {}});
+  if (!recipe.chunksLoss())
+    changes.push_back({{"loss=torchtune.modules.loss.LinearCrossEntropyLoss"}, {}});
+  // `auto` computes again no more than it must; the least that it can reach is what `full` takes.
+  if (recipe.checkpointing.mode == Mode::None || recipe.checkpointing.mode == Mode::Selective)
+    changes.push_back({{"enable_activation_checkpointing=True", "activation_checkpointing.mode=auto"},
+                       {"enable_activation_checkpointing=True", "activation_checkpointing.mode=full"}});
+  if (!recipe.offloadActivations)
+    changes.push_back({{"enable_activation_offloading=True"}, {}});
+  if (!recipe.optimizer.quantizedStates && !recipe.lora && recipe.optimizer.kind == OptimizerConfig::Kind::AdamW)
+    changes.push_back({{"optimizer=bitsandbytes.optim.PagedAdamW8bit"}, {}});
+  if (recipe.batchSize > 1)
+    changes.push_back({{"batch_size=1", "gradient_accumulation_steps=" +
+                                            std::to_string(recipe.batchSize * recipe.gradientAccumulationSteps)},
+                       {}});
+  if (recipe.dtype == DType::F32)
+    changes.push_back({{"dtype=bf16"}, {}});
+  return changes;
+}
+
+/// Bytes of the step; none where the recipe does not allow the overrides.
+std::optional<int64_t> planned(const Recipe &recipe, const CompileOptions &options,
+                               std::vector<std::string> overrides) {
+  std::vector<Diagnostic> unheard;
+  overrides.insert(overrides.begin(), "memory_budget=null");
+  if (recipe.checkpointing.mode == CheckpointingConfig::Mode::Auto)
+    overrides.insert(overrides.begin(), "activation_checkpointing.mode=full");
+  std::optional<Recipe> changed = parseRecipe(recipe.normalizedYaml, "recipe", overrides, unheard);
+  if (!changed)
+    return std::nullopt;
+  CompileOptions plan = options;
+  plan.stopAfter = Stage::Plan;
+  plan.dumpFolder.clear();
+  std::optional<CompileResult> result = compile(*changed, plan, unheard);
+  if (!result)
+    return std::nullopt;
+  return static_cast<int64_t>(result->totalBytes);
+}
+
+std::string inWords(const Change &change, int64_t total) {
+  return llvm::join(change.words, " ") + " (" + formatBytes(static_cast<uint64_t>(total)) + ")";
+}
+
+} // namespace
+
+std::string ftc::adviceToFit(const Recipe &recipe, const CompileOptions &options, int64_t budget) {
+  std::vector<std::string> answers;
+  Change all;
+  std::optional<int64_t> least;
+  std::vector<Change> changes = changesOf(recipe);
+  for (const Change &change : changes) {
+    std::optional<int64_t> total = planned(recipe, options, change.overrides());
+    if (total && *total <= budget)
+      answers.push_back(inWords(change, *total));
+    if (answers.size() == mostAnswers)
+      break;
+  }
+  if (!answers.empty())
+    return "it fits with " + llvm::join(answers, ", or with ");
+  for (const Change &change : changes) {
+    std::vector<std::string> overrides = all.overrides();
+    llvm::append_range(overrides, change.overrides());
+    std::optional<int64_t> total = planned(recipe, options, overrides);
+    if (!total || (least && *total >= *least))
+      continue;
+    least = total;
+    llvm::append_range(all.words, change.words);
+    all.measured = std::move(overrides);
+    if (*total <= budget)
+      return "no single change is enough; it fits with " + inWords(all, *total);
+  }
+  std::string smaller = recipe.lora ? "shorten tokenizer.max_seq_len"
+                                    : "shorten tokenizer.max_seq_len, or train adapters (a lora_ or qlora_ builder)";
+  if (!least)
+    return smaller;
+  return "it still does not fit with " + inWords(all, *least) + "; " + smaller;
+}
