@@ -60,7 +60,7 @@ static RecomputeOption cheapest(const RecomputeProblem &problem, double price) {
   };
   std::vector<int> opNode, handNode;
   for (const RecomputeProblem::Op &op : problem.ops)
-    opNode.push_back(add(-std::llround(std::min(price * op.seconds, dearest))));
+    opNode.push_back(add(op.seconds > 0 ? -std::llround(std::min(price * op.seconds, dearest)) : 0));
   for (const RecomputeProblem::Value &value : problem.values)
     handNode.push_back(value.needed ? -1 : add(-value.bytes));
   for (size_t i = 0; i < problem.ops.size(); ++i) {
@@ -99,7 +99,7 @@ static void appendBetween(const RecomputeProblem &problem, const RecomputeOption
 }
 
 std::vector<RecomputeOption> ftc::recomputeOptions(const RecomputeProblem &problem) {
-  RecomputeOption all = evaluate(problem, std::vector<bool>(problem.ops.size())), least = cheapest(problem, 0);
+  RecomputeOption all = cheapest(problem, INFINITY), least = cheapest(problem, 0);
   std::vector<RecomputeOption> options{all};
   if (least.bytes >= all.bytes)
     return options;

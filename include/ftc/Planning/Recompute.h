@@ -40,11 +40,11 @@ struct RecomputeOption {
   std::vector<bool> again; ///< by op
 };
 
-/// Which ops can be computed again at which price, from nothing computed again to the fewest bytes kept: ascending in
-/// seconds, descending in bytes. A value that is needed, or read by an op that is computed again, is kept unless its
-/// own op is computed again. The options are the corners of the lower convex hull of all answers: each minimizes
-/// bytes + price * seconds for some price, exactly, as a minimum cut (compare Jain et al. 2020, "Checkmate", who state
-/// the choice as an integer programme, and the min-cut partitioner of PyTorch's AOTAutograd).
+/// Which ops can be computed again at which price, from nothing computed again, but what takes no time, to the fewest
+/// bytes kept: ascending in seconds, descending in bytes. A value that is needed, or read by an op that is computed
+/// again, is kept unless its own op is computed again. The options are the corners of the lower convex hull of all
+/// answers: each minimizes bytes + price * seconds for some price, exactly, as a minimum cut (compare Jain et al. 2020,
+/// "Checkmate", who state the choice as an integer programme, and the min-cut partitioner of PyTorch's AOTAutograd).
 std::vector<RecomputeOption> recomputeOptions(const RecomputeProblem &problem);
 
 /// Bytes kept and seconds spent if the ops `again` are computed again.
