@@ -63,6 +63,7 @@ std::optional<int64_t> planned(const Recipe &recipe, const CompileOptions &optio
   CompileOptions plan = options;
   plan.stopAfter = Stage::Plan;
   plan.dumpFolder.clear();
+  plan.advise = false;
   std::optional<CompileResult> result = compile(*changed, plan, unheard);
   if (!result)
     return std::nullopt;

@@ -350,12 +350,11 @@ void Compiler::warnOfDevice(const MemoryTable &memory) {
   if (target.memoryBytes == 0 || memory.total <= target.memoryBytes)
     return;
   auto bytes = [](int64_t count) { return formatBytes(static_cast<uint64_t>(count)); };
-  diagnostics.push_back({Severity::Warning, "", 0, 0,
-                         "the step takes " + bytes(memory.total) + ", and device '" + target.device + "' has " +
-                             bytes(target.memoryBytes) +
-                             ": it will not fit; with "
-                             "enable_activation_checkpointing=True activation_checkpointing.mode=auto memory_budget=" +
-                             std::to_string(target.memoryBytes >> 30) + "GiB ftc looks for a plan that does"});
+  std::string text = "the step takes " + bytes(memory.total) + ", and device '" + target.device + "' has " +
+                     bytes(target.memoryBytes) + ": it will not fit";
+  if (options.advise)
+    text += "; " + adviceToFit(recipe, options, target.memoryBytes);
+  diagnostics.push_back({Severity::Warning, "", 0, 0, std::move(text)});
 }
 
 bool Compiler::planWithinBudget(MemoryTable &memory) {

@@ -51,6 +51,7 @@ struct CompileOptions {
   Stage stopAfter = Stage::Step;
   /// When not empty: an existing or new folder that gets one numbered file a stage.
   std::string dumpFolder;
+  bool advise = true; ///< where a step does not fit, plan what would; costs some plans
 };
 
 struct CompileResult {
