@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Every pair of levers of a recipe, compiled and run; exit code 1 and a line for every pair that breaks a promise.
 
-usage: pairs.py BIN DATA OUT [--only WORD] [-j N]
+usage: pairs.py BIN DATA OUT [--only LEVER...] [-j N]
 
 A lever is a few overrides and what it promises:
 
@@ -12,6 +12,7 @@ A lever is a few overrides and what it promises:
   OWN         has a meaning of its own: training goes on, and the result is another one
 
 Promises hold in company: with any other lever B, {A, B} is compared with B alone by A's promise, and the other way round.
+A lever with a twin is compared with that instead of with nothing: {A, B} with {twin of A, B}.
 Where two levers do not go together, REFUSED has the words of the error. A lever joins with one line in LEVERS.
 Standard library only.
 """
@@ -35,17 +36,23 @@ BITS, OWN = "bits", "own"
 
 class Lever:
     """`slot`: levers of one slot exclude each other. `within`: a lever that this one contains. `tight`: memory_budget is one
-    byte below what the others alone take. `lowers`: alone, it lowers the planned bytes. `run`: options of ftrun.
-    `resumed`: the second half starts from the first one's checkpoint."""
+    byte below what the others alone take. `lowers`: alone, it lowers the planned bytes. `far`: alone, it uses the far tier.
+    `run`: options of ftrun. `resumed`: the second half starts from the first one's checkpoint. `twin`: the lever that the
+    promise is about, where that is not the recipe without this one."""
 
-    def __init__(self, name, overrides, promise, slot=None, within=None, tight=False, lowers=False, run=(), resumed=False):
+    def __init__(self, name, overrides, promise, slot=None, within=None, tight=False, lowers=False, far=False, run=(),
+                 resumed=False, twin=None):
         self.name, self.overrides, self.promise, self.slot, self.within = name, overrides, promise, slot, within
-        self.tight, self.lowers, self.run, self.resumed = tight, lowers, list(run), resumed
+        self.tight, self.lowers, self.far, self.run, self.resumed, self.twin = tight, lowers, far, list(run), resumed, twin
 
 
 LORA = ["model=torchtune.models.llama3_2.lora_llama3_2", "model.lora_attn_modules=[q_proj,v_proj,output_proj]",
         "model.apply_lora_to_mlp=True", "model.lora_rank=4"]
 CHUNKS = ["loss=torchtune.modules.loss.LinearCrossEntropyLoss", "loss.num_output_chunks=3"]
+# MLPs of the 100000 elements from which on states are paged.
+WIDE = ["model.intermediate_dim=1600"]
+ADAMW, ADAMW_8BIT = (Lever("wide-" + name, WIDE + ["optimizer=bitsandbytes.optim." + name], OWN, slot="optimizer")
+                     for name in ("AdamW", "AdamW8bit"))
 
 LEVERS = [
     Lever("bf16", ["dtype=bf16"], OWN, lowers=True),
@@ -64,10 +71,14 @@ LEVERS = [
           OWN, slot="optimizer", lowers=True),
     Lever("8bit", ["optimizer=torchao.optim.AdamW8bit"], OWN, slot="optimizer", lowers=True),
     Lever("4bit", ["optimizer=torchao.optim.AdamW4bit"], OWN, slot="optimizer", lowers=True),
+    Lever("bitsandbytes-8bit", ["optimizer=bitsandbytes.optim.AdamW8bit"], OWN, slot="optimizer", lowers=True),
+    Lever("paged", WIDE + ["optimizer=bitsandbytes.optim.PagedAdamW"], BITS, slot="optimizer", far=True, twin=ADAMW),
+    Lever("paged-8bit", WIDE + ["optimizer=bitsandbytes.optim.PagedAdamW8bit"], BITS, slot="optimizer", far=True,
+          twin=ADAMW_8BIT),
     Lever("bf16-states", ["optimizer_state_dtype=bf16"], OWN, lowers=True),
     Lever("master", ["dtype=bf16", "master_weights=fp32"], OWN, slot="rounding", within="bf16"),
     Lever("stochastic", ["dtype=bf16", "stochastic_rounding=True"], OWN, slot="rounding", within="bf16"),
-    Lever("offloading", ["enable_activation_offloading=True"], BITS),
+    Lever("offloading", ["enable_activation_offloading=True"], BITS, far=True),
     Lever("chunks", CHUNKS, 1e-5),
     Lever("packed", ["dataset.packed=True"], OWN),
     Lever("lora", LORA, OWN, lowers=True),
@@ -99,9 +110,10 @@ REFUSED = {
 }
 
 
-# Moments have the parameters' type by themselves, and those of small adapters have no 8 bits: together they are the first
-# alone.
-SAME = [{"bf16", "bf16-states"}, *({adapter, bits} for adapter in ("lora", "dropout", "qlora", "dora") for bits in ("8bit", "4bit"))]
+# Moments have the parameters' type by themselves, and those of small adapters have no 8 bits and are not paged: together they
+# are the first alone.
+SAME = [{"bf16", "bf16-states"}, *({adapter, states} for adapter in ("lora", "dropout", "qlora", "dora")
+                                   for states in ("8bit", "4bit", "bitsandbytes-8bit", "paged", "paged-8bit"))]
 
 
 class Refused(Exception):
@@ -117,6 +129,7 @@ class Outcome:
         self.losses = [line["loss"] for line in self.lines]
         self.planned = self.lines[-1]["planned_bytes"]
         self.taken = self.lines[-1]["peak_bytes"]
+        self.far = self.lines[-1].get("far_bytes", 0)
         self.tensors = {}
         last = os.path.join(folder, f"step_{STEPS}")
         for name in sorted(os.listdir(last)):
@@ -225,9 +238,11 @@ def allowed(one, two):
 
 def check_alone(runs, plain, lever):
     outcome = runs.start([lever]).result()
-    yield from differences(outcome, plain, lever.promise)
+    yield from differences(outcome, runs.start([lever.twin]).result() if lever.twin else plain, lever.promise)
     if lever.lowers and outcome.planned >= plain.planned:
         yield f"plans {outcome.planned} bytes, {plain.planned} without"
+    if lever.far != (outcome.far > 0):
+        yield f"uses {outcome.far} bytes of the far tier"
     if lever.within:
         outer = next(other for other in LEVERS if other.name == lever.within)
         yield from differences(outcome, runs.start([outer]).result(), lever.promise)
@@ -249,7 +264,8 @@ def check_pair(runs, one, two):
     names = " ".join(override for lever in (one, two) for override in lever.overrides)
     rounding = BF16_TOLERANCE if "bf16" in names else CODES_TOLERANCE if "8bit" in names or "4bit" in names else 0
     for lever, other in ((one, two), (two, one)):
-        for wrong in differences(outcome, runs.start([other]).result(), lever.promise, rounding):
+        base = runs.start([lever.twin, other] if lever.twin else [other]).result()
+        for wrong in differences(outcome, base, lever.promise, rounding):
             yield f"beside {other.name}, {lever.name}: {wrong}"
     if outcome.planned != outcome.taken:
         yield f"plans {outcome.planned} bytes, takes {outcome.taken}"
@@ -263,17 +279,20 @@ def main():
     parser.add_argument("bin", help="folder of ftc and ftrun")
     parser.add_argument("data", help="what is trained on")
     parser.add_argument("out", help="a folder to work in")
-    parser.add_argument("--only", help="pairs of which one lever has this name")
+    parser.add_argument("--only", nargs="+", metavar="LEVER", help="pairs of which one lever has one of these names")
     parser.add_argument("-j", "--jobs", type=int, default=len(os.sched_getaffinity(0)))
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
     runs = Runs(args.bin, args.data, args.out, args.jobs)
     plain = runs.start([])
-    levers = [lever for lever in LEVERS if args.only in (None, lever.name)]
+    only = args.only or [lever.name for lever in LEVERS]
+    levers = [lever for lever in LEVERS if lever.name in only]
     pairs = [pair for pair in itertools.combinations(LEVERS, 2)
-             if allowed(*pair) and args.only in (None, pair[0].name, pair[1].name)]
+             if allowed(*pair) and (pair[0].name in only or pair[1].name in only)]
     for lever in LEVERS:
         runs.start([lever])
+        if lever.twin:
+            runs.start([lever.twin])
     for pair in pairs:
         runs.start(list(pair))
     failed = 0
