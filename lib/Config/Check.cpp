@@ -62,13 +62,13 @@ bool sameValue(const Node &value, const KeyInfo &key) {
   }
 }
 
-/// What else torchtune's recipes do, by keys and components that only those have.
+/// What else torchtune's recipes do, by keys and components that only those have; kinds that have another's keys too
+/// come before it.
 struct OtherRecipe {
   const char *kind, *keys, *components; ///< blank-separated; last words of the components of losses and data sets
 };
 
 const OtherRecipe otherRecipes[] = {
-    {"quantization-aware training", "quantizer fake_quant_after_n_steps", ""},
     {"knowledge distillation", "teacher_model teacher_checkpointer kd_loss kd_ratio",
      "ForwardKLLoss ForwardKLWithChunkedOutputLoss ReverseKLLoss ReverseKLWithChunkedOutputLoss SymmetricKLLoss "
      "SymmetricKLWithChunkedOutputLoss"},
@@ -78,8 +78,9 @@ const OtherRecipe otherRecipes[] = {
      "max_generated_tokens whiten_rewards kl_coeff lmbda forward_batch_size",
      "DPOLoss RSOLoss SimPOLoss IPOLoss PPOLoss GRPOLoss stack_exchange_paired_dataset hh_rlhf_helpful_dataset "
      "preference_dataset"},
+    {"evaluation", "tasks limit max_seq_length", ""},
     {"generating text", "prompt max_new_tokens temperature top_k enable_kv_cache", ""},
-    {"evaluation", "tasks limit max_seq_length", ""}};
+    {"quantization-aware training", "quantizer fake_quant_after_n_steps", ""}};
 
 class Checker {
 public:
@@ -126,8 +127,11 @@ private:
       };
       size_t count = 0;
       for (const Entry &e : root.entries) {
-        if (holds(other.keys, e.key) && !keyAt(e.key) && !isNode(e.key) && !variables.count(e.key)) {
-          sign(e.key, e.place);
+        const bool isOthers = std::any_of(std::begin(otherRecipes), std::end(otherRecipes),
+                                          [&](const OtherRecipe &each) { return holds(each.keys, e.key); });
+        if (isOthers && !keyAt(e.key) && !isNode(e.key) && !variables.count(e.key)) {
+          if (holds(other.keys, e.key))
+            sign(e.key, e.place);
           remove += (count++ ? " ~" : "~") + e.key;
           continue;
         }

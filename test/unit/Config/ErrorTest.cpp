@@ -198,12 +198,15 @@ TEST(Errors, OtherRecipes) {
       "r.yaml:11:1: error: 'teacher_model' belongs to recipes for knowledge distillation, which are not built; full "
       "fine-tuning, LoRA and QLoRA are: for one of these remove them (~teacher_model ~teacher_checkpointer ~kd_loss "
       "~kd_ratio)");
-  EXPECT_TRUE(
-      contains(below("temperature: 0.7\nref_policy_checkpointer: {}\n"
-                     "loss: {_component_: torchtune.rlhf.loss.PPOLoss}\n"),
-               "'ref_policy_checkpointer' belongs to recipes for preference optimization, which are not built; full "
-               "fine-tuning, LoRA and QLoRA are: for one of these remove it (~ref_policy_checkpointer) and override "
-               "loss=torch.nn.CrossEntropyLoss"));
+  EXPECT_TRUE(contains(below("temperature: 0.7\nref_policy_checkpointer: {}\n"
+                             "loss: {_component_: torchtune.rlhf.loss.PPOLoss}\n"),
+                       "'ref_policy_checkpointer' belongs to recipes for preference optimization, which are not built; "
+                       "full fine-tuning, LoRA and QLoRA are: for one of these remove them (~temperature "
+                       "~ref_policy_checkpointer) and override loss=torch.nn.CrossEntropyLoss"));
+  EXPECT_EQ(
+      below("quantizer: null\ntasks: [truthfulqa_mc2]\nlimit: null\n"),
+      "r.yaml:12:1: error: 'tasks' belongs to recipes for evaluation, which are not built; full fine-tuning, LoRA "
+      "and QLoRA are: for one of these remove them (~quantizer ~tasks ~limit)");
   // A name of the recipe's own that it uses elsewhere is not meant.
   EXPECT_EQ(good(std::string(minimal) + "limit: 3\nepochs: ${limit}\n").epochs, 3);
 }
