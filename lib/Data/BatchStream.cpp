@@ -95,8 +95,12 @@ int64_t BatchStream::countValid(int64_t batches) const {
   int64_t valid = 0;
   for (int64_t batch = 0; batch < batches; ++batch) {
     for (int64_t i = 0; i < options.batchSize; ++i)
-      if (int64_t index = ahead.rowAt(ahead.at, i); index >= 0)
-        valid += data->countValid(index);
+      if (int64_t index = ahead.rowAt(ahead.at, i); index >= 0) {
+        int64_t count = data->countValid(index);
+        if (count < 0)
+          return -1;
+        valid += count;
+      }
     ahead.seek({ahead.at.epoch, ahead.at.batch + 1});
   }
   return valid;

@@ -9,9 +9,7 @@
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cstring>
-#include <unistd.h>
 
 using namespace ftc;
 
@@ -31,7 +29,7 @@ uint64_t DataSet::fingerprint() const { return store->fingerprint; }
 int64_t DataSet::samples() const {
   if (store->layout == RowLayout::TokenFile)
     return store->rows;
-  return store->starts.empty() ? 0 : static_cast<int64_t>(store->starts.size()) - 1;
+  return static_cast<int64_t>(store->samples);
 }
 
 namespace {
@@ -45,65 +43,64 @@ struct Part {
   bool continues;   ///< the sample goes on in the next row
 };
 
-/// Calls `use` for each part of a row of documents, from left to right; padding is what they leave.
-template <typename Use> void forEachPart(const TokenStore &store, int64_t row, Use &&use) {
-  uint64_t begin, end;
-  size_t sample;
+/// Calls `use` for each part of a row of documents, from left to right; padding is what they leave. False where the
+/// store cannot be read.
+template <typename Use> bool forEachPart(const TokenStore &store, int64_t row, Use &&use) {
+  uint64_t sample = static_cast<uint64_t>(row), last = sample + 1, sampleBegin, sampleEnd, begin, end;
+  if (store.layout != RowLayout::Single && !store.rowFirst.number(static_cast<uint64_t>(row), sample))
+    return false;
   if (store.layout == RowLayout::Stream) {
     begin = static_cast<uint64_t>(row) * store.seqLen;
     end = std::min<uint64_t>(begin + store.seqLen, store.stored());
-    sample = std::upper_bound(store.starts.begin(), store.starts.end(), begin) - store.starts.begin() - 1;
+    if (!store.starts.number(sample, sampleBegin))
+      return false;
   } else {
-    sample = store.layout == RowLayout::Whole ? store.rowFirst[row] : row;
-    size_t last = store.layout == RowLayout::Whole ? store.rowFirst[row + 1] : row + 1;
-    begin = store.starts[sample];
-    end = store.starts[last];
+    if (store.layout == RowLayout::Whole && !store.rowFirst.number(static_cast<uint64_t>(row) + 1, last))
+      return false;
+    if (!store.starts.number(last, end) || !store.starts.number(sample, sampleBegin))
+      return false;
+    begin = sampleBegin;
   }
   for (int64_t column = 0; begin < end; ++sample) {
-    uint64_t sampleEnd = store.starts[sample + 1];
+    if (!store.starts.number(sample + 1, sampleEnd))
+      return false;
     uint64_t partEnd = std::min(end, sampleEnd);
     int64_t length = static_cast<int64_t>(partEnd - begin);
     // Positions count on in the next row. Rotary attention sees only differences, so a part that would leave the table
     // may start lower, as long as its own positions stay consecutive.
-    int64_t position = static_cast<int64_t>(begin - store.starts[sample]);
+    int64_t position = static_cast<int64_t>(begin - sampleBegin);
     if (position + length > store.maxPositions)
       position = std::min(position % store.maxPositions, store.maxPositions - length);
-    use(Part{column, begin, length, position, partEnd < sampleEnd});
-    column += length;
-    begin = partEnd;
-  }
-}
-
-/// Reads `bytes` at `offset`; false at the end of the file or on an error.
-bool readAt(int file, void *out, size_t bytes, uint64_t offset) {
-  char *to = static_cast<char *>(out);
-  while (bytes) {
-    ssize_t got = pread(file, to, bytes, static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR)
-      continue;
-    if (got <= 0)
+    if (!use(Part{column, begin, length, position, partEnd < sampleEnd}))
       return false;
-    to += got;
-    offset += got;
-    bytes -= got;
+    column += length;
+    begin = sampleBegin = partEnd;
   }
   return true;
+}
+
+/// Memory for `count` ids of `width` bytes within that for as many 32-bit ones: its end, so that they can be widened
+/// from the left, where a write never reaches an id that is still to be read.
+char *narrowPlace(int32_t *ids, int64_t count, int64_t width) {
+  return reinterpret_cast<char *>(ids) + count * (static_cast<int64_t>(sizeof(int32_t)) - width);
+}
+
+/// Reads ids of documents.
+bool readIds(const TokenStore &store, uint64_t first, int64_t count, int32_t *to) {
+  return store.ids.read(first * static_cast<uint64_t>(store.width), narrowPlace(to, count, store.width),
+                        static_cast<size_t>(count * store.width)) &&
+         widenIds(to, count, store.width, store.vocabSize);
 }
 
 int64_t fillTokenFileRow(const TokenStore &store, int64_t row, const BatchView &out) {
   int64_t length = store.seqLen;
   size_t bytes = length * store.width;
-  // Narrow ids are read into the upper half of the row and widened from the left: a write never reaches an id that is
-  // still to be read.
-  char *raw = reinterpret_cast<char *>(out.tokens) + length * sizeof(int32_t) - bytes;
-  if (!readAt(*store.file, raw, bytes, store.fileOffset + static_cast<uint64_t>(row) * bytes))
+  // An id beyond the vocabulary was not there when the file was opened: somebody has written to it since.
+  if (!readAt(*store.file, narrowPlace(out.tokens, length, store.width), bytes,
+              store.fileOffset + static_cast<uint64_t>(row) * bytes) ||
+      !widenIds(out.tokens, length, store.width, store.vocabSize))
     return -1;
   for (int64_t i = 0; i < length; ++i) {
-    uint32_t id = 0;
-    std::memcpy(&id, raw + i * store.width, store.width);
-    if (id >= static_cast<uint64_t>(store.vocabSize))
-      return -1; // checked when the file was opened: somebody has written to it since
-    out.tokens[i] = static_cast<int32_t>(id);
     out.positions[i] = static_cast<int32_t>(i);
     out.segmentStarts[i] = 0;
   }
@@ -123,40 +120,81 @@ void fillPaddingFrom(const TokenStore &store, int64_t column, const BatchView &o
 
 } // namespace
 
+bool ftc::widenIds(int32_t *to, int64_t count, int64_t width, int64_t vocabSize) {
+  const char *from = narrowPlace(to, count, width);
+  for (int64_t i = 0; i < count; ++i) {
+    uint32_t id = 0;
+    std::memcpy(&id, from + i * width, static_cast<size_t>(width));
+    if (id >= static_cast<uint64_t>(vocabSize))
+      return false;
+    to[i] = static_cast<int32_t>(id);
+  }
+  return true;
+}
+
+bool TrainedBits::read(uint64_t token, bool &trained) {
+  if (all) {
+    trained = true;
+    return true;
+  }
+  if (token / 64 != index) {
+    if (!words.number(token / 64, word))
+      return false;
+    index = token / 64;
+  }
+  trained = word >> (token % 64) & 1;
+  return true;
+}
+
 int64_t DataSet::fillRow(int64_t row, const BatchView &out) const {
   if (store->layout == RowLayout::TokenFile)
     return fillTokenFileRow(*store, row, out);
   int64_t valid = 0, filled = 0;
-  forEachPart(*store, row, [&](const Part &part) {
+  TrainedBits trained(store->trained);
+  bool good = forEachPart(*store, row, [&](const Part &part) {
+    if (!readIds(*store, part.begin, part.length, out.tokens + part.column))
+      return false;
+    int32_t next = 0; // in the next row
+    if (part.continues && !readIds(*store, part.begin + static_cast<uint64_t>(part.length), 1, &next))
+      return false;
     for (int64_t i = 0; i < part.length; ++i) {
-      uint64_t at = part.begin + i;
       int64_t column = part.column + i;
-      bool labelled = (i + 1 < part.length || part.continues) && store->isTrained(at + 1);
-      out.tokens[column] = store->id(at);
-      out.labels[column] = labelled ? store->id(at + 1) : ignoredLabel;
+      bool labelled = i + 1 < part.length || part.continues;
+      if (labelled && !trained.read(part.begin + static_cast<uint64_t>(i) + 1, labelled))
+        return false;
+      int32_t label = i + 1 < part.length ? out.tokens[column + 1] : next;
+      out.labels[column] = labelled ? label : ignoredLabel;
       out.positions[column] = static_cast<int32_t>(part.position + i);
       out.segmentStarts[column] = static_cast<int32_t>(part.column);
       valid += labelled;
     }
     filled = part.column + part.length;
+    return true;
   });
   fillPaddingFrom(*store, filled, out);
-  return valid;
+  return good ? valid : -1;
 }
 
 int64_t DataSet::countValid(int64_t row) const {
   if (store->layout == RowLayout::TokenFile)
     return store->seqLen - 1;
   int64_t valid = 0;
-  forEachPart(*store, row, [&](const Part &part) {
+  TrainedBits trained(store->trained);
+  bool good = forEachPart(*store, row, [&](const Part &part) {
     int64_t labels = part.length - 1 + part.continues;
-    if (store->trained.empty())
+    if (store->trained.empty()) {
       valid += labels;
-    else
-      for (int64_t i = 0; i < labels; ++i)
-        valid += store->isTrained(part.begin + i + 1);
+      return true;
+    }
+    for (int64_t i = 0; i < labels; ++i) {
+      bool labelled = false;
+      if (!trained.read(part.begin + static_cast<uint64_t>(i) + 1, labelled))
+        return false;
+      valid += labelled;
+    }
+    return true;
   });
-  return valid;
+  return good ? valid : -1;
 }
 
 void DataSet::fillPadding(const BatchView &out) const { fillPaddingFrom(*store, 0, out); }

@@ -8,6 +8,7 @@
 #include "TokenStore.h"
 
 #include <algorithm>
+#include <array>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -15,136 +16,220 @@
 using namespace ftc;
 
 DataSetBuilder::DataSetBuilder(const DataOptions &options, int32_t padId, bool wideIds)
-    : store(std::make_unique<TokenStore>()) {
+    : store(std::make_unique<TokenStore>()), folder(options.scratchFolder) {
   store->seqLen = options.seqLen;
   store->maxPositions = options.maxPositions ? options.maxPositions : options.seqLen;
   store->vocabSize = options.vocabSize;
   store->padId = padId;
-  store->isWide = wideIds;
-  store->starts.push_back(0);
+  store->width = wideIds ? 4 : 2;
+  for (ScratchFile *file : {&store->ids, &store->starts, &store->trained, &store->rowFirst})
+    *file = ScratchFile(folder);
+  store->starts.append(&lastEnd, sizeof(lastEnd));
 }
 
-void DataSetBuilder::add(std::span<const int32_t> ids, std::span<const uint8_t> trained) {
-  uint64_t begin = store->stored();
-  uint64_t end = begin + ids.size();
-  if (store->isWide)
-    store->wide.insert(store->wide.end(), ids.begin(), ids.end());
-  else
-    store->narrow.insert(store->narrow.end(), ids.begin(), ids.end());
-  store->starts.push_back(end);
+static DataOptions optionsLike(const TokenStore &store, const std::string &folder) {
+  DataOptions options;
+  options.seqLen = store.seqLen;
+  options.vocabSize = store.vocabSize;
+  options.maxPositions = store.maxPositions;
+  options.scratchFolder = folder;
+  return options;
+}
 
-  // The bits are kept from the first masked sample on; all tokens before it are trained.
-  if (trained.empty() && store->trained.empty())
-    return;
-  if (store->trained.empty())
-    store->trained.assign(begin / 64 + 1, ~uint64_t(0));
-  store->trained.resize(end / 64 + 1, 0);
-  for (uint64_t i = begin; i < end; ++i) {
-    uint64_t bit = uint64_t(1) << (i % 64);
-    if (trained.empty() || trained[i - begin])
-      store->trained[i / 64] |= bit;
-    else
-      store->trained[i / 64] &= ~bit;
+DataSetBuilder::DataSetBuilder(const TokenStore &like, const std::string &folder)
+    : DataSetBuilder(optionsLike(like, folder), like.padId, like.width == 4) {}
+
+std::string DataSetBuilder::problem() const {
+  if (!failure.empty())
+    return failure;
+  for (const ScratchFile *file : {&store->ids, &store->starts, &store->trained, &store->rowFirst})
+    if (!file->error().empty())
+      return file->error();
+  return unreadable ? "cannot read the tokens again, which were kept in a file of this run" : "";
+}
+
+void DataSetBuilder::append(std::span<const int32_t> ids) {
+  if (store->width == 4)
+    return store->ids.append(ids.data(), ids.size_bytes());
+  std::array<uint16_t, 512> narrow;
+  while (!ids.empty()) {
+    size_t count = std::min(ids.size(), narrow.size());
+    std::copy_n(ids.begin(), count, narrow.begin());
+    store->ids.append(narrow.data(), count * sizeof(narrow[0]));
+    ids = ids.subspan(count);
   }
 }
 
+void DataSetBuilder::end(std::span<const uint8_t> trained) {
+  uint64_t end = store->stored(), length = end - lastEnd;
+  // Bits are kept from the first masked sample on; all tokens before it are trained.
+  if (!trained.empty() && !masked) {
+    masked = true;
+    mark(true, lastEnd);
+  }
+  if (masked && trained.empty())
+    mark(true, length);
+  for (uint8_t one : trained)
+    mark(one, 1);
+  store->starts.append(&end, sizeof(end));
+  ++store->samples;
+  longest = std::max(longest, length);
+  lastEnd = end;
+}
+
+void DataSetBuilder::mark(bool trained, uint64_t count) {
+  while (count) {
+    uint64_t bit = markedTokens % 64, part = std::min(count, 64 - bit);
+    if (trained)
+      markWord |= ~uint64_t(0) >> (64 - part) << bit;
+    markedTokens += part;
+    count -= part;
+    if (markedTokens % 64 == 0) {
+      store->trained.append(&markWord, sizeof(markWord));
+      markWord = 0;
+    }
+  }
+}
+
+void DataSetBuilder::moveTail(uint64_t count, DataSetBuilder &to) {
+  std::array<int32_t, 512> part;
+  uint64_t end = store->stored(), from = end - count, width = static_cast<uint64_t>(store->width);
+  for (uint64_t at = from; at < end;) {
+    uint64_t some = std::min<uint64_t>(part.size(), end - at);
+    unreadable |= !store->ids.read(at * width, part.data(), some * width);
+    to.store->ids.append(part.data(), some * width);
+    at += some;
+  }
+  store->ids.truncate(from * width);
+}
+
 void DataSetBuilder::cutSamples(int32_t endId, bool conversations, CutCounts &counts) {
-  TokenStore &s = *store;
-  uint64_t to = 0, begin = 0;
-  for (size_t sample = 0; sample + 1 < s.starts.size(); ++sample) {
-    uint64_t end = s.starts[sample + 1];
-    uint64_t length = std::min<uint64_t>(end - begin, s.seqLen);
-    for (uint64_t i = 0; i < length; ++i, ++to) {
-      if (s.isWide)
-        s.wide[to] = s.wide[begin + i];
-      else
-        s.narrow[to] = s.narrow[begin + i];
-      if (s.trained.empty())
-        continue;
-      uint64_t bit = uint64_t(1) << (to % 64);
-      s.trained[to / 64] = s.isTrained(begin + i) ? s.trained[to / 64] | bit : s.trained[to / 64] & ~bit;
+  const TokenStore &s = *store;
+  const auto most = static_cast<uint64_t>(s.seqLen);
+  if (longest <= most)
+    return;
+  if (masked)
+    mark(false, (64 - markedTokens % 64) % 64); // the last word too
+  DataSetBuilder shorter(s, folder);
+  TrainedBits bits(s.trained);
+  std::vector<int32_t> ids;
+  std::vector<uint8_t> trained;
+  uint64_t begin = 0, end = 0;
+  for (uint64_t sample = 0; sample < s.samples; ++sample, begin = end) {
+    bool good = s.starts.number(sample + 1, end);
+    uint64_t length = good ? std::min(end - begin, most) : 0;
+    ids.resize(length);
+    const auto width = static_cast<size_t>(s.width);
+    good &= s.ids.read(begin * width, reinterpret_cast<char *>(ids.data()) + length * (sizeof(int32_t) - width),
+                       length * width) &&
+            widenIds(ids.data(), static_cast<int64_t>(length), s.width, s.vocabSize);
+    trained.assign(masked ? length : 0, 0);
+    for (uint64_t i = 0; i < trained.size(); ++i) {
+      bool is = false;
+      good &= bits.read(begin + i, is);
+      trained[i] = is;
+    }
+    if (!good) {
+      unreadable = true;
+      return;
     }
     if (end - begin > length) {
       ++counts.samples;
       counts.tokens += static_cast<int64_t>(end - begin - length);
       // A conversation that was cut still ends, but the model does not learn to end there.
-      if (conversations && !s.trained.empty() && endId >= 0) {
-        if (s.isWide)
-          s.wide[to - 1] = endId;
-        else
-          s.narrow[to - 1] = static_cast<uint16_t>(endId);
-        s.trained[(to - 1) / 64] &= ~(uint64_t(1) << ((to - 1) % 64));
+      if (conversations && masked && endId >= 0) {
+        ids.back() = endId;
+        trained.back() = 0;
       }
       // The first token is nobody's label.
-      bool isSilent = true;
-      for (uint64_t i = to - length + 1; i < to; ++i)
-        isSilent &= !s.isTrained(i);
+      bool isSilent = masked || length < 2;
+      for (uint64_t i = 1; i < trained.size(); ++i)
+        isSilent &= !trained[i];
       counts.silent += isSilent;
     }
-    s.starts[sample + 1] = to;
-    begin = end;
+    shorter.add(ids, trained);
   }
-  if (s.isWide)
-    s.wide.resize(to);
-  else
-    s.narrow.resize(to);
-  if (!s.trained.empty())
-    s.trained.resize(to / 64 + 1);
+  *this = std::move(shorter);
 }
+
+/// Where rows begin and how many there are. False where the samples cannot be read.
+bool DataSetBuilder::formRows() {
+  TokenStore &s = *store;
+  const auto most = static_cast<uint64_t>(s.seqLen);
+  uint64_t begin = 0, end = 0;
+  auto startRow = [&](uint64_t sample) {
+    s.rowFirst.append(&sample, sizeof(sample));
+    ++s.rows;
+  };
+  if (s.layout == RowLayout::Single)
+    s.rows = static_cast<int64_t>(s.samples);
+  uint64_t used = most; // no row is open yet
+  for (uint64_t sample = 0; s.layout != RowLayout::Single && sample < s.samples; ++sample, begin = end) {
+    if (!s.starts.number(sample + 1, end))
+      return false;
+    if (s.layout == RowLayout::Stream) {
+      while (static_cast<uint64_t>(s.rows) * most < end)
+        startRow(sample);
+      continue;
+    }
+    if (used + (end - begin) > most) {
+      startRow(sample);
+      used = 0;
+    }
+    used += end - begin;
+  }
+  if (s.layout == RowLayout::Whole)
+    s.rowFirst.append(&s.samples, sizeof(s.samples));
+  return true;
+}
+
+namespace {
+
+/// The hash of all bytes of a file, as if they lay in memory. False where they cannot be read.
+bool include(const ScratchFile &file, uint64_t &hash) {
+  std::vector<char> buffer(std::min<uint64_t>(file.size(), 1 << 16));
+  XXH3_state_t state;
+  XXH3_INITSTATE(&state);
+  XXH3_64bits_reset_withSeed(&state, hash);
+  for (uint64_t at = 0; at < file.size(); at += buffer.size()) {
+    size_t bytes = static_cast<size_t>(std::min<uint64_t>(buffer.size(), file.size() - at));
+    if (!file.read(at, buffer.data(), bytes))
+      return false;
+    XXH3_64bits_update(&state, buffer.data(), bytes);
+  }
+  hash = XXH3_64bits_digest(&state);
+  return true;
+}
+
+} // namespace
 
 DataSet DataSetBuilder::finish(RowLayout layout) {
   TokenStore &s = *store;
   s.layout = layout;
-  s.narrow.shrink_to_fit();
-  s.wide.shrink_to_fit();
-  s.starts.shrink_to_fit();
-  s.trained.shrink_to_fit();
   s.tokens = static_cast<int64_t>(s.stored());
-  int64_t samples = static_cast<int64_t>(s.starts.size()) - 1;
-  switch (layout) {
-  case RowLayout::Stream:
-    s.rows = (s.tokens + s.seqLen - 1) / s.seqLen;
-    break;
-  case RowLayout::Single:
-    s.rows = samples;
-    break;
-  case RowLayout::Whole: {
-    uint64_t used = s.seqLen; // no row is open yet
-    for (int64_t sample = 0; sample < samples; ++sample) {
-      uint64_t length = s.starts[sample + 1] - s.starts[sample];
-      if (used + length > static_cast<uint64_t>(s.seqLen)) {
-        s.rowFirst.push_back(sample);
-        used = 0;
-      }
-      used += length;
-    }
-    s.rows = static_cast<int64_t>(s.rowFirst.size());
-    s.rowFirst.push_back(samples);
-    s.rowFirst.shrink_to_fit();
-    break;
-  }
-  case RowLayout::TokenFile:
-    break;
-  }
+  if (masked)
+    s.trained.append(&markWord, sizeof(markWord));
+  unreadable |= !formRows();
 
   const uint64_t shape[] = {static_cast<uint64_t>(layout), static_cast<uint64_t>(s.seqLen),
                             static_cast<uint64_t>(s.rows)};
   uint64_t hash = XXH3_64bits(shape, sizeof(shape));
-  auto include = [&](const auto &values) {
-    hash = XXH3_64bits_withSeed(values.data(), values.size() * sizeof(values[0]), hash);
-  };
-  include(s.narrow);
-  include(s.wide);
-  include(s.starts);
-  // Bits past the end are not meant.
-  if (!s.trained.empty())
-    s.trained.back() &= s.tokens % 64 ? (uint64_t(1) << (s.tokens % 64)) - 1 : 0;
-  include(s.trained);
+  // Narrow ids, wide ids, starts, masks: what a data set does not have counts as well.
+  const ScratchFile none;
+  for (const ScratchFile *file :
+       {s.width == 2 ? &s.ids : &none, s.width == 4 ? &s.ids : &none, static_cast<const ScratchFile *>(&s.starts),
+        static_cast<const ScratchFile *>(&s.trained)})
+    unreadable |= !include(*file, hash);
   s.fingerprint = hash;
 
+  failure = problem();
   DataSet set;
   set.store = std::move(store);
-  for (int64_t row = 0; row < set.rows(); ++row)
-    set.store->valid += set.countValid(row);
+  store = std::make_unique<TokenStore>();
+  for (int64_t row = 0; row < set.rows() && problem().empty(); ++row) {
+    int64_t valid = set.countValid(row);
+    unreadable = valid < 0;
+    set.store->valid += valid;
+  }
   return set;
 }

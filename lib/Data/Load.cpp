@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "TextFile.h"
 #include "TokenStore.h"
-#include "ftc/Support/Files.h"
 
 #include <algorithm>
 #include <cctype>
@@ -16,9 +16,6 @@
 #include <fstream>
 #include <map>
 #include <set>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 using namespace ftc;
 namespace fs = std::filesystem;
@@ -52,6 +49,12 @@ private:
   void add(Sample &sample);
   /// Whether the next conversation is held out: spread evenly, the first is not, so that of each 1 / share one is.
   bool holdsOutNext();
+  /// How many of a sample's tokens are held out. A tail of one token would have no label.
+  uint64_t tailOf(uint64_t tokens) const {
+    auto tail = static_cast<uint64_t>(static_cast<double>(tokens) * options.heldOut);
+    return tail >= 2 ? tail : 0;
+  }
+  bool keepsTokens();
   bool fail(const std::string &path, std::string message) {
     diags.push_back({Severity::Error, path, 0, 0, std::move(message)});
     return false;
@@ -93,9 +96,7 @@ void Loader::add(Sample &sample) {
     ++(isHeld ? heldSamples : trainSamples);
     return;
   }
-  // A tail of one token would have no label.
-  size_t tail = static_cast<size_t>(static_cast<double>(ids.size()) * options.heldOut);
-  if (tail >= 2) {
+  if (size_t tail = tailOf(ids.size())) {
     held.add(ids.last(tail), trained.empty() ? trained : trained.last(tail));
     ++heldSamples;
     ids = ids.first(ids.size() - tail);
@@ -122,35 +123,43 @@ bool Loader::loadText(const std::string &path, bool inDirectory) {
     skip("is not called .jsonl, and the recipe's data set is made of JSON records", path);
     return true;
   }
-  std::string contents, error;
-  if (!readFile(path, contents, error)) {
+  TextFile file(path, options.scratchFolder);
+  if (!file.scan()) {
     if (!inDirectory)
-      return fail(path, error);
+      return fail(path, file.error());
     skip("cannot be read", path);
     return true;
   }
-  if (contents.find('\0') != contents.npos) {
+  if (file.hasZeroByte()) {
     if (!inDirectory)
       return fail(path, "this is not text (it holds a zero byte): token ids must be in a file called .bin, archives "
                         "unpacked, and other formats converted to .jsonl");
     skip("is not text (it holds a zero byte)", path);
     return true;
   }
-  std::string_view text = contents;
-  if (text.starts_with("\xEF\xBB\xBF"))
-    text.remove_prefix(3);
-  if (text.empty()) {
+  if (file.isEmpty()) {
     skip("is empty", path);
     return true;
   }
-  XXH128_hash_t hash = XXH3_128bits(contents.data(), contents.size());
-  if (!seen.insert({hash.high64, hash.low64}).second) {
+  if (!seen.insert(file.hash()).second) {
     skip("has the same contents as another file", path);
     return true;
   }
-  Sample sample;
-  encodeText(text, tokenizer, options.addEos, sample);
-  add(sample);
+  if (int32_t begin = tokenizer.bosId(); begin >= 0)
+    train.append({&begin, 1});
+  if (!file.encode(tokenizer, [&](std::span<const int32_t> ids) { train.append(ids); }))
+    return fail(path, file.error());
+  if (int32_t end = tokenizer.eosId(); options.addEos)
+    train.append({&end, 1});
+  if (uint64_t tail = tailOf(train.openTokens())) {
+    train.moveTail(tail, held);
+    held.end();
+    ++heldSamples;
+  }
+  if (train.openTokens()) {
+    train.end();
+    ++trainSamples;
+  }
   return true;
 }
 
@@ -187,6 +196,8 @@ bool Loader::loadDirectory(const std::string &root) {
   std::sort(files.begin(), files.end(), [](const fs::path &a, const fs::path &b) { return a.native() < b.native(); });
   bool good = true;
   for (const fs::path &file : files) {
+    if (!train.problem().empty() || !held.problem().empty())
+      break; // told at the end
     if (!isLines(extensionOf(file)))
       good &= loadText(file, true);
     else if (std::ifstream(file).is_open())
@@ -195,6 +206,14 @@ bool Loader::loadDirectory(const std::string &root) {
       skip("cannot be read", file);
   }
   return good;
+}
+
+/// False, with an error, where there was no room for the tokens.
+bool Loader::keepsTokens() {
+  for (const DataSetBuilder *builder : {&train, &held})
+    if (std::string problem = builder->problem(); !problem.empty())
+      return fail(options.path, problem);
+  return true;
 }
 
 std::optional<LoadedData> Loader::finish() {
@@ -223,6 +242,8 @@ std::optional<LoadedData> Loader::finish() {
                        : options.trainOnInput ? ": all are trained, as the recipe says"
                                               : ": what the assistant says is trained, all else masked"));
   }
+  if (!keepsTokens())
+    return std::nullopt;
   if (!trainSamples) {
     fail(options.path, "the data set is empty: no text to train on was found; --data takes a text file, a directory of "
                        "text files, .jsonl, .json or a token file (.bin)");
@@ -261,15 +282,27 @@ std::optional<LoadedData> Loader::finish() {
                       cut.silent ? fmt::format(", and {} of these samples have no trained token left", cut.silent) : "",
                       conversations ? "" : ", or use packed: True with split_across_pack: True"));
   }
+  if (!keepsTokens())
+    return std::nullopt;
   LoadedData data;
   data.train = train.finish(layout);
   data.heldOut = held.finish(layout);
+  if (!keepsTokens())
+    return std::nullopt;
   if (!data.train.validLabels()) {
-    fail(options.path, options.heldOut > 0
-                           ? fmt::format("no token is trained: every label is masked, a sample's last, or held out "
-                                         "({} of the data, by --held-out)",
-                                         options.heldOut)
-                           : "no token is trained: every label is masked or a sample's last");
+    std::string heldOut =
+        options.heldOut > 0
+            ? fmt::format(", a sample's last, or held out ({} of the data, by --held-out)", options.heldOut)
+            : " or a sample's last";
+    fail(options.path,
+         fmt::format(
+             "no token is trained: every label is masked{}; {}", heldOut,
+             conversations
+                 ? fmt::format("where answers lie behind the first {} tokens, recompile with a larger "
+                               "tokenizer.max_seq_len; chat_dataset's dataset.train_on_input=True trains questions "
+                               "too",
+                               options.seqLen)
+                 : "a text needs two tokens at least"));
     return std::nullopt;
   }
   return data;

@@ -6,7 +6,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "TokenStore.h"
-#include "ftc/Support/Files.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -284,6 +283,72 @@ size_t placeOf(const json::exception &error) {
   return parse ? parse->byte : 0;
 }
 
+/// Line and column, from 1; 0: not known.
+struct Place {
+  int line = 0, column = 0;
+};
+
+/// Of byte `offset` of a file.
+Place placeIn(const std::string &path, int64_t offset) {
+  if (offset < 0)
+    return {};
+  std::ifstream in(path, std::ios::binary);
+  Place place{1, 1};
+  char letter;
+  for (int64_t at = 0; at < offset && in.get(letter); ++at) {
+    place.column = letter == '\n' ? 1 : place.column + 1;
+    place.line += letter == '\n';
+  }
+  return place;
+}
+
+/// Reads one JSON array, an element at a time: memory holds one of them. `use(record, place, where)`, with a function
+/// for the place, says false when it is enough; `report(place, message)` tells an error.
+template <typename Use, typename Report> void readArray(const std::string &path, Use use, Report report) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in || in.peek() == std::ifstream::traits_type::eof()) {
+    bool unreadable = !in || in.bad();
+    report(Place{}, unreadable ? fmt::format("cannot read: {}", std::strerror(errno)) : "the file is empty");
+    return;
+  }
+  // The parser would complain of the second line.
+  if ((in >> std::ws).peek() == '{') {
+    report(Place{}, onlyList);
+    return;
+  }
+  in.clear();
+  // Where the parser is, which takes one character after the other; below 0 in what has no places (a pipe).
+  auto offset = [&] { return int64_t(in.rdbuf()->pubseekoff(0, std::ios::cur, std::ios::in)); };
+  const int64_t start = offset();
+  struct Enough {};
+  bool isList = false;
+  int64_t begin = -1, count = 0;
+  auto element = [&](int depth, json::parse_event_t event, json &value) {
+    using Event = json::parse_event_t;
+    if (depth == 0)
+      isList = event == Event::array_start || event == Event::array_end;
+    if (depth != 1 || !isList)
+      return true;
+    if (event == Event::object_start || event == Event::array_start)
+      begin = offset() - 1;
+    if (event != Event::object_end && event != Event::array_end && event != Event::value)
+      return true;
+    auto place = [&] { return event == Event::value ? Place{} : placeIn(path, begin); };
+    if (!use(value, place, fmt::format("record {}: ", ++count)))
+      throw Enough{};
+    return false; // and it is forgotten
+  };
+  try {
+    if (!json::parse(in, element).is_array())
+      report(Place{}, onlyList);
+  } catch (const Enough &) {
+  } catch (const json::exception &error) {
+    size_t byte = placeOf(error);
+    report(byte && start >= 0 ? placeIn(path, start + static_cast<int64_t>(byte) - 1) : Place{},
+           (byte ? "" : "bad JSON: ") + reason(error));
+  }
+}
+
 } // namespace
 
 void ftc::encodeText(std::string_view text, const Tokenizer &tokenizer, bool addEos, Sample &sample) {
@@ -297,72 +362,48 @@ void ftc::encodeText(std::string_view text, const Tokenizer &tokenizer, bool add
 bool ftc::readRecords(const std::string &path, bool isArray, const DataOptions &options, const Tokenizer &tokenizer,
                       RecordCounts &counts, SampleSink sink, void *context, std::vector<Diagnostic> &diags) {
   int64_t errors = 0;
-  auto report = [&](int line, int column, std::string message) {
+  auto report = [&](Place place, std::string message) {
     if (++errors <= maxErrors)
-      diags.push_back({Severity::Error, path, line, column, std::move(message)});
+      diags.push_back({Severity::Error, path, place.line, place.column, std::move(message)});
     return errors <= maxErrors;
   };
   Sample sample;
-  auto use = [&](const json &record, int line, const std::string &where) {
+  auto use = [&](const json &record, auto place, const std::string &where) {
     sample.clear();
     if (Problem problem = encodeRecord(record, options, tokenizer, counts, sample))
-      return report(line, 0, where + *problem);
+      return report(place(), where + *problem);
     if (!sample.ids.empty() && !errors)
       sink(context, sample);
     return true;
   };
-
   if (isArray) {
-    std::string text, error;
-    if (!readFile(path, text, error))
-      return report(0, 0, error), false;
-    // The parser would complain of the second line.
-    if (size_t start = text.find_first_not_of(" \t\r\n"); start != text.npos && text[start] == '{')
-      return report(0, 0, onlyList), false;
-    json records;
-    try {
-      records = json::parse(text);
-    } catch (const json::exception &error) {
-      size_t byte = placeOf(error);
-      if (!byte)
-        return report(0, 0, "bad JSON: " + reason(error)), false;
-      size_t at = std::min(text.size(), byte - 1);
-      std::string_view before(text.data(), at);
-      int line = 1 + static_cast<int>(std::count(before.begin(), before.end(), '\n'));
-      size_t lineStart = before.rfind('\n');
-      int column = static_cast<int>(at - (lineStart == before.npos ? 0 : lineStart + 1)) + 1;
-      return report(line, column, reason(error)), false;
-    }
-    if (!records.is_array())
-      return report(0, 0, onlyList), false;
-    for (size_t i = 0; i < records.size(); ++i)
-      if (!use(records[i], 0, fmt::format("record {}: ", i + 1)))
-        break;
+    readArray(path, use, report);
     return !errors;
   }
 
   std::ifstream in(path, std::ios::binary);
   if (!in)
-    return report(0, 0, fmt::format("cannot read: {}", std::strerror(errno))), false;
+    return report({}, fmt::format("cannot read: {}", std::strerror(errno))), false;
   std::string text;
   for (int line = 1; std::getline(in, text); ++line) {
-    std::string_view content = text;
-    if (line == 1 && content.starts_with("\xEF\xBB\xBF"))
-      content.remove_prefix(3);
-    if (content.find_first_not_of(" \t\r") == content.npos)
+    size_t mark = line == 1 && text.starts_with("\xEF\xBB\xBF") ? 3 : 0;
+    size_t begin = text.find_first_not_of(" \t\r", mark);
+    if (begin == text.npos)
       continue;
     json record;
     try {
-      record = json::parse(content);
+      record = json::parse(std::string_view(text).substr(mark));
     } catch (const json::exception &error) {
-      if (!report(line, static_cast<int>(placeOf(error)), "bad JSON: " + reason(error)))
+      size_t byte = placeOf(error);
+      if (!report({line, static_cast<int>(byte ? mark + byte : begin + 1)}, "bad JSON: " + reason(error)))
         break;
       continue;
     }
-    if (!use(record, line, ""))
+    // A record's place is where it begins.
+    if (!use(record, [&] { return Place{line, static_cast<int>(begin) + 1}; }, ""))
       break;
   }
   if (in.bad())
-    report(0, 0, "cannot read to the end");
+    report({}, "cannot read to the end");
   return !errors;
 }

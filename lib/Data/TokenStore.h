@@ -8,6 +8,7 @@
 #ifndef FTC_LIB_DATA_TOKENSTORE_H
 #define FTC_LIB_DATA_TOKENSTORE_H
 
+#include "ScratchFile.h"
 #include "ftc/Data/DataSet.h"
 
 #include <map>
@@ -29,27 +30,24 @@ struct TokenStore {
   int64_t maxPositions = 0;
   int64_t vocabSize = 0;
   int32_t padId = 0;
+  int64_t width = 0; ///< bytes of an id: 2 or 4
   int64_t rows = 0;
   int64_t tokens = 0;
   int64_t valid = 0;
   uint64_t fingerprint = 0;
 
-  // Documents. One of `narrow` and `wide` holds the ids of all samples, back to back.
-  bool isWide = false;
-  std::vector<uint16_t> narrow;
-  std::vector<uint32_t> wide;
-  std::vector<uint64_t> starts;   ///< first token of each sample, and the end
-  std::vector<uint64_t> trained;  ///< a bit a token; empty: all are trained
-  std::vector<uint64_t> rowFirst; ///< Whole: first sample of each row, and the end
+  // Documents.
+  uint64_t samples = 0;
+  ScratchFile ids;      ///< of all samples, back to back
+  ScratchFile starts;   ///< numbers: first token of each sample, and the end
+  ScratchFile trained;  ///< numbers with a bit a token, the lowest first; empty: all are trained
+  ScratchFile rowFirst; ///< Stream, Whole: numbers: sample of the first token of each row; Whole: and the end
 
   // Token file.
   std::shared_ptr<const int> file; ///< descriptor, closed with its last owner
-  int64_t width = 0;               ///< bytes of an id
   uint64_t fileOffset = 0;         ///< of row 0
 
-  int32_t id(uint64_t i) const { return static_cast<int32_t>(isWide ? wide[i] : narrow[i]); }
-  bool isTrained(uint64_t i) const { return trained.empty() || (trained[i / 64] >> (i % 64) & 1); }
-  uint64_t stored() const { return isWide ? wide.size() : narrow.size(); }
+  uint64_t stored() const { return ids.size() / static_cast<uint64_t>(width); }
 };
 
 /// What cutting did.
@@ -59,25 +57,66 @@ struct CutCounts {
   int64_t silent = 0;  ///< samples that were cut and have no trained token left
 };
 
+/// Whether tokens are trained, in a mask of a bit a token.
+class TrainedBits {
+public:
+  /// `words` outlives this; where it is empty, all are trained.
+  explicit TrainedBits(const ScratchFile &words) : words(words), all(words.empty()) {}
+  /// False where it cannot be read.
+  bool read(uint64_t token, bool &trained);
+
+private:
+  const ScratchFile &words;
+  bool all;
+  uint64_t index = ~uint64_t(0), word = 0;
+};
+
+/// Widens `count` ids of `width` bytes, which lie at the end of the memory for `count` 32-bit ones that begins at `to`.
+/// False where one is not below `vocabSize`.
+bool widenIds(int32_t *to, int64_t count, int64_t width, int64_t vocabSize);
+
 /// Collects samples; `finish` forms rows. Also where token files become data sets.
 struct DataSetBuilder {
-  /// `wideIds`: ids need more than 16 bits.
   DataSetBuilder(const DataOptions &options, int32_t padId, bool wideIds);
 
-  /// `trained` is empty (all) or as long as `ids`.
-  void add(std::span<const int32_t> ids, std::span<const uint8_t> trained = {});
+  /// Appends to the sample that is open; `end` ends it, which must have tokens. `trained` is empty (all) or as long as
+  /// the sample.
+  void append(std::span<const int32_t> ids);
+  void end(std::span<const uint8_t> trained = {});
+  void add(std::span<const int32_t> ids, std::span<const uint8_t> trained = {}) {
+    append(ids);
+    end(trained);
+  }
+  /// Tokens of the open sample.
+  uint64_t openTokens() const { return store->stored() - lastEnd; }
+  /// Moves the last `count` tokens of the open sample to that of `to`.
+  void moveTail(uint64_t count, DataSetBuilder &to);
+
+  /// Cuts what is longer than a row; to be called before `finish` for layouts whose samples must fit. Conversations end
+  /// with `endId` then, unless that is below 0. Adds to `counts`.
+  void cutSamples(int32_t endId, bool conversations, CutCounts &counts);
   DataSet finish(RowLayout layout);
   int64_t tokens() const { return static_cast<int64_t>(store->stored()); }
 
-  /// Cuts what is longer than a row; done by `finish` for layouts whose samples must fit. Conversations end with
-  /// `endId` then, unless that is below 0. Adds to `counts`.
-  void cutSamples(int32_t endId, bool conversations, CutCounts &counts);
+  /// Why the tokens could not be kept, or read again; "" where they could.
+  std::string problem() const;
 
   /// A file of ids as rows for training and, the tail, for evaluation.
   static std::optional<LoadedData> tokenFile(const DataOptions &options, int32_t padId, std::vector<Diagnostic> &diags);
 
 private:
+  explicit DataSetBuilder(const TokenStore &like, const std::string &folder);
+  void mark(bool trained, uint64_t count);
+  bool formRows();
+
   std::unique_ptr<TokenStore> store;
+  std::string folder;
+  uint64_t lastEnd = 0;                    ///< of the last sample that has ended
+  uint64_t longest = 0;                    ///< tokens of the longest sample
+  bool masked = false;                     ///< bits are kept: from the first masked sample on
+  uint64_t markedTokens = 0, markWord = 0; ///< how many have a bit, and the word that is not full yet
+  bool unreadable = false;
+  std::string failure; ///< of finish
 };
 
 /// What one .jsonl object or file stands for.

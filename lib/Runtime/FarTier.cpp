@@ -8,6 +8,7 @@
 #include "ftc/Runtime/FarTier.h"
 
 #include "ftc/Runtime/RunError.h"
+#include "ftc/Support/Files.h"
 #include "ftc/Support/Units.h"
 
 #include <cerrno>
@@ -18,25 +19,9 @@
 #include <unistd.h>
 
 namespace ftc {
-namespace {
-
-/// A file in `folder` that no name leads to; -1 with errno.
-int openUnnamed(const std::string &folder) {
-  int file = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (file >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
-    return file;
-  // A file system that cannot make one without a name: take the name away.
-  std::string path = folder + "/.far-XXXXXX";
-  file = mkostemp(path.data(), O_CLOEXEC);
-  if (file >= 0)
-    unlink(path.c_str());
-  return file;
-}
-
-} // namespace
 
 FarTier::FarTier(const std::string &folder, uint64_t bytes) : folder(folder), size(bytes) {
-  file = openUnnamed(folder);
+  file = openUnnamedFile(folder);
   if (file < 0)
     throw RunError(
         ExitCode::NoFile,

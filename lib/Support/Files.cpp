@@ -70,6 +70,18 @@ bool readFile(const std::string &path, std::string &contents, std::string &error
   return true;
 }
 
+int openUnnamedFile(const std::string &folder) {
+  int file = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (file >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+    return file;
+  // A file system that cannot make one without a name: take the name away.
+  std::string path = folder + "/.ftc-XXXXXX";
+  file = mkostemp(path.data(), O_CLOEXEC);
+  if (file >= 0)
+    unlink(path.c_str());
+  return file;
+}
+
 bool syncFolder(const std::string &path, std::string &error) {
   int descriptor = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   // Some file systems refuse to sync a folder (EINVAL); they have nothing to sync then.

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
 #include <fmt/format.h>
 #include <fstream>
@@ -254,6 +255,36 @@ void BytePairs::encode(std::string_view text, std::vector<int32_t> &ids) const {
     begin = at;
   }
   encodeValid(text.substr(begin));
+}
+
+// Why these places are exact. In what follows a space is White_Space but for line feed and carriage return, and a word
+// is any character that no pattern takes for a space or the end of a line.
+//
+// Between a word and a space: no alternative of a pattern has a space behind a word, so every match that has the word
+// ends with it; none of those that may match it looks ahead; so they match the same where the text ends there. And no
+// pattern looks back, so matching goes on from the space as at the begin of a text.
+//
+// Between a line feed, which follows a word, and a word: alternatives in which a line feed follows a word end with line
+// feeds; else the line feed is a match of its own, which it is as well where the text ends there, because [\r\n]+ and
+// \s+(?!\S) and \s+ give the same for it alone.
+//
+// Bytes that are no UTF-8 cut the text anyhow. Characters 0x1C to 0x1F are a space in one pattern and a word in the
+// others: nothing is cut next to them.
+size_t BytePairs::cutAt(std::string_view text) {
+  enum { Word, Space, LineFeed, Other } before = Other, last = Other, kind;
+  size_t cut = 0;
+  // The last character may go on in what follows.
+  for (size_t at = 0; at + 4 <= text.size();) {
+    int length = characterLength(text.substr(at));
+    uint32_t c = length > 0 ? characterAt(text.substr(at), length) : '\r';
+    kind = c == '\n' ? LineFeed : c == '\r' || (c >= 0x1C && c <= 0x1F) ? Other : isSpace(c) ? Space : Word;
+    if ((last == Word && kind == Space) || (before == Word && last == LineFeed && kind == Word))
+      cut = at;
+    before = last;
+    last = kind;
+    at += static_cast<size_t>(std::abs(length));
+  }
+  return cut;
 }
 
 std::string BytePairs::decode(std::span<const int32_t> ids, const std::map<int32_t, std::string> &special,

@@ -58,6 +58,9 @@ public:
   }
   /// Appends the ids of `text`. Bytes that are no UTF-8 are tokens of their own.
   void encode(std::string_view text, std::vector<int32_t> &ids) const;
+  /// How much of the front of `text` may be encoded alone, with every pattern of Patterns.h, whatever follows `text`;
+  /// 0: nothing. What is cut off ends with no space, or with a line feed behind a word.
+  static size_t cutAt(std::string_view text);
   /// The bytes of all ids, one behind the other: those of `special`, which are no tokens of text, are spelled as it
   /// says or left out, and U+FFFD stands for ids that are neither.
   std::string decode(std::span<const int32_t> ids, const std::map<int32_t, std::string> &special,

@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <fmt/format.h>
 #include <map>
 
@@ -47,15 +48,12 @@ std::map<std::string, int32_t> canonicalTokens() {
   return tokens;
 }
 
-/// What Python calls a space.
-bool isSpace(uint32_t c) {
-  return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
-}
+/// Most characters of a part that is encoded at once.
+constexpr int64_t mostCharacters = 400000;
 
 /// Calls `use` with parts of `text`: at most 400000 characters, and at most 25000 that are all spaces or none.
 template <typename Use> void cutLongText(std::string_view text, Use use) {
-  constexpr int64_t mostCharacters = 400000, mostAlike = 25000;
+  constexpr int64_t mostAlike = 25000;
   size_t begin = 0;
   int64_t characters = 0, alike = 0;
   bool wasSpace = false;
@@ -122,6 +120,19 @@ public:
   void encode(std::string_view text, std::vector<int32_t> &ids) const override {
     if (!text.empty())
       cutLongText(text, [&](std::string_view part) { base.encode(part, ids); });
+  }
+
+  /// Parts that are full: what follows is cut as if the text began there.
+  size_t cutAt(std::string_view text) const override {
+    size_t cut = 0;
+    int64_t characters = 0;
+    // The last character may go on in what follows.
+    for (size_t at = 0; at + 4 <= text.size(); ++characters) {
+      if (characters && characters % mostCharacters == 0)
+        cut = at;
+      at += static_cast<size_t>(std::abs(characterLength(text.substr(at))));
+    }
+    return cut;
   }
 
   /// BOS, then for each message a header with its role, its words without spaces around them, and the end of the turn;

@@ -57,6 +57,8 @@ public:
   bool ends(int32_t id) const override { return id == eosId() || id == pad || id == end; }
 
   void encode(std::string_view text, std::vector<int32_t> &ids) const override { base.encode(text, ids); }
+  size_t cutAt(std::string_view text) const override { return base.cutAt(text); }
+  void encodeRest(std::string_view text, std::vector<int32_t> &ids) const override { base.encodeInside(text, ids); }
 
   std::string whyNotWorded(std::span<const Message> messages) const override {
     for (const Message &message : messages)

@@ -63,6 +63,8 @@ public:
 
   void encode(std::string_view text, std::vector<int32_t> &ids) const override { base.encode(text, ids); }
 
+  size_t cutAt(std::string_view text) const override { return BytePairs::cutAt(text); }
+
   /// For each message <|im_start|>, its role, <|im_sep|>, its words, and <|im_end|> but for the assistant's. A message
   /// is trained as a whole, header included.
   void encodeConversation(std::span<const Message> messages, std::vector<int32_t> &ids,

@@ -76,6 +76,19 @@ public:
       useText(text.substr(begin));
   }
 
+  /// Whether no token has a space or the end of a line in it.
+  bool areWords() const {
+    return std::all_of(tokens.begin(), tokens.end(), [](const auto &token) {
+      for (std::string_view rest = token.first; !rest.empty();) {
+        int length = characterLength(rest);
+        if (length < 0 || isSpace(characterAt(rest, length)))
+          return false;
+        rest.remove_prefix(static_cast<size_t>(length));
+      }
+      return true;
+    });
+  }
+
 private:
   std::vector<std::pair<std::string, int32_t>> tokens;
   std::array<bool, 256> begins{};
@@ -104,6 +117,9 @@ public:
     special.split(
         composed(text), [&](std::string_view part) { base.encode(part, ids); }, [&](int32_t id) { ids.push_back(id); });
   }
+
+  /// A space or a line feed is composed with nothing before it, and lies in no special token.
+  size_t cutAt(std::string_view text) const override { return special.areWords() ? BytePairs::cutAt(text) : 0; }
 
   /// For each message <|im_start|>, its role and a line feed, its words, <|im_end|> and a line feed; the last message
   /// goes without the last two if it is the assistant's. <|im_end|> ends all. A message is trained as a whole, header

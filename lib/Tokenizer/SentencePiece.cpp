@@ -41,6 +41,8 @@ public:
   int32_t padId() const override { return 0; }
 
   void encode(std::string_view text, std::vector<int32_t> &ids) const override { model.encode(text, ids); }
+  size_t cutAt(std::string_view text) const override { return model.cutAt(text); }
+  void encodeRest(std::string_view text, std::vector<int32_t> &ids) const override { model.encodeInside(text, ids); }
 
   std::string whyNotWorded(std::span<const Message> messages) const override {
     constexpr const char *ways =

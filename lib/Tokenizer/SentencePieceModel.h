@@ -9,6 +9,7 @@
 #define FTC_LIB_TOKENIZER_SENTENCEPIECEMODEL_H
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <sentencepiece_processor.h>
@@ -25,16 +26,7 @@ namespace ftc {
 class SentencePieceModel {
 public:
   /// Reads a file. The error, or "".
-  std::string load(const std::string &path) {
-    if (sentencepiece::util::Status status = model->Load(path); !status.ok())
-      return status.ToString();
-    if (model->bos_id() < 0 || model->eos_id() < 0)
-      return "it has no token for the begin or the end of a text";
-    for (const char *space : {" ", "\n", "\t", "\r", "\v"})
-      keepsSpaces |= !encoded(space).empty();
-    prefix = encoded("\n").size();
-    return "";
-  }
+  std::string load(const std::string &path);
 
   int64_t size() const { return model->GetPieceSize(); }
   int32_t bosId() const { return model->bos_id(); }
@@ -54,6 +46,9 @@ public:
     std::vector<int> found = encoded("\n" + std::string(text));
     ids.insert(ids.end(), found.begin() + static_cast<std::ptrdiff_t>(std::min(prefix, found.size())), found.end());
   }
+  /// How much of the front of `text` may be encoded alone, whatever follows it, where encodeInside has the rest; 0:
+  /// nothing.
+  size_t cutAt(std::string_view text) const;
   /// The text of ids below size(); "" where there is none. It may be no UTF-8.
   std::string decode(std::span<const int32_t> ids) const {
     std::string text;
@@ -63,6 +58,7 @@ public:
   }
 
 private:
+  void findCuts();
   std::vector<int> encoded(std::string_view text) const {
     std::vector<int> ids;
     if (!model->Encode({text.data(), text.size()}, &ids).ok())
@@ -74,6 +70,7 @@ private:
       std::make_unique<sentencepiece::SentencePieceProcessor>(); // does not move
   bool keepsSpaces = false;                                      ///< some character of space alone has ids
   size_t prefix = 0;                                             ///< ids of a line feed
+  bool cutsBeforeSpaces = false, cutsBehindLineFeeds = false;    ///< where cutAt may cut
 };
 
 } // namespace ftc

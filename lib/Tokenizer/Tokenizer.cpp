@@ -37,6 +37,8 @@ public:
       ids[old + i] = static_cast<unsigned char>(text[i]);
   }
 
+  size_t cutAt(std::string_view text) const override { return text.size(); }
+
   /// The wording that docs/data.md describes: BOS, then for each message "role:\n" and its words; "\n\n" ends the turn
   /// of everybody but the assistant, whose words and end token alone are trained.
   void encodeConversation(std::span<const Message> messages, std::vector<int32_t> &ids,
@@ -97,6 +99,7 @@ public:
   int32_t eosId() const override { return ids.eos; }
   int32_t padId() const override { return ids.pad; }
   void encode(std::string_view, std::vector<int32_t> &) const override {}
+  size_t cutAt(std::string_view) const override { return 0; }
   void encodeConversation(std::span<const Message>, std::vector<int32_t> &, std::vector<uint8_t> &) const override {}
   std::string decode(std::span<const int32_t>, bool) const override { return ""; }
 

@@ -44,6 +44,11 @@ uint32_t ftc::characterAt(std::string_view bytes, int length) {
   return number;
 }
 
+bool ftc::isSpace(uint32_t c) {
+  return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
 std::string ftc::repairUtf8(std::string_view bytes) {
   std::string text;
   text.reserve(bytes.size());

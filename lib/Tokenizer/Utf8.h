@@ -21,6 +21,9 @@ int characterLength(std::string_view bytes);
 /// The number of the well-formed character at the front of `bytes`, which is `length` bytes long.
 uint32_t characterAt(std::string_view bytes, int length);
 
+/// Whether Python takes a character for a space: White_Space of Unicode, and U+001C to U+001F.
+bool isSpace(uint32_t character);
+
 /// `text` in Unicode's normalization form C (UAX #15): characters and marks that have a common character become that.
 /// Bytes that are no UTF-8 stay where they are.
 std::string composed(std::string_view text);

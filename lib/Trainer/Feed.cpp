@@ -69,7 +69,7 @@ std::optional<double> evaluate(EntryFeed &feed, const DataSet &data, const volat
     if (stop)
       return std::nullopt;
     if (stream.next(feed.view()) < 0)
-      throw RunError(ExitCode::BadData, "the token file could not be read again; did it change while training?");
+      throw RunError(ExitCode::BadData, "the tokens could not be read again; did their file change while training?");
     feed.run({});
     sum += *lossSum;
     tokens += *validTokens;

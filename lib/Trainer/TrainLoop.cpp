@@ -74,15 +74,15 @@ bool Run::trainOne(uint64_t step, EntryFeed *micro, EntryFeed &feed, Progress &p
     stream->seek({stream->position().epoch + 1, 0});
   // The last step of an epoch takes what is left.
   const int64_t batches = std::min(recipe.gradientAccumulationSteps, perEpoch - stream->position().batch);
-  auto read = [&](const BatchView &view) {
-    const int64_t labels = stream->next(view);
+  auto known = [&](int64_t labels) {
     if (labels < 0)
       throw RunError(ExitCode::BadData, fmt::format("{}: could not be read again; did it change while training?",
                                                     recipe.dataset.dataFiles));
     return labels;
   };
+  auto read = [&](const BatchView &view) { return known(stream->next(view)); };
   // Gradients are scaled by the labels of the whole step, so with several batches these are counted ahead.
-  const int64_t valid = batches == 1 ? read(feed.view()) : stream->countValid(batches);
+  const int64_t valid = batches == 1 ? read(feed.view()) : known(stream->countValid(batches));
   if (valid == 0) {
     if (batches > 1)
       stream->seek({stream->position().epoch, stream->position().batch + batches});

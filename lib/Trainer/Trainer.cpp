@@ -88,6 +88,7 @@ void Run::readData(const manifest::Entry &entry) {
   wanted.heldOut = options.heldOut;
   wanted.notInside = {recipe.outputDir, recipe.checkpointer.outputDir};
   wanted.tokenizerFile = recipe.specialTokensPath.empty() ? recipe.tokenizerPath : recipe.specialTokensPath;
+  wanted.scratchFolder = options.farDir.empty() ? recipe.outputDir : options.farDir;
   wanted.instructionKey = recipe.dataset.instructionKey;
   wanted.inputKey = recipe.dataset.inputKey;
   wanted.outputKey = recipe.dataset.outputKey;
@@ -133,7 +134,8 @@ LoadedData Run::load(const DataOptions &wanted) {
   if (!loaded) {
     bool empty = !diags.empty() && (diags.back().message.starts_with("the data set is empty") ||
                                     diags.back().message.starts_with("no token is trained"));
-    throwErrors(empty ? ExitCode::EmptyData : ExitCode::BadData, diags);
+    bool noRoom = !diags.empty() && diags.back().message.find("a file for tokens in '") != std::string::npos;
+    throwErrors(noRoom ? ExitCode::WriteFailed : empty ? ExitCode::EmptyData : ExitCode::BadData, diags);
   }
   return std::move(*loaded);
 }

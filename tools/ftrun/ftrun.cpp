@@ -70,7 +70,8 @@ int main(int argc, char **argv) {
   app.add_option("--out", options.out, "Directory for metrics.jsonl and step_N; default: the recipe's output_dir")
       ->type_name("DIR");
   app.add_option("--far-dir", options.farDir,
-                 "Folder for the file of the far tier (offloading, paged optimizers); default: the output directory")
+                 "Folder for files without a name: the tokens of the data, and the far tier (offloading, paged "
+                 "optimizers); default: the output directory")
       ->type_name("DIR");
   app.add_option("--seed", options.seed, "Seed of initialization, order of the data and random bits")
       ->check(wholeFrom(0));

@@ -59,10 +59,11 @@ public:
   /// Continues at `position`, which may name a batch past its epoch's end (then the next epoch's first is meant).
   void seek(DataPosition position);
 
-  /// Fills `out` (batchSize × seqLen each), moves on, and returns the number of valid labels; -1 when the token file
-  /// could no longer be read. Needs batchesPerEpoch() > 0.
+  /// Fills `out` (batchSize × seqLen each), moves on, and returns the number of valid labels; -1 when the file of
+  /// tokens could no longer be read. Needs batchesPerEpoch() > 0.
   int64_t next(const BatchView &out);
-  /// Valid labels of the next `batches` batches together, without moving: for the weight of a step's micro-batches.
+  /// Valid labels of the next `batches` batches together, without moving: for the weight of a step's micro-batches. -1
+  /// as next.
   int64_t countValid(int64_t batches = 1) const;
 
 private:

@@ -58,6 +58,9 @@ struct DataOptions {
   /// Folders that are passed over (with a remark) where they lie inside of a directory of data: what the run writes.
   std::vector<std::string> notInside;
   std::string tokenizerFile = ""; ///< where the tokenizer was read from, for messages; "": nowhere
+  /// Where the file without a name lies that holds the ids of documents; made if it is not there. "": the system's for
+  /// temporary files.
+  std::string scratchFolder = "";
 };
 
 /// Memory of one batch, the caller's: four arrays of rows × seqLen, row-major.
@@ -72,8 +75,8 @@ struct BatchView {
 
 struct TokenStore;
 
-/// Rows of tokens. Documents are kept as 16- or 32-bit ids in memory; token files stay on disk and are read row by row.
-/// Reading a row allocates nothing.
+/// Rows of tokens. The ids of documents are kept, with 16 or 32 bits, in files without a name; these and token files
+/// are read row by row. Memory does not grow with the data. Reading a row allocates nothing. For one thread at a time.
 class DataSet {
 public:
   DataSet();
@@ -92,9 +95,9 @@ public:
   uint64_t fingerprint() const;
 
   /// Writes row `row` to the first seqLen elements of each array of `out`. Returns the number of valid labels, or -1
-  /// when the token file could no longer be read.
+  /// when the file could no longer be read.
   int64_t fillRow(int64_t row, const BatchView &out) const;
-  /// What fillRow would return, without reading the row.
+  /// What fillRow would return, without reading the row's ids.
   int64_t countValid(int64_t row) const;
   /// A row of padding.
   void fillPadding(const BatchView &out) const;
@@ -114,8 +117,8 @@ struct LoadedData {
 bool holdsRecords(const std::string &path);
 
 /// Reads everything that `options.path` names. Skipped files, cut samples and the like are remarks in `diags`. Errors:
-/// unreadable or empty data, a bad line of a .jsonl (with file:line:column), an id beyond the vocabulary, a held-out
-/// share that keeps nothing.
+/// unreadable or empty data, no room for the ids in `scratchFolder`, a bad line of a .jsonl (with file:line:column), an
+/// id beyond the vocabulary, a held-out share that keeps nothing.
 std::optional<LoadedData> loadData(const DataOptions &options, const Tokenizer &tokenizer,
                                    std::vector<Diagnostic> &diags);
 

@@ -50,6 +50,10 @@ private:
   int descriptor = -1;
 };
 
+/// Opens a file in `folder` that no name leads to, for reading and writing: it is gone when it is closed, and with the
+/// process. -1 with errno.
+int openUnnamedFile(const std::string &folder);
+
 /// fsync of a folder, so that renames and removals in it survive a power cut. On failure false and `error`.
 bool syncFolder(const std::string &path, std::string &error);
 

@@ -55,6 +55,13 @@ public:
   /// Qwen's tokenizers, where it is that token, as torchtune has it.
   virtual void encode(std::string_view text, std::vector<int32_t> &ids) const = 0;
 
+  /// How much of the front of `text` may be encoded alone, whatever follows `text`: `encode` of the front and then
+  /// `encodeRest` of all the rest give the ids that `encode` gives for both together. The rest may be cut in its turn.
+  /// 0: there is no such place in `text`, or none is known. `text` begins where a document or such a rest does.
+  virtual size_t cutAt(std::string_view text) const = 0;
+  /// Appends the ids of what follows a cut, or of a front of it that may be cut off.
+  virtual void encodeRest(std::string_view text, std::vector<int32_t> &ids) const { encode(text, ids); }
+
   /// Why encodeConversation has no wording for a conversation, and what to do; "" where it has one.
   virtual std::string whyNotWorded(std::span<const Message> messages) const { return ""; }
 

@@ -124,7 +124,10 @@ TEST_F(Packing, ACutConversationEndsUntrained) {
   options.seqLen = 20; // BOS "user:\nU\n\nassistant:\n" is 21 tokens with the BOS
   std::string line = R"({"messages": [{"role": "user", "content": "U"}, {"role": "assistant", "content": "ABCDEF"}]})";
   EXPECT_FALSE(load(write("d.jsonl", line)));
-  EXPECT_TRUE(says("no token is trained")) << messages();
+  EXPECT_TRUE(
+      says("no token is trained: every label is masked or a sample's last; where answers lie behind the first "
+           "20 tokens, recompile with a larger tokenizer.max_seq_len; chat_dataset's dataset.train_on_input=True"))
+      << messages();
   options.seqLen = 24;
   auto data = load(write("d.jsonl", line + "\n" + line));
   ASSERT_TRUE(data) << messages();

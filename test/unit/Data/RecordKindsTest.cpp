@@ -110,12 +110,13 @@ TEST_F(RecordKinds, MistralHasNoPlaceForSystemPrompts) {
   ASSERT_TRUE(tokenizer) << messages();
   start(kinds[2]);
   EXPECT_FALSE(load(write("a.jsonl", "{\"q\": \"x\", \"a\": \"y\"}\n")));
-  EXPECT_TRUE(says("a.jsonl:1: error: the conversation has a system prompt, for which Mistral's wording has no place"))
+  EXPECT_TRUE(
+      says("a.jsonl:1:1: error: the conversation has a system prompt, for which Mistral's wording has no place"))
       << messages();
   start(kinds[3]);
   EXPECT_FALSE(load(write("a.jsonl", R"({"conversations": [{"from": "system", "value": "x"}, )"
                                      R"({"from": "human", "value": "x"}, {"from": "gpt", "value": "x"}]})")));
-  EXPECT_TRUE(says("a.jsonl:1: error: the conversation has a system prompt")) << messages();
+  EXPECT_TRUE(says("a.jsonl:1:1: error: the conversation has a system prompt")) << messages();
 }
 
 TEST_F(RecordKinds, PromptTemplatesAreTorchtunes) {
@@ -203,10 +204,11 @@ TEST_F(RecordKinds, PhisConversationsAreOnlyCut) {
 TEST_F(RecordKinds, OtherRecordsSayWhatIsMissing) {
   start(kinds[0]);
   EXPECT_FALSE(load(write("a.jsonl", "{\"text\": \"x\"}\n")));
-  EXPECT_TRUE(says("a.jsonl:1: error: no key 'instruction' (keys here: text), which the recipe's alpaca_dataset needs"))
+  EXPECT_TRUE(
+      says("a.jsonl:1:1: error: no key 'instruction' (keys here: text), which the recipe's alpaca_dataset needs"))
       << messages();
   EXPECT_FALSE(load(write("a.jsonl", "{\"instruction\": \"x\", \"output\": 3}\n")));
-  EXPECT_TRUE(says("a.jsonl:1: error: key 'output' is number instead of a string")) << messages();
+  EXPECT_TRUE(says("a.jsonl:1:1: error: key 'output' is number instead of a string")) << messages();
   EXPECT_FALSE(load(write("a.jsonl", "{\"instruction\": \"x\", \"output\": \"y\", \"input\": [1]}\n")));
   EXPECT_TRUE(says("key 'input' is array instead of a string")) << messages();
   EXPECT_TRUE(load(write("a.jsonl", "{\"instruction\": \"x\", \"output\": \"y\", \"input\": null}\n"))) << messages();

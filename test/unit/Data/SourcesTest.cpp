@@ -119,7 +119,7 @@ TEST_F(Sources, AnotherColumnOfConversations) {
     EXPECT_EQ(data->train.fingerprint(), usual->train.fingerprint());
   }
   EXPECT_FALSE(load(write("d.jsonl", R"({"chat": ["q", "a"]})")));
-  EXPECT_TRUE(says("d.jsonl:1: error: message 1 is string instead of an object")) << messages();
+  EXPECT_TRUE(says("d.jsonl:1:1: error: message 1 is string instead of an object")) << messages();
   options.column = "messages";
   EXPECT_FALSE(load(write("d.jsonl", R"({"text": "a"})")));
   EXPECT_TRUE(says("no key 'messages' (keys here: text); name the conversation's key with --column")) << messages();
@@ -127,7 +127,7 @@ TEST_F(Sources, AnotherColumnOfConversations) {
 
 TEST_F(Sources, NumbersBeyondEveryType) {
   EXPECT_FALSE(load(write("d.jsonl", "{\"text\": \"a\"}\n{\"text\": \"a\", \"n\": 1e999}\n")));
-  EXPECT_TRUE(says("d.jsonl:2: error: bad JSON: number overflow parsing '1e999'")) << messages();
+  EXPECT_TRUE(says("d.jsonl:2:1: error: bad JSON: number overflow parsing '1e999'")) << messages();
   EXPECT_FALSE(load(write("d.json", "[{\"text\": \"a\", \"n\": 1e999}]")));
   EXPECT_TRUE(says("d.json: error: bad JSON: number overflow")) << messages();
 }
@@ -138,14 +138,14 @@ TEST_F(Sources, BadLinesAreNamedOneByOne) {
                             "{\"messages\": []}\n{\"messages\": [{\"role\": \"robot\", \"content\": \"x\"}]}\n"
                             "{\"messages\": [{\"role\": \"user\"}]}\n{\"text\": \"\xFF\"}\n")));
   EXPECT_TRUE(says("d.jsonl:2:10: error: bad JSON: syntax error")) << messages();
-  EXPECT_TRUE(says("d.jsonl:3: error: expected an object, found array")) << messages();
-  EXPECT_TRUE(says("d.jsonl:4: error: no key 'text' and no 'messages' (keys here: id, txt); name the text's key with "
+  EXPECT_TRUE(says("d.jsonl:3:1: error: expected an object, found array")) << messages();
+  EXPECT_TRUE(says("d.jsonl:4:1: error: no key 'text' and no 'messages' (keys here: id, txt); name the text's key with "
                    "--column"))
       << messages();
-  EXPECT_TRUE(says("d.jsonl:5: error: key 'text' is number instead of a string")) << messages();
-  EXPECT_TRUE(says("d.jsonl:6: error: 'messages' must be a list")) << messages();
-  EXPECT_TRUE(says("d.jsonl:7: error: message 1 has the role 'robot'")) << messages();
-  EXPECT_TRUE(says("d.jsonl:8: error: message 1 has no key 'content'")) << messages();
+  EXPECT_TRUE(says("d.jsonl:5:1: error: key 'text' is number instead of a string")) << messages();
+  EXPECT_TRUE(says("d.jsonl:6:1: error: 'messages' must be a list")) << messages();
+  EXPECT_TRUE(says("d.jsonl:7:1: error: message 1 has the role 'robot'")) << messages();
+  EXPECT_TRUE(says("d.jsonl:8:1: error: message 1 has no key 'content'")) << messages();
   EXPECT_TRUE(says("d.jsonl:9:")) << messages();
   EXPECT_EQ(diags.size(), 8u);
 }
