@@ -46,6 +46,24 @@ static void ignoreWriteSignals() {
   signal(SIGXFSZ, SIG_IGN);
 }
 
+/// What is written must not mix with what is read: a checkpoint is not to be written into the folder of weights.
+static void refuseInside(std::string_view what, const std::string &folder, const std::string &weights) {
+  namespace fs = std::filesystem;
+  if (folder.empty() || weights.empty())
+    return;
+  auto real = [](const std::string &path) {
+    std::error_code error;
+    fs::path whole = fs::weakly_canonical(fs::absolute(path, error), error).lexically_normal();
+    return whole.has_filename() || !whole.has_parent_path() ? whole : whole.parent_path();
+  };
+  const fs::path inner = real(folder), outer = real(weights);
+  if (std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end())
+    throw RunError(ExitCode::Usage,
+                   fmt::format("{} '{}' lies inside checkpointer.checkpoint_dir, '{}'; write somewhere "
+                               "else",
+                               what, folder, weights));
+}
+
 void Run::readRecipe(const LoadedStep &step) {
   if (!step.manifest().recipe())
     throw RunError(ExitCode::BadStep, fmt::format("{}: its manifest has no recipe; recompile it", step.path()));
@@ -60,6 +78,9 @@ void Run::readRecipe(const LoadedStep &step) {
     recipe.seed = *options.seed;
   if (!options.out.empty())
     recipe.outputDir = recipe.checkpointer.outputDir = options.out;
+  const std::string &weights = recipe.checkpointer.checkpointDir;
+  refuseInside(options.out.empty() ? "output_dir" : "--out", recipe.outputDir, weights);
+  refuseInside("checkpointer.output_dir", recipe.checkpointer.outputDir, weights);
   if (options.column)
     recipe.dataset.column = *options.column;
   if (!options.data.empty())

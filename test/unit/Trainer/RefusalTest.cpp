@@ -121,6 +121,29 @@ TEST_F(RefusalTest, OfACheckpoint) {
   EXPECT_NEAR(metrics(at("out"))[0]["loss"].get<double>(), 5.768321, 1e-4); // equal logits: ln 320
 }
 
+TEST_F(RefusalTest, OfAnOutputInsideOfTheWeights) {
+  const std::string tokens = tokenFile(40 * BatchTokens);
+  ASSERT_EQ(run({fakeStep("good"), "--data", tokens, "--steps", "2", "--out", at("ck")}), 0) << said;
+  fs::create_directory_symlink(at("ck"), at("link"));
+  for (const std::string &weights : {at("ck"), at("ck/"), at("link")})
+    for (const std::string &out : {at("ck"), at("ck/deep/er"), at("link/x/../out"), at("ck/.")}) {
+      expectRefusal(
+          ExitCode::Usage, "--out '" + out + "' lies inside checkpointer.checkpoint_dir, '" + weights + "'",
+          {fakeStep("good"), "--data", tokens, "--steps", "1", "--out", out, "checkpointer.checkpoint_dir=" + weights});
+      EXPECT_FALSE(fs::exists(at("ck/step_1")));
+      EXPECT_FALSE(fs::exists(at("ck/deep")));
+    }
+  expectRefusal(ExitCode::Usage, "'" + at("link/sub") + "' lies inside checkpointer.checkpoint_dir",
+                {fakeStep("good"), "--data", tokens, "--steps", "1", "output_dir=" + at("link/sub"),
+                 "checkpointer.checkpoint_dir=" + at("ck")});
+  // Beside it, and above it: a run that starts anew from what an earlier one left.
+  for (const char *out : {"ck2", "ck"})
+    EXPECT_EQ(run({fakeStep("good"), "--data", tokens, "--steps", "1", "--out", at(out),
+                   "checkpointer.checkpoint_dir=" + at("ck/step_2")}),
+              0)
+        << said;
+}
+
 TEST_F(RefusalTest, OfAStateThatTheCheckpointLacks) {
   const std::string tokens = tokenFile(40 * BatchTokens);
   ASSERT_EQ(run({fakeStep("good"), "--data", tokens, "--steps", "3", "--out", at("out")}), 0) << said;
