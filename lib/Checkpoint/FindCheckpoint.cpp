@@ -82,6 +82,15 @@ std::optional<uint64_t> ftc::stepOfName(std::string_view name) {
   return code == std::errc() && last == name.data() + name.size() ? std::optional(step) : std::nullopt;
 }
 
+/// Adds a problem where a file of settings is not whole: who reads the checkpoint would stumble over it.
+static void checkJson(const std::string &path, std::vector<Diagnostic> &problems) {
+  std::string text, error;
+  if (!readFile(path, text, error))
+    problems.push_back({Severity::Error, path, 0, 0, error});
+  else if (!json::parse(text, nullptr, /*allow_exceptions=*/false).is_object())
+    problems.push_back({Severity::Error, path, 0, 0, "not a JSON object"});
+}
+
 std::optional<FoundCheckpoint> ftc::findNewestCheckpoint(const std::string &outputDir, std::vector<Diagnostic> &diags) {
   std::vector<std::pair<uint64_t, std::string>> candidates;
   std::error_code error;
@@ -99,8 +108,11 @@ std::optional<FoundCheckpoint> ftc::findNewestCheckpoint(const std::string &outp
                           fmt::format("the directory is named for step {}, its state says {}", step, state->step)});
     const std::string adapter = adapterFile(directory);
     const bool isAdapter = fs::path(adapter).parent_path() == directory;
-    if (!isAdapter && !fs::is_regular_file(fs::path(directory) / "config.json", error))
-      problems.push_back({Severity::Error, directory, 0, 0, "has no config.json"});
+    if (!isAdapter)
+      checkJson(fs::path(directory) / "config.json", problems);
+    const fs::path adapterConfig = fs::path(adapter).parent_path() / "adapter_config.json";
+    if (!adapter.empty() && fs::exists(adapterConfig, error))
+      checkJson(adapterConfig, problems);
     auto opens = [&] {
       return adapter.empty() ? CheckpointReader::open(directory, {}, problems) != nullptr
                              : SafetensorsFile::open(adapter, problems) != nullptr;

@@ -225,7 +225,7 @@ TEST_F(Checkpoint, TheNewestWholeOneIsFound) {
   EXPECT_TRUE(says("step_700/training_state.json: warning: checkpoint passed over")) << messages();
 
   // Truncations of each file make it unwhole, whatever their length.
-  for (const char *name : {"model.safetensors", "state.safetensors", "training_state.json"}) {
+  for (const char *name : {"config.json", "model.safetensors", "state.safetensors", "training_state.json"}) {
     fs::path path = root / "out/step_100" / name;
     std::string whole = readAll(path);
     for (size_t length : {size_t(0), size_t(7), whole.size() / 2, whole.size() - 3}) {
