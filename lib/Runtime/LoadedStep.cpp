@@ -10,6 +10,7 @@
 #include "ftc/Runtime/CPU/CpuFeatures.h"
 #include "ftc/Runtime/RunError.h"
 #include "ftc/Support/Nf4.h"
+#include "ftc/Support/Seal.h"
 
 #include <bit>
 #include <cerrno>
@@ -143,27 +144,14 @@ std::string checkManifest(const Manifest &info, const ftrt_step &step) {
   return "";
 }
 
-/// The loader maps a file as its headers say and does not look whether it is that long; touching what is not there
-/// kills the process. Returns "" or what is wrong with a file that begins like a library.
-std::string checkLength(const std::string &path) {
+/// Whether a file is whole and as it was written. Returns "" or what is wrong with one that begins like a library.
+std::string checkFile(const std::string &path) {
   std::ifstream file(path, std::ios::binary);
-  Elf64_Ehdr header;
-  if (!file.read(reinterpret_cast<char *>(&header), sizeof(header)) ||
-      std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64)
+  char begin[SELFMAG];
+  if (!file.read(begin, sizeof(begin)) || std::memcmp(begin, ELFMAG, SELFMAG) != 0)
     return ""; // no library at all: the loader says so
-  file.seekg(0, std::ios::end);
-  const uint64_t size = static_cast<uint64_t>(file.tellg());
-  auto has = [&](uint64_t offset, uint64_t bytes) { return offset <= size && bytes <= size - offset; };
-  bool whole = header.e_phentsize == sizeof(Elf64_Phdr) &&
-               has(header.e_phoff, uint64_t(header.e_phnum) * sizeof(Elf64_Phdr)) &&
-               (!header.e_shoff || has(header.e_shoff, uint64_t(header.e_shnum) * header.e_shentsize));
-  for (int index = 0; whole && index < header.e_phnum; ++index) {
-    Elf64_Phdr segment;
-    file.seekg(static_cast<std::streamoff>(header.e_phoff + static_cast<uint64_t>(index) * sizeof(segment)));
-    whole = file.read(reinterpret_cast<char *>(&segment), sizeof(segment)) &&
-            (segment.p_type == PT_NULL || has(segment.p_offset, segment.p_filesz));
-  }
-  return whole ? "" : fmt::format("its {} bytes are not all of it; copy or compile it again", size);
+  std::string wrong = checkSeal(path);
+  return wrong.empty() ? "" : wrong + "; copy it again, or recompile it";
 }
 
 } // namespace
@@ -232,7 +220,8 @@ LoadedStep::LoadedStep(const std::string &path) : file(path) {
     library = nullptr;
     throw RunError(code, fmt::format("{}: {}", path, why));
   };
-  if (std::string wrong = checkLength(full.get()); !wrong.empty())
+  // The loader follows whatever a damaged file says, out of its own memory too: nothing of it is opened before.
+  if (std::string wrong = checkFile(full.get()); !wrong.empty())
     refuse(ExitCode::BadStep, wrong);
   library = dlopen(full.get(), RTLD_NOW | RTLD_LOCAL);
   if (!library)

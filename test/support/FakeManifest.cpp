@@ -7,6 +7,9 @@
 
 //
 // fake-manifest VARIANT HEADER
+// fake-manifest seal STEP
+//
+// The second puts the checksum behind a step that was linked.
 //
 // Writes the manifest of FakeStep.c as a C array, and its offsets as macros. Variants other than `good`, `norm`,
 // `large` and `nf4` have one thing wrong each. Variants that begin with `cuda` are for FakeCudaStep.c: the same model,
@@ -15,12 +18,14 @@
 //===----------------------------------------------------------------------===//
 
 #include "ftc/Schema/manifest_generated.h"
+#include "ftc/Support/Seal.h"
 #include "ftrt/step.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <string>
 
 using namespace ftc::manifest;
@@ -111,12 +116,20 @@ std::vector<TensorT> quantized(Layout &layout) {
 
 } // namespace
 
+static int seal(const char *path) {
+  std::ifstream in(path, std::ios::binary);
+  const std::string contents{std::istreambuf_iterator<char>(in), {}};
+  return std::ofstream(path, std::ios::binary | std::ios::app) << ftc::sealOf(contents) ? 0 : 1;
+}
+
 int main(int argc, char **argv) {
   if (argc != 3) {
-    std::fprintf(stderr, "usage: fake-manifest VARIANT HEADER\n");
+    std::fprintf(stderr, "usage: fake-manifest VARIANT HEADER | seal STEP\n");
     return 2;
   }
   const std::string variant = argv[1];
+  if (variant == "seal")
+    return seal(argv[2]);
   Layout layout{std::ofstream(argv[2])};
   layout.header << "#define VOCAB " << Vocab << "\n#define BATCH " << Batch << "\n#define LENGTH " << Length
                 << "\n#define THREADS " << Threads << "\n";

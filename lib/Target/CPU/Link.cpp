@@ -7,6 +7,8 @@
 
 #include "lib/Target/CPU/Codegen.h"
 
+#include "ftc/Support/Seal.h"
+
 #include "lld/Common/Driver.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/FileSystem.h"
@@ -84,7 +86,10 @@ FailureOr<std::string> cpu::mergeObjects(Location loc, llvm::ArrayRef<llvm::Stri
 }
 
 FailureOr<std::string> cpu::linkShared(Location loc, llvm::StringRef object) {
-  return runLinker(loc, object,
-                   {"-shared", "-z", "defs", "-z", "noexecstack", "-z", "relro", "-z", "now", "--hash-style=gnu",
-                    "-soname", "step.so"});
+  FailureOr<std::string> linked = runLinker(loc, object,
+                                            {"-shared", "-z", "defs", "-z", "noexecstack", "-z", "relro", "-z", "now",
+                                             "--hash-style=gnu", "-soname", "step.so"});
+  if (succeeded(linked))
+    *linked += sealOf(*linked);
+  return linked;
 }

@@ -16,6 +16,7 @@
 #include <fstream>
 #include <functional>
 #include <gtest/gtest.h>
+#include <random>
 
 using namespace ftc;
 
@@ -56,9 +57,22 @@ TEST(LoadedStep, RefusesAStepThatWasCutOff) {
   const std::string whole{std::istreambuf_iterator<char>(from), {}}, cut = testing::TempDir() + "cut-step.so";
   for (size_t size : {size_t(64), size_t(100), size_t(4096), whole.size() / 2, whole.size() - 4096, whole.size() - 1}) {
     std::ofstream(cut, std::ios::binary) << whole.substr(0, size);
-    expectRefusal(ExitCode::BadStep, fmt::format("its {} bytes are not all of it", size),
-                  [&] { LoadedStep step(cut); });
+    expectRefusal(ExitCode::BadStep, "does not end with its checksum", [&] { LoadedStep step(cut); });
   }
+}
+
+TEST(LoadedStep, RefusesAStepThatWasChanged) {
+  std::ifstream from(fake("good"), std::ios::binary);
+  const std::string whole{std::istreambuf_iterator<char>(from), {}}, changed = testing::TempDir() + "changed-step.so";
+  std::mt19937 random(1);
+  for (int round = 0; round < 200; ++round) {
+    std::string bytes = whole;
+    bytes[4 + random() % (bytes.size() - 4)] ^= static_cast<char>(1 << random() % 8);
+    std::ofstream(changed, std::ios::binary) << bytes;
+    expectRefusal(ExitCode::BadStep, "checksum", [&] { LoadedStep step(changed); });
+  }
+  std::ofstream(changed, std::ios::binary) << whole;
+  LoadedStep step(changed);
 }
 
 TEST(LoadedStep, ReadsTheManifest) {
