@@ -212,6 +212,10 @@ private:
       return;
     }
     bool isFileList = path == "checkpointer.checkpoint_files" && e.value.isMap();
+    if (key.type == ValueType::Int && isHugeInt(e.value)) {
+      messages.error(e.value.place, "'" + path + "' is " + shown(e.value) + ", which is too large");
+      return;
+    }
     if (!fits(e.value, key.type) && !isFileList) {
       messages.error(e.value.place, "'" + path + "' needs " + describe(key.type) + ", not " + shown(e.value) +
                                         (e.value.quoted ? "; remove the quotes" : ""));

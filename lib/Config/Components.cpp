@@ -7,6 +7,7 @@
 
 #include "Components.h"
 #include "ftc/Config/Keys.h"
+#include "ftc/Support/Suggest.h"
 
 #include <algorithm>
 
@@ -173,6 +174,40 @@ const NodeComponents *nodeOf(const std::string &path) {
   return nullptr;
 }
 
+/// What comes near to an optimizer that is not built.
+std::string nearestOptimizer(const std::string &name, const std::vector<std::string> &works) {
+  std::vector<std::string> words;
+  for (const std::string &each : works)
+    words.push_back(lastWord(each));
+  std::optional<std::string> word = nearest(lastWord(name), words);
+  if (!word && lastWord(name).find("8bit") != std::string::npos)
+    word = "AdamW8bit";
+  if (!word)
+    return works[0] + " or " + works[1];
+  // Of the same library, if that has one of this name.
+  std::string best;
+  const std::string library = name.substr(0, name.find('.') + 1);
+  for (const std::string &each : works)
+    if (lastWord(each) == *word && (best.empty() || (startsWith(each, library) && !startsWith(best, library))))
+      best = each;
+  return best;
+}
+
+/// The model that is meant by one whose family is mistyped, as in llama3_2.lama; "" where none comes near.
+std::string nearestModel(const std::string &name, const std::vector<std::string> &works) {
+  const std::string word = lastWord(name), module = name.substr(0, name.size() - word.size());
+  const size_t stem = std::min(word.size(), word.find_first_of("0123456789_"));
+  std::optional<std::string> family = nearest(word.substr(0, stem), {"llama", "mistral", "qwen", "gemma", "phi"});
+  // Where the family is right, it is another model of it.
+  if (!family || *family == word.substr(0, stem))
+    return "";
+  const std::string fixed = module + *family + word.substr(stem);
+  for (const std::string &each : works)
+    if (startsWith(each, fixed.c_str()))
+      return each;
+  return nearest(fixed, works).value_or("");
+}
+
 /// Why a component that torchtune has cannot be used, and what to do; "" for one that nobody knows.
 std::string refusal(const std::string &path, const std::string &name, const Node &node) {
   const std::vector<std::string> &works = nodeOf(path)->works;
@@ -198,6 +233,8 @@ std::string refusal(const std::string &path, const std::string &name, const Node
       built |= startsWith(word, family);
     for (const char *other : {"vision", "reward", "classifier", "moe"})
       built &= word.find(other) == std::string::npos;
+    if (std::string near = built ? "" : nearestModel(name, works); startsWith(name, modelPrefix) && !near.empty())
+      return "unknown component '" + name + "' for 'model'; did you mean '" + near + "'?";
     if (startsWith(name, modelPrefix) && !built)
       return "'" + name +
              "': this kind of model is not built yet; Llama, Mistral, Qwen2, 2.5 and 3, Gemma and Gemma 2, Phi-3 and "
@@ -221,7 +258,7 @@ std::string refusal(const std::string &path, const std::string &name, const Node
            (node.entry("checkpoint_dir") ? ", and checkpointer.checkpoint_dir=FOLDER if they lie elsewhere" : "");
   if (path == "optimizer" && (startsWith(name, "torch.optim.") || startsWith(name, "bitsandbytes.") ||
                               startsWith(name, "torchao.") || startsWith(name, "torchtune.")))
-    return "'" + name + "' is not built yet; what works: override optimizer=" + works[0] + " or " + works[1];
+    return "'" + name + "' is not built yet; what works: override optimizer=" + nearestOptimizer(name, works);
   if (path == "lr_scheduler" && (startsWith(name, "torch.optim.") || startsWith(name, "torchtune.")))
     return "'" + name + "' is not built; what works: " + works[0] + ", or ~lr_scheduler for a constant rate";
   if (path == "loss" && (startsWith(name, "torch.nn.") || startsWith(name, "torchtune.")))

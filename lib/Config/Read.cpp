@@ -154,6 +154,11 @@ void Reader::combinations() {
     messages.error(placeOf("optimizer_in_bwd"), named("optimizer_in_bwd") + " does not go with " +
                                                     named("gradient_accumulation_steps") +
                                                     " above 1; set gradient_accumulation_steps=1");
+  if (recipe.seqLen > 0 && recipe.lossChunks > 0 && recipe.batchSize <= (recipe.lossChunks - 1) / recipe.seqLen)
+    messages.remark(placeOf("loss.num_output_chunks"), named("loss.num_output_chunks") + " is " +
+                                                           std::to_string(recipe.lossChunks) + ", and a batch has " +
+                                                           std::to_string(recipe.batchSize * recipe.seqLen) +
+                                                           " tokens: each of them is a chunk");
   insideCheckpoint("output_dir", recipe.outputDir);
   if (value("checkpointer.output_dir"))
     insideCheckpoint("checkpointer.output_dir", recipe.checkpointer.outputDir);

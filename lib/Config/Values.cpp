@@ -38,6 +38,15 @@ std::optional<int64_t> asInt(const Node &node) {
   return value;
 }
 
+bool isHugeInt(const Node &node) {
+  if (!node.isScalar() || node.quoted)
+    return false;
+  std::string text = digits(node.text);
+  int64_t value = 0;
+  auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return code == std::errc::result_out_of_range && end == text.data() + text.size();
+}
+
 std::optional<double> asFloat(const Node &node) {
   if (!node.isScalar() || node.quoted)
     return std::nullopt;

@@ -15,6 +15,8 @@ namespace ftc::config {
 
 /// Each returns nothing when the node is not written that way. Quoted scalars are text, as in YAML.
 std::optional<int64_t> asInt(const Node &node);
+/// Whether it is a whole number that 64 bits do not hold.
+bool isHugeInt(const Node &node);
 /// Whole numbers too; inf and nan as YAML (.inf) or Python (inf) writes them.
 std::optional<double> asFloat(const Node &node);
 std::optional<bool> asBool(const Node &node);

@@ -111,6 +111,9 @@ int run(Arguments &arguments) {
   if (!recipe)
     return 1;
   print(recipe->remarks);
+  bool binary = arguments.emit == "step" || arguments.emit == "obj";
+  if (binary && arguments.output.empty())
+    return complain("give the file to write, e.g. '-o step.so'");
   diagnostics.clear();
   const std::pair<std::string, std::string> config{"the recipe", arguments.config},
       device{"the device file", arguments.options.device}, report{"the report", arguments.report};
@@ -196,8 +199,5 @@ int main(int argc, char **argv) {
     return finish(run(arguments));
   }
   arguments.options.stopAfter = *stageFromName(arguments.emit);
-  bool binary = arguments.emit == "step" || arguments.emit == "obj";
-  if (binary && arguments.output.empty())
-    return complain("give the file to write, e.g. '-o step.so'");
   return finish(run(arguments));
 }

@@ -49,6 +49,8 @@ TEST(Errors, Types) {
   EXPECT_EQ(below("batch_size: 4.5\n"), "r.yaml:11:13: error: 'batch_size' needs a whole number, not '4.5'");
   EXPECT_EQ(below("batch_size: \"4\"\n"),
             "r.yaml:11:13: error: 'batch_size' needs a whole number, not the text \"4\"; remove the quotes");
+  EXPECT_EQ(below("batch_size: 99999999999999999999\n"),
+            "r.yaml:11:13: error: 'batch_size' is '99999999999999999999', which is too large");
   EXPECT_EQ(below("batch_size: [4]\n"), "r.yaml:11:13: error: 'batch_size' needs a whole number, not a list");
   EXPECT_EQ(below("shuffle: maybe\n"), "r.yaml:11:10: error: 'shuffle' needs True or False, not 'maybe'");
   EXPECT_EQ(below("optimizer: torch.optim.AdamW\n"),
@@ -149,12 +151,25 @@ TEST(Errors, NotBuiltYet) {
       errors(minimal, {"model=torchtune.models.llama3_2.llama3_2_1bb"}),
       "<command line>:1:7: error: unknown component 'torchtune.models.llama3_2.llama3_2_1bb' for 'model'; did you mean "
       "'torchtune.models.llama3_2.llama3_2_1b'?");
+  EXPECT_EQ(errors(minimal, {"model=torchtune.models.llama3_2.lama"}),
+            "<command line>:1:7: error: unknown component 'torchtune.models.llama3_2.lama' for 'model'; did you mean "
+            "'torchtune.models.llama3_2.llama3_2'?");
+  EXPECT_TRUE(contains(errors(minimal, {"model=torchtune.models.gemma.gema_2b"}),
+                       "did you mean 'torchtune.models.gemma.gemma_2b'?"));
   EXPECT_TRUE(contains(errors(minimal, {"tokenizer=torchtune.models.clip.clip_tokenizer"}),
                        "override tokenizer._component_=ftc.tokenizers.byte"));
   EXPECT_TRUE(contains(errors(minimal, {"tokenizer=torchtune.models.qwen2_5.qwen2_5_tokeniser"}),
                        "torchtune.models.qwen2_5.qwen2_5_tokenizer"));
   EXPECT_TRUE(contains(errors(minimal, {"optimizer=torchao.optim.AdamWFp8"}),
                        "is not built yet; what works: override optimizer=torch.optim.AdamW or torch.optim.SGD"));
+  for (auto [name, near] : {std::pair("torch.optim.Adam", "torch.optim.AdamW"),
+                            {"bitsandbytes.optim.Adam8bit", "bitsandbytes.optim.AdamW8bit"},
+                            {"torchao.optim.Adam8bit", "torchao.optim.AdamW8bit"},
+                            {"bitsandbytes.optim.PagedAdam", "bitsandbytes.optim.PagedAdamW"},
+                            {"bitsandbytes.optim.Lion8bit", "bitsandbytes.optim.AdamW8bit"}})
+    EXPECT_TRUE(errors(minimal, {std::string("optimizer=") + name})
+                    .ends_with(std::string("is not built yet; what works: override optimizer=") + near))
+        << name;
   EXPECT_TRUE(contains(errors(minimal, {"optimizer=my.Optimizer"}), "unknown component 'my.Optimizer'"));
   EXPECT_TRUE(contains(errors(minimal, {"dataset=torchtune.datasets.multimodal.the_cauldron_dataset"}),
                        "text_completion_dataset"));

@@ -254,7 +254,7 @@ TEST_F(RecordKinds, OrdersThatTorchtuneRefuses) {
       {"ta", "message 2 is the assistant's, and no user has said anything before"}};
   for (const auto &[order, message] : bad) {
     EXPECT_FALSE(load(write("a.jsonl", chatOf("ua") + chatOf(order)))) << order;
-    EXPECT_TRUE(says(std::string("a.jsonl:2: error: ") + message)) << messages();
+    EXPECT_TRUE(says(std::string("a.jsonl:2:1: error: ") + message)) << messages();
   }
   // With a system prompt of the recipe's own, the conversation's are not there.
   options.systemPrompt = "Be brief.";
@@ -265,11 +265,11 @@ TEST_F(RecordKinds, OrdersThatTorchtuneRefuses) {
   EXPECT_TRUE(says("1 conversations without a turn of the assistant left out")) << messages();
   options.trainOnInput = true;
   EXPECT_FALSE(load(write("a.jsonl", chatOf("u"))));
-  EXPECT_TRUE(says("a.jsonl:1: error: the conversation has one message, and nobody answers")) << messages();
+  EXPECT_TRUE(says("a.jsonl:1:1: error: the conversation has one message, and nobody answers")) << messages();
   start({"", RecordKind::ShareGpt});
   options.column = "conversations";
   EXPECT_FALSE(load(write("a.jsonl", R"({"conversations": [{"from": "gpt", "value": "x"}]})")));
-  EXPECT_TRUE(says("a.jsonl:1: error: message 1 is the assistant's")) << messages();
+  EXPECT_TRUE(says("a.jsonl:1:1: error: message 1 is the assistant's")) << messages();
   EXPECT_TRUE(load(write("a.jsonl", R"({"conversations": [{"from": "user", "value": "x"}, )"
                                     R"({"from": "assistant", "value": "x"}]})")))
       << messages();
@@ -294,14 +294,14 @@ TEST_F(RecordKinds, KeysOfMessagesThatNothingReads) {
        {R"(, "content": "", "tool_calls": [{"id": "1"}])", R"(, "content": null, "tool_calls": [{"id": "1"}])",
         R"(, "function_call": {"name": "f"})", R"(, "content": [], "tool_calls": [{"id": "1"}])"}) {
     EXPECT_FALSE(load(answer(keys))) << keys;
-    EXPECT_TRUE(says("a.jsonl:1: error: message 2 calls a tool and has no words: calls are not put into words here; "
+    EXPECT_TRUE(says("a.jsonl:1:1: error: message 2 calls a tool and has no words: calls are not put into words here; "
                      "write the call into 'content'"))
         << messages();
   }
   EXPECT_TRUE(load(answer(R"(, "content": "f", "tool_calls": [{"id": "1"}])"))) << messages();
   EXPECT_TRUE(says("the key 'tool_calls' of 1 messages is not read")) << messages();
   EXPECT_FALSE(load(answer(R"(, "content": null)")));
-  EXPECT_TRUE(says("a.jsonl:1: error: message 2 has a 'content' that is null; write \"\" where nothing is said"))
+  EXPECT_TRUE(says("a.jsonl:1:1: error: message 2 has a 'content' that is null; write \"\" where nothing is said"))
       << messages();
 }
 
@@ -327,9 +327,10 @@ TEST_F(RecordKinds, TextIsNoRecord) {
         << messages();
   }
   EXPECT_FALSE(load(write("a.jsonl", R"({"messages": "words"})")));
-  EXPECT_TRUE(says("a.jsonl:1: error: 'messages' must be a list of")) << messages();
+  EXPECT_TRUE(says("a.jsonl:1:1: error: 'messages' must be a list of")) << messages();
   EXPECT_FALSE(load(write("a.jsonl", R"({"text": "words"})")));
-  EXPECT_TRUE(says("a.jsonl:1: error: no key 'messages' (keys here: text); name the conversation's key")) << messages();
+  EXPECT_TRUE(says("a.jsonl:1:1: error: no key 'messages' (keys here: text); name the conversation's key"))
+      << messages();
 }
 
 } // namespace
