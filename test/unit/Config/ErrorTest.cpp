@@ -320,9 +320,10 @@ TEST(Errors, Combinations) {
 }
 
 TEST(Errors, ActivationCheckpointing) {
-  EXPECT_EQ(below("activation_checkpointing:\n  mode: selectve\n"),
-            "r.yaml:12:9: error: 'activation_checkpointing.mode' is 'selectve'; it must be full, selective or auto; did you "
-            "mean 'selective'?");
+  EXPECT_EQ(
+      below("activation_checkpointing:\n  mode: selectve\n"),
+      "r.yaml:12:9: error: 'activation_checkpointing.mode' is 'selectve'; it must be full, selective or auto; did you "
+      "mean 'selective'?");
   EXPECT_EQ(below("activation_checkpointing: {every: 0}\n"),
             "r.yaml:11:35: error: 'activation_checkpointing.every' is 0; it must be at least 1");
   EXPECT_EQ(below("activation_checkpointing: {every: 3}\n"),
