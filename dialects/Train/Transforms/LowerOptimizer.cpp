@@ -16,9 +16,9 @@
 // stood; only its write of the parameter is what later passes see.
 //
 // Precision. A bf16 parameter of 1.0 does not see a change below 2^-9, and most updates are smaller. Either an f32
-// state `<parameter>.master` is what the optimizer updates, and the parameter is it, rounded; or the update is made in f32
-// and rounded at random, right in the mean, for no memory at all. Both are casts around the optimizer's op, so that no
-// optimizer knows of them, and kernel forming makes one kernel of it. The master copy is taken from the parameter by
+// state `<parameter>.master` is what the optimizer updates, and the parameter is it, rounded; or the update is made in
+// f32 and rounded at random, right in the mean, for no memory at all. Both are casts around the optimizer's op, so that
+// no optimizer knows of them, and kernel forming makes one kernel of it. The master copy is taken from the parameter by
 // the first step itself (train.first_step): whoever fills the parameters, a checkpoint, an adapter or a host of its
 // own, need not know of it, and the gradients of step 1 are those of the very numbers that it starts from.
 //
