@@ -169,6 +169,9 @@ static const std::vector<KeyInfo> table = {
 
   {"log_every_n_steps", R, Int, "1", "", nullptr, "steps between progress lines"},
   {"save_every_n_steps", R, Int, "null", "", nullptr, "steps between checkpoints; null: one at the end of each epoch"},
+  {"run_val_every_n_steps", R, Int, "null", "", nullptr, "steps between evaluations of the held-out data, which go to the log and to metrics.jsonl as `val_loss`; null: only before the first step and behind the last"},
+  {"dataset_val", R, Any, "null", "", nullptr, "what is held out, with the keys of `dataset`; without a `_component_` it is read as `dataset` is. `ftrun --held-out-data` names the files, and `--held-out` takes a share of the data instead"},
+  {"batch_size_val", N, Int, "null", "", nullptr, "the held-out loss is the mean over all its labels, whatever the batch; it is computed in batches of `batch_size`"},
   {"log_peak_memory_stats", N, Bool, "", "", nullptr, "planned and measured memory are always reported"},
   {"log_level", N, Text, "", "", nullptr, "not built yet"},
   {"metric_logger", N, Any, "null", "", nullptr, "metrics go to metrics.jsonl in the output folder; other loggers are not built yet"},

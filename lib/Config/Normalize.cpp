@@ -54,6 +54,54 @@ static std::string templateText(const PromptTemplateConfig &given) {
   return text + "}";
 }
 
+/// Values of a data set, by key of the table ("dataset.packed").
+static std::map<std::string, std::string> valuesOf(const DatasetConfig &d) {
+  std::map<std::string, std::string> v;
+  bool isChat = lastWord(d.component) == "chat_dataset";
+  v["dataset._component_"] = d.component;
+  if (!d.source.empty())
+    v["dataset.source"] = quoted(d.source);
+  if (!d.dataFiles.empty())
+    v["dataset.data_files"] = quoted(d.dataFiles);
+  const std::string kind = lastWord(d.component);
+  bool isAlpaca = kind.starts_with("alpaca_"), isInstruct = kind == "instruct_dataset";
+  if (!isAlpaca && !isInstruct)
+    v[isChat ? "dataset.conversation_column" : "dataset.column"] = quoted(d.column);
+  if (isChat)
+    v["dataset.conversation_style"] = d.conversationStyle;
+  if (isChat || isAlpaca || isInstruct)
+    v["dataset.train_on_input"] = word(d.trainOnInput);
+  if (d.systemPrompt)
+    v["dataset.new_system_prompt"] = quoted(*d.systemPrompt);
+  // Only what has another name: a key that one data set reads is an error at another.
+  DatasetConfig usualKeys;
+  std::string map;
+  for (const auto &[key, name, other] : {std::tuple("instruction", &d.instructionKey, &usualKeys.instructionKey),
+                                         std::tuple("input", &d.inputKey, &usualKeys.inputKey),
+                                         std::tuple("output", &d.outputKey, &usualKeys.outputKey)})
+    if (*name != *other)
+      map += fmt::format("{}{}: {}", map.empty() ? "" : ", ", key, quoted(*name));
+  if (!map.empty())
+    v["dataset.column_map"] = "{" + map + "}";
+  v["dataset.packed"] = word(d.packed);
+  if (kind == "text_completion_dataset") {
+    v["dataset.add_eos"] = word(d.addEos);
+    v["dataset.split_across_pack"] = word(d.splitAcrossPack);
+  }
+  return v;
+}
+
+/// "{_component_: ..., packed: True}", keys as in the table.
+static std::string flowText(const DatasetConfig &d) {
+  const std::map<std::string, std::string> values = valuesOf(d);
+  const std::string node = "dataset.";
+  std::string text;
+  for (const KeyInfo &key : keyTable())
+    if (auto found = values.find(key.path); found != values.end())
+      text += (text.empty() ? "{" : ", ") + found->first.substr(node.size()) + ": " + found->second;
+  return text + "}";
+}
+
 /// The values that count, by key. A key that is not here is not written: it has the one value that works.
 static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   std::map<std::string, std::string> v;
@@ -123,38 +171,9 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
     v["tokenizer.special_tokens_path"] = quoted(r.specialTokensPath);
   v["tokenizer.max_seq_len"] = std::to_string(r.seqLen);
 
-  const DatasetConfig &d = r.dataset;
-  bool isChat = lastWord(d.component) == "chat_dataset";
-  v["dataset._component_"] = d.component;
-  if (!d.source.empty())
-    v["dataset.source"] = quoted(d.source);
-  if (!d.dataFiles.empty())
-    v["dataset.data_files"] = quoted(d.dataFiles);
-  const std::string kind = lastWord(d.component);
-  bool isAlpaca = kind.starts_with("alpaca_"), isInstruct = kind == "instruct_dataset";
-  if (!isAlpaca && !isInstruct)
-    v[isChat ? "dataset.conversation_column" : "dataset.column"] = quoted(d.column);
-  if (isChat)
-    v["dataset.conversation_style"] = d.conversationStyle;
-  if (isChat || isAlpaca || isInstruct)
-    v["dataset.train_on_input"] = word(d.trainOnInput);
-  if (d.systemPrompt)
-    v["dataset.new_system_prompt"] = quoted(*d.systemPrompt);
-  // Only what has another name: a key that one data set reads is an error at another.
-  DatasetConfig usualKeys;
-  std::string map;
-  for (const auto &[key, name, other] : {std::tuple("instruction", &d.instructionKey, &usualKeys.instructionKey),
-                                         std::tuple("input", &d.inputKey, &usualKeys.inputKey),
-                                         std::tuple("output", &d.outputKey, &usualKeys.outputKey)})
-    if (*name != *other)
-      map += fmt::format("{}{}: {}", map.empty() ? "" : ", ", key, quoted(*name));
-  if (!map.empty())
-    v["dataset.column_map"] = "{" + map + "}";
-  v["dataset.packed"] = word(d.packed);
-  if (kind == "text_completion_dataset") {
-    v["dataset.add_eos"] = word(d.addEos);
-    v["dataset.split_across_pack"] = word(d.splitAcrossPack);
-  }
+  v.merge(valuesOf(r.dataset));
+  if (r.heldOut)
+    v["dataset_val"] = flowText(*r.heldOut);
 
   v["seed"] = std::to_string(r.seed);
   v["shuffle"] = word(r.shuffle);
@@ -231,6 +250,7 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   v["enable_activation_offloading"] = word(r.offloadActivations);
   v["log_every_n_steps"] = std::to_string(r.logEveryNSteps);
   v["save_every_n_steps"] = r.saveEveryNSteps ? std::to_string(r.saveEveryNSteps) : "null";
+  v["run_val_every_n_steps"] = r.valEveryNSteps ? std::to_string(r.valEveryNSteps) : "null";
   return v;
 }
 

@@ -22,6 +22,7 @@ void Reader::run() {
   tokenizer();
   if (components.count("dataset"))
     dataset();
+  heldOut();
   if (components.count("checkpointer"))
     checkpointer();
   if (components.count("optimizer"))
@@ -96,6 +97,7 @@ void Reader::top() {
     recipe.maxSteps = steps;
   integer("log_every_n_steps", recipe.logEveryNSteps, 1, maxCount);
   integer("save_every_n_steps", recipe.saveEveryNSteps, 1, maxCount);
+  integer("run_val_every_n_steps", recipe.valEveryNSteps, 1, maxCount);
   if (auto loss = components.find("loss"); loss != components.end())
     recipe.lossComponent = loss->second;
   integer("loss.num_output_chunks", recipe.lossChunks, 1, maxTokens);

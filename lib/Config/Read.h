@@ -76,6 +76,14 @@ private:
   void promptTags(const Node &map, std::vector<PromptTags> &tags);
   void dataset();
   void conversations();
+
+  // ReadDatasets.cpp
+  /// dataset_val.
+  void heldOut();
+  /// Reads a node that has the keys of `dataset`; `name` is what messages call it. Nothing on errors.
+  std::optional<DatasetConfig> datasetAt(Node node, const std::string &name);
+
+  // ReadFiles.cpp
   void checkpointer();
   /// Whether files of weights are of a kind that is read.
   void weightFiles(const Node &node, const std::vector<std::string> &files);

@@ -47,8 +47,12 @@ const Node *Node::find(const std::string &path) const {
 }
 
 void Messages::add(Severity severity, const Place &place, std::string message) {
-  list.push_back({severity, place.file, place.line, place.column, std::move(message)});
-  errors += severity == Severity::Error;
+  add({severity, place.file, place.line, place.column, std::move(message)});
+}
+
+void Messages::add(Diagnostic message) {
+  errors += message.severity == Severity::Error;
+  list.push_back(std::move(message));
 }
 
 std::string didYouMean(const std::string &word, const std::vector<std::string> &candidates) {

@@ -60,6 +60,7 @@ class Messages {
 public:
   void error(const Place &place, std::string message) { add(Severity::Error, place, std::move(message)); }
   void remark(const Place &place, std::string message) { add(Severity::Remark, place, std::move(message)); }
+  void add(Diagnostic message);
   bool failed() const { return errors > 0; }
   size_t errorCount() const { return errors; }
 

@@ -59,6 +59,9 @@ double unsignedNan(double value) { return std::isnan(value) ? NAN : value; }
                                                     path, std::strerror(errno)));
 }
 
+/// Of a line of an evaluation; torchtune's name.
+constexpr std::string_view valLossKey = ",\"val_loss\":";
+
 /// The number behind `"step":` at the start of a line that MetricsLog wrote; 0 for anything else.
 uint64_t stepOfLine(std::string_view line) {
   constexpr std::string_view start = "{\"step\":";
@@ -99,6 +102,7 @@ MetricsLog::MetricsLog(const std::string &path, uint64_t lastStep) : path(path) 
     uint64_t step = end == std::string_view::npos ? 0 : stepOfLine(text.substr(0, end));
     if (step == 0 || step > lastStep)
       break;
+    evaluated = text.substr(0, end).find(valLossKey) != std::string_view::npos;
     keep += static_cast<off_t>(end + 1);
   }
   if (ftruncate(file, keep) != 0 || lseek(file, keep, SEEK_SET) != keep) {
@@ -138,8 +142,24 @@ void MetricsLog::add(const StepMetrics &metrics) {
   line.text(",\"skipped_batches\":");
   line.number(metrics.skipped);
   line.text("}\n");
+  write(line.data(), line.size());
+  evaluated = false;
+}
+
+void MetricsLog::add(const HeldOutLoss &metrics) {
+  Line line;
+  line.text("{\"step\":");
+  line.number(metrics.step);
+  line.text(valLossKey);
+  line.number(metrics.loss);
+  line.text("}\n");
+  write(line.data(), line.size());
+  evaluated = true;
+}
+
+void MetricsLog::write(const char *text, size_t size) {
   const off_t before = lseek(file, 0, SEEK_CUR);
-  if (writeAll(file, line.data(), line.size()))
+  if (writeAll(file, text, size))
     return;
   // A full disk takes a part of a line: the file ends with the last whole one.
   const int error = errno;
@@ -174,6 +194,13 @@ void Progress::show(const StepMetrics &metrics) {
   if (!terminal)
     line.text("\n");
   open = terminal;
+  writeAll(STDOUT_FILENO, line.data(), line.size());
+}
+
+void Progress::show(const HeldOutLoss &metrics) {
+  finish();
+  Line line;
+  line.format("step {}/{}  held-out loss {:.4f}\n", metrics.step, totalSteps, unsignedNan(metrics.loss));
   writeAll(STDOUT_FILENO, line.data(), line.size());
 }
 

@@ -34,7 +34,7 @@ template <typename... Args> void warn(fmt::format_string<Args...> pattern, Args 
 /// The signal that asked this run to end; 0 while none did.
 extern volatile int stopSignal;
 
-/// Trainer.cpp prepares a run and ends it; TrainLoop.cpp is what happens in between.
+/// Trainer.cpp prepares a run and ends it, RunData.cpp reads its data; TrainLoop.cpp is what happens in between.
 class Run {
 public:
   explicit Run(const RunOptions &options) : options(options) {}
@@ -43,6 +43,8 @@ public:
 private:
   void readRecipe(const LoadedStep &step);
   void readData(const manifest::Entry &entry);
+  void readHeldOut();
+  DataOptions dataOptions(const DatasetConfig &set, const std::string &path) const;
   LoadedData load(const DataOptions &wanted);
   void countSteps();
   void findCheckpoint();
@@ -66,6 +68,7 @@ private:
   void save(uint64_t step);
   [[noreturn]] void stopLost();
   std::optional<double> heldOutLoss();
+  bool valDue() const;
   void printSample();
   void printPlanProof();
 
@@ -73,8 +76,11 @@ private:
   Recipe recipe;
   std::unique_ptr<Tokenizer> tokenizer;
   std::optional<LoadedData> data;
+  int64_t rowLength = 0; ///< tokens
   std::optional<BatchStream> stream;
   std::unique_ptr<Session> session;
+  std::optional<EntryFeed> evaluation; ///< made by the first heldOutLoss
+  std::optional<HeldOutLoss> judged;   ///< the last one
   std::unique_ptr<CheckpointWriter> writer;
   std::unique_ptr<MetricsLog> metrics;
   std::optional<OutputFolder> outputFolder, checkpointFolder; ///< one of them where both are the same

@@ -183,6 +183,14 @@ void Run::train() {
   const uint64_t logEvery = static_cast<uint64_t>(std::max<int64_t>(1, recipe.logEveryNSteps));
   const uint64_t saveEvery = static_cast<uint64_t>(std::max<int64_t>(0, recipe.saveEveryNSteps));
   firstStep = doneSteps + 1;
+  auto judge = [&] {
+    if (!heldOutLoss())
+      return; // a signal came: the run that goes on from here does it
+    metrics->add(*judged);
+    progress.show(*judged);
+  };
+  if (valDue() && !metrics->endsWithEvaluation())
+    judge();
   bool lost = false;
   {
     AllocationGate gate;
@@ -195,6 +203,8 @@ void Run::train() {
         lost = !isFinite(last);
         if (lost)
           break;
+        if (valDue())
+          judge();
       }
       const bool due = savesEpochs() ? epochEnded() : trained && saveEvery && doneSteps % saveEvery == 0;
       if (due && doneSteps != savedStep && doneSteps != totalSteps)
@@ -210,14 +220,28 @@ void Run::train() {
     save(doneSteps);
 }
 
+/// Whether the evaluation behind the last step goes to the metrics.
+bool Run::valDue() const {
+  return recipe.valEveryNSteps > 0 && doneSteps > 0 && doneSteps % static_cast<uint64_t>(recipe.valEveryNSteps) == 0;
+}
+
+/// Evaluates what is held out, once for each number of steps. Nothing where nothing is, and when a signal comes. From
+/// the second time on it allocates nothing.
 std::optional<double> Run::heldOutLoss() {
   if (data->heldOut.rows() == 0)
     return std::nullopt;
-  const int entry = session->step().findEntry(EntryKind::Evaluate);
-  if (entry < 0)
-    throw RunError(ExitCode::Unsupported, fmt::format("{}: the step has no entry 'evaluate', which --held-out needs; "
-                                                      "recompile it",
-                                                      session->step().path()));
-  EntryFeed feed(*session, entry, {"loss_sum", "valid_tokens"});
-  return evaluate(feed, data->heldOut, stopSignal);
+  if (judged && judged->step == doneSteps)
+    return judged->loss;
+  if (!evaluation) {
+    const int entry = session->step().findEntry(EntryKind::Evaluate);
+    if (entry < 0)
+      throw RunError(ExitCode::Unsupported, fmt::format("{}: the step has no entry 'evaluate', which held-out data need; "
+                                                        "recompile it",
+                                                        session->step().path()));
+    evaluation.emplace(*session, entry, std::vector<std::string>{"loss_sum", "valid_tokens"});
+  }
+  const std::optional<double> loss = evaluate(*evaluation, data->heldOut, stopSignal);
+  if (loss)
+    judged = HeldOutLoss{doneSteps, *loss};
+  return loss;
 }

@@ -81,8 +81,6 @@ void Run::readRecipe(const LoadedStep &step) {
   const std::string &weights = recipe.checkpointer.checkpointDir;
   refuseInside(options.out.empty() ? "output_dir" : "--out", recipe.outputDir, weights);
   refuseInside("checkpointer.output_dir", recipe.checkpointer.outputDir, weights);
-  if (options.column)
-    recipe.dataset.column = *options.column;
   if (!options.data.empty())
     recipe.dataset.dataFiles = options.data;
   tokenizer = makeTokenizer(
@@ -90,75 +88,6 @@ void Run::readRecipe(const LoadedStep &step) {
       diags);
   if (!tokenizer)
     throwErrors(ExitCode::Unsupported, diags);
-}
-
-void Run::readData(const manifest::Entry &entry) {
-  const std::string &path = recipe.dataset.dataFiles;
-  if (path.empty())
-    throw RunError(ExitCode::Usage, "no data: name a file or a directory with --data, or set dataset.data_files");
-  if (access(path.c_str(), R_OK) != 0)
-    throw RunError(ExitCode::NoFile, fmt::format("{}: cannot read the data: {}", path, std::strerror(errno)));
-  DataOptions wanted;
-  wanted.path = path;
-  wanted.column = recipe.dataset.column;
-  wanted.seqLen = entry.sequence();
-  wanted.vocabSize = recipe.model.vocabSize;
-  wanted.packed = recipe.dataset.packed;
-  wanted.splitAcrossPack = recipe.dataset.splitAcrossPack;
-  wanted.addEos = recipe.dataset.addEos;
-  wanted.heldOut = options.heldOut;
-  wanted.notInside = {recipe.outputDir, recipe.checkpointer.outputDir};
-  wanted.tokenizerFile = recipe.specialTokensPath.empty() ? recipe.tokenizerPath : recipe.specialTokensPath;
-  wanted.scratchFolder = options.farDir.empty() ? recipe.outputDir : options.farDir;
-  wanted.instructionKey = recipe.dataset.instructionKey;
-  wanted.inputKey = recipe.dataset.inputKey;
-  wanted.outputKey = recipe.dataset.outputKey;
-  wanted.trainOnInput = recipe.dataset.trainOnInput;
-  wanted.systemPrompt = recipe.dataset.systemPrompt;
-  if (recipe.promptTemplate)
-    wanted.promptTags = recipe.promptTemplate->tags;
-  const std::string &dataset = recipe.dataset.component;
-  const std::string kind = dataset.substr(dataset.rfind('.') + 1);
-  if (kind == "alpaca_dataset" || kind == "alpaca_cleaned_dataset")
-    wanted.records = RecordKind::Alpaca;
-  else if (kind == "instruct_dataset")
-    wanted.records = RecordKind::Instruct;
-  else if (kind == "chat_dataset")
-    wanted.records = recipe.dataset.conversationStyle == "sharegpt" ? RecordKind::ShareGpt : RecordKind::Chat;
-  else if (std::filesystem::path(path).extension() != ".bin" && kind != "text_completion_dataset")
-    throw RunError(ExitCode::Unsupported,
-                   fmt::format("{}: the recipe's '{}' is not built in: give the ids that it makes as a token file "
-                               "(.bin, see docs/data.md), or override "
-                               "dataset=torchtune.datasets.text_completion_dataset (or chat_dataset) for this data",
-                               path, dataset));
-  if (options.column) {
-    if (wanted.records == RecordKind::Instruct || wanted.records == RecordKind::Alpaca)
-      warn("--column is without effect: {} has keys of its own, which dataset.column_map names", kind);
-    else if (!std::filesystem::is_directory(path) && !holdsRecords(path))
-      warn("--column is without effect: {} holds no JSON records", path);
-  }
-  data = load(wanted);
-  if (options.heldOutData.empty())
-    return;
-  if (access(options.heldOutData.c_str(), R_OK) != 0)
-    throw RunError(ExitCode::NoFile,
-                   fmt::format("{}: cannot read the data: {}", options.heldOutData, std::strerror(errno)));
-  if (std::error_code error; std::filesystem::equivalent(path, options.heldOutData, error))
-    warn("--held-out-data is what is trained on: {}", path);
-  wanted.path = options.heldOutData;
-  data->heldOut = std::move(load(wanted).train);
-}
-
-LoadedData Run::load(const DataOptions &wanted) {
-  std::optional<LoadedData> loaded = loadData(wanted, *tokenizer, diags);
-  tellRemarks(diags);
-  if (!loaded) {
-    bool empty = !diags.empty() && (diags.back().message.starts_with("the data set is empty") ||
-                                    diags.back().message.starts_with("no token is trained"));
-    bool noRoom = !diags.empty() && diags.back().message.find("a file for tokens in '") != std::string::npos;
-    throwErrors(noRoom ? ExitCode::WriteFailed : empty ? ExitCode::EmptyData : ExitCode::BadData, diags);
-  }
-  return std::move(*loaded);
 }
 
 void Run::countSteps() {

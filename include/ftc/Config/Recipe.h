@@ -211,6 +211,7 @@ struct Recipe {
   std::string mergesFile;        ///< tokenizer.merges_file, of Qwen's tokenizers, or merges_path, of Phi-4's; "": none
   std::optional<PromptTemplateConfig> promptTemplate; ///< absent: the tokenizer's own wording
   DatasetConfig dataset;
+  std::optional<DatasetConfig> heldOut; ///< dataset_val: what is evaluated
   CheckpointerConfig checkpointer;
   bool resumeFromCheckpoint = false;
   bool saveAdapterWeightsOnly = false; ///< checkpoints hold no merged weights; only with `lora`
@@ -221,6 +222,7 @@ struct Recipe {
   std::string outputDir = "out";
   int64_t logEveryNSteps = 1;
   int64_t saveEveryNSteps = 0; ///< 0: only at the end
+  int64_t valEveryNSteps = 0;  ///< run_val_every_n_steps; 0: before the first step and behind the last
 
   /// Whether the logits are made and used by chunks of rows, so that they are never whole.
   bool chunksLoss() const { return lossComponent != "torch.nn.CrossEntropyLoss"; }

@@ -31,8 +31,15 @@ struct StepMetrics {
   int64_t skipped = 0;        ///< batches without a valid label so far
 };
 
-/// OUT/metrics.jsonl: one object a line, one line a step, each written with a single write(2). Adding a line allocates
-/// nothing. Numbers that JSON does not have (a loss that is not finite) are null.
+/// What an evaluation gave.
+struct HeldOutLoss {
+  uint64_t step = 0; ///< updates before it
+  double loss = 0;   ///< mean over all valid tokens of the held-out data
+};
+
+/// OUT/metrics.jsonl: one object a line, each written with a single write(2): a line a step, and behind it one for an
+/// evaluation, if there was any. Adding a line allocates nothing. Numbers that JSON does not have (a loss that is not
+/// finite) are null.
 class MetricsLog {
 public:
   /// Opens `path` to go on after step `lastStep`: a half line at the end and lines of later steps (a killed run wrote
@@ -43,12 +50,18 @@ public:
   MetricsLog &operator=(const MetricsLog &) = delete;
 
   void add(const StepMetrics &metrics);
+  void add(const HeldOutLoss &metrics);
+  /// Whether the last line is that of an evaluation.
+  bool endsWithEvaluation() const { return evaluated; }
   /// Makes what was added survive a power cut.
   void sync();
 
 private:
+  void write(const char *text, size_t size);
+
   std::string path;
   int file;
+  bool evaluated = false;
 };
 
 /// The progress of a run on standard output: one line that is rewritten on a terminal, a line each elsewhere. Showing a
@@ -57,6 +70,7 @@ class Progress {
 public:
   explicit Progress(uint64_t totalSteps);
   void show(const StepMetrics &metrics);
+  void show(const HeldOutLoss &metrics);
   /// A line of text beside the progress.
   void tell(const char *text);
   /// Ends the line that is being rewritten.

@@ -8,6 +8,8 @@
   metrics.py plan OUT STEPS [--resident]              STEPS lines; bytes taken = bytes planned; with --resident the
                                                       resident size at most 3 % + 32 MiB above
   metrics.py tokens OUT N...                          label counts of the steps
+  metrics.py judged OUT STEP... [--as OTHER]          evaluations behind these steps, each right behind its step's line and
+                                                      lower than the one before; the same as OTHER's
 """
 import argparse
 import json
@@ -16,6 +18,11 @@ import sys
 
 
 def read(folder):
+    """The lines of steps."""
+    return [line for line in read_all(folder) if "val_loss" not in line]
+
+
+def read_all(folder):
     with open(os.path.join(folder, "metrics.jsonl"), encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 
@@ -60,6 +67,22 @@ def tokens(args):
         yield f"labels {found}, not {args.counts}"
 
 
+def judged(args):
+    lines = read_all(args.out)
+    found = [line for line in lines if "val_loss" in line]
+    if [line["step"] for line in found] != args.steps:
+        yield f"evaluations behind steps {[line['step'] for line in found]}, not {args.steps}"
+        return
+    for before, line in zip(lines, lines[1:]):
+        if line in found and (before["step"] != line["step"] or before in found):
+            yield f"the evaluation of step {line['step']} stands behind a line of step {before['step']}"
+    for before, line in zip(found, found[1:]):
+        if not line["val_loss"] < before["val_loss"]:
+            yield f"held-out loss {line['val_loss']} at step {line['step']}, {before['val_loss']} before"
+    if args.other and found != [line for line in read_all(args.other) if "val_loss" in line]:
+        yield f"not the evaluations of {args.other}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
@@ -78,6 +101,11 @@ def main():
     command.set_defaults(check=tokens)
     command.add_argument("out")
     command.add_argument("counts", type=int, nargs="+")
+    command = commands.add_parser("judged")
+    command.set_defaults(check=judged)
+    command.add_argument("out")
+    command.add_argument("steps", type=int, nargs="+")
+    command.add_argument("--as", dest="other")
     args = parser.parse_args()
     wrong = list(args.check(args))
     print("\n".join(wrong), end="\n" if wrong else "")

@@ -241,10 +241,11 @@ TEST_F(FtrunTest, AllocatesNothingBetweenTheFirstAndTheLastStep) {
 #endif
   const std::string preload = FTC_BINARY_DIR "/test/support/libno-alloc.so";
   EXPECT_EQ(run({fakeStep("norm"), "--data", tokenFile(40 * BatchTokens), "--steps", "50", "--out", at("out"),
-                 "--threads", "2", "save_every_n_steps=10"},
+                 "--threads", "2", "save_every_n_steps=10", "--held-out", "0.1", "run_val_every_n_steps=4"},
                 preload),
             0)
       << said;
+  EXPECT_EQ(metrics(at("out")).size(), 62u);
   EXPECT_NE(said.find("the gate was closed and nothing was allocated"), std::string::npos) << said;
   // The guard is awake: the same library stops a program that does allocate.
   Process careless(fs::read_symlink("/proc/self/exe").string(),
