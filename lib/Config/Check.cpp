@@ -173,11 +173,7 @@ private:
       if (!hasComponent(path) || checked.components.count(path))
         for (const Entry &inner : value.entries)
           check(inner, path + ".");
-    } else if (value.isList() && path == "dataset") {
-      messages.error(value.place,
-                     "'dataset' is a list: joining data sets is not built yet; give one node, and a folder "
-                     "with all files as dataset.data_files or ftrun --data");
-    } else if (!value.isNull()) {
+    } else if (!value.isNull() && !(value.isList() && path == "dataset")) { // its nodes are checked one by one
       messages.error(value.place, "'" + path + "' needs keys of its own, not " + shown(value) +
                                       (value.isScalar() && hasComponent(path)
                                            ? "; write '" + path + ": {_component_: " + value.text + "}'"

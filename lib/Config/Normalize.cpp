@@ -42,6 +42,21 @@ static std::string quoted(const std::string &text) {
   return result + '"';
 }
 
+/// A YAML list of texts.
+static std::string quoted(const std::vector<std::string> &texts) {
+  std::string list;
+  for (const std::string &text : texts)
+    list += (list.empty() ? "[" : ", ") + quoted(text);
+  return list + "]";
+}
+
+/// "train[:95%]".
+static std::string splitText(const DatasetConfig &d) {
+  const char *unit = d.slice.percent ? "%" : "";
+  const auto bound = [&](const std::optional<int64_t> &at) { return at ? std::to_string(*at) + unit : std::string(); };
+  return d.split + (d.slice.isWhole() ? "" : "[" + bound(d.slice.from) + ":" + bound(d.slice.to) + "]");
+}
+
 static const char *word(bool value) { return value ? "True" : "False"; }
 
 static std::string templateText(const PromptTemplateConfig &given) {
@@ -62,7 +77,7 @@ static std::map<std::string, std::string> valuesOf(const DatasetConfig &d) {
   if (!d.source.empty())
     v["dataset.source"] = quoted(d.source);
   if (!d.dataFiles.empty())
-    v["dataset.data_files"] = quoted(d.dataFiles);
+    v["dataset.data_files"] = d.dataFiles.size() == 1 ? quoted(d.dataFiles[0]) : quoted(d.dataFiles);
   const std::string kind = lastWord(d.component);
   bool isAlpaca = kind.starts_with("alpaca_"), isInstruct = kind == "instruct_dataset";
   if (!isAlpaca && !isInstruct)
@@ -84,6 +99,8 @@ static std::map<std::string, std::string> valuesOf(const DatasetConfig &d) {
   if (!map.empty())
     v["dataset.column_map"] = "{" + map + "}";
   v["dataset.packed"] = word(d.packed);
+  if (splitText(d) != "train")
+    v["dataset.split"] = quoted(splitText(d));
   if (kind == "text_completion_dataset") {
     v["dataset.add_eos"] = word(d.addEos);
     v["dataset.split_across_pack"] = word(d.splitAcrossPack);
@@ -100,6 +117,16 @@ static std::string flowText(const DatasetConfig &d) {
     if (auto found = values.find(key.path); found != values.end())
       text += (text.empty() ? "{" : ", ") + found->first.substr(node.size()) + ": " + found->second;
   return text + "}";
+}
+
+/// One node, or a list of nodes.
+static std::string flowText(const std::vector<DatasetConfig> &sets) {
+  if (sets.size() == 1)
+    return flowText(sets[0]);
+  std::string text;
+  for (const DatasetConfig &set : sets)
+    text += (text.empty() ? "[" : ", ") + flowText(set);
+  return text + "]";
 }
 
 /// The values that count, by key. A key that is not here is not written: it has the one value that works.
@@ -171,9 +198,15 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
     v["tokenizer.special_tokens_path"] = quoted(r.specialTokensPath);
   v["tokenizer.max_seq_len"] = std::to_string(r.seqLen);
 
-  v.merge(valuesOf(r.dataset));
-  if (r.heldOut)
-    v["dataset_val"] = flowText(*r.heldOut);
+  if (r.moreDatasets.empty()) {
+    v.merge(valuesOf(r.dataset));
+  } else {
+    std::vector<DatasetConfig> sets = r.moreDatasets;
+    sets.insert(sets.begin(), r.dataset);
+    v["dataset"] = flowText(sets);
+  }
+  if (!r.heldOut.empty())
+    v["dataset_val"] = flowText(r.heldOut);
 
   v["seed"] = std::to_string(r.seed);
   v["shuffle"] = word(r.shuffle);
@@ -183,12 +216,8 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   v["checkpointer._component_"] = "torchtune.training.FullModelHFCheckpointer";
   if (!c.checkpointDir.empty())
     v["checkpointer.checkpoint_dir"] = quoted(c.checkpointDir);
-  if (!c.checkpointFiles.empty()) {
-    std::string files;
-    for (const std::string &file : c.checkpointFiles)
-      files += (files.empty() ? "[" : ", ") + quoted(file);
-    v["checkpointer.checkpoint_files"] = files + "]";
-  }
+  if (!c.checkpointFiles.empty())
+    v["checkpointer.checkpoint_files"] = quoted(c.checkpointFiles);
   // Follows an override of output_dir.
   v["checkpointer.output_dir"] = c.outputDir == r.outputDir ? "${output_dir}" : quoted(c.outputDir);
   if (!c.adapterCheckpoint.empty())
@@ -259,6 +288,8 @@ std::string normalize(const Recipe &recipe) {
   std::string result, node;
   for (const KeyInfo &key : keyTable()) {
     auto found = values.find(key.path);
+    if (std::string_view(key.path) == "dataset._component_" && values.count("dataset"))
+      result += "dataset: " + values["dataset"] + "\n";
     if (found == values.end())
       continue;
     std::string path = key.path;

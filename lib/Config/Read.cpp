@@ -21,7 +21,7 @@ void Reader::run() {
     model();
   tokenizer();
   if (components.count("dataset"))
-    dataset();
+    datasets();
   heldOut();
   if (components.count("checkpointer"))
     checkpointer();

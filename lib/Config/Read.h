@@ -78,8 +78,12 @@ private:
   void conversations();
 
   // ReadDatasets.cpp
+  /// `dataset`, one node or a list.
+  void datasets();
   /// dataset_val.
   void heldOut();
+  /// dataset.split: "train[:95%]".
+  void split();
   /// Reads a node that has the keys of `dataset`; `name` is what messages call it. Nothing on errors.
   std::optional<DatasetConfig> datasetAt(Node node, const std::string &name);
 

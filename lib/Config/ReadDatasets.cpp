@@ -13,6 +13,8 @@
 #include "Read.h"
 
 #include <algorithm>
+#include <cctype>
+#include <charconv>
 #include <tuple>
 
 namespace ftc::config {
@@ -57,27 +59,108 @@ std::optional<DatasetConfig> Reader::datasetAt(Node node, const std::string &nam
   return other.dataset;
 }
 
+void Reader::datasets() {
+  const std::string name = "dataset";
+  const Node *list = root.find(name);
+  if (!list || !list->isList())
+    return dataset();
+  if (list->items.empty())
+    messages.error(list->place, "'" + name + "' is an empty list; name a data set, or remove it (~" + name + ")");
+  const Node *first = nullptr; // the first node that says whether it is packed
+  for (size_t i = 0; i < list->items.size(); ++i) {
+    const Node &node = list->items[i];
+    const std::string each = name + "[" + std::to_string(i) + "]";
+    if (!node.isMap()) {
+      messages.error(node.place, "'" + each + "' needs keys of its own, not " + shown(node) +
+                                     "; write a node {_component_: ...} for each data set");
+      continue;
+    }
+    std::optional<DatasetConfig> set = datasetAt(node, each);
+    if (!set)
+      continue;
+    if (first && set->packed != recipe.dataset.packed)
+      messages.error(node.place, "'" + each + ".packed' is " + (set->packed ? "True" : "False") + ", and that of '" +
+                                     name +
+                                     "[0]' is not: packed and unpacked data sets are not joined, as in "
+                                     "torchtune; set both alike");
+    else if (first)
+      recipe.moreDatasets.push_back(*set);
+    else
+      recipe.dataset = *set;
+    first = first ? first : &node;
+  }
+}
+
 void Reader::heldOut() {
   const std::string name = "dataset_val";
   const Node *given = value(name);
   if (!given)
     return;
-  if (!given->isMap()) {
-    messages.error(given->place, "'" + name + "' needs the keys of a data set, as in '" + name +
-                                     ": {data_files: held_out.jsonl}', not " + shown(*given));
-    return;
-  }
-  Node node = *given;
-  // What is trained and what is evaluated are mostly alike. Files are not.
+  // What is trained and what is evaluated are mostly alike. Which records they are is not.
   const Node *trained = root.find("dataset");
-  const bool isLike = trained && trained->isMap() && !node.entry("_component_");
-  if (isLike && !components.count("dataset"))
-    return; // its errors would be told twice
-  if (isLike)
-    for (const Entry &entry : trained->entries)
-      if (!node.entry(entry.key) && entry.key != "data_files")
-        node.entries.push_back(entry);
-  recipe.heldOut = datasetAt(std::move(node), name);
+  const bool isBroken = !components.count("dataset");
+  const bool isList = given->isList();
+  const std::vector<Node> nodes = isList ? given->items : std::vector<Node>{*given};
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    Node node = nodes[i];
+    if (!node.isMap()) {
+      messages.error(node.place, "'" + name + "' needs the keys of a data set, as in '" + name +
+                                     ": {data_files: held_out.jsonl}', not " + shown(node));
+      continue;
+    }
+    const bool isLike = trained && trained->isMap() && !node.entry("_component_");
+    if (isLike && isBroken)
+      continue; // its errors would be told twice
+    if (isLike)
+      for (const Entry &entry : trained->entries)
+        if (!node.entry(entry.key) && entry.key != "data_files" && entry.key != "split")
+          node.entries.push_back(entry);
+    if (std::optional<DatasetConfig> set =
+            datasetAt(std::move(node), isList ? name + "[" + std::to_string(i) + "]" : name))
+      recipe.heldOut.push_back(*set);
+  }
+}
+
+void Reader::split() {
+  const std::string path = "dataset.split";
+  const Node *node = value(path);
+  if (!node)
+    return;
+  // NAME, NAME[FROM:TO], each a whole number, in percent, or nothing.
+  const std::string &text = node->text;
+  DatasetConfig &d = recipe.dataset;
+  const size_t open = text.find('[');
+  d.split = text.substr(0, open);
+  const auto isLetter = [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '.'; };
+  bool good = !d.split.empty() && std::all_of(d.split.begin(), d.split.end(), isLetter);
+  if (good && open != std::string::npos) {
+    const char *at = text.data() + open + 1, *end = text.data() + text.size();
+    const auto bound = [&](std::optional<int64_t> &to) {
+      int64_t number = 0;
+      const auto [rest, error] = std::from_chars(at, end, number);
+      if (error == std::errc::invalid_argument)
+        return;
+      good &= error == std::errc();
+      to = number;
+      at = rest;
+      if (at < end && *at == '%') {
+        d.slice.percent = true;
+        ++at;
+      }
+    };
+    bound(d.slice.from);
+    good &= at < end && *at == ':';
+    at += good;
+    if (good)
+      bound(d.slice.to);
+    good &= end - at == 1 && *at == ']';
+    for (const std::optional<int64_t> &each : {d.slice.from, d.slice.to})
+      good &= !each || !d.slice.percent || (*each >= -100 && *each <= 100);
+  }
+  if (!good)
+    messages.error(node->place, named(path) + " is '" + text +
+                                    "'; it must be a name, or a name and a slice of the records, such as train[:95%], "
+                                    "train[95%:], train[100:200] or train[-50:], with percentages of at most 100");
 }
 
 } // namespace ftc::config

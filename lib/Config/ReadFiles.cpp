@@ -140,14 +140,9 @@ void Reader::dataset() {
   DatasetConfig &d = recipe.dataset;
   d.component = components.at("dataset");
   text("dataset.source", d.source);
-  if (const Node *node = value("dataset.data_files")) {
-    std::vector<std::string> files = asTexts(*node).value_or(std::vector<std::string>());
-    if (files.size() > 1)
-      messages.error(node->place, "'dataset.data_files' names " + std::to_string(files.size()) +
-                                      " files; name one file, or a folder that holds them all");
-    else if (!files.empty())
-      d.dataFiles = files[0];
-  }
+  if (const Node *node = value("dataset.data_files"))
+    d.dataFiles = asTexts(*node).value_or(std::vector<std::string>());
+  split();
   const std::string kind = lastWord(d.component);
   bool isChat = kind == "chat_dataset", isAlpaca = kind.starts_with("alpaca_"), isInstruct = kind == "instruct_dataset";
   d.column = isChat ? "messages" : "text";

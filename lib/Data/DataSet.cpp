@@ -146,7 +146,17 @@ bool TrainedBits::read(uint64_t token, bool &trained) {
   return true;
 }
 
+/// The part of a joined data set that has row `row`, which becomes the row of that part.
+static const DataSet &partOf(const TokenStore &store, int64_t &row) {
+  const auto next = std::upper_bound(store.partRow.begin(), store.partRow.end(), row);
+  const auto part = static_cast<size_t>(next - store.partRow.begin() - 1);
+  row -= store.partRow[part];
+  return store.parts[part];
+}
+
 int64_t DataSet::fillRow(int64_t row, const BatchView &out) const {
+  if (store->layout == RowLayout::Joined)
+    return partOf(*store, row).fillRow(row, out);
   if (store->layout == RowLayout::TokenFile)
     return fillTokenFileRow(*store, row, out);
   int64_t valid = 0, filled = 0;
@@ -176,6 +186,8 @@ int64_t DataSet::fillRow(int64_t row, const BatchView &out) const {
 }
 
 int64_t DataSet::countValid(int64_t row) const {
+  if (store->layout == RowLayout::Joined)
+    return partOf(*store, row).countValid(row);
   if (store->layout == RowLayout::TokenFile)
     return store->seqLen - 1;
   int64_t valid = 0;

@@ -16,6 +16,7 @@
 #include <fstream>
 #include <map>
 #include <set>
+#include <tuple>
 
 using namespace ftc;
 namespace fs = std::filesystem;
@@ -40,12 +41,22 @@ public:
         train(options, tokenizer.padId(), tokenizer.vocabSize() > 65536),
         held(options, tokenizer.padId(), tokenizer.vocabSize() > 65536) {}
 
-  bool loadDirectory(const std::string &root);
-  bool loadRecords(const std::string &path, bool isArray);
-  bool loadText(const std::string &path, bool inDirectory);
+  /// The files of all that is named, in their order.
+  bool collect();
+  /// Reads them.
+  bool load();
   std::optional<LoadedData> finish();
 
 private:
+  struct File {
+    std::string path;
+    bool inDirectory;
+  };
+  bool listDirectory(const std::string &root);
+  /// How many records all files have, and which of them are taken.
+  bool chooseRecords();
+  bool loadRecords(const std::string &path, bool isArray);
+  bool loadText(const std::string &path, bool inDirectory);
   void add(Sample &sample);
   /// Whether the next conversation is held out: spread evenly, the first is not, so that of each 1 / share one is.
   bool holdsOutNext();
@@ -71,6 +82,7 @@ private:
   const Tokenizer &tokenizer;
   std::vector<Diagnostic> &diags;
   DataSetBuilder train, held;
+  std::vector<File> files;
   int64_t trainSamples = 0, heldSamples = 0;
   int64_t conversations = 0; ///< held out or not
   int64_t heldConversations = 0;
@@ -115,6 +127,9 @@ bool Loader::loadRecords(const std::string &path, bool isArray) {
 }
 
 bool Loader::loadText(const std::string &path, bool inDirectory) {
+  if (!options.slice.isWhole())
+    return fail(path, "a slice in 'split' counts JSON records, and this is a text; for a part of it use --held-out, or "
+                      "cut the file");
   if (options.records != RecordKind::TextOrChat) {
     if (!inDirectory)
       return fail(path,
@@ -163,8 +178,20 @@ bool Loader::loadText(const std::string &path, bool inDirectory) {
   return true;
 }
 
-bool Loader::loadDirectory(const std::string &root) {
-  std::vector<fs::path> folders{root}, files;
+bool Loader::collect() {
+  std::vector<std::string> paths = options.morePaths;
+  paths.insert(paths.begin(), options.path);
+  for (const std::string &path : paths) {
+    if (!fs::is_directory(path))
+      files.push_back({path, false});
+    else if (!listDirectory(path))
+      return false;
+  }
+  return true;
+}
+
+bool Loader::listDirectory(const std::string &root) {
+  std::vector<fs::path> folders{root}, found;
   while (!folders.empty()) {
     fs::path folder = std::move(folders.back());
     folders.pop_back();
@@ -182,7 +209,7 @@ bool Loader::loadDirectory(const std::string &root) {
       else if (fs::is_directory(status))
         folders.push_back(it->path());
       else if (fs::is_regular_file(status))
-        files.push_back(it->path());
+        found.push_back(it->path());
       else
         skip("is not a regular file", it->path());
     }
@@ -193,17 +220,41 @@ bool Loader::loadDirectory(const std::string &root) {
     }
   }
   // By name, so that the order does not depend on the file system.
-  std::sort(files.begin(), files.end(), [](const fs::path &a, const fs::path &b) { return a.native() < b.native(); });
+  std::sort(found.begin(), found.end(), [](const fs::path &a, const fs::path &b) { return a.native() < b.native(); });
+  for (const fs::path &file : found)
+    files.push_back({file, true});
+  return true;
+}
+
+bool Loader::chooseRecords() {
+  if (options.slice.isWhole())
+    return true;
+  int64_t records = 0;
+  for (const File &file : files) {
+    const std::string extension = extensionOf(file.path);
+    if (isLines(extension) || (extension == ".json" && !file.inDirectory))
+      countRecords(file.path, extension == ".json", records);
+  }
+  std::tie(counts.first, counts.last) = recordsOf(options.slice, records);
+  if (counts.first < counts.last || !records)
+    return true;
+  return fail(options.path, fmt::format("the slice in 'split' takes none of the {} records", records));
+}
+
+bool Loader::load() {
+  if (!chooseRecords())
+    return false;
   bool good = true;
-  for (const fs::path &file : files) {
+  for (const auto &[path, inDirectory] : files) {
     if (!train.problem().empty() || !held.problem().empty())
       break; // told at the end
-    if (!isLines(extensionOf(file)))
-      good &= loadText(file, true);
-    else if (std::ifstream(file).is_open())
-      good &= loadRecords(file, false);
+    const std::string extension = extensionOf(path);
+    if (!isLines(extension) && (extension != ".json" || inDirectory))
+      good &= loadText(path, inDirectory);
+    else if (inDirectory && !std::ifstream(path).is_open())
+      skip("cannot be read", path);
     else
-      skip("cannot be read", file);
+      good &= loadRecords(path, !isLines(extension));
   }
   return good;
 }
@@ -315,6 +366,20 @@ bool ftc::holdsRecords(const std::string &path) {
   return isLines(extension) || extension == ".json";
 }
 
+/// Whether the path names something that can be read as data; an error if not.
+static bool isThere(const std::string &path, std::vector<Diagnostic> &diags) {
+  std::error_code error;
+  if (fs::exists(fs::status(path, error)))
+    return true;
+  diags.push_back(
+      {Severity::Error, path, 0, 0,
+       error && error != std::errc::no_such_file_or_directory
+           ? "cannot look at it: " + error.message()
+           : "no such file or directory; --data takes a text file, a directory of text files, .jsonl, .json "
+             "or a token file (.bin)"});
+  return false;
+}
+
 std::optional<LoadedData> ftc::loadData(const DataOptions &options, const Tokenizer &tokenizer,
                                         std::vector<Diagnostic> &diags) {
   const std::string &path = options.path;
@@ -333,18 +398,32 @@ std::optional<LoadedData> ftc::loadData(const DataOptions &options, const Tokeni
   if (!(options.heldOut >= 0 && options.heldOut < 1))
     return fail(fmt::format("the held-out share must be at least 0 and below 1, not {}", options.heldOut));
 
-  std::error_code error;
-  fs::file_status status = fs::status(path, error);
-  if (!fs::exists(status))
-    return fail(
-        error && error != std::errc::no_such_file_or_directory
-            ? "cannot look at it: " + error.message()
-            : "no such file or directory; --data takes a text file, a directory of text files, .jsonl, .json or "
-              "a token file (.bin)");
-  std::string extension = fs::is_directory(status) ? "" : extensionOf(path);
-  if (extension == ".bin")
-    return DataSetBuilder::tokenFile(
-        options, tokenizer.padId() >= 0 && tokenizer.padId() < options.vocabSize ? tokenizer.padId() : 0, diags);
+  std::vector<std::string> paths = options.morePaths;
+  paths.insert(paths.begin(), path);
+  size_t tokenFiles = 0;
+  for (const std::string &each : paths) {
+    if (!isThere(each, diags))
+      return std::nullopt;
+    tokenFiles += !fs::is_directory(each) && extensionOf(each) == ".bin";
+  }
+  if (tokenFiles && tokenFiles < paths.size())
+    return fail("token files (.bin) and other files are not one data set; make 'dataset' a list, with a node for each "
+                "kind");
+  if (tokenFiles) {
+    if (!options.slice.isWhole())
+      return fail("a slice in 'split' counts JSON records, and this is a token file; for a part of it use --held-out");
+    std::vector<LoadedData> parts;
+    DataOptions one = options;
+    for (const std::string &each : paths) {
+      one.path = each;
+      std::optional<LoadedData> part = DataSetBuilder::tokenFile(
+          one, tokenizer.padId() >= 0 && tokenizer.padId() < options.vocabSize ? tokenizer.padId() : 0, diags);
+      if (!part)
+        return std::nullopt;
+      parts.push_back(std::move(*part));
+    }
+    return join(std::move(parts));
+  }
   if (std::string why = tokenizer.whyNoText(); !why.empty())
     return fail(fmt::format("this is text, and the recipe's tokenizer '{}' {}", tokenizer.name(), why));
   if (tokenizer.vocabSize() > options.vocabSize) {
@@ -362,11 +441,7 @@ std::optional<LoadedData> ftc::loadData(const DataOptions &options, const Tokeni
   }
 
   Loader loader(options, tokenizer, diags);
-  bool good = fs::is_directory(status) ? loader.loadDirectory(path)
-              : isLines(extension)     ? loader.loadRecords(path, false)
-              : extension == ".json"   ? loader.loadRecords(path, true)
-                                       : loader.loadText(path, false);
-  if (!good)
+  if (!loader.collect() || !loader.load())
     return std::nullopt;
   return loader.finish();
 }

@@ -369,6 +369,9 @@ bool ftc::readRecords(const std::string &path, bool isArray, const DataOptions &
   };
   Sample sample;
   auto use = [&](const json &record, auto place, const std::string &where) {
+    const int64_t index = counts.seen++;
+    if (index < counts.first || index >= counts.last)
+      return true;
     sample.clear();
     if (Problem problem = encodeRecord(record, options, tokenizer, counts, sample))
       return report(place(), where + *problem);
@@ -406,4 +409,14 @@ bool ftc::readRecords(const std::string &path, bool isArray, const DataOptions &
   if (in.bad())
     report({}, "cannot read to the end");
   return !errors;
+}
+
+void ftc::countRecords(const std::string &path, bool isArray, int64_t &count) {
+  if (isArray)
+    return readArray(
+        path, [&](const json &, auto, const std::string &) { return ++count; }, [](Place, const std::string &) {});
+  std::ifstream in(path, std::ios::binary);
+  std::string text;
+  for (bool isFirst = true; std::getline(in, text); isFirst = false)
+    count += text.find_first_not_of(" \t\r", isFirst && text.starts_with("\xEF\xBB\xBF") ? 3 : 0) != text.npos;
 }

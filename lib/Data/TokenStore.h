@@ -18,10 +18,11 @@ namespace ftc {
 
 /// How samples lie in rows.
 enum class RowLayout {
-  Stream,   ///< samples back to back, cut into rows wherever a row ends
-  Whole,    ///< as many whole samples as fit
-  Single,   ///< one sample a row
-  TokenFile ///< a file on disk, each row a sample of its own
+  Stream,    ///< samples back to back, cut into rows wherever a row ends
+  Whole,     ///< as many whole samples as fit
+  Single,    ///< one sample a row
+  TokenFile, ///< a file on disk, each row a sample of its own
+  Joined     ///< rows of other data sets, one set behind the other
 };
 
 struct TokenStore {
@@ -42,6 +43,10 @@ struct TokenStore {
   ScratchFile starts;   ///< numbers: first token of each sample, and the end
   ScratchFile trained;  ///< numbers with a bit a token, the lowest first; empty: all are trained
   ScratchFile rowFirst; ///< Stream, Whole: numbers: sample of the first token of each row; Whole: and the end
+
+  // Joined.
+  std::vector<DataSet> parts;
+  std::vector<int64_t> partRow; ///< first row of each part
 
   // Token file.
   std::shared_ptr<const int> file; ///< descriptor, closed with its last owner
@@ -134,6 +139,8 @@ struct Sample {
 
 /// Counts of things that are told once at the end, not one by one.
 struct RecordCounts {
+  int64_t seen = 0;                      ///< records so far, over all files
+  int64_t first = 0, last = INT64_MAX;   ///< those that are read are [first, last)
   int64_t empty = 0;                     ///< records without text
   int64_t unanswered = 0;                ///< conversations in which the assistant says nothing
   std::map<std::string, int64_t> unread; ///< messages with a key that says nothing here, by key
@@ -145,6 +152,9 @@ using SampleSink = void (*)(void *context, Sample &sample);
 /// Reads the objects of a .jsonl file, or with `isArray` those of one JSON array. False with errors in `diags`.
 bool readRecords(const std::string &path, bool isArray, const DataOptions &options, const Tokenizer &tokenizer,
                  RecordCounts &counts, SampleSink sink, void *context, std::vector<Diagnostic> &diags);
+
+/// Adds the number of records of a file to `count`. Where it breaks off, reading them tells why.
+void countRecords(const std::string &path, bool isArray, int64_t &count);
 
 /// Appends BOS, the text, and EOS if asked for.
 void encodeText(std::string_view text, const Tokenizer &tokenizer, bool addEos, Sample &sample);

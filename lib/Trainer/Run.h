@@ -43,8 +43,9 @@ public:
 private:
   void readRecipe(const LoadedStep &step);
   void readData(const manifest::Entry &entry);
+  void nameData();
   void readHeldOut();
-  DataOptions dataOptions(const DatasetConfig &set, const std::string &path) const;
+  DataOptions dataOptions(const DatasetConfig &set) const;
   LoadedData load(const DataOptions &wanted);
   void countSteps();
   void findCheckpoint();
@@ -77,6 +78,7 @@ private:
   std::unique_ptr<Tokenizer> tokenizer;
   std::optional<LoadedData> data;
   int64_t rowLength = 0; ///< tokens
+  std::string dataNames; ///< of what is trained, for messages
   std::optional<BatchStream> stream;
   std::unique_ptr<Session> session;
   std::optional<EntryFeed> evaluation; ///< made by the first heldOutLoss

@@ -5,13 +5,14 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// What is trained is named by --data, or by the recipe's dataset. What is held out is, in this order, a share of that
-// (--held-out), the files of --held-out-data, or the recipe's dataset_val.
+// What is trained is named by --data, or by the recipe's dataset, which may be a list of them. What is held out is, in
+// this order, a share of that (--held-out), the files of --held-out-data, or the recipe's dataset_val.
 //
 //===----------------------------------------------------------------------===//
 
 #include "lib/Trainer/Run.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -23,10 +24,20 @@ static void requireReadable(const std::string &path) {
     throw RunError(ExitCode::NoFile, fmt::format("{}: cannot read the data: {}", path, std::strerror(errno)));
 }
 
-/// How the files at `path` are read as the data set `d`.
-DataOptions Run::dataOptions(const DatasetConfig &d, const std::string &path) const {
+/// Whether these are token files, which need no data set that is built in.
+static bool areTokenFiles(const std::vector<std::string> &paths) {
+  return std::all_of(paths.begin(), paths.end(),
+                     [](const std::string &path) { return std::filesystem::path(path).extension() == ".bin"; });
+}
+
+/// How the files of a data set, of which there are some, are read.
+DataOptions Run::dataOptions(const DatasetConfig &d) const {
+  for (const std::string &path : d.dataFiles)
+    requireReadable(path);
   DataOptions wanted;
-  wanted.path = path;
+  wanted.path = d.dataFiles.front();
+  wanted.morePaths.assign(d.dataFiles.begin() + 1, d.dataFiles.end());
+  wanted.slice = d.slice;
   wanted.column = options.column.value_or(d.column);
   wanted.seqLen = rowLength;
   wanted.vocabSize = recipe.model.vocabSize;
@@ -50,45 +61,113 @@ DataOptions Run::dataOptions(const DatasetConfig &d, const std::string &path) co
     wanted.records = RecordKind::Instruct;
   else if (kind == "chat_dataset")
     wanted.records = d.conversationStyle == "sharegpt" ? RecordKind::ShareGpt : RecordKind::Chat;
-  else if (std::filesystem::path(path).extension() != ".bin" && kind != "text_completion_dataset")
+  else if (!areTokenFiles(d.dataFiles) && kind != "text_completion_dataset")
     throw RunError(ExitCode::Unsupported,
                    fmt::format("{}: the recipe's '{}' is not built in: give the ids that it makes as a token file "
                                "(.bin, see docs/data.md), or override "
                                "dataset=torchtune.datasets.text_completion_dataset (or chat_dataset) for this data",
-                               path, d.component));
+                               wanted.path, d.component));
   if (options.column) {
     if (wanted.records == RecordKind::Instruct || wanted.records == RecordKind::Alpaca)
       warn("--column is without effect: {} has keys of its own, which dataset.column_map names", kind);
-    else if (!std::filesystem::is_directory(path) && !holdsRecords(path))
-      warn("--column is without effect: {} holds no JSON records", path);
+    else if (std::none_of(d.dataFiles.begin(), d.dataFiles.end(), [](const std::string &path) {
+               return std::filesystem::is_directory(path) || holdsRecords(path);
+             }))
+      warn("--column is without effect: {} holds no JSON records", fmt::join(d.dataFiles, ", "));
   }
   return wanted;
 }
 
+/// Gives the data sets that are trained their files, where --data names them.
+void Run::nameData() {
+  std::vector<DatasetConfig *> sets{&recipe.dataset};
+  for (DatasetConfig &set : recipe.moreDatasets)
+    sets.push_back(&set);
+  if (sets.size() == 1 && !options.data.empty())
+    recipe.dataset.dataFiles = options.data;
+  else if (!options.data.empty() && options.data.size() != sets.size())
+    throw RunError(
+        ExitCode::Usage,
+        fmt::format("the recipe's dataset is a list of {}, and --data names {}; give --data once for each, in "
+                    "their order, or not at all where all have data_files",
+                    sets.size(), options.data.size()));
+  else
+    for (size_t i = 0; i < options.data.size(); ++i)
+      sets[i]->dataFiles = {options.data[i]};
+  std::vector<std::string> names;
+  for (size_t i = 0; i < sets.size(); ++i) {
+    if (sets[i]->dataFiles.empty())
+      throw RunError(
+          ExitCode::Usage,
+          sets.size() == 1
+              ? std::string("no data: name a file or a directory with --data, or set dataset.data_files")
+              : fmt::format("no data for dataset[{}]: give --data {} times, once for each node of the list, or "
+                            "set data_files in all of them",
+                            i, sets.size()));
+    names.insert(names.end(), sets[i]->dataFiles.begin(), sets[i]->dataFiles.end());
+  }
+  constexpr size_t named = 3;
+  dataNames = fmt::format("{}{}", fmt::join(names.begin(), names.begin() + std::min(named, names.size()), ", "),
+                          names.size() > named ? fmt::format(" and {} more", names.size() - named) : "");
+}
+
 void Run::readData(const manifest::Entry &entry) {
-  const std::string &path = recipe.dataset.dataFiles;
-  if (path.empty())
-    throw RunError(ExitCode::Usage, "no data: name a file or a directory with --data, or set dataset.data_files");
-  requireReadable(path);
+  nameData();
   rowLength = entry.sequence();
-  DataOptions wanted = dataOptions(recipe.dataset, path);
-  wanted.heldOut = options.heldOut;
-  data = load(wanted);
+  std::vector<DatasetConfig> sets = recipe.moreDatasets;
+  sets.insert(sets.begin(), recipe.dataset);
+  std::vector<LoadedData> parts;
+  for (const DatasetConfig &set : sets) {
+    DataOptions wanted = dataOptions(set);
+    wanted.heldOut = options.heldOut;
+    parts.push_back(load(wanted));
+    if (sets.size() > 1)
+      say("{}: {} rows", fmt::join(set.dataFiles, ", "), parts.back().train.rows());
+  }
+  data = join(std::move(parts));
   readHeldOut();
+}
+
+/// Whether two slices of the same files may have no record in common. Of percentages that can be said for certain.
+static bool areApart(const DataSlice &a, const DataSlice &b) {
+  if (a.isWhole() || b.isWhole())
+    return false;
+  if (!a.percent || !b.percent)
+    return true;
+  const auto [firstA, lastA] = recordsOf(a, 100);
+  const auto [firstB, lastB] = recordsOf(b, 100);
+  return lastA <= firstB || lastB <= firstA;
 }
 
 /// The data that is evaluated, unless that is a share of what is trained.
 void Run::readHeldOut() {
-  const std::string &trained = recipe.dataset.dataFiles;
-  const DatasetConfig &set = recipe.heldOut ? *recipe.heldOut : recipe.dataset;
-  const bool isRecipes = options.heldOut == 0 && options.heldOutData.empty() && recipe.heldOut;
-  const std::string path = isRecipes ? set.dataFiles : options.heldOutData;
-  if (!path.empty()) {
-    requireReadable(path);
-    if (std::error_code error; std::filesystem::equivalent(trained, path, error))
-      warn("{} is what is trained on: {}", isRecipes ? "dataset_val" : "--held-out-data", trained);
-    data->heldOut = std::move(load(dataOptions(set, path)).train);
+  const char *name = options.heldOutData.empty() ? "dataset_val" : "--held-out-data";
+  std::vector<DatasetConfig> sets;
+  if (!options.heldOutData.empty()) {
+    sets.push_back(recipe.heldOut.empty() ? recipe.dataset : recipe.heldOut.front());
+    sets[0].dataFiles = {options.heldOutData};
+    sets[0].slice = {};
+  } else if (options.heldOut == 0) {
+    sets = recipe.heldOut;
   }
+  size_t unnamed = 0;
+  std::vector<DataSet> heldOut;
+  for (DatasetConfig &set : sets) {
+    const bool isPart = !set.slice.isWhole() && set.split == recipe.dataset.split && recipe.moreDatasets.empty();
+    if (set.dataFiles.empty() && isPart)
+      set.dataFiles = recipe.dataset.dataFiles; // the other records of the same files
+    else if (set.dataFiles.empty())
+      ++unnamed;
+    const bool isOther = areApart(set.slice, recipe.dataset.slice);
+    for (const std::string &path : set.dataFiles)
+      for (const std::string &trained : recipe.dataset.dataFiles)
+        if (std::error_code error; !isOther && std::filesystem::equivalent(trained, path, error))
+          warn("{} is{} what is trained on: {}", name, set.slice.isWhole() ? "" : ", or is in part,", trained);
+    if (!set.dataFiles.empty())
+      heldOut.push_back(std::move(load(dataOptions(set)).train));
+  }
+  if (!heldOut.empty())
+    data->heldOut = DataSet::join(std::move(heldOut));
   constexpr const char *wayOut =
       "name some with --held-out-data PATH or dataset_val.data_files, or take a share of the "
       "data with --held-out 0.05";
@@ -97,8 +176,10 @@ void Run::readHeldOut() {
                    fmt::format("run_val_every_n_steps is {}, and no data is held out; {}; or leave it out "
                                "(run_val_every_n_steps=null)",
                                recipe.valEveryNSteps, wayOut));
-  if (isRecipes && path.empty())
+  if (unnamed && unnamed == sets.size())
     warn("dataset_val names no data_files, so nothing is evaluated; {}", wayOut);
+  else if (unnamed)
+    warn("{} of {} nodes of dataset_val name no data_files and are left out", unnamed, sets.size());
 }
 
 LoadedData Run::load(const DataOptions &wanted) {

@@ -76,8 +76,8 @@ bool Run::trainOne(uint64_t step, EntryFeed *micro, EntryFeed &feed, Progress &p
   const int64_t batches = std::min(recipe.gradientAccumulationSteps, perEpoch - stream->position().batch);
   auto known = [&](int64_t labels) {
     if (labels < 0)
-      throw RunError(ExitCode::BadData, fmt::format("{}: could not be read again; did it change while training?",
-                                                    recipe.dataset.dataFiles));
+      throw RunError(ExitCode::BadData,
+                     fmt::format("{}: could not be read again; did it change while training?", dataNames));
     return labels;
   };
   auto read = [&](const BatchView &view) { return known(stream->next(view)); };
@@ -88,8 +88,7 @@ bool Run::trainOne(uint64_t step, EntryFeed *micro, EntryFeed &feed, Progress &p
       stream->seek({stream->position().epoch, stream->position().batch + batches});
     ++last.skipped;
     if (++barrenBatches > 2 * stream->batchesPerEpoch())
-      throw RunError(ExitCode::EmptyData,
-                     fmt::format("{}: no batch has a label to train on", recipe.dataset.dataFiles));
+      throw RunError(ExitCode::EmptyData, fmt::format("{}: no batch has a label to train on", dataNames));
     progress.tell("every label of a step is masked: no update");
     return false;
   }
@@ -235,9 +234,10 @@ std::optional<double> Run::heldOutLoss() {
   if (!evaluation) {
     const int entry = session->step().findEntry(EntryKind::Evaluate);
     if (entry < 0)
-      throw RunError(ExitCode::Unsupported, fmt::format("{}: the step has no entry 'evaluate', which held-out data need; "
-                                                        "recompile it",
-                                                        session->step().path()));
+      throw RunError(ExitCode::Unsupported,
+                     fmt::format("{}: the step has no entry 'evaluate', which held-out data need; "
+                                 "recompile it",
+                                 session->step().path()));
     evaluation.emplace(*session, entry, std::vector<std::string>{"loss_sum", "valid_tokens"});
   }
   const std::optional<double> loss = evaluate(*evaluation, data->heldOut, stopSignal);

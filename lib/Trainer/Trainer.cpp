@@ -81,8 +81,6 @@ void Run::readRecipe(const LoadedStep &step) {
   const std::string &weights = recipe.checkpointer.checkpointDir;
   refuseInside(options.out.empty() ? "output_dir" : "--out", recipe.outputDir, weights);
   refuseInside("checkpointer.output_dir", recipe.checkpointer.outputDir, weights);
-  if (!options.data.empty())
-    recipe.dataset.dataFiles = options.data;
   tokenizer = makeTokenizer(
       {recipe.tokenizer, recipe.tokenizerPath, recipe.specialTokensPath, recipe.mergesFile, !recipe.promptTemplate},
       diags);
@@ -96,7 +94,7 @@ void Run::countSteps() {
     throw RunError(ExitCode::EmptyData,
                    fmt::format("{}: the data make {} rows of {} tokens{}, and one batch needs {}; {}add text, or "
                                "recompile with a smaller batch_size or tokenizer.max_seq_len",
-                               recipe.dataset.dataFiles, data->train.rows(), data->train.seqLen(),
+                               dataNames, data->train.rows(), data->train.seqLen(),
                                options.heldOut > 0 ? fmt::format(" without the {} held out", data->heldOut.rows()) : "",
                                recipe.batchSize,
                                options.heldOut > 0 ? fmt::format("lower --held-out {}, ", options.heldOut) : ""));
@@ -271,8 +269,8 @@ ExitCode Run::go() {
   readData(info);
   stream.emplace(data->train, BatchStreamOptions{.batchSize = recipe.batchSize, .dropLast = true});
   countSteps();
-  say("{}: {} rows of {} tokens, {} labels; {} steps of {} rows", recipe.dataset.dataFiles, data->train.rows(),
-      data->train.seqLen(), data->train.validLabels(), totalSteps, recipe.batchSize * recipe.gradientAccumulationSteps);
+  say("{}: {} rows of {} tokens, {} labels; {} steps of {} rows", dataNames, data->train.rows(), data->train.seqLen(),
+      data->train.validLabels(), totalSteps, recipe.batchSize * recipe.gradientAccumulationSteps);
 
   installSignals();
   outputFolder.emplace(recipe.outputDir);

@@ -141,10 +141,22 @@ struct PromptTemplateConfig {
   friend bool operator==(const PromptTemplateConfig &, const PromptTemplateConfig &) = default;
 };
 
+/// Which of a data set's records are taken: [from, to), where absent is the first or the last, and a number below 0
+/// counts from behind the last one.
+struct DataSlice {
+  std::optional<int64_t> from, to;
+  bool percent = false; ///< both are percentages of the records
+
+  bool isWhole() const { return !from && !to; }
+  friend bool operator==(const DataSlice &, const DataSlice &) = default;
+};
+
 struct DatasetConfig {
-  std::string component; ///< e.g. "torchtune.datasets.text_completion_dataset"
-  std::string source;    ///< "json", "text" ...; informative, `ftrun --data` decides
-  std::string dataFiles; ///< path, may be empty when --data is given
+  std::string component;              ///< e.g. "torchtune.datasets.text_completion_dataset"
+  std::string source;                 ///< "json", "text" ...; informative, `ftrun --data` decides
+  std::vector<std::string> dataFiles; ///< files and folders, one data set; may be empty when --data is given
+  std::string split = "train";        ///< without its slice; the files are that split, whatever it is called
+  DataSlice slice;
   std::string column = "text";
   bool packed = true;
   bool addEos = true;
@@ -211,7 +223,8 @@ struct Recipe {
   std::string mergesFile;        ///< tokenizer.merges_file, of Qwen's tokenizers, or merges_path, of Phi-4's; "": none
   std::optional<PromptTemplateConfig> promptTemplate; ///< absent: the tokenizer's own wording
   DatasetConfig dataset;
-  std::optional<DatasetConfig> heldOut; ///< dataset_val: what is evaluated
+  std::vector<DatasetConfig> moreDatasets; ///< where `dataset` is a list: those behind the first
+  std::vector<DatasetConfig> heldOut;      ///< dataset_val: what is evaluated, one set or a list of them
   CheckpointerConfig checkpointer;
   bool resumeFromCheckpoint = false;
   bool saveAdapterWeightsOnly = false; ///< checkpoints hold no merged weights; only with `lora`

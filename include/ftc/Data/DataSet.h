@@ -20,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace ftc {
@@ -38,6 +39,10 @@ enum class RecordKind {
 
 struct DataOptions {
   std::string path; ///< a file (text, .jsonl, .bin) or a directory
+  /// Further files and directories, read behind `path` as parts of the same data set. Token files only with token
+  /// files.
+  std::vector<std::string> morePaths;
+  DataSlice slice; ///< of the records, counted over all files; not of texts and token files
   RecordKind records = RecordKind::TextOrChat;
   std::string column = "text"; ///< key of a .jsonl object that holds its text or conversation
   /// Keys of Instruct (input, output) and Alpaca.
@@ -94,6 +99,9 @@ public:
   /// A number that changes when the tokens, their order or the rows change: a resumed run compares it.
   uint64_t fingerprint() const;
 
+  /// The rows of all `parts` (one at least, of one seqLen), one part behind the other.
+  static DataSet join(std::vector<DataSet> parts);
+
   /// Writes row `row` to the first seqLen elements of each array of `out`. Returns the number of valid labels, or -1
   /// when the file could no longer be read.
   int64_t fillRow(int64_t row, const BatchView &out) const;
@@ -113,12 +121,19 @@ struct LoadedData {
   DataSet heldOut;
 };
 
+/// Rows of several data sets as one: DataSet::join of both halves.
+LoadedData join(std::vector<LoadedData> parts);
+
+/// The records [first, second) that `slice` takes of `records`. Percentages are rounded to the nearest record, halves
+/// to the even one, as Hugging Face's `datasets` does it.
+std::pair<int64_t, int64_t> recordsOf(const DataSlice &slice, int64_t records);
+
 /// Whether a file of this name is read as JSON records: .jsonl, .ndjson, .json.
 bool holdsRecords(const std::string &path);
 
-/// Reads everything that `options.path` names. Skipped files, cut samples and the like are remarks in `diags`. Errors:
-/// unreadable or empty data, no room for the ids in `scratchFolder`, a bad line of a .jsonl (with file:line:column), an
-/// id beyond the vocabulary, a held-out share that keeps nothing.
+/// Reads everything that `options.path` and `options.morePaths` name. Skipped files, cut samples and the like are
+/// remarks in `diags`. Errors: unreadable or empty data, no room for the ids in `scratchFolder`, a bad line of a .jsonl
+/// (with file:line:column), an id beyond the vocabulary, a held-out share that keeps nothing.
 std::optional<LoadedData> loadData(const DataOptions &options, const Tokenizer &tokenizer,
                                    std::vector<Diagnostic> &diags);
 

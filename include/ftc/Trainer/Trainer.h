@@ -19,8 +19,9 @@ namespace ftc {
 
 /// ftrun's command line. What is absent comes from the recipe inside the step.
 struct RunOptions {
-  std::string step;              ///< path of the step.so
-  std::string data;              ///< file or directory; empty: the recipe's dataset.data_files
+  std::string step; ///< path of the step.so
+  /// Files and directories: of the recipe's data set, or one for each of its list. Empty: its dataset.data_files.
+  std::vector<std::string> data;
   std::string out;               ///< output directory; empty: the recipe's output_dir
   std::string farDir;            ///< folder for the file of the far tier; empty: the output directory
   std::optional<uint64_t> steps; ///< number of the last update; absent: the recipe's epochs

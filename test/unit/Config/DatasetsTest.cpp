@@ -20,21 +20,21 @@ const std::string chats = std::string(minimal) + "dataset:\n"
 
 TEST(HeldOut, IsAbsentUnlessGiven) {
   const Recipe r = good(chats);
-  EXPECT_FALSE(r.heldOut);
+  EXPECT_TRUE(r.heldOut.empty());
   EXPECT_EQ(r.valEveryNSteps, 0);
-  EXPECT_FALSE(good(chats + "dataset_val: null\nrun_val_every_n_steps: null\nbatch_size_val: null\n").heldOut);
+  EXPECT_TRUE(good(chats + "dataset_val: null\nrun_val_every_n_steps: null\nbatch_size_val: null\n").heldOut.empty());
 }
 
 TEST(HeldOut, IsReadAsTheDataSetWithoutAComponent) {
   const Recipe r = good(chats + "dataset_val:\n  data_files: held.jsonl\n  packed: False\nrun_val_every_n_steps: 5\n");
-  ASSERT_TRUE(r.heldOut);
+  ASSERT_EQ(r.heldOut.size(), 1u);
   DatasetConfig same = r.dataset;
-  same.dataFiles = "held.jsonl";
+  same.dataFiles = {"held.jsonl"};
   same.packed = false;
-  EXPECT_EQ(*r.heldOut, same);
+  EXPECT_EQ(r.heldOut[0], same);
   EXPECT_EQ(r.valEveryNSteps, 5);
   // The files of one are not those of the other.
-  EXPECT_EQ(good(chats + "dataset_val: {packed: True}\n").heldOut->dataFiles, "");
+  EXPECT_EQ(good(chats + "dataset_val: {packed: True}\n").heldOut.at(0).dataFiles, std::vector<std::string>());
   // A remark about a key of both is given once.
   const std::string named = chats + "  name: other\ndataset_val: {data_files: held.jsonl}\n";
   EXPECT_EQ(remarks(good(named)),
@@ -45,11 +45,11 @@ TEST(HeldOut, IsReadAsTheDataSetWithoutAComponent) {
 TEST(HeldOut, WithAComponentItStandsAlone) {
   const Recipe r = good(chats + "dataset_val: {_component_: torchtune.datasets.alpaca_dataset, data_files: held.json, "
                                 "column_map: {output: answer}}\n");
-  ASSERT_TRUE(r.heldOut);
-  EXPECT_EQ(r.heldOut->component, "torchtune.datasets.alpaca_dataset");
-  EXPECT_EQ(r.heldOut->outputKey, "answer");
-  EXPECT_EQ(r.heldOut->conversationStyle, "openai");
-  EXPECT_FALSE(r.heldOut->packed);
+  ASSERT_EQ(r.heldOut.size(), 1u);
+  EXPECT_EQ(r.heldOut[0].component, "torchtune.datasets.alpaca_dataset");
+  EXPECT_EQ(r.heldOut[0].outputKey, "answer");
+  EXPECT_EQ(r.heldOut[0].conversationStyle, "openai");
+  EXPECT_FALSE(r.heldOut[0].packed);
 }
 
 TEST(HeldOut, NormalFormReadsBackEqual) {
@@ -60,8 +60,7 @@ TEST(HeldOut, NormalFormReadsBackEqual) {
         "dataset_val: {_component_: torchtune.datasets.text_completion_dataset, add_eos: False}\n"}) {
     const Recipe r = good(chats + "run_val_every_n_steps: 7\n" + val);
     const Recipe again = good(r.normalizedYaml);
-    ASSERT_TRUE(again.heldOut);
-    EXPECT_EQ(*again.heldOut, *r.heldOut);
+    EXPECT_EQ(again.heldOut, r.heldOut);
     EXPECT_EQ(again.valEveryNSteps, 7);
     EXPECT_EQ(again.normalizedYaml, r.normalizedYaml);
   }
@@ -73,11 +72,11 @@ TEST(HeldOut, BelongsToARun) {
   std::optional<Recipe> r = overrideRun(step, {"run_val_every_n_steps=3", "dataset_val.data_files=held.jsonl"}, diags);
   ASSERT_TRUE(r);
   EXPECT_EQ(r->valEveryNSteps, 3);
-  EXPECT_EQ(r->heldOut->dataFiles, "held.jsonl");
-  EXPECT_EQ(r->heldOut->column, "turns");
+  EXPECT_EQ(r->heldOut.at(0).dataFiles, std::vector<std::string>{"held.jsonl"});
+  EXPECT_EQ(r->heldOut.at(0).column, "turns");
   r = overrideRun(r->normalizedYaml, {"~dataset_val", "run_val_every_n_steps=null"}, diags);
   ASSERT_TRUE(r);
-  EXPECT_FALSE(r->heldOut);
+  EXPECT_TRUE(r->heldOut.empty());
   EXPECT_EQ(r->valEveryNSteps, 0);
 }
 
@@ -109,6 +108,85 @@ TEST(HeldOut, ErrorsHaveItsName) {
   // What is wrong in the data set is told once.
   EXPECT_EQ(errors(chats + "  pakced: True\ndataset_val: {data_files: a}\n"),
             "r.yaml:17:3: error: unknown key 'dataset.pakced'; did you mean 'dataset.packed'?");
+}
+
+const std::string two = std::string(minimal) + "dataset:\n"
+                                               "  - _component_: torchtune.datasets.chat_dataset\n"
+                                               "    data_files: [a.jsonl, b.jsonl]\n"
+                                               "    packed: True\n"
+                                               "  - _component_: torchtune.datasets.alpaca_dataset\n"
+                                               "    split: train[:10%]\n"
+                                               "    packed: True\n";
+
+TEST(Datasets, AListIsReadNodeByNode) {
+  const Recipe r = good(two + "dataset_val:\n  - {_component_: torchtune.datasets.chat_dataset, data_files: c.jsonl}\n"
+                              "  - {_component_: torchtune.datasets.alpaca_dataset, data_files: d.json}\n");
+  EXPECT_EQ(r.dataset.component, "torchtune.datasets.chat_dataset");
+  EXPECT_EQ(r.dataset.dataFiles, (std::vector<std::string>{"a.jsonl", "b.jsonl"}));
+  ASSERT_EQ(r.moreDatasets.size(), 1u);
+  EXPECT_EQ(r.moreDatasets[0].component, "torchtune.datasets.alpaca_dataset");
+  EXPECT_TRUE(r.moreDatasets[0].trainOnInput);
+  EXPECT_TRUE(r.moreDatasets[0].packed);
+  EXPECT_EQ(r.moreDatasets[0].slice, (DataSlice{std::nullopt, 10, true}));
+  ASSERT_EQ(r.heldOut.size(), 2u);
+  EXPECT_EQ(r.heldOut[1].dataFiles, std::vector<std::string>{"d.json"});
+  const Recipe again = good(r.normalizedYaml);
+  EXPECT_EQ(again.dataset, r.dataset);
+  EXPECT_EQ(again.moreDatasets, r.moreDatasets);
+  EXPECT_EQ(again.heldOut, r.heldOut);
+  EXPECT_EQ(again.normalizedYaml, r.normalizedYaml);
+}
+
+TEST(Datasets, AListOfOneIsThatNode) {
+  const Recipe r = good(std::string(minimal) + "dataset: [{packed: True, data_files: x}]\n");
+  EXPECT_EQ(r.normalizedYaml, good(std::string(minimal) + "dataset: {packed: True, data_files: x}\n").normalizedYaml);
+}
+
+TEST(Datasets, AListMayComeFromTheCommandLine) {
+  std::vector<Diagnostic> diags;
+  std::optional<Recipe> r = overrideRun(good(two).normalizedYaml, {"dataset=[{data_files: x},{data_files: y}]"}, diags);
+  ASSERT_TRUE(r);
+  EXPECT_EQ(r->dataset.dataFiles, std::vector<std::string>{"x"});
+  ASSERT_EQ(r->moreDatasets.size(), 1u);
+  EXPECT_EQ(r->moreDatasets[0].component, "torchtune.datasets.text_completion_dataset");
+  EXPECT_FALSE(overrideRun(good(two).normalizedYaml, {"dataset.packed=True"}, diags));
+  EXPECT_EQ(diags.back().str(), "<command line>:1:1: error: cannot set 'dataset.packed': 'dataset' is a list; give the "
+                                "whole list, as in key=[a,b]");
+}
+
+TEST(Datasets, ErrorsOfAListNameItsNodes) {
+  EXPECT_EQ(
+      errors(std::string(minimal) + "dataset:\n  - packed: True\n  - packed: False\n"),
+      "r.yaml:13:5: error: 'dataset[1].packed' is False, and that of 'dataset[0]' is not: packed and unpacked data "
+      "sets are not joined, as in torchtune; set both alike");
+  EXPECT_EQ(errors(std::string(minimal) + "dataset:\n  - packed: True\n  - pakced: True\n"),
+            "r.yaml:13:5: error: unknown key 'dataset[1].pakced'; did you mean 'dataset[1].packed'?");
+  EXPECT_EQ(errors(std::string(minimal) + "dataset: []\n"),
+            "r.yaml:11:10: error: 'dataset' is an empty list; name a data set, or remove it (~dataset)");
+  EXPECT_EQ(
+      errors(std::string(minimal) + "dataset: [a.jsonl, 3]\n"),
+      "r.yaml:11:11: error: 'dataset[0]' needs keys of its own, not 'a.jsonl'; write a node {_component_: ...} for "
+      "each data set\n"
+      "r.yaml:11:20: error: 'dataset[1]' needs keys of its own, not '3'; write a node {_component_: ...} for each "
+      "data set");
+}
+
+TEST(Datasets, Slices) {
+  const auto split = [](const std::string &text) {
+    return std::string(minimal) + "dataset: {split: '" + text + "'}\n";
+  };
+  EXPECT_EQ(good(split("train_sft")).dataset.split, "train_sft");
+  EXPECT_EQ(good(split("train[-5:]")).dataset.slice, (DataSlice{-5, std::nullopt, false}));
+  EXPECT_TRUE(good(split("train[:]")).dataset.slice.isWhole());
+  for (const char *text : {"train[10%:20%]", "train[5:]", "validation[:-3]"})
+    EXPECT_TRUE(contains(good(split(text)).normalizedYaml, std::string("  split: \"") + text + "\"\n"));
+  for (const char *text :
+       {"[:5]", "train[5]", "train[:5", "train[:5]]", "train[a:b]", "train[:101%]", "train[-101%:]",
+        "train[:99999999999999999999]", "train[:5%%]", "train[::2]", "train+test", "train[", "train[:5] "})
+    EXPECT_TRUE(contains(errors(split(text)), std::string("r.yaml:11:18: error: 'dataset.split' (line 11) is '") +
+                                                  text +
+                                                  "'; it must be a name, or a name and a slice of the records, such as "
+                                                  "train[:95%]"));
 }
 
 } // namespace

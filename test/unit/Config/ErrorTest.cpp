@@ -173,7 +173,6 @@ TEST(Errors, NotBuiltYet) {
   EXPECT_TRUE(contains(errors(minimal, {"optimizer=my.Optimizer"}), "unknown component 'my.Optimizer'"));
   EXPECT_TRUE(contains(errors(minimal, {"dataset=torchtune.datasets.multimodal.the_cauldron_dataset"}),
                        "text_completion_dataset"));
-  EXPECT_TRUE(contains(errors(minimal, {"dataset=[{source: json}]"}), "joining data sets is not built yet"));
   EXPECT_TRUE(contains(errors(minimal, {"checkpointer=torchtune.training.DistributedCheckpointer"}),
                        "override checkpointer=torchtune.training.FullModelHFCheckpointer"));
   EXPECT_TRUE(contains(errors(minimal, {"checkpointer.checkpoint_dir=/m", "checkpointer.checkpoint_files=[a.h5]"}),

@@ -107,7 +107,7 @@ TEST(Recipe, Interpolation) {
   EXPECT_EQ(r.checkpointer.outputDir, "/data/run3/ckpt");
   EXPECT_EQ(r.batchSize, 3);
   EXPECT_EQ(r.dataset.column, "${plain}");
-  EXPECT_EQ(r.dataset.dataFiles, "${plain}");
+  EXPECT_EQ(r.dataset.dataFiles, std::vector<std::string>{"${plain}"});
   EXPECT_EQ(r.dataset.source, "/data");
   // Overrides come first.
   EXPECT_EQ(good(text, {"base=/x"}).checkpointer.outputDir, "/x/run3/ckpt");
@@ -335,7 +335,7 @@ TEST(OverrideRun, RunKeysChange) {
   EXPECT_EQ(changed->checkpointer.checkpointDir, "/m");
   EXPECT_EQ(changed->scheduler.kind, SchedulerConfig::Kind::Constant);
   EXPECT_EQ(changed->epochs, 3);
-  EXPECT_EQ(changed->dataset.dataFiles, "/x");
+  EXPECT_EQ(changed->dataset.dataFiles, std::vector<std::string>{"/x"});
   EXPECT_TRUE(changed->model == r.model);
   EXPECT_EQ(remarks(*changed), "");
   changed = overrideRun(r.normalizedYaml, {"compile=True"}, diags);
