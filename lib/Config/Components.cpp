@@ -157,7 +157,12 @@ const std::vector<NodeComponents> &nodes() {
           "torchao.prototype.low_bit_optim.AdamW4bit"}},
         {"lr_scheduler",
          {"torchtune.training.lr_schedulers.get_cosine_schedule_with_warmup",
-          "torchtune.training.get_cosine_schedule_with_warmup", "torchtune.modules.get_cosine_schedule_with_warmup"}},
+          "torchtune.training.get_cosine_schedule_with_warmup", "torchtune.modules.get_cosine_schedule_with_warmup",
+          "transformers.get_cosine_schedule_with_warmup", "transformers.get_linear_schedule_with_warmup",
+          "transformers.get_constant_schedule", "transformers.get_constant_schedule_with_warmup",
+          "transformers.get_cosine_with_min_lr_schedule_with_warmup",
+          "transformers.get_cosine_with_hard_restarts_schedule_with_warmup",
+          "transformers.get_polynomial_decay_schedule_with_warmup", "transformers.get_wsd_schedule"}},
         {"loss",
          {"torch.nn.CrossEntropyLoss", "torchtune.modules.loss.CEWithChunkedOutputLoss",
           "torchtune.modules.loss.LinearCrossEntropyLoss"}},
@@ -259,8 +264,12 @@ std::string refusal(const std::string &path, const std::string &name, const Node
   if (path == "optimizer" && (startsWith(name, "torch.optim.") || startsWith(name, "bitsandbytes.") ||
                               startsWith(name, "torchao.") || startsWith(name, "torchtune.")))
     return "'" + name + "' is not built yet; what works: override optimizer=" + nearestOptimizer(name, works);
-  if (path == "lr_scheduler" && (startsWith(name, "torch.optim.") || startsWith(name, "torchtune.")))
-    return "'" + name + "' is not built; what works: " + works[0] + ", or ~lr_scheduler for a constant rate";
+  if (path == "lr_scheduler" &&
+      (startsWith(name, "torch.optim.") || startsWith(name, "torchtune.") || startsWith(name, "transformers."))) {
+    const std::string near = didYouMean(name, works);
+    return "'" + name + "' is not built; what works: " + works[0] + ", transformers' schedules such as " +
+           "transformers.get_linear_schedule_with_warmup, or ~lr_scheduler for a constant rate" + near;
+  }
   if (path == "loss" && (startsWith(name, "torch.nn.") || startsWith(name, "torchtune.")))
     return "'" + name + "' is not built; what works: " + works[0];
   return "";

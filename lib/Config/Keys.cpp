@@ -21,6 +21,16 @@ static constexpr const char *chatOrInstruct = "chat_dataset instruct_dataset";
 static constexpr const char *questions = "instruct_dataset alpaca_dataset alpaca_cleaned_dataset";
 static constexpr const char *conversations = "chat_dataset instruct_dataset alpaca_dataset alpaca_cleaned_dataset";
 
+static constexpr const char *warmedUp =
+    "get_cosine_schedule_with_warmup get_linear_schedule_with_warmup get_constant_schedule_with_warmup "
+    "get_cosine_with_min_lr_schedule_with_warmup get_cosine_with_hard_restarts_schedule_with_warmup "
+    "get_polynomial_decay_schedule_with_warmup get_wsd_schedule";
+static constexpr const char *waves = "get_cosine_schedule_with_warmup get_cosine_with_min_lr_schedule_with_warmup "
+                                     "get_cosine_with_hard_restarts_schedule_with_warmup get_wsd_schedule";
+static constexpr const char *minLr = "get_cosine_with_min_lr_schedule_with_warmup";
+static constexpr const char *polynomial = "get_polynomial_decay_schedule_with_warmup";
+static constexpr const char *wsd = "get_wsd_schedule";
+
 using enum ValueType;
 
 // For keys without effect, `fallback` is a value that needs no remark, and `meaning` is the reason that the remark
@@ -62,7 +72,7 @@ static const std::vector<KeyInfo> table = {
   {"tokenizer._component_", C, Text, "ftc.tokenizers.byte", "", nullptr, "the byte-level tokenizer: ids 0–255 are bytes, 256 begin of text, 257 end of text, 258 padding; `vocab_size` is 259 or more. Or torchtune's for Llama 3, Llama 2, Mistral, Qwen2, Qwen2.5, Gemma, Phi-3 and Phi-4, with their files, for the same ids as torchtune gives"},
   {"tokenizer.max_seq_len", C, Int, "", "", nullptr, "tokens a row (required): the step is compiled for it"},
   {"tokenizer.truncation_type", C, Text, "right", "", "only truncation at the right is built", "which end of a long sample is cut"},
-  {"tokenizer.prompt_template", R, Any, "", "", nullptr, "words around the messages of a role, `{user: [BEFORE, AFTER]}` or one of torchtune's (`torchtune.data.SummarizeTemplate`, `QuestionAnswerTemplate`, `GrammarErrorCorrectionTemplate`); of Llama 2 and Mistral in place of their `[INST]`, and null is a wording without it; absent: the tokenizer's own wording"},
+  {"tokenizer.prompt_template", R, Any, "", "", nullptr, "words around the messages of a role, `{user: [BEFORE, AFTER]}` or one of torchtune's (`torchtune.data.SummarizeTemplate`, `QuestionAnswerTemplate`, `GrammarErrorCorrectionTemplate`, `ChatMLTemplate`); of Llama 2 and Mistral in place of their `[INST]`, and null is a wording without it; absent: the tokenizer's own wording"},
   {"tokenizer.path", R, Text, "null", "", nullptr, "file of Llama 3's tokenizer (byte pairs in tiktoken's format, `original/tokenizer.model`, or Hugging Face's `tokenizer.json`), Llama 2's, Mistral's, Gemma's or Phi-3's (SentencePiece, `tokenizer.model`) or Qwen's (`vocab.json` with `merges_file`, or `tokenizer.json`); where it does not exist, data are token files"},
   {"tokenizer.merges_file", R, Text, "null", "", nullptr, "`merges.txt` of Qwen's tokenizers, which goes with `vocab.json`"},
   {"tokenizer.vocab_path", R, Text, "null", "phi4_tokenizer", nullptr, "`vocab.json` of Phi-4's tokenizer, which goes with `merges_path`, for torchtune's ids; or its `tokenizer.json`, for Hugging Face's"},
@@ -131,10 +141,18 @@ static const std::vector<KeyInfo> table = {
   {"master_weights", C, Text, "null", "", nullptr, "ftc's own key: `fp32`: the optimizer updates an fp32 copy of each parameter, kept as a state `<parameter>.master`, and the parameter is it, rounded; needs `dtype: bf16`"},
   {"stochastic_rounding", C, Bool, "False", "", nullptr, "ftc's own key: parameters are updated in fp32 and rounded at random (by `seed`, step, name and element), so that small updates count in the mean; needs `dtype: bf16`, not with `master_weights`"},
 
-  {"lr_scheduler._component_", R, Text, "torchtune.training.lr_schedulers.get_cosine_schedule_with_warmup", "", nullptr, "cosine with warm-up; without this node the rate is constant"},
-  {"lr_scheduler.num_warmup_steps", R, Int, "", "", nullptr, "steps of linear warm-up, the first at rate 0 (required)"},
-  {"lr_scheduler.num_cycles", R, Float, "0.5", "", nullptr, "waves of the cosine"},
-
+  {"lr_scheduler._component_", R, Text, "torchtune.training.lr_schedulers.get_cosine_schedule_with_warmup", "", nullptr, "cosine with warm-up; or transformers' `transformers.get_linear_schedule_with_warmup` and others, with their arguments below. Without this node the rate is constant"},
+  {"lr_scheduler.num_warmup_steps", R, Int, "", warmedUp, nullptr, "steps of linear warm-up, the first at rate 0 (required)"},
+  {"lr_scheduler.num_cycles", R, Float, "", waves, nullptr, "waves of the cosine; absent: 0.5, and 1 with hard restarts"},
+  {"lr_scheduler.min_lr", R, Float, "null", minLr, nullptr, "lowest rate, behind the warm-up"},
+  {"lr_scheduler.min_lr_rate", R, Float, "null", minLr, nullptr, "the same as a share of `optimizer.lr`; one of the two is required"},
+  {"lr_scheduler.lr_end", R, Float, "1e-7", polynomial, nullptr, "rate behind the last step, below `optimizer.lr`"},
+  {"lr_scheduler.power", R, Float, "1.0", polynomial, nullptr, "exponent of what is left of the steps"},
+  {"lr_scheduler.num_decay_steps", R, Int, "", wsd, nullptr, "steps of the decay (required)"},
+  {"lr_scheduler.num_stable_steps", R, Int, "null", wsd, nullptr, "steps at `optimizer.lr` before the decay; null: what warm-up and decay leave of the run"},
+  {"lr_scheduler.warmup_type", R, Text, "linear", wsd, nullptr, "curve of the warm-up: `linear`, `cosine` or `1-sqrt`"},
+  {"lr_scheduler.decay_type", R, Text, "cosine", wsd, nullptr, "curve of the decay: `linear`, `cosine` or `1-sqrt`"},
+  {"lr_scheduler.min_lr_ratio", R, Float, "0", wsd, nullptr, "share of `optimizer.lr` at which the warm-up begins and the decay ends"},
   {"loss._component_", C, Text, "torch.nn.CrossEntropyLoss", "", nullptr, "cross-entropy: `torch.nn.CrossEntropyLoss`; or with head and loss computed by chunks of rows, so that the logits are never whole: `torchtune.modules.loss.LinearCrossEntropyLoss`, `torchtune.modules.loss.CEWithChunkedOutputLoss`"},
   {"loss.ignore_index", C, Int, "-100", "", nullptr, "label that does not count"},
   {"loss.reduction", C, Text, "mean", "CrossEntropyLoss", "only the mean over valid tokens is built", "how losses are joined"},

@@ -108,6 +108,59 @@ static std::map<std::string, std::string> valuesOf(const DatasetConfig &d) {
   return v;
 }
 
+/// Values of a schedule, by key of the table; none for a constant rate.
+static std::map<std::string, std::string> valuesOf(const SchedulerConfig &s) {
+  using Kind = SchedulerConfig::Kind;
+  std::map<std::string, std::string> v;
+  if (s.kind == Kind::Constant)
+    return v;
+  std::string &component = v["lr_scheduler._component_"];
+  v["lr_scheduler.num_warmup_steps"] = std::to_string(s.numWarmupSteps);
+  if (s.kind == Kind::CosineWithWarmup || s.kind == Kind::HardRestarts || s.kind == Kind::WarmupStableDecay)
+    v["lr_scheduler.num_cycles"] = floatText(s.numCycles);
+  const auto curve = [](SchedulerConfig::Curve curve) {
+    using Curve = SchedulerConfig::Curve;
+    return curve == Curve::Linear ? "linear" : curve == Curve::Cosine ? "cosine" : "1-sqrt";
+  };
+  switch (s.kind) {
+  case Kind::Constant:
+    break;
+  case Kind::CosineWithWarmup:
+    component = "torchtune.training.lr_schedulers.get_cosine_schedule_with_warmup";
+    if (s.minLr)
+      v["lr_scheduler.min_lr"] = floatText(*s.minLr);
+    else if (s.minLrRate > 0)
+      v["lr_scheduler.min_lr_rate"] = floatText(s.minLrRate);
+    if (s.minLr || s.minLrRate > 0)
+      component = "transformers.get_cosine_with_min_lr_schedule_with_warmup";
+    break;
+  case Kind::ConstantWithWarmup:
+    component = "transformers.get_constant_schedule_with_warmup";
+    break;
+  case Kind::LinearWithWarmup:
+    component = "transformers.get_linear_schedule_with_warmup";
+    break;
+  case Kind::HardRestarts:
+    component = "transformers.get_cosine_with_hard_restarts_schedule_with_warmup";
+    break;
+  case Kind::Polynomial:
+    component = "transformers.get_polynomial_decay_schedule_with_warmup";
+    v["lr_scheduler.lr_end"] = floatText(s.lrEnd);
+    v["lr_scheduler.power"] = floatText(s.power);
+    break;
+  case Kind::WarmupStableDecay:
+    component = "transformers.get_wsd_schedule";
+    v["lr_scheduler.num_decay_steps"] = std::to_string(s.numDecaySteps);
+    if (s.numStableSteps)
+      v["lr_scheduler.num_stable_steps"] = std::to_string(*s.numStableSteps);
+    v["lr_scheduler.warmup_type"] = curve(s.warmupCurve);
+    v["lr_scheduler.decay_type"] = curve(s.decayCurve);
+    v["lr_scheduler.min_lr_ratio"] = floatText(s.minLrRate);
+    break;
+  }
+  return v;
+}
+
 /// "{_component_: ..., packed: True}", keys as in the table.
 static std::string flowText(const DatasetConfig &d) {
   const std::map<std::string, std::string> values = valuesOf(d);
@@ -252,11 +305,7 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
     v["master_weights"] = "fp32";
   if (o.stochasticRounding)
     v["stochastic_rounding"] = word(true);
-  if (r.scheduler.kind == SchedulerConfig::Kind::CosineWithWarmup) {
-    v["lr_scheduler._component_"] = "torchtune.training.lr_schedulers.get_cosine_schedule_with_warmup";
-    v["lr_scheduler.num_warmup_steps"] = std::to_string(r.scheduler.numWarmupSteps);
-    v["lr_scheduler.num_cycles"] = floatText(r.scheduler.numCycles);
-  }
+  v.merge(valuesOf(r.scheduler));
   v["loss._component_"] = r.lossComponent;
   if (r.lossChunks)
     v["loss.num_output_chunks"] = std::to_string(r.lossChunks);

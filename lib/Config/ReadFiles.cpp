@@ -71,6 +71,7 @@ void Reader::tokenizer() {
 }
 
 void Reader::promptTemplate() {
+  constexpr const char *chatML = "torchtune.data.ChatMLTemplate";
   const std::string path = "tokenizer.prompt_template";
   const Entry *entry = root.findEntry(path);
   if (!entry || isMadeBefore("tokenizer", recipe.tokenizer))
@@ -97,26 +98,31 @@ void Reader::promptTemplate() {
   if ((llama2 && node.text == "torchtune.models.llama2.Llama2ChatTemplate") ||
       (mistral && node.text == "torchtune.models.mistral.MistralChatTemplate"))
     return;
-  static const std::pair<const char *, PromptTags> known[] = {
+  static const std::pair<const char *, std::vector<PromptTags>> known[] = {
       {"torchtune.data.GrammarErrorCorrectionTemplate",
-       {"user", "Correct this to standard English: ", "\n---\nCorrected: "}},
-      {"torchtune.data.SummarizeTemplate", {"user", "Summarize this dialogue:\n", "\n---\nSummary:\n"}},
-      {"torchtune.data.QuestionAnswerTemplate", {"user", "Question: ", "\n\nAnswer: "}}};
+       {{"user", "Correct this to standard English: ", "\n---\nCorrected: "}}},
+      {"torchtune.data.SummarizeTemplate", {{"user", "Summarize this dialogue:\n", "\n---\nSummary:\n"}}},
+      {"torchtune.data.QuestionAnswerTemplate", {{"user", "Question: ", "\n\nAnswer: "}}},
+      {chatML,
+       {{"system", "<|im_start|>system\n", "<|im_end|>\n"},
+        {"user", "<|im_start|>user\n", "<|im_end|>\n"},
+        {"assistant", "<|im_start|>assistant\n", "<|im_end|>\n", /*staysOpen=*/true}}}};
+  const bool isWordedSo = node.text == chatML && lastWord(recipe.tokenizer).starts_with("qwen");
   std::vector<std::string> names;
   for (const auto &[name, tags] : known) {
-    if (node.text == name)
-      recipe.promptTemplate = PromptTemplateConfig{name, {tags}};
+    if (node.text == name && !isWordedSo)
+      recipe.promptTemplate = PromptTemplateConfig{name, tags};
     names.push_back(name);
   }
   if (recipe.promptTemplate)
     return;
-  bool isQwen = lastWord(recipe.tokenizer).starts_with("qwen");
   std::string near = didYouMean(node.text, names);
-  std::string why =
-      node.text == "torchtune.data.ChatMLTemplate" && isQwen
-          ? "and Qwen's own wording is ChatML already; remove it (~" + path + ")"
-          : "which is not built for " + (recipe.tokenizer == "byte" ? byteTokenizer : recipe.tokenizer) +
-                (near.empty() ? "; what works: " + works + ", " + names[0] + ", " + names[1] + ", " + names[2] : near);
+  std::string why = isWordedSo
+                        ? "and Qwen's own wording is ChatML already; remove it (~" + path + ")"
+                        : "which is not built for " + (recipe.tokenizer == "byte" ? byteTokenizer : recipe.tokenizer) +
+                              (near.empty() ? "; what works: " + works + ", " + names[0] + ", " + names[1] + ", " +
+                                                  names[2] + ", " + names[3]
+                                            : near);
   messages.error(node.place, named(path) + " is '" + node.text + "', " + why);
 }
 

@@ -14,6 +14,31 @@
 
 namespace ftc::config {
 
+static SchedulerConfig::Kind schedulerKind(const std::string &name) {
+  using Kind = SchedulerConfig::Kind;
+  static const std::map<std::string, Kind> kinds = {
+      {"get_constant_schedule", Kind::Constant},
+      {"get_constant_schedule_with_warmup", Kind::ConstantWithWarmup},
+      {"get_linear_schedule_with_warmup", Kind::LinearWithWarmup},
+      {"get_cosine_with_hard_restarts_schedule_with_warmup", Kind::HardRestarts},
+      {"get_polynomial_decay_schedule_with_warmup", Kind::Polynomial},
+      {"get_wsd_schedule", Kind::WarmupStableDecay}};
+  const auto found = kinds.find(name);
+  return found == kinds.end() ? Kind::CosineWithWarmup : found->second;
+}
+
+/// False for a name that is none.
+static bool curveOf(const std::string &name, SchedulerConfig::Curve &curve) {
+  using Curve = SchedulerConfig::Curve;
+  for (const auto &[text, each] : {std::pair("linear", Curve::Linear), std::pair("cosine", Curve::Cosine),
+                                   std::pair("1-sqrt", Curve::OneMinusRoot)})
+    if (name == text) {
+      curve = each;
+      return true;
+    }
+  return false;
+}
+
 void Reader::optimizer() {
   OptimizerConfig &o = recipe.optimizer;
   o.component = components.at("optimizer");
@@ -89,17 +114,52 @@ void Reader::updatePrecision() {
 }
 
 void Reader::scheduler() {
+  using Kind = SchedulerConfig::Kind;
   if (!given("lr_scheduler"))
     return;
+  const std::string component = components.at("lr_scheduler"), name = lastWord(component);
   SchedulerConfig &s = recipe.scheduler;
-  s.kind = SchedulerConfig::Kind::CosineWithWarmup;
-  if (!given("lr_scheduler.num_warmup_steps"))
-    messages.error(placeOf("lr_scheduler"),
-                   "'lr_scheduler' lacks num_warmup_steps; set lr_scheduler.num_warmup_steps=N, "
-                   "or remove the node for a constant rate (~lr_scheduler)");
-  else
-    integer("lr_scheduler.num_warmup_steps", s.numWarmupSteps, 0, maxCount);
-  number("lr_scheduler.num_cycles", s.numCycles, "at least 0 and finite", [](double x) { return x >= 0 && x <= 1e6; });
+  s.kind = schedulerKind(name);
+  const auto required = [&](const std::string &key) {
+    if (!takesKey("lr_scheduler." + key, component) || given("lr_scheduler." + key))
+      return;
+    messages.error(placeOf("lr_scheduler"), "'lr_scheduler' lacks " + key + "; set lr_scheduler." + key +
+                                                "=N, or remove the node for a constant rate (~lr_scheduler)");
+  };
+  required("num_warmup_steps");
+  required("num_decay_steps");
+  integer("lr_scheduler.num_warmup_steps", s.numWarmupSteps, 0, maxCount);
+  integer("lr_scheduler.num_decay_steps", s.numDecaySteps, 0, maxCount);
+  if (int64_t steps = 0; integer("lr_scheduler.num_stable_steps", steps, 0, maxCount))
+    s.numStableSteps = steps;
+  auto notNegative = [](double x) { return x >= 0 && x <= 1e6; };
+  s.numCycles = s.kind == Kind::HardRestarts ? 1 : 0.5;
+  number("lr_scheduler.num_cycles", s.numCycles, "at least 0 and finite", notNegative);
+  auto isShare = [](double x) { return x >= 0 && x <= 1; };
+  number("lr_scheduler.min_lr_rate", s.minLrRate, "at least 0 and at most 1", isShare);
+  number("lr_scheduler.min_lr_ratio", s.minLrRate, "at least 0 and at most 1", isShare);
+  number("lr_scheduler.power", s.power, "at least 0 and finite", notNegative);
+  const std::string low = "lr_scheduler.min_lr", end = "lr_scheduler.lr_end";
+  if (value(low)) {
+    s.minLr = 0;
+    number(low, *s.minLr, "at least 0 and finite", notNegative);
+  }
+  if (name == "get_cosine_with_min_lr_schedule_with_warmup" && given(low) == given("lr_scheduler.min_lr_rate"))
+    messages.error(placeOf(given(low) ? low : "lr_scheduler"),
+                   std::string("'lr_scheduler' ") + (given(low) ? "has both min_lr and min_lr_rate; remove one of them"
+                                                                : "lacks min_lr or min_lr_rate; set one of them"));
+  number(end, s.lrEnd, "at least 0 and finite", notNegative);
+  if (s.kind == Kind::Polynomial && s.lrEnd >= recipe.optimizer.lr)
+    messages.error(placeOf(end), named(end) + " is " + floatText(s.lrEnd) + ", which is not below " +
+                                     named("optimizer.lr") + ", " + floatText(recipe.optimizer.lr) +
+                                     ", where the decay begins; lower it");
+  for (const auto &[key, curve] :
+       {std::pair("lr_scheduler.warmup_type", &s.warmupCurve), std::pair("lr_scheduler.decay_type", &s.decayCurve)}) {
+    const Node *node = value(key);
+    if (node && !curveOf(node->text, *curve))
+      messages.error(node->place, "'" + std::string(key) + "' is '" + node->text + "'; it must be linear, cosine or " +
+                                      "1-sqrt" + didYouMean(node->text, {"linear", "cosine", "1-sqrt"}));
+  }
 }
 
 void Reader::checkpointing() {

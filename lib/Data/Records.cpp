@@ -90,24 +90,7 @@ Problem encodeTurns(std::vector<Message> turns, const DataOptions &options, cons
                     Sample &sample) {
   if (Problem problem = checkOrder(turns, options.systemPrompt.has_value()))
     return problem;
-  if (options.systemPrompt) {
-    std::erase_if(turns, [](const Message &turn) { return turn.role == "system"; });
-    turns.insert(turns.begin(), Message{"system", {*options.systemPrompt}, false});
-  }
-  for (Message &turn : turns)
-    turn.trained = turn.role == "assistant" || options.trainOnInput;
-  // A system prompt of the recipe's own is masked always, as torchtune does.
-  if (options.systemPrompt)
-    turns.front().trained = false;
-  for (Message &turn : turns)
-    for (const PromptTags &tags : options.promptTags) {
-      if (tags.role != turn.role)
-        continue;
-      if (!tags.before.empty())
-        turn.pieces.insert(turn.pieces.begin(), tags.before);
-      if (!tags.after.empty())
-        turn.pieces.push_back(tags.after);
-    }
+  wordTurns(options, turns);
   if (std::string why = tokenizer.whyNotWorded(turns); !why.empty())
     return why;
   sample.conversation = true;
@@ -187,7 +170,7 @@ Problem readText(const json &record, const char *name, const std::string &key, c
   return std::nullopt;
 }
 
-/// A question and its answer; Alpaca's wording is that of Taori et al. 2023.
+/// A question and its answer.
 Problem readQuestion(const json &record, const DataOptions &options, std::vector<Message> &turns) {
   bool alpaca = options.records == RecordKind::Alpaca;
   const char *what = alpaca ? "alpaca_dataset" : "instruct_dataset";
@@ -200,16 +183,8 @@ Problem readQuestion(const json &record, const DataOptions &options, std::vector
     problem = readText(record, "input", options.inputKey, what, input);
   if (problem)
     return problem;
-  if (alpaca && !input.empty())
-    question = fmt::format("Below is an instruction that describes a task, paired with an input that provides further "
-                           "context. Write a response that appropriately completes the request.\n\n### "
-                           "Instruction:\n{}\n\n### Input:\n{}\n\n### Response:\n",
-                           question, input);
-  else if (alpaca)
-    question =
-        fmt::format("Below is an instruction that describes a task. Write a response that appropriately completes "
-                    "the request.\n\n### Instruction:\n{}\n\n### Response:\n",
-                    question);
+  if (alpaca)
+    question = alpacaWords(question, input);
   turns = {{"user", {std::move(question)}}, {"assistant", {std::move(answer)}}};
   return std::nullopt;
 }

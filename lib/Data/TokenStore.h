@@ -156,6 +156,13 @@ bool readRecords(const std::string &path, bool isArray, const DataOptions &optio
 /// Adds the number of records of a file to `count`. Where it breaks off, reading them tells why.
 void countRecords(const std::string &path, bool isArray, int64_t &count);
 
+/// Alpaca's wording of an instruction, with an input or without ("").
+std::string alpacaWords(const std::string &instruction, const std::string &input);
+
+/// Puts the recipe's system prompt in front of a conversation, says which turns are trained, and writes the words of
+/// the prompt template around them.
+void wordTurns(const DataOptions &options, std::vector<Message> &turns);
+
 /// Appends BOS, the text, and EOS if asked for.
 void encodeText(std::string_view text, const Tokenizer &tokenizer, bool addEos, Sample &sample);
 

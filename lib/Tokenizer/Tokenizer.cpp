@@ -9,6 +9,7 @@
 
 #include "Families.h"
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <fmt/format.h>
@@ -149,6 +150,19 @@ constexpr std::string_view otherWays = "give the ids that it makes as a token fi
 } // namespace
 
 Tokenizer::~Tokenizer() = default;
+
+void Tokenizer::encodeQuestion(std::span<const Message> messages, std::vector<int32_t> &ids) const {
+  // What stands behind an answer begins with a token of its own, so that the answer begins where words make a
+  // difference.
+  std::vector<Message> answered(messages.begin(), messages.end());
+  answered.back().pieces.push_back("x");
+  std::vector<int32_t> open, some;
+  std::vector<uint8_t> trained;
+  encodeConversation(messages, open, trained);
+  trained.clear();
+  encodeConversation(answered, some, trained);
+  ids.insert(ids.end(), open.begin(), std::mismatch(open.begin(), open.end(), some.begin(), some.end()).first);
+}
 
 std::unique_ptr<Tokenizer> ftc::makeTokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags) {
   const std::string &name = config.component;

@@ -100,10 +100,7 @@ int32_t chooseToken(const float *logits, int64_t count, double temperature, doub
 
 std::string generate(EntryFeed &feed, const Tokenizer &tokenizer, const SampleOptions &options,
                      const volatile int &stop) {
-  std::vector<int32_t> ids;
-  if (tokenizer.bosId() >= 0)
-    ids.push_back(tokenizer.bosId());
-  tokenizer.encode(options.prompt, ids);
+  std::vector<int32_t> ids = options.start;
   // The model needs a token to start from; what ends a text stands before the next one.
   if (ids.empty())
     ids.push_back(tokenizer.eosId());

@@ -78,6 +78,7 @@ private:
   std::unique_ptr<Tokenizer> tokenizer;
   std::optional<LoadedData> data;
   int64_t rowLength = 0; ///< tokens
+  DataOptions wording;   ///< how records of the first data set are read
   std::string dataNames; ///< of what is trained, for messages
   std::optional<BatchStream> stream;
   std::unique_ptr<Session> session;

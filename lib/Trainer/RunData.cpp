@@ -120,6 +120,8 @@ void Run::readData(const manifest::Entry &entry) {
   for (const DatasetConfig &set : sets) {
     DataOptions wanted = dataOptions(set);
     wanted.heldOut = options.heldOut;
+    if (parts.empty())
+      wording = wanted;
     parts.push_back(load(wanted));
     if (sets.size() > 1)
       say("{}: {} rows", fmt::join(set.dataFiles, ", "), parts.back().train.rows());

@@ -240,11 +240,22 @@ void Run::printSample() {
     throw RunError(ExitCode::BadStep,
                    fmt::format("{}: output 'logits' has shape {}, not one number an id; recompile it",
                                session->step().path(), shapeString(*logits)));
+  std::vector<int32_t> start;
+  if (!options.ask.empty()) {
+    if (std::string why = encodeQuestion(options.ask, wording, *tokenizer, start); !why.empty()) {
+      warn("there is no sample: {}", why);
+      return;
+    }
+  } else {
+    if (tokenizer->bosId() >= 0)
+      start.push_back(tokenizer->bosId());
+    tokenizer->encode(options.prompt, start);
+  }
   std::string text = generate(
       feed, *tokenizer,
-      {.prompt = options.prompt, .tokens = options.sample, .temperature = options.temperature, .seed = recipe.seed},
-      stopSignal);
-  say("sample ({} tokens at most, temperature {}):\n{}{}", options.sample, options.temperature, options.prompt, text);
+      {.start = start, .tokens = options.sample, .temperature = options.temperature, .seed = recipe.seed}, stopSignal);
+  say("sample ({} tokens at most, temperature {}):\n{}{}{}", options.sample, options.temperature,
+      options.ask.empty() ? options.prompt : options.ask, options.ask.empty() ? "" : "\n", text);
 }
 
 void Run::printPlanProof() {

@@ -23,7 +23,7 @@ import unicodedata
 import regex
 import sentencepiece
 import tokenizers
-from torchtune.data import AlpacaToMessages, InputOutputToMessages, OpenAIToMessages, ShareGPTToMessages
+from torchtune.data import AlpacaToMessages, InputOutputToMessages, Message, OpenAIToMessages, ShareGPTToMessages
 from torchtune.models.gemma import gemma_tokenizer
 from torchtune.models.llama2 import llama2_tokenizer
 from torchtune.models.llama3 import llama3_tokenizer
@@ -83,7 +83,8 @@ QWEN_MERGES = [(b"qw", b"q"), (b"q", b"w"), (b"jk", b"l"), (b"jkl", b"j"), (b"j"
 # Prompt templates, by family: tags, names of torchtune's, or none in place of a family's own.
 TAGS = {"system": ("<<", ">>\n"), "user": ("Q: ", "\nA: "), "assistant": ("", "\n")}
 TEMPLATES = [("llama3", TAGS), ("qwen2", "torchtune.data.QuestionAnswerTemplate"), ("qwen2_5", TAGS), ("llama2", None), ("llama2", TAGS),
-             ("llama2", "torchtune.data.SummarizeTemplate"), ("mistral", None), ("mistral", "torchtune.data.GrammarErrorCorrectionTemplate"), ("phi3", TAGS), ("phi4", TAGS), ("gemma", TAGS), ("gemma", "torchtune.data.SummarizeTemplate")]
+             ("llama2", "torchtune.data.SummarizeTemplate"), ("mistral", None), ("mistral", "torchtune.data.GrammarErrorCorrectionTemplate"), ("phi3", TAGS), ("phi4", TAGS), ("gemma", TAGS), ("gemma", "torchtune.data.SummarizeTemplate")] + [
+    (family, "torchtune.data.ChatMLTemplate") for family in ("llama3", "llama2", "mistral", "gemma", "phi3", "phi4")]
 
 
 # Data sets: how torchtune makes messages of a record, and records.
@@ -308,6 +309,18 @@ def main():
                     continue
             ids, mask = tokenizer.tokenize_messages(to_messages({"messages": messages})["messages"])
             chats.append({"messages": messages, "ids": ids, "trained": [int(not masked) for masked in mask]})
+        # What an answer goes on from. torchtune's tokenizer of Phi-3 ends the answer there, too, and those of pieces end no
+        # earlier answer then.
+        questions = []
+        ends = {"add_end_tokens" if family.startswith("llama") else "add_eos": False}
+        for chat in CHATS if family != "phi3" else []:
+            if pieces and any(role == "assistant" or family == "mistral" and role == "system" for role, _ in chat[:-1]):
+                continue
+            messages = [{"role": role, "content": [{"type": "text", "text": piece} for piece in words]
+                         if isinstance(words, list) else words} for role, words in chat[:-1]]
+            asked = to_messages({"messages": messages + [{"role": "assistant", "content": "-"}]})["messages"][:-1]
+            asked.append(Message(role="assistant", content=[] if pieces else ""))
+            questions.append({"messages": messages, "ids": tokenizer.tokenize_messages(asked, **ends)[0]})
         records = {}
         for name, (transform, given) in RECORDS.items():
             if family == "mistral" and not name.startswith("alpaca"):
@@ -317,7 +330,7 @@ def main():
                              "trained": [[int(not masked) for masked in mask] for _, mask in pairs]}
         texts = TEXTS + (QWEN_TEXTS if is_qwen else PHI_TEXTS if is_phi else GEMMA_TEXTS if family == "gemma" else [])
         golden[family] = {"records": records, "texts": [{"text": text, "ids": encode(text)} | ({"spelled": tokenizer.decode(encode(text))} if is_qwen else {})
-                                                       for text in texts], "chats": chats,
+                                                       for text in texts], "chats": chats, "questions": questions,
                           "long": [{"text": text, "times": times, "count": len(ids), "digest": digest(ids)} for text, times in LONG
                                    for ids in [encode(text * times)]]
                           if not pieces and not is_phi else []}
@@ -344,7 +357,9 @@ def main():
                      "qwen2_5": lambda: qwen2_5_tokenizer(*qwen, prompt_template=template)}[family]()
         tags = {role: list(words) for role, words in tokenizer.prompt_template.template.items()} if template else {}
         entry = {"family": family, "component": template if isinstance(template, str) else "", "tags": tags, "chats": []}
-        for chat in CHATS[:2] + CHATS[3:]:
+        # An answer without words stays open in ChatML.
+        chats = CHATS if "ChatML" in str(template) and family in ("llama3", "phi4") else CHATS[:2] + CHATS[3:]
+        for chat in chats:
             messages = [{"role": role, "content": [{"type": "text", "text": piece} for piece in words]
                          if isinstance(words, list) else words} for role, words in chat]
             ids, mask = tokenizer.tokenize_messages(to_messages({"messages": messages})["messages"])

@@ -91,7 +91,11 @@ int main(int argc, char **argv) {
   app.add_option("--column", options.column, "Key of the text in a .jsonl object");
   CLI::Option *sample =
       app.add_option("--sample", options.sample, "Tokens of text to generate at the end")->check(wholeFrom(0));
-  app.add_option("--prompt", options.prompt, "What the sample goes on from")->needs(sample);
+  CLI::Option *prompt = app.add_option("--prompt", options.prompt, "What the sample goes on from")->needs(sample);
+  app.add_option("--ask", options.ask,
+                 "What a user asks: the sample is the answer, in the wording of the recipe's conversations")
+      ->needs(sample)
+      ->excludes(prompt);
   app.add_option("--temperature", options.temperature, "Of the sample; 0: always the likeliest token")
       ->check(numberBelow(HUGE_VAL, "from 0 on"))
       ->needs(sample);

@@ -105,11 +105,27 @@ struct OptimizerConfig {
   friend bool operator==(const OptimizerConfig &, const OptimizerConfig &) = default;
 };
 
+/// How the learning rate goes from step to step, as torchtune's and transformers' functions of these names say.
 struct SchedulerConfig {
-  enum class Kind { Constant, CosineWithWarmup };
+  enum class Kind {
+    Constant,
+    CosineWithWarmup, ///< transformers' cosine_with_min_lr too
+    ConstantWithWarmup,
+    LinearWithWarmup,
+    HardRestarts, ///< cosine waves that begin at the peak again
+    Polynomial,
+    WarmupStableDecay
+  };
+  enum class Curve { Linear, Cosine, OneMinusRoot };
   Kind kind = Kind::Constant;
   int64_t numWarmupSteps = 0;
-  double numCycles = 0.5;
+  double numCycles = 0.5;                ///< waves of a cosine
+  std::optional<double> minLr;           ///< CosineWithWarmup: the lowest rate
+  double minLrRate = 0;                  ///< or its share of the peak; of WarmupStableDecay too
+  double lrEnd = 1e-7, power = 1;        ///< Polynomial
+  int64_t numDecaySteps = 0;             ///< WarmupStableDecay
+  std::optional<int64_t> numStableSteps; ///< absent: what is left of the run
+  Curve warmupCurve = Curve::Linear, decayCurve = Curve::Cosine;
 
   friend bool operator==(const SchedulerConfig &, const SchedulerConfig &) = default;
 };
@@ -129,6 +145,7 @@ struct CheckpointerConfig {
 struct PromptTags {
   std::string role; ///< "system", "user", "assistant", "tool" or "ipython"
   std::string before, after;
+  bool staysOpen = false; ///< a last message without words gets no `after`: it is still to be written
 
   friend bool operator==(const PromptTags &, const PromptTags &) = default;
 };

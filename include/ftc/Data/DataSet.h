@@ -128,6 +128,12 @@ LoadedData join(std::vector<LoadedData> parts);
 /// to the even one, as Hugging Face's `datasets` does it.
 std::pair<int64_t, int64_t> recordsOf(const DataSlice &slice, int64_t records);
 
+/// Appends the ids of a conversation in which the user says `question` and the assistant is about to answer, in the
+/// words that records get by `options`: system prompt, template, Alpaca's. Returns why the tokenizer has no wording for
+/// it, "" where it has one.
+std::string encodeQuestion(const std::string &question, const DataOptions &options, const Tokenizer &tokenizer,
+                           std::vector<int32_t> &ids);
+
 /// Whether a file of this name is read as JSON records: .jsonl, .ndjson, .json.
 bool holdsRecords(const std::string &path);
 

@@ -70,6 +70,10 @@ public:
   virtual void encodeConversation(std::span<const Message> messages, std::vector<int32_t> &ids,
                                   std::vector<uint8_t> &trained) const = 0;
 
+  /// Appends what an answer goes on from: the conversation as encodeConversation writes it, up to the words that its
+  /// last message, the assistant's, does not have yet. Needs such a message.
+  void encodeQuestion(std::span<const Message> messages, std::vector<int32_t> &ids) const;
+
   /// The text of `ids`, always valid UTF-8: what is not becomes U+FFFD, one for each maximal part of a character as the
   /// Unicode standard recommends, and so does an id that is not in the vocabulary. Special tokens are left out, or
   /// spelled ("<|end_of_text|>") with `spellSpecial`.

@@ -51,14 +51,14 @@ private:
 std::optional<double> evaluate(EntryFeed &feed, const DataSet &data, const volatile int &stop);
 
 struct SampleOptions {
-  std::string prompt;
+  std::vector<int32_t> start; ///< ids that the text goes on from
   int64_t tokens = 0;
   double temperature = 0; ///< 0: the likeliest token
   uint64_t seed = 0;
 };
 
-/// Text that the model generates through the step's `logits` entry; without the prompt. Ends early at the end token,
-/// and when `stop` becomes non-zero. The same seed gives the same text.
+/// Text that the model generates through the step's `logits` entry; without what it goes on from. Ends early at the end
+/// token, and when `stop` becomes non-zero. The same seed gives the same text.
 std::string generate(EntryFeed &feed, const Tokenizer &tokenizer, const SampleOptions &options,
                      const volatile int &stop);
 

@@ -19,6 +19,9 @@ namespace ftc {
 /// Cosine with warm-up is torchtune's get_cosine_schedule_with_warmup: with s = step - 1 and w warm-up steps,
 /// lr * s / max(1, w) while s < w, then lr * max(0, (1 + cos(2 pi cycles (s - w) / max(1, totalSteps - w))) / 2). So
 /// with warm-up the first update has learning rate 0.
+///
+/// The others are the functions of transformers (5.23) that SchedulerConfig names, at current_step = step - 1 and
+/// num_training_steps = totalSteps.
 double learningRate(const SchedulerConfig &scheduler, double peak, uint64_t step, uint64_t totalSteps);
 
 } // namespace ftc

@@ -32,6 +32,7 @@ struct RunOptions {
   std::string heldOutData;            ///< file or directory that is evaluated instead; empty: none
   int64_t sample = 0;                 ///< tokens of text to generate at the end
   std::string prompt;                 ///< what the generated text goes on from
+  std::string ask;                    ///< instead: what a user asks, in the words of the recipe's conversations
   double temperature = 0.8;           ///< of the sample; 0: always the likeliest token
   bool lastCheckpoint = true;         ///< write one when the run ends
   bool tune = false;                  ///< time the library's algorithms on the device, and keep the fastest

@@ -340,6 +340,30 @@ TEST(Errors, Scheduler) {
   EXPECT_TRUE(
       contains(below("lr_scheduler: {num_cycles: 1}\n"), "r.yaml:11:1: error: 'lr_scheduler' lacks num_warmup_steps"));
   EXPECT_TRUE(contains(below("lr_scheduler: {num_warmup_steps: -1}\n"), "must be at least 0"));
+  const auto schedule = [](const std::string &name, const std::string &rest) {
+    return below("lr_scheduler: {_component_: transformers.get_" + name + ", num_warmup_steps: 3" + rest + "}\n");
+  };
+  const std::string low = "cosine_with_min_lr_schedule_with_warmup", end = "polynomial_decay_schedule_with_warmup";
+  EXPECT_EQ(schedule(low, ""), "r.yaml:11:1: error: 'lr_scheduler' lacks min_lr or min_lr_rate; set one of them");
+  EXPECT_TRUE(contains(schedule(low, ", min_lr: 0, min_lr_rate: 0"),
+                       "error: 'lr_scheduler' has both min_lr and min_lr_rate; remove one of them"));
+  EXPECT_TRUE(contains(schedule(low, ", min_lr_rate: 2"), "must be at least 0 and at most 1"));
+  EXPECT_TRUE(contains(schedule(end, ", lr_end: 1"),
+                       "error: 'lr_scheduler.lr_end' (line 11) is 1, which is not below "
+                       "'optimizer.lr' (absent), 0.001, where the decay begins; lower it"));
+  EXPECT_TRUE(contains(schedule("wsd_schedule", ""), "error: 'lr_scheduler' lacks num_decay_steps"));
+  EXPECT_TRUE(contains(schedule("wsd_schedule", ", num_decay_steps: 3, decay_type: cosin"),
+                       "'lr_scheduler.decay_type' is 'cosin'; it must be linear, cosine or 1-sqrt; did you mean "
+                       "'cosine'?"));
+  EXPECT_TRUE(contains(schedule("linear_schedule_with_warmup", ", num_cycles: 2"),
+                       "'lr_scheduler.num_cycles' is not an argument of transformers.get_linear_schedule_with_warmup"));
+  EXPECT_TRUE(contains(schedule("constant_schedule", ""), "'lr_scheduler.num_warmup_steps' is not an argument"));
+  EXPECT_TRUE(contains(schedule("linear_schedule", ""),
+                       "'transformers.get_linear_schedule' is not built; what works: torchtune.training.lr_schedulers."
+                       "get_cosine_schedule_with_warmup, transformers' schedules such as "
+                       "transformers.get_linear_schedule_with_warmup, or ~lr_scheduler for a constant rate"));
+  EXPECT_TRUE(contains(below("lr_scheduler: {_component_: torch.optim.lr_scheduler.StepLR}\n"),
+                       "'torch.optim.lr_scheduler.StepLR' is not built; what works: "));
 }
 
 TEST(Errors, OverridesThatAreNone) {

@@ -104,6 +104,11 @@ TEST(OverrideComponent, Schedulers) {
       overridden(warm, {"lr_scheduler=torchtune.modules.get_cosine_schedule_with_warmup"}, said);
   ASSERT_TRUE(changed) << said;
   EXPECT_EQ(changed->scheduler, warm.scheduler);
+  changed = overridden(good(minimal, {"lr_scheduler.num_warmup_steps=3"}),
+                       {"lr_scheduler=transformers.get_linear_schedule_with_warmup"}, said);
+  ASSERT_TRUE(changed) << said;
+  EXPECT_EQ(changed->scheduler.kind, SchedulerConfig::Kind::LinearWithWarmup);
+  EXPECT_EQ(changed->scheduler.numWarmupSteps, 3);
 }
 
 // What is compiled is overridden before anything is written out.

@@ -150,7 +150,8 @@ TEST_F(RecordKinds, PromptTemplatesAreTorchtunes) {
     options.packed = false;
     options.column = "messages";
     for (const auto &[role, words] : entry["tags"].items())
-      options.promptTags.push_back({role, words[0], words[1]});
+      options.promptTags.push_back(
+          {role, words[0], words[1], role == "assistant" && entry["component"] == "torchtune.data.ChatMLTemplate"});
     std::string lines;
     for (const json &chat : entry["chats"])
       lines += json{{"messages", chat["messages"]}}.dump() + "\n";
@@ -165,6 +166,37 @@ TEST_F(RecordKinds, PromptTemplatesAreTorchtunes) {
         EXPECT_EQ(batch.labels[t], t + 1 < ids.size() && trained[t + 1] ? ids[t + 1] : X) << t;
     }
   }
+}
+
+/// What an answer goes on from is what records are, up to the answer.
+TEST_F(RecordKinds, QuestionsHaveTheWordsOfRecords) {
+  const auto asked = [&](const std::string &question) {
+    Ints ids;
+    EXPECT_EQ(encodeQuestion(question, options, *tokenizer, ids), "");
+    return tokenizer->decode(ids, true);
+  };
+  options.records = RecordKind::Chat;
+  EXPECT_EQ(asked("Why?"), "<|begin_of_text|>user:\nWhy?\n\nassistant:\n");
+  options.systemPrompt = "Be brief.";
+  options.promptTags = {{"user", "Q: ", "\n"}, {"assistant", "A: ", "!"}};
+  EXPECT_EQ(asked("Why?"), "<|begin_of_text|>system:\nBe brief.\n\nuser:\nQ: Why?\n\n\nassistant:\nA: ");
+  options.systemPrompt.reset();
+  options.promptTags.clear();
+  options.records = RecordKind::Alpaca;
+  EXPECT_EQ(
+      asked("Name a colour."),
+      "<|begin_of_text|>user:\nBelow is an instruction that describes a task. Write a response that appropriately "
+      "completes the request.\n\n### Instruction:\nName a colour.\n\n### Response:\n\n\nassistant:\n");
+
+  const std::string folder = FTC_SOURCE_DIR "/test/oracle/goldens/tokens/";
+  tokenizer = makeTokenizer({"torchtune.models.phi3.phi3_mini_tokenizer", folder + "llama2.model", ""}, diags);
+  options.records = RecordKind::Chat;
+  EXPECT_EQ(asked("Hi"), "<s><|user|>\nHi<|end|>\n<|assistant|>\n");
+  options.systemPrompt = "Be brief.";
+  tokenizer = makeTokenizer({"torchtune.models.mistral.mistral_tokenizer", folder + "llama2.model", ""}, diags);
+  Ints ids;
+  EXPECT_NE(encodeQuestion("Hi", options, *tokenizer, ids).find("Mistral's wording has no place"), std::string::npos);
+  EXPECT_TRUE(ids.empty());
 }
 
 /// What torchtune ends with no token has none where it is cut, either.

@@ -52,6 +52,61 @@ TEST(Schedule, ConstantIsConstantAndCosineStaysAboveZero) {
   EXPECT_DOUBLE_EQ(learningRate(all, 1.0, 5, 5), 0.8);
 }
 
+// Learning rates of transformers 5.23.0's functions of these names, with torch.optim.SGD(lr=2e-3) and
+// num_training_steps=12, at steps 1 to 12.
+TEST(Schedule, TransformersSchedules) {
+  struct Case {
+    const char *schedule;
+    double rates[12];
+  };
+  // clang-format off
+  const Case cases[] = {
+    {"get_constant_schedule",
+     {0.002, 0.002, 0.002, 0.002, 0.002, 0.002, 0.002, 0.002, 0.002, 0.002, 0.002, 0.002}},
+    {"get_constant_schedule_with_warmup, num_warmup_steps: 3",
+     {0.0, 0.0006666666666666666, 0.0013333333333333333, 0.002, 0.002, 0.002, 0.002, 0.002, 0.002, 0.002, 0.002, 0.002}},
+    {"get_linear_schedule_with_warmup, num_warmup_steps: 3",
+     {0.0, 0.0006666666666666666, 0.0013333333333333333, 0.002, 0.0017777777777777776, 0.0015555555555555557, 0.0013333333333333333, 0.0011111111111111111, 0.0008888888888888888, 0.0006666666666666666, 0.0004444444444444444, 0.0002222222222222222}},
+    {"get_linear_schedule_with_warmup, num_warmup_steps: 0",
+     {0.002, 0.0018333333333333333, 0.0016666666666666668, 0.0015, 0.0013333333333333333, 0.0011666666666666668, 0.001, 0.0008333333333333334, 0.0006666666666666666, 0.0005, 0.0003333333333333333, 0.00016666666666666666}},
+    {"get_cosine_schedule_with_warmup, num_warmup_steps: 3, num_cycles: 1.25",
+     {0.0, 0.0006666666666666666, 0.0013333333333333333, 0.002, 0.0016427876096865395, 0.0008263518223330699, 0.00013397459621556152, 6.030737921409146e-05, 0.0006579798566743315, 0.0014999999999999994, 0.001984807753012208, 0.0017660444431189788}},
+    {"get_cosine_with_min_lr_schedule_with_warmup, num_warmup_steps: 3, min_lr_rate: 0.1",
+     {0.0, 0.0006666666666666666, 0.0013333333333333333, 0.002, 0.0019457233587073174, 0.00178943999880708, 0.0015500000000000002, 0.0012562833599002374, 0.0009437166400997627, 0.0006500000000000003, 0.0004105600011929199, 0.00025427664129268253}},
+    {"get_cosine_with_min_lr_schedule_with_warmup, num_warmup_steps: 2, min_lr: 0.0005",
+     {0.0, 0.001, 0.002, 0.0019632923872213654, 0.0018567627457812105, 0.001690838939219355, 0.0014817627457812106, 0.00125, 0.0010182372542187896, 0.0008091610607806452, 0.0006432372542187895, 0.0005367076127786349}},
+    {"get_cosine_with_hard_restarts_schedule_with_warmup, num_warmup_steps: 2, num_cycles: 3",
+     {0.0, 0.001, 0.002, 0.001587785252292473, 0.0006909830056250524, 4.894348370484658e-05, 0.001809016994374947, 0.001, 0.0001909830056250529, 0.0019510565162951538, 0.0013090169943749464, 0.00041221474770752653}},
+    {"get_polynomial_decay_schedule_with_warmup, num_warmup_steps: 3, lr_end: 1e-05, power: 2.0",
+     {0.0, 0.0006666666666666666, 0.0013333333333333333, 0.002, 0.0015823456790123457, 0.0012138271604938272, 0.0008944444444444446, 0.0006241975308641976, 0.00040308641975308644, 0.00023111111111111116, 0.00010827160493827162, 3.456790123456793e-05}},
+    {"get_polynomial_decay_schedule_with_warmup, num_warmup_steps: 0",
+     {0.002, 0.0018333416666666668, 0.0016666833333333336, 0.001500025, 0.001333366666666667, 0.0011667083333333334, 0.0010000500000000002, 0.0008333916666666666, 0.0006667333333333335, 0.000500075, 0.00033341666666666665, 0.00016675833333333343}},
+    {"get_wsd_schedule, num_warmup_steps: 3, num_decay_steps: 4",
+     {0.0, 0.0006666666666666666, 0.0013333333333333333, 0.002, 0.002, 0.002, 0.002, 0.002, 0.002, 0.0017071067811865474, 0.001, 0.00029289321881345256}},
+    {"get_wsd_schedule, num_warmup_steps: 3, num_decay_steps: 4, num_stable_steps: 2, warmup_type: cosine, decay_type: 1-sqrt, min_lr_ratio: 0.1",
+     {0.0002, 0.00065, 0.00155, 0.002, 0.002, 0.002, 0.0011, 0.0007272077938642143, 0.00044115427318801054, 0.0002, 0.0002, 0.0002}},
+    {"get_wsd_schedule, num_warmup_steps: 3, num_decay_steps: 5, warmup_type: 1-sqrt, decay_type: linear, min_lr_ratio: 0.05",
+     {0.0001, 0.0004486564962373205, 0.0009030344885397108, 0.002, 0.002, 0.002, 0.002, 0.002, 0.0016200000000000001, 0.00124, 0.00086, 0.0004799999999999999}},
+  };
+  // clang-format on
+  for (const Case &each : cases) {
+    std::vector<Diagnostic> diags;
+    const std::string text =
+        "model: {_component_: torchtune.models.llama3_2.llama3_2_1b}\ntokenizer: {max_seq_len: 8}\n"
+        "optimizer: {lr: 2e-3}\nlr_scheduler: {_component_: transformers." +
+        std::string(each.schedule) + "}\n";
+    const std::optional<Recipe> recipe = parseRecipe(text, "r.yaml", {}, diags);
+    ASSERT_TRUE(recipe) << each.schedule << diags[0].str();
+    for (uint64_t step = 1; step <= 12; ++step)
+      EXPECT_NEAR(learningRate(recipe->scheduler, recipe->optimizer.lr, step, 12), each.rates[step - 1], 1e-17)
+          << each.schedule << ", step " << step;
+    // The normalized recipe has the same schedule.
+    const std::optional<Recipe> again = parseRecipe(recipe->normalizedYaml, "r.yaml", {}, diags);
+    ASSERT_TRUE(again) << recipe->normalizedYaml;
+    EXPECT_EQ(again->scheduler, recipe->scheduler) << each.schedule;
+  }
+}
+
 TEST(MetricsLog, WritesOneObjectALine) {
   const std::string path = testing::TempDir() + "metrics-write.jsonl";
   {
