@@ -90,7 +90,7 @@ static const std::vector<KeyInfo> table = {
   {"dataset.conversation_style", R, Text, "openai", chat, nullptr, "`openai` (`role` and `content`) or `sharegpt` (`from` and `value`)"},
   {"dataset.column_map", R, Any, "null", questions, nullptr, "the keys of a JSON line that stand for `input` and `output`, and for `instruction` of `alpaca_dataset`: `{input: question, output: answer}`"},
   {"dataset.train_on_input", R, Bool, "False", conversations, nullptr, "train on what the user says too; `alpaca_dataset`: True"},
-  {"dataset.masking_strategy", R, Text, "train_on_assistant", chat, "only train_on_assistant is built; remove the key", "which turns are trained on"},
+  {"dataset.masking_strategy", R, Text, "", conversations, nullptr, "later torchtune's key in place of `train_on_input`: `train_on_assistant`, `train_on_all` (but for system prompts, which `train_on_input` trains) or `train_on_last`, the assistant's last turn"},
   {"dataset.new_system_prompt", R, Text, "null", chatOrInstruct, nullptr, "system prompt before each conversation, in place of its own"},
   {"dataset.packed", R, Bool, "False", "", nullptr, "fill rows with several samples, attention within each; False: a row a sample, padded"},
   {"dataset.add_eos", R, Bool, "True", textCompletion, nullptr, "end each document with the id of the end of text"},

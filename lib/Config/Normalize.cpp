@@ -85,7 +85,10 @@ static std::map<std::string, std::string> valuesOf(const DatasetConfig &d) {
   if (isChat)
     v["dataset.conversation_style"] = d.conversationStyle;
   if (isChat || isAlpaca || isInstruct)
-    v["dataset.train_on_input"] = word(d.trainOnInput);
+    v[d.masking == MaskingStrategy::TrainOnAssistant ? "dataset.train_on_input" : "dataset.masking_strategy"] =
+        d.masking == MaskingStrategy::TrainOnAll    ? "train_on_all"
+        : d.masking == MaskingStrategy::TrainOnLast ? "train_on_last"
+                                                    : word(d.trainOnInput);
   if (d.systemPrompt)
     v["dataset.new_system_prompt"] = quoted(*d.systemPrompt);
   // Only what has another name: a key that one data set reads is an error at another.

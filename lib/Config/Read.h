@@ -76,6 +76,8 @@ private:
   void promptTags(const Node &map, std::vector<PromptTags> &tags);
   void dataset();
   void conversations();
+  /// dataset.masking_strategy.
+  void masking();
 
   // ReadDatasets.cpp
   /// `dataset`, one node or a list.

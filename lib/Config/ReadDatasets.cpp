@@ -121,6 +121,33 @@ void Reader::heldOut() {
   }
 }
 
+void Reader::masking() {
+  const std::string path = "dataset.masking_strategy", older = "dataset.train_on_input";
+  const Node *node = value(path);
+  if (!node)
+    return;
+  using enum MaskingStrategy;
+  const std::pair<const char *, MaskingStrategy> strategies[] = {
+      {"train_on_assistant", TrainOnAssistant}, {"train_on_all", TrainOnAll}, {"train_on_last", TrainOnLast}};
+  std::vector<std::string> names;
+  for (const auto &[name, strategy] : strategies)
+    names.push_back(name);
+  const auto found = std::find(names.begin(), names.end(), node->text);
+  DatasetConfig &d = recipe.dataset;
+  if (found == names.end()) {
+    messages.error(node->place, named(path) + " is '" + node->text +
+                                    "'; it must be train_on_assistant, train_on_all or train_on_last" +
+                                    didYouMean(node->text, names));
+    return;
+  }
+  d.masking = strategies[found - names.begin()].second;
+  if (value(older) && (d.masking != TrainOnAssistant || d.trainOnInput))
+    messages.error(node->place, named(path) + " is '" + node->text + "', and " + named(older) + " is " +
+                                    (d.trainOnInput ? "True" : "False") + "; remove one of them (~" + older + " or ~" +
+                                    path + ")");
+  d.trainOnInput = false;
+}
+
 void Reader::split() {
   const std::string path = "dataset.split";
   const Node *node = value(path);

@@ -173,6 +173,7 @@ void Reader::conversations() {
   bool isAlpaca = kind.starts_with("alpaca_"), isInstruct = kind == "instruct_dataset";
   d.trainOnInput = isAlpaca;
   boolean("dataset.train_on_input", d.trainOnInput);
+  masking();
   if (const Node *node = value("dataset.new_system_prompt"))
     d.systemPrompt = node->text;
   text("dataset.conversation_style", d.conversationStyle);

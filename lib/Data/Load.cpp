@@ -289,9 +289,9 @@ std::optional<LoadedData> Loader::finish() {
   for (const auto &[key, count] : counts.unread) {
     static const std::set<std::string> marks = {"weight", "mask", "masked", "train", "trainable", "loss", "loss_mask"};
     remark(fmt::format("the key '{}' of {} messages is not read{}", key, count,
-                       !marks.contains(key)   ? ""
-                       : options.trainOnInput ? ": all are trained, as the recipe says"
-                                              : ": what the assistant says is trained, all else masked"));
+                       !marks.contains(key)        ? ""
+                       : options.trainsQuestions() ? ": all are trained, as the recipe says"
+                                                   : ": what the assistant says is trained, all else masked"));
   }
   if (!keepsTokens())
     return std::nullopt;

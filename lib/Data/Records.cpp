@@ -220,7 +220,7 @@ Problem encodeRecord(const json &record, const DataOptions &options, const Token
     if (Problem problem = shareGpt ? readShareGpt(conversation, *messages, counts, turns)
                                    : readMessages(conversation, *messages, counts, turns))
       return problem;
-    if (!options.trainOnInput &&
+    if (!options.trainsQuestions() &&
         std::none_of(turns.begin(), turns.end(), [](const Message &turn) { return turn.role == "assistant"; })) {
       ++counts.unanswered;
       return std::nullopt;

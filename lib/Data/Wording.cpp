@@ -29,8 +29,14 @@ void ftc::wordTurns(const DataOptions &options, std::vector<Message> &turns) {
     std::erase_if(turns, [](const Message &turn) { return turn.role == "system"; });
     turns.insert(turns.begin(), Message{"system", {*options.systemPrompt}, false});
   }
-  for (Message &turn : turns)
-    turn.trained = turn.role == "assistant" || options.trainOnInput;
+  bool isLast = true; // of the assistant's
+  for (auto turn = turns.rbegin(); turn != turns.rend(); ++turn) {
+    const bool isAnswer = turn->role == "assistant";
+    turn->trained = options.masking == MaskingStrategy::TrainOnAll    ? turn->role != "system"
+                    : options.masking == MaskingStrategy::TrainOnLast ? isAnswer && isLast
+                                                                      : isAnswer || options.trainOnInput;
+    isLast &= !isAnswer;
+  }
   // A system prompt of the recipe's own is masked always, as torchtune does.
   if (options.systemPrompt)
     turns.front().trained = false;

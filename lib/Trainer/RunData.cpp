@@ -51,6 +51,7 @@ DataOptions Run::dataOptions(const DatasetConfig &d) const {
   wanted.inputKey = d.inputKey;
   wanted.outputKey = d.outputKey;
   wanted.trainOnInput = d.trainOnInput;
+  wanted.masking = d.masking;
   wanted.systemPrompt = d.systemPrompt;
   if (recipe.promptTemplate)
     wanted.promptTags = recipe.promptTemplate->tags;

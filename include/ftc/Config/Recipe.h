@@ -168,6 +168,13 @@ struct DataSlice {
   friend bool operator==(const DataSlice &, const DataSlice &) = default;
 };
 
+/// Which turns of a conversation are trained.
+enum class MaskingStrategy {
+  TrainOnAssistant, ///< the assistant's; with `trainOnInput` all
+  TrainOnAll,       ///< all but the system prompt
+  TrainOnLast       ///< the assistant's last one
+};
+
 struct DatasetConfig {
   std::string component;              ///< e.g. "torchtune.datasets.text_completion_dataset"
   std::string source;                 ///< "json", "text" ...; informative, `ftrun --data` decides
@@ -180,9 +187,10 @@ struct DatasetConfig {
   bool splitAcrossPack = true; ///< only for text completion
   /// Keys of a record of instruct_dataset (input, output) and alpaca_dataset.
   std::string instructionKey = "instruction", inputKey = "input", outputKey = "output";
-  std::string conversationStyle = "openai"; ///< or "sharegpt"
-  bool trainOnInput = false;                ///< on all turns, not on the assistant's alone
-  std::optional<std::string> systemPrompt;  ///< in place of a conversation's own
+  std::string conversationStyle = "openai";                    ///< or "sharegpt"
+  bool trainOnInput = false;                                   ///< on all turns, not on the assistant's alone
+  MaskingStrategy masking = MaskingStrategy::TrainOnAssistant; ///< another one only without trainOnInput
+  std::optional<std::string> systemPrompt;                     ///< in place of a conversation's own
 
   friend bool operator==(const DatasetConfig &, const DatasetConfig &) = default;
 };

@@ -47,7 +47,8 @@ struct DataOptions {
   std::string column = "text"; ///< key of a .jsonl object that holds its text or conversation
   /// Keys of Instruct (input, output) and Alpaca.
   std::string instructionKey = "instruction", inputKey = "input", outputKey = "output";
-  bool trainOnInput = false;               ///< every turn of a conversation is trained, not the assistant's alone
+  bool trainOnInput = false; ///< every turn of a conversation is trained, not the assistant's alone
+  MaskingStrategy masking = MaskingStrategy::TrainOnAssistant;
   std::optional<std::string> systemPrompt; ///< in place of a conversation's own; never trained
   std::vector<PromptTags> promptTags;      ///< words around messages, trained with them
   int64_t seqLen = 0;                      ///< tokens in a row
@@ -66,6 +67,9 @@ struct DataOptions {
   /// Where the file without a name lies that holds the ids of documents; made if it is not there. "": the system's for
   /// temporary files.
   std::string scratchFolder = "";
+
+  /// Whether what a user says is trained.
+  bool trainsQuestions() const { return trainOnInput || masking == MaskingStrategy::TrainOnAll; }
 };
 
 /// Memory of one batch, the caller's: four arrays of rows × seqLen, row-major.

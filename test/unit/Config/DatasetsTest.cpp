@@ -189,4 +189,36 @@ TEST(Datasets, Slices) {
                                                   "train[:95%]"));
 }
 
+TEST(Datasets, WhichTurnsAreTrained) {
+  const std::string alpaca = std::string(minimal) + "dataset:\n  _component_: torchtune.datasets.alpaca_dataset\n";
+  const std::pair<const char *, MaskingStrategy> strategies[] = {
+      {"train_on_assistant", MaskingStrategy::TrainOnAssistant},
+      {"train_on_all", MaskingStrategy::TrainOnAll},
+      {"train_on_last", MaskingStrategy::TrainOnLast}};
+  for (const std::string &text : {chats, alpaca})
+    for (const auto &[name, strategy] : strategies) {
+      const Recipe r = good(text + "  masking_strategy: " + name + "\n");
+      EXPECT_EQ(r.dataset.masking, strategy);
+      EXPECT_FALSE(r.dataset.trainOnInput);
+      EXPECT_EQ(good(r.normalizedYaml).dataset, r.dataset) << r.normalizedYaml;
+    }
+  EXPECT_TRUE(good(alpaca).dataset.trainOnInput);
+  EXPECT_EQ(good(chats + "  masking_strategy: train_on_assistant\n  train_on_input: False\n").dataset.masking,
+            MaskingStrategy::TrainOnAssistant);
+  EXPECT_EQ(errors(chats + "  masking_strategy: train_on_everything\n"),
+            "r.yaml:17:21: error: 'dataset.masking_strategy' (line 17) is 'train_on_everything'; it must be "
+            "train_on_assistant, train_on_all or train_on_last");
+  for (const auto &[name, input] : {std::pair("train_on_all", "False"), std::pair("train_on_last", "True"),
+                                    std::pair("train_on_assistant", "True")})
+    EXPECT_EQ(errors(chats + "  masking_strategy: " + name + "\n  train_on_input: " + input + "\n"),
+              "r.yaml:17:21: error: 'dataset.masking_strategy' (line 17) is '" + std::string(name) +
+                  "', and 'dataset.train_on_input' (line 18) is " + input +
+                  "; remove one of them (~dataset.train_on_input or ~dataset.masking_strategy)");
+  std::vector<Diagnostic> diags;
+  const std::optional<Recipe> r = overrideRun(
+      good(chats).normalizedYaml, {"dataset.masking_strategy=train_on_last", "~dataset.train_on_input"}, diags);
+  ASSERT_TRUE(r);
+  EXPECT_EQ(r->dataset.masking, MaskingStrategy::TrainOnLast);
+}
+
 } // namespace

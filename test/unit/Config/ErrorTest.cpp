@@ -184,9 +184,6 @@ TEST(Errors, NotBuiltYet) {
   EXPECT_TRUE(contains(errors(minimal, {"model.attn_dropout=0.1"}), "dropout is not built yet"));
   EXPECT_TRUE(contains(errors(minimal, {"optimizer.amsgrad=True"}), "only False works"));
   EXPECT_TRUE(contains(errors(minimal, {"optimizer.maximize=True"}), "'optimizer.maximize' is 'True', and only False"));
-  EXPECT_TRUE(
-      contains(errors(minimal, {"dataset=torchtune.datasets.chat_dataset", "dataset.masking_strategy=train_on_all"}),
-               "only train_on_assistant works"));
   EXPECT_EQ(good(minimal, {"optimizer.amsgrad=False", "model.attn_dropout=0", "gradient_accumulation_steps=8"})
                 .gradientAccumulationSteps,
             8);

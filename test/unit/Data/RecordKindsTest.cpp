@@ -168,6 +168,42 @@ TEST_F(RecordKinds, PromptTemplatesAreTorchtunes) {
   }
 }
 
+/// torchtune's later masking_strategy: what is trained, each letter the turn of one of the five.
+TEST_F(RecordKinds, MaskingStrategies) {
+  options.records = RecordKind::Chat;
+  options.column = "messages";
+  options.seqLen = 100;
+  options.packed = false;
+  const std::string path =
+      write("turns.jsonl", R"({"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}, )"
+                           R"({"role": "assistant", "content": "a"}, {"role": "user", "content": "v"}, )"
+                           R"({"role": "assistant", "content": "b"}, {"role": "user", "content": "w"}]})"
+                           "\n");
+  for (const auto &[strategy, input, wanted] : {std::tuple(MaskingStrategy::TrainOnAssistant, false, "a$b$"),
+                                                {MaskingStrategy::TrainOnAssistant, true, "sua$vb$w"},
+                                                {MaskingStrategy::TrainOnAll, false, "ua$vb$w"},
+                                                {MaskingStrategy::TrainOnLast, false, "b$"}}) {
+    options.masking = strategy;
+    options.trainOnInput = input;
+    std::optional<LoadedData> data = load(path);
+    ASSERT_TRUE(data) << messages();
+    std::string trained;
+    for (int32_t label : row(data->train, 0).labels)
+      if (label != X)
+        trained += label == EOS ? '$' : static_cast<char>(label);
+    EXPECT_EQ(trained, wanted);
+  }
+  // A recipe's own system prompt is never trained, and without an answer there is something to train in all turns.
+  options.systemPrompt = "own";
+  options.masking = MaskingStrategy::TrainOnAll;
+  options.trainOnInput = false;
+  std::optional<LoadedData> data = load(write("more.jsonl", R"({"messages": [{"role": "user", "content": "u"}, )"
+                                                            R"({"role": "tool", "content": "t"}]})"
+                                                            "\n"));
+  ASSERT_TRUE(data) << messages();
+  EXPECT_EQ(data->train.validLabels(), 2);
+}
+
 /// What an answer goes on from is what records are, up to the answer.
 TEST_F(RecordKinds, QuestionsHaveTheWordsOfRecords) {
   const auto asked = [&](const std::string &question) {

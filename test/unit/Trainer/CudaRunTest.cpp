@@ -80,11 +80,13 @@ TEST_F(CudaRun, AllocatesNothingBetweenTheFirstAndTheLastStep) {
   GTEST_SKIP() << "the sanitizer has its own malloc";
 #endif
 #endif
-  EXPECT_EQ(
-      train("cuda", "out", {"--steps", "50", "save_every_n_steps=10"}, FTC_BINARY_DIR "/test/support/libno-alloc.so"),
-      0)
+  EXPECT_EQ(train("cuda", "out",
+                  {"--steps", "50", "save_every_n_steps=10", "--held-out", "0.1", "run_val_every_n_steps=20"},
+                  FTC_BINARY_DIR "/test/support/libno-alloc.so"),
+            0)
       << said;
   expectSaid("the gate was closed and nothing was allocated");
+  expectSaid("step 40/50  held-out loss");
 }
 
 TEST_F(CudaRun, ProvesThePlan) {
