@@ -236,6 +236,10 @@ bool Loader::chooseRecords() {
       countRecords(file.path, extension == ".json", records);
   }
   std::tie(counts.first, counts.last) = recordsOf(options.slice, records);
+  if (counts.first < counts.last)
+    diags.push_back({Severity::Remark, options.path, 0, 0,
+                     fmt::format("the slice in 'split' takes {} of {} records, from record {} on",
+                                 counts.last - counts.first, records, counts.first + 1)});
   if (counts.first < counts.last || !records)
     return true;
   return fail(options.path, fmt::format("the slice in 'split' takes none of the {} records", records));

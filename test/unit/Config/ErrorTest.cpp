@@ -448,16 +448,27 @@ static const std::string full = std::string(minimal) +
                                 "  checkpoint_files: {filename_format: 'm{}-{}.safetensors', "
                                 "max_filename: \"02\"}\n";
 
+static const std::string lists =
+    std::string(minimal) +
+    "dataset:\n"
+    "  - {_component_: torchtune.datasets.chat_dataset, split: 'train[:9%]', data_files: [a, b]}\n"
+    "  - _component_: torchtune.datasets.alpaca_dataset\n"
+    "    masking_strategy: train_on_last\n"
+    "dataset_val: [{data_files: c, split: 'x[5:]'}, {packed: True}]\n"
+    "run_val_every_n_steps: 3\n"
+    "lr_scheduler: {_component_: transformers.get_wsd_schedule, num_warmup_steps: 1, num_decay_steps: 2}\n";
+
 TEST(Fuzz, EveryPrefix) {
-  for (size_t length = 0; length <= full.size(); ++length)
-    parseAnything(full.substr(0, length));
+  for (const std::string &text : {full, lists})
+    for (size_t length = 0; length <= text.size(); ++length)
+      parseAnything(text.substr(0, length));
 }
 
 TEST(Fuzz, RandomChanges) {
   std::mt19937 random(1);
   const std::string letters = "abz019 :-#{}[],&*!|>'\"%@`$~?=.\n\t\\\x01\xff_";
   for (int round = 0; round < 3000; ++round) {
-    std::string text = full;
+    std::string text = round % 2 ? full : lists;
     for (int change = 0; change < 1 + round % 4; ++change) {
       size_t at = random() % text.size();
       char letter = letters[random() % letters.size()];

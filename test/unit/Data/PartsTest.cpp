@@ -90,6 +90,9 @@ TEST_F(Parts, ASliceCountsTheRecordsOfAllFiles) {
     std::optional<LoadedData> data = load(path);
     ASSERT_TRUE(data) << messages();
     EXPECT_EQ(letters(data->train), taken);
+    EXPECT_TRUE(says("a.jsonl: remark: the slice in 'split' takes " + std::to_string(std::string(taken).size()) +
+                     " of 10 records, from record " + std::to_string(taken[0] - 'a' + 1) + " on"))
+        << messages();
   }
   options.slice = {4, 4, false};
   EXPECT_FALSE(load(path));
