@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Packs what a bare machine with an NVIDIA GPU needs to check and measure this project's steps there.
 
-usage: bundle.py --build BUILD --out BUNDLE.tar.gz [--device h200] [--cases FILE.json] [--only NAME...]
+usage: bundle.py --build BUILD --out BUNDLE.tar.gz [--device h200] [--cases FILE.json] [--only NAME...] [--goldens FOLDER]
 
 For each case a recipe is compiled twice: for the GPU, and for this machine's CPU, which then trains the same steps on the same
 tokens from the same seed; its losses, gradient norms and projections of its last parameters are the goldens. Into the archive
@@ -13,7 +13,9 @@ and, with the archive written, when the compiler takes some case not for the GPU
 
 --cases names a JSON list of cases to pack instead: {"name", "check": "fp32" or "bf16" or null, "steps", and either
 "recipe" with "overrides", or "step" and "reference", compiled already; "accumulation", "documents", "held_out", "limit" (seconds
-of a run), "peer" and "sol_bar" as below}. Standard library only.
+of a run), "peer" and "sol_bar" as below}. --goldens keeps goldens in a folder, each under a hash of the step for the CPU, the tokens
+and the steps that it is of, and makes none anew that is there: after a change of what is done for a GPU alone they are the same.
+Standard library only.
 """
 import argparse
 import hashlib
@@ -173,6 +175,26 @@ def golden(build, case, reference, tokens, folder):
             "held_out": readings.read_held_out(said), "parameters": parameters}
 
 
+def kept_golden(args, case, reference, tokens, folder):
+    """The golden, from the folder of kept ones where it is there."""
+    if not args.goldens:
+        return golden(args.build, case, reference, tokens, folder)
+    total = hashlib.sha256(json.dumps([case["steps"], case["check"], case.get("held_out")]).encode())
+    for path in (reference, tokens):
+        with open(path, "rb") as file:
+            total.update(hashlib.sha256(file.read()).digest())
+    path = os.path.join(args.goldens, total.hexdigest()[:32] + ".json")
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    made = golden(args.build, case, reference, tokens, folder)
+    os.makedirs(args.goldens, exist_ok=True)
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        json.dump(made, file)
+    os.replace(path + ".new", path)
+    return made
+
+
 def add_program(build, folder):
     """ftrun, and beside it the libraries that are not part of every system (the C++ library is)."""
     os.makedirs(os.path.join(folder, "bin"))
@@ -212,8 +234,8 @@ def add_case(args, case, folder, scratch):
     entry.update({key: case[key] for key in ("peer", "sol_bar", "held_out") if case.get(key)})
     entry = {key: value for key, value in entry.items() if value is not None or key == "check"}
     if case["check"]:
-        entry["golden"] = golden(args.build, case, reference, tokens, scratch)
-    print(f"  {name:18} {batch} x {length} tokens, {case['steps']} steps, step.so of {os.path.getsize(step)} bytes")
+        entry["golden"] = kept_golden(args, case, reference, tokens, scratch)
+    print(f"  {name:18} {batch} x {length} tokens, {case['steps']} steps, step.so of {os.path.getsize(step)} bytes", flush=True)
     return entry
 
 
@@ -234,6 +256,7 @@ def main():
     parser.add_argument("--device", default="h200", help="of ftc compile --device")
     parser.add_argument("--cases", help="a JSON list of cases instead of the built-in ones")
     parser.add_argument("--only", nargs="+", help="names of cases")
+    parser.add_argument("--goldens", help="a folder that keeps goldens")
     args = parser.parse_args()
     args.build = os.path.abspath(args.build)
     cases = CASES
