@@ -6,13 +6,14 @@
 usage: bundle.py --build BUILD --out BUNDLE.tar.gz [--device h200] [--cases FILE.json] [--only NAME...] [--goldens FOLDER]
 
 For each case a recipe is compiled twice: for the GPU, and for this machine's CPU, which then trains the same steps on the same
-tokens from the same seed; its losses, gradient norms and projections of its last parameters are the goldens. Into the archive
-go the GPU's steps, the tokens, the goldens, ftrun with the two libraries that Debian has and others may not, and run_all. No
+tokens from the same seed; its losses, gradient norms and projections of its last parameters are the goldens. Tiny ones are compiled
+twice more, with each launch an entry of its own, by the GPU's kernels and by the CPU's, which compares them where the GPU is
+(ftrun --against). Into the archive go the GPU's steps, the tokens, the goldens, ftrun with the two libraries that Debian has and others may not, and run_all. No
 weights (the initialization is a function of the seed), no LLVM, no library of CUDA. Fails above 60 MiB, when no case compiles,
 and, with the archive written, when the compiler takes some case not for the GPU.
 
 --cases names a JSON list of cases to pack instead: {"name", "check": "fp32" or "bf16" or null, "steps", and either
-"recipe" with "overrides", or "step" and "reference", compiled already; "accumulation", "documents", "held_out", "limit" (seconds
+"recipe" with "overrides", or "step" and "reference", compiled already, with "launches" (a pair of them) perhaps; "accumulation", "documents", "held_out", "limit" (seconds
 of a run), "peer" and "sol_bar" as below}. --goldens keeps goldens in a folder, each under a hash of the step for the CPU, the tokens
 and the steps that it is of, and makes none anew that is there: after a change of what is done for a GPU alone they are the same.
 Standard library only.
@@ -36,6 +37,8 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 LIMIT = 60 << 20
 LARGEST_ID = 250  # ids below what every tokenizer has
 TINY_LIMIT = 60  # seconds of a run of a tiny model on a GPU
+HOST_THREADS = 8  # that launches are compared on
+FOLDERS = ("steps", "launches", "data")
 SCRIPTS = ("programs.py", "projections.py", "readings.py", "report.py", "stages.py")  # what run_all is made of
 
 TINY, SMALL = "configs/demo/tiny_llama.yaml", "configs/bench/llama_135m.yaml"
@@ -208,6 +211,24 @@ def add_program(build, folder):
             shutil.copy(path, os.path.join(folder, "lib", name))
 
 
+def add_launches(args, case, folder):
+    """Adds the pair of steps whose launches are compared; whether there is one."""
+    name = case["name"]
+    paths = {which: os.path.join(folder, "launches", f"{name}.{which}.so") for which in ("device", "host")}
+    if case.get("launches"):
+        for which, path in zip(paths, case["launches"]):
+            shutil.copy(path, paths[which])
+        return True
+    if case.get("recipe") != TINY:  # on a CPU, larger ones take minutes
+        return False
+    for which, path in paths.items():
+        text, said = compile_step(args.build, case, path, ["--target", "cuda", "--device", args.device, "--by-launch", which,
+                                                           "--threads", str(HOST_THREADS)])
+        if text is None:
+            sys.exit(f"{name}: it compiles, and does not launch by launch:\n{said}")
+    return True
+
+
 def add_case(args, case, folder, scratch):
     """Adds one case; returns its entry, or None when the compiler does not take it for the GPU."""
     name = case["name"]
@@ -232,6 +253,8 @@ def add_case(args, case, folder, scratch):
     entry = {"name": name, "steps": case["steps"], "check": case["check"], "batch": batch, "length": length,
              "data": os.path.basename(tokens), "limit": case.get("limit", TINY_LIMIT if case.get("recipe") == TINY else None)}
     entry.update({key: case[key] for key in ("peer", "sol_bar", "held_out") if case.get(key)})
+    if add_launches(args, case, folder):
+        entry["launches"] = True
     entry = {key: value for key, value in entry.items() if value is not None or key == "check"}
     if case["check"]:
         entry["golden"] = kept_golden(args, case, reference, tokens, scratch)
@@ -242,7 +265,7 @@ def add_case(args, case, folder, scratch):
 def identify(folder, entries):
     """A name for what is in a bundle: the same cases, steps and tokens have the same."""
     total = hashlib.sha256(json.dumps(entries, sort_keys=True).encode())
-    for part in ("steps", "data"):
+    for part in FOLDERS:
         for name in sorted(os.listdir(os.path.join(folder, part))):
             with open(os.path.join(folder, part, name), "rb") as file:
                 total.update(name.encode() + hashlib.sha256(file.read()).digest())
@@ -269,7 +292,7 @@ def main():
     cases = [case for case in cases if not args.only or case["name"] in args.only]
     with tempfile.TemporaryDirectory() as scratch:
         folder = os.path.join(scratch, "ftc-gpu-bundle")
-        for name in ("steps", "data"):
+        for name in FOLDERS:
             os.makedirs(os.path.join(folder, name))
         entries = [entry for entry in (add_case(args, case, folder, scratch) for case in cases) if entry]
         if not entries:

@@ -103,6 +103,17 @@ def train(case, out, environment=None, **options):
     return execute(training(case, out, **options), environment, timeout=limit_of(case), libraries=True)
 
 
+def compare_launches(case, environment=None):
+    """Compares a case's launches with the host's, one by one: (exit code, output)."""
+    return execute(ftrun(launches_of(case, "device"), "--against", launches_of(case, "host")),
+                   {"FTRT_CUDA_GRAPH": "0", **(environment or {})}, timeout=limit_of(case), libraries=True)
+
+
+def launches_of(case, which):
+    """The step whose launches are compared, for the `device` or the `host`."""
+    return os.path.join(HERE, "launches", f"{case['name']}.{which}.so")
+
+
 def step_of(case):
     return os.path.join(HERE, "steps", case["name"] + ".so")
 

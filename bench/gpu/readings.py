@@ -124,6 +124,15 @@ def read_times(path, steps):
              "bytes": int(row[2]) if row[2] else None} for row in rows]
 
 
+def read_launches(said):
+    """What a comparison of launches has found: how many agree, how many to the bit, the farthest of each type, and what
+    differs, in ftrun's words."""
+    agree = re.search(r"^(\d+) launches agree with \S+, (\d+) of them bit for bit$", said, re.MULTILINE)
+    return {"agree": int(agree.group(1)) if agree else None, "equal": int(agree.group(2)) if agree else None,
+            "farthest": re.findall(r"^(farthest apart of .*)$", said, re.MULTILINE),
+            "differ": re.findall(r"^(?:DIFFERS|kernel) (.*)$", said, re.MULTILINE)}
+
+
 def last_object(said):
     """The last line that is a JSON object; other programs' warnings may follow it."""
     for line in reversed(said.splitlines()):

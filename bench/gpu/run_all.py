@@ -12,8 +12,10 @@ Stage by stage, each for every case:
               necessary products take at the rate that a large product reaches on this GPU, over the step's time. A case that
               does not run is run once more without CUDA graphs, and the first of each message under compute-sanitizer, to learn
               why, and left out of the other stages
+  launches    of tiny cases, each launch of the plan alone, by the GPU's kernels and by the CPU's of this machine, on the same
+              operands: what differs is named with its kernel, and no error of one reaches another
   cudnn       the cases in bf16 with attention by cuDNN, where the machine has one that can: which attentions it computes, the
-              same comparisons with goldens (or with the losses of our own kernels) and of bits, memory, and both speeds. All
+              same comparisons with goldens (or with the losses of our own kernels), of launches and of bits, memory, and both speeds. All
               other stages but `fastest` run our own attention
   sanitize    compute-sanitizer, where it is installed, on the first case of each precision
   kernels     the time of each kernel and product, and how near row kernels come to the bandwidth of a copy
@@ -22,9 +24,9 @@ Stage by stage, each for every case:
   torch       the same step in PyTorch, where that and transformers are installed
   compiled    as torch, through torch.compile
 
---session 1, 2 and 3 share all of this out, 9 minutes each (or --minutes): 1 checks the small cases and measures the models that
-bars of speed are of, and PyTorch beside them; 2 measures these tuned and kernel by kernel, then cuDNN; 3 does the rest. Each does
-first what those before it have left.
+--session 1, 2 and 3 share all of this out, 9 minutes each (or --minutes): 1 checks a small case of each precision, measures the
+models that bars of speed are of, checks the other small cases and all launches, and begins with PyTorch; 2 measures these models
+tuned and kernel by kernel, then cuDNN; 3 does the rest. Each does first what those before it have left.
 
 Everything goes into one JSON file, written anew after each stage of each case. A call goes on with the file: what is in it is not
 done again (--again does it again). The last line is 'N passed, N failed' of all calls, before it the table of the bars of speed.
@@ -57,6 +59,10 @@ def checked(case):
     return bool(case["check"])
 
 
+def by_launch(case):
+    return bool(case.get("launches"))
+
+
 def in_bf16(case):
     return case["check"] != "fp32"
 
@@ -76,6 +82,7 @@ def with_peer(case):
 # What there is to do: name, function, and for which cases.
 STAGES = {
     "check": (stages.check_case, all_of),
+    "launches": (stages.compare_launches, by_launch),
     "cudnn": (stages.measure_cudnn, in_bf16),
     "sanitize": (stages.sanitize, checked),
     "kernels": (stages.measure_kernels, all_of),
@@ -85,20 +92,22 @@ STAGES = {
     "compiled": (lambda *all: stages.compare_with_torch(*all, compiled=True), with_peer),
 }
 
-# What each session does, most important first.
+# What each session does, most important first. A third element: of these cases the first of each precision alone.
+FIRST = "the first of each precision"
 SESSIONS = [
-    [("check", checked), ("check", with_bars), ("compiled", with_bars)],
+    [("check", checked, FIRST), ("launches", checked, FIRST), ("check", with_bars), ("check", checked), ("launches", checked),
+     ("compiled", with_bars)],
     [("kernels", with_bars), ("fastest", with_bars), ("tuned", with_bars), ("cudnn", checked), ("cudnn", with_bars)],
     [(name, all_of) for name in STAGES],
 ]
 
 
 def pairs_of(bundle, wanted):
-    """[stage, case] for each of a list of (stage, which cases), in order, each once."""
+    """[stage, case] for each of a list of (stage, which cases[, FIRST]), in order, each once."""
     pairs = []
-    for name, chosen in wanted:
+    for name, chosen, *first in wanted:
         cases = [case for case in bundle["cases"] if chosen(case) and STAGES[name][1](case)]
-        if name == "sanitize":  # takes minutes a case
+        if first or name == "sanitize":  # which takes minutes a case
             cases = [next((case for case in cases if case["check"] == precision), None) for precision in stages.BARS]
         for case in cases:
             if case and (name, case["name"]) not in [(stage, other["name"]) for stage, other in pairs]:
@@ -117,6 +126,10 @@ def dry_run(bundle, judge):
             losses, parameters = case["golden"]["losses"], case["golden"].get("parameters") or {"end": {}}
             judge.expect(len(losses) == case["steps"] and all(loss is not None for loss in losses),
                          f"{case['name']}: goldens of {len(losses)} steps, and of {len(parameters['end'])} tensors")
+        if case.get("launches"):
+            for which in ("device", "host"):
+                code, said = programs.execute(programs.ftrun("--info", programs.launches_of(case, which)), libraries=True)
+                judge.expect(code == 0, f"{case['name']}: its launches are there, for the {which}")
         print("       " + " ".join(programs.training(case, "OUT")))
         if case.get("peer"):
             print("       " + " ".join(stages.peer_command(case, compiled=True)))
@@ -137,7 +150,7 @@ def measure(pairs, report):
     cut = []
     for number, (name, case) in enumerate(pairs):
         result, judge = report.result(case), Judge()
-        if "error" in result and name != "check":
+        if "error" in result and name not in ("check", "launches"):
             continue
         if programs.Clock.left() <= 0:
             report.data["left_out"].append([name, case["name"]])

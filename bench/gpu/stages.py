@@ -140,6 +140,22 @@ def check_case(case, judge, result, folder):
     tell_speed(case, speed)
 
 
+def compare_launches(case, judge, result, folder, environment=None, key="launches", what="our own kernels"):
+    """Each launch on operands that the host's have left, against the host's: where numbers are wrong, which kernel it is."""
+    code, said = programs.compare_launches(case, environment)
+    found = result[key] = readings.read_launches(said)
+    if code == programs.NO_DEVICE:
+        raise programs.NoDevice(said[-1000:])
+    if judge.expect(code == 0, f"{case['name']}: {found['agree'] or 'not all'} launches agree with the host's, {what} "
+                               f"(exit code {code})"):
+        print(f"    {found['equal']} of them bit for bit")
+    else:
+        found["said"] = said[-8000:]
+        print(said[-4000:])
+    for line in found["farthest"]:
+        print("    " + line)
+
+
 def measure_cudnn(case, judge, result, folder):
     """The case once more with attention by cuDNN: right, the same bits each time, and how fast."""
     out = os.path.join(folder, "cudnn")
@@ -162,6 +178,8 @@ def measure_cudnn(case, judge, result, folder):
     if case["check"]:
         compare_parameters(case, judge, found, out, "with cuDNN ")
         same_bits(case, judge, folder, out, DO, "with cuDNN ")
+    if case.get("launches"):
+        compare_launches(case, judge, result, folder, DO, "launches_cudnn", "with attention by cuDNN")
     speed = result["speed_cudnn"] = readings.speed_of(case, rows)
     found["kernels"] = kernel_times(case, folder, DO)
     found["kernels_own"] = kernel_times(case, folder, {})

@@ -7,6 +7,7 @@
 
 #include "lib/Pipelines/Manifest.h"
 
+#include "dialects/Plan/Transforms/Passes.h"
 #include "dialects/Train/IR/Train.h"
 #include "ftc/Analysis/KernelTraffic.h"
 #include "ftc/Pipelines/Pipeline.h"
@@ -41,6 +42,8 @@ private:
   LogicalResult addInput(plan::InputOp input, plan::EntryOp entry, manifest::EntryT &out);
   LogicalResult addOutput(plan::OutputOp output, manifest::EntryT &out);
   uint64_t highestByte(plan::EntryOp entry);
+  FailureOr<std::pair<StringRef, uint64_t>> placeOf(Operation *user, Value buffer);
+  LogicalResult addLaunch(plan::EntryOp entry, StringRef of, manifest::EntryT &out);
 
   ModuleOp module;
   SymbolTable symbols;
@@ -197,31 +200,76 @@ LogicalResult ManifestBuilder::addInput(plan::InputOp input, plan::EntryOp entry
   return success();
 }
 
+/// Slab and offset of a buffer that `user` uses.
+FailureOr<std::pair<StringRef, uint64_t>> ManifestBuilder::placeOf(Operation *user, Value buffer) {
+  plan::BufferPart part = plan::partOf(buffer);
+  Operation *source = part.whole.getDefiningOp();
+  auto offset = static_cast<uint64_t>(part.offset);
+  if (auto view = dyn_cast<plan::ViewOp>(source))
+    return std::pair(view.getSlab(), view.getOffset() + offset);
+  if (auto input = dyn_cast<plan::InputOp>(source); input && input.getSlab())
+    return std::pair(*input.getSlab(), *input.getOffset() + offset);
+  if (auto get = dyn_cast<plan::ReadVariableOp>(source)) {
+    auto variable = symbols.lookup<plan::VariableOp>(get.getVariable());
+    if (variable && variable.getSlab())
+      return std::pair(*variable.getSlab(), *variable.getOffset() + offset);
+  }
+  return user->emitOpError("names a buffer without a place; run plan-assign-offsets first"), failure();
+}
+
 LogicalResult ManifestBuilder::addOutput(plan::OutputOp output, manifest::EntryT &out) {
   auto type = cast<MemRefType>(output.getBuffer().getType());
-  Operation *source = output.getBuffer().getDefiningOp();
-  StringRef slab;
-  uint64_t offset = 0;
-  if (auto view = dyn_cast<plan::ViewOp>(source)) {
-    slab = view.getSlab();
-    offset = view.getOffset();
-  } else if (auto input = dyn_cast<plan::InputOp>(source); input && input.getSlab()) {
-    slab = *input.getSlab();
-    offset = *input.getOffset();
-  } else if (auto get = dyn_cast<plan::ReadVariableOp>(source)) {
-    auto variable = symbols.lookup<plan::VariableOp>(get.getVariable());
-    if (variable && variable.getSlab()) {
-      slab = *variable.getSlab();
-      offset = *variable.getOffset();
-    }
-  }
-  if (slab.empty())
-    return output.emitOpError("names a buffer without a place; run plan-assign-offsets first");
-  auto tensor = describe(output, output.getName(), type, manifest::Role::Output, slab, offset);
+  FailureOr<std::pair<StringRef, uint64_t>> place = placeOf(output, output.getBuffer());
+  if (failed(place))
+    return failure();
+  auto tensor = describe(output, output.getName(), type, manifest::Role::Output, place->first, place->second);
   if (failed(tensor))
     return failure();
   out.outputs.push_back((*tensor)->name);
   out.output_tensors.push_back(std::move(*tensor));
+  return success();
+}
+
+/// What an entry of one launch or copy does.
+LogicalResult ManifestBuilder::addLaunch(plan::EntryOp entry, StringRef of, manifest::EntryT &out) {
+  auto table = std::make_unique<manifest::LaunchT>();
+  table->entry = of;
+  auto addBuffer = [&](Operation *user, Value buffer, bool written, bool working) -> LogicalResult {
+    FailureOr<std::pair<StringRef, uint64_t>> place = placeOf(user, buffer);
+    if (failed(place))
+      return failure();
+    // Places are checked by what describes the tensors.
+    auto tensor =
+        describe(user, "", cast<MemRefType>(buffer.getType()), manifest::Role::Input, place->first, place->second);
+    if (failed(tensor))
+      return failure();
+    table->buffers.emplace_back((*tensor)->offset, (*tensor)->bytes, (*tensor)->slab, (*tensor)->type, written,
+                                working);
+    return success();
+  };
+  for (Operation &op : entry.getBody().front()) {
+    if (auto launch = dyn_cast<plan::LaunchOp>(op)) {
+      auto kernel = symbols.lookup<plan::KernelOp>(launch.getKernel());
+      if (!kernel)
+        return launch.emitOpError("launches '") << launch.getKernel() << "', which does not exist";
+      table->kernel = launch.getKernel().str();
+      table->label = launch.getLabel().str();
+      Value working = llvm::TypeSwitch<Operation *, Value>(kernel.getWork())
+                          .Case<plan::MatmulOp, plan::AttentionOp, plan::AttentionGradOp>(
+                              [](auto work) { return work.getScratch(); })
+                          .Default(Value());
+      for (auto [index, buffer] : llvm::enumerate(launch.getBuffers()))
+        if (failed(addBuffer(launch, buffer, kernel.writes(index), kernel.getBuffers()[index] == working)))
+          return failure();
+    } else if (isa<plan::CopyInOp, plan::CopyOutOp>(op)) {
+      table->kernel = isa<plan::CopyInOp>(op) ? "copy_in" : "copy_out";
+      table->label = "a copy of the far tier";
+      if (failed(addBuffer(&op, op.getOperand(0), false, false)) ||
+          failed(addBuffer(&op, op.getOperand(1), true, false)))
+        return failure();
+    }
+  }
+  out.launch = std::move(table);
   return success();
 }
 
@@ -265,6 +313,8 @@ LogicalResult ManifestBuilder::addEntries(manifest::ManifestT &out) {
     llvm::sort(table->input_tensors, byName);
     llvm::sort(table->output_tensors, byName);
     table->peak_bytes = highestByte(entry);
+    if (auto of = entry->getAttrOfType<StringAttr>(plan::partOfAttrName); of && failed(addLaunch(entry, of, *table)))
+      return failure();
     out.entries.push_back(std::move(table));
   }
   return success();

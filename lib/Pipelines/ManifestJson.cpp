@@ -59,6 +59,22 @@ static void writeEntry(llvm::json::OStream &json, const manifest::EntryT &entry)
       for (const auto &tensor : entry.output_tensors)
         writeTensor(json, *tensor);
     });
+    if (entry.launch) {
+      json.attribute("entry", entry.launch->entry);
+      json.attribute("kernel", entry.launch->kernel);
+      json.attribute("label", entry.launch->label);
+      json.attributeArray("buffers", [&] {
+        for (const manifest::LaunchBuffer &buffer : entry.launch->buffers)
+          json.object([&] {
+            json.attribute("slab", static_cast<int64_t>(buffer.slab()));
+            json.attribute("offset", buffer.offset());
+            json.attribute("bytes", buffer.bytes());
+            json.attribute("type", manifest::EnumNameElementType(buffer.type()));
+            if (buffer.working() || buffer.written())
+              json.attribute("use", buffer.working() ? "working memory" : "written");
+          });
+      });
+    }
   });
 }
 

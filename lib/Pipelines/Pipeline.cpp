@@ -95,8 +95,9 @@ private:
   const CompileOptions &options;
   std::vector<ftc::Diagnostic> &diagnostics;
   MLIRContext context;
-  std::optional<DeviceFile> device; ///< for "cuda"
-  std::unique_ptr<TargetBackend> backend;
+  std::optional<DeviceFile> device;       ///< for "cuda"
+  std::unique_ptr<TargetBackend> backend; ///< of the plan
+  std::unique_ptr<TargetBackend> host;    ///< where launches are compared: of the kernels that a GPU's stand beside
   OwningOpRef<ModuleOp> module;
   std::vector<RemarkRecord> remarks;
   CompileResult result;
@@ -130,17 +131,21 @@ bool Compiler::setUp() {
                 "configs/devices/h100.yaml)");
   if (!cuda && !options.device.empty())
     return fail("--device is for --target cuda; --target cpu takes --mcpu");
-  if (!cuda && stopsAt(Stage::Ptx))
+  if (!cuda && options.byLaunch != ByLaunch::No)
+    return fail("--by-launch is for --target cuda: it makes one plan whose launches a GPU and the CPU compute");
+  if ((!cuda || options.byLaunch == ByLaunch::Host) && stopsAt(Stage::Ptx))
     return fail("--emit=ptx shows the kernels of a step for a GPU; name one with --target cuda --device");
   if (cuda && !(device = readDevice(options.device, diagnostics)))
     return false;
   std::string error;
   // Beside a GPU, the host only queues work: nothing is won by what this machine's CPU may have beyond others.
-  backend =
-      createCpuBackend(cuda && options.cpu == "native" ? "x86-64-v3" : options.cpu, cuda ? 1 : options.threads, error);
+  const std::string cpu = cuda && options.cpu == "native" ? "x86-64-v3" : options.cpu;
+  backend = createCpuBackend(cpu, cuda ? 1 : options.threads, error);
   if (backend && cuda)
     backend = createCudaBackend(options.device, std::move(backend), error);
-  if (!backend)
+  if (backend && options.byLaunch != ByLaunch::No)
+    host = createCpuBackend(cpu, options.threads, error);
+  if (!backend || (options.byLaunch != ByLaunch::No && !host))
     return fail(std::move(error));
   TargetDescription description = backend->describe();
   result.cpu = cuda ? description.device + " (" + description.architecture + ")" : description.cpu;
@@ -270,7 +275,12 @@ bool Compiler::runPlanStages() {
               [&](auto &passes) { passes.addPass(createConvertTrainToPlanPass({backend->partialSums()})); }) &&
          pass("plan-stream-far-variables",
               [](auto &passes) { passes.addPass(plan::createPlanStreamFarVariablesPass()); }) &&
-         pass("target-plan", [&](auto &passes) { backend->addPlanPasses(passes); }) &&
+         pass("target-plan",
+              [&](auto &passes) {
+                if (host)
+                  host->addPlanPasses(passes);
+                backend->addPlanPasses(passes);
+              }) &&
          pass("plan-assign-offsets",
               [&](auto &passes) { passes.addPass(plan::createPlanAssignOffsetsPass({backend->slabAlignment()})); }) &&
          pass("plan-verify", [](auto &passes) { passes.addPass(plan::createPlanVerifyPass()); });
@@ -438,10 +448,14 @@ bool Compiler::finish() {
   result.totalBytes = static_cast<uint64_t>(memory.total);
   result.decisions = summarizeRemarks(remarks, decisionsShown);
   result.allDecisions = listRemarks(remarks);
+  if (host && !pass("plan-split-launches", [](auto &passes) { passes.addPass(plan::createPlanSplitLaunchesPass()); }))
+    return false;
   if (stopsAt(Stage::Plan)) {
     result.output = print();
     return true;
   }
+  if (options.byLaunch == ByLaunch::Host)
+    backend = std::move(host);
   FailureOr<std::string> manifest = buildManifest(*module, backend->describe(), memory, recipe.normalizedYaml, remarks);
   if (failed(manifest))
     return false;

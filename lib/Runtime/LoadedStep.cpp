@@ -54,6 +54,21 @@ std::string checkTensor(const Manifest &info, const Tensor &tensor) {
   return "";
 }
 
+/// What an entry of one launch says of its buffers. Returns "" or what is wrong.
+std::string checkLaunch(const Manifest &info, const manifest::Launch &launch) {
+  if (!launch.buffers())
+    return fmt::format("launch of '{}' has no buffers", launch.kernel()->str());
+  for (const manifest::LaunchBuffer *buffer : *launch.buffers()) {
+    if (buffer->type() < manifest::ElementType::MIN || buffer->type() > manifest::ElementType::MAX ||
+        buffer->slab() >= info.slabs()->size() || buffer->bytes() % elementSize(buffer->type()) != 0)
+      return fmt::format("launch of '{}' has a damaged buffer", launch.kernel()->str());
+    const uint64_t room = info.slabs()->Get(buffer->slab())->bytes();
+    if (buffer->offset() > room || buffer->bytes() > room - buffer->offset())
+      return fmt::format("launch of '{}' has a buffer outside of its slab", launch.kernel()->str());
+  }
+  return "";
+}
+
 /// A weight in four bits and its scales. Returns "" or what is wrong.
 std::string checkEncoding(const Manifest &info, const Tensor &tensor) {
   const std::string name = tensor.name()->str();
@@ -131,6 +146,9 @@ std::string checkManifest(const Manifest &info, const ftrt_step &step) {
       return fmt::format("entry {} is of an unknown kind", index);
     if (entry->batch() <= 0 || entry->sequence() <= 0)
       return fmt::format("entry {} has batch {} and sequence {}", index, entry->batch(), entry->sequence());
+    if (entry->launch())
+      if (std::string wrong = checkLaunch(info, *entry->launch()); !wrong.empty())
+        return fmt::format("entry {}: {}", index, wrong);
     for (const auto *list : {entry->input_tensors(), entry->output_tensors()})
       if (list)
         for (const Tensor *tensor : *list) {

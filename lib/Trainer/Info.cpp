@@ -104,7 +104,8 @@ std::string describeStep(const std::string &path) {
         outputs.push_back(name->str());
     fmt::format_to(out, "  {:<9} batch {} x {} tokens, {:.3f} GFLOP, reaches {}; {} -> {}\n", entryName(entry->kind()),
                    entry->batch(), entry->sequence(), entry->flops() * 1e-9, formatBytes(entry->peak_bytes()),
-                   fmt::join(inputs, " "), fmt::join(outputs, " "));
+                   fmt::join(inputs, " "),
+                   entry->launch() ? entry->launch()->kernel()->str() : fmt::format("{}", fmt::join(outputs, " ")));
   }
 
   fmt::format_to(out, "\nmemory      {} bytes ({})\n", step.plannedBytes(), formatBytes(step.plannedBytes()));

@@ -65,6 +65,11 @@ static void refuseInside(std::string_view what, const std::string &folder, const
 }
 
 void Run::readRecipe(const LoadedStep &step) {
+  if (step.manifest().entries()->size() > 0 && step.manifest().entries()->Get(0)->launch())
+    throw RunError(ExitCode::Unsupported,
+                   fmt::format("{}: each of its entries is one launch (ftc compile --by-launch), so it cannot train; "
+                               "compare it with --against, or recompile it without",
+                               step.path()));
   if (!step.manifest().recipe())
     throw RunError(ExitCode::BadStep, fmt::format("{}: its manifest has no recipe; recompile it", step.path()));
   std::optional<Recipe> parsed = overrideRun(step.manifest().recipe()->str(), options.overrides, diags);

@@ -18,6 +18,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <map>
 
 using namespace ftc;
 namespace fs = std::filesystem;
@@ -178,6 +179,14 @@ int main(int argc, char **argv) {
                    "Stop after a stage and write it: its IR, an object, the manifest, a GPU's kernels")
       ->check(CLI::IsMember({"train", "train-opt", "plan", "manifest", "ptx", "llvm", "obj", "step"}))
       ->capture_default_str();
+  const std::map<std::string, ByLaunch> launches{{"device", ByLaunch::Device}, {"host", ByLaunch::Host}};
+  compileCommand
+      ->add_option(
+          "--by-launch", arguments.options.byLaunch,
+          "With --target cuda: make each launch of the plan an entry of its own, by the GPU's kernels (device) or "
+          "the same launches by the CPU's (host); 'ftrun DEVICE.so --against HOST.so' compares them one by one")
+      ->transform(CLI::CheckedTransformer(launches))
+      ->type_name("device|host");
   CLI::App *planCommand = app.add_subcommand("plan", "Print the memory table of a recipe, without making code");
   addCommonOptions(*planCommand, arguments);
   if (const std::string word = argc > 1 ? argv[1] : ""; !word.empty() && word[0] != '-')

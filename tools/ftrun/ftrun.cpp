@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "ftc/Trainer/Trainer.h"
+#include "ftc/Trainer/CompareLaunches.h"
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
@@ -109,6 +109,10 @@ int main(int argc, char **argv) {
       "beside the step (STEP.algorithms.json) for later runs, and in checkpoints");
   app.add_flag("--prove-plan", options.provePlan,
                "Fill the memory with a pattern and tell the highest byte that was written");
+  app.add_option("--against", options.against,
+                 "Train nothing: run each launch of the step, and of this one for the host, on the same operands, and\n"
+                 "compare what they write (both made by 'ftc compile --by-launch')")
+      ->type_name("STEP.so");
   app.add_flag("--info", info, "Print what the step is, and stop");
   app.footer(
       "Exit codes: 0 done, 2 usage, 10 no file, 11 not a step, 12 other ABI, 13 CPU feature, 14 threads, 15 memory,\n"
@@ -127,7 +131,7 @@ int main(int argc, char **argv) {
       std::fprintf(stderr, "ftrun: error: cannot write to standard output: %s\n", std::strerror(errno));
       return static_cast<int>(ExitCode::WriteFailed);
     }
-    return static_cast<int>(runTraining(options));
+    return static_cast<int>(options.against.empty() ? runTraining(options) : compareLaunches(options));
   } catch (const RunError &error) {
     complain(error.what());
     return static_cast<int>(error.code());

@@ -12,6 +12,9 @@
 
 namespace ftc::plan {
 
+/// Attribute (string) of an entry that plan-split-launches has made: the entry whose launch or copy it is.
+inline constexpr const char partOfAttrName[] = "plan.part_of";
+
 #define GEN_PASS_DECL
 #include "dialects/Plan/Transforms/Passes.h.inc"
 

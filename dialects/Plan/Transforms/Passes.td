@@ -144,4 +144,43 @@ def PlanStreamFarVariablesPass : Pass<"plan-stream-far-variables", "::mlir::Modu
   let dependentDialects = ["::ftc::plan::PlanDialect"];
 }
 
+def PlanSplitLaunchesPass : Pass<"plan-split-launches", "::mlir::ModuleOp"> {
+  let summary = "makes an entry of each launch and each copy";
+  let description = [{
+    For two targets that compute one plan and are compared launch by launch (`ftc compile --by-launch`). An entry's launches
+    become entries `ENTRY.0`, `ENTRY.1` and so on, each with the buffers of its launch; `plan.part_of` names the entry that they
+    are of. A copy of the far tier and the wait for it are one of them. Entries that are such parts already stay as they
+    are. Outputs are not named any more: a host that runs launches one by one looks at what they write.
+
+    Before:
+
+    ```mlir
+    plan.entry @step kind(step) batch 1 sequence 16 flops 1.0e3 {
+      %x = plan.input "x" : memref<16x4xf32> at @near[256]
+      %t = plan.view @near[512] "t" : memref<16x4xf32>
+      %y = plan.view @near[256] "y" : memref<16x4xf32>
+      plan.launch @copy_16x4(%x, %t) "t" : memref<16x4xf32>, memref<16x4xf32>
+      plan.launch @copy_16x4(%t, %y) "y" : memref<16x4xf32>, memref<16x4xf32>
+      plan.output "y", %y : memref<16x4xf32>
+    }
+    ```
+
+    After:
+
+    ```mlir
+    plan.entry @step.0 kind(step) batch 1 sequence 16 flops 0.0 attributes {plan.part_of = "step"} {
+      %x = plan.input "x" : memref<16x4xf32> at @near[256]
+      %t = plan.view @near[512] "t" : memref<16x4xf32>
+      plan.launch @copy_16x4(%x, %t) "t" : memref<16x4xf32>, memref<16x4xf32>
+    }
+    plan.entry @step.1 kind(step) batch 1 sequence 16 flops 0.0 attributes {plan.part_of = "step"} {
+      %t = plan.view @near[512] "t" : memref<16x4xf32>
+      %y = plan.view @near[256] "y" : memref<16x4xf32>
+      plan.launch @copy_16x4(%t, %y) "y" : memref<16x4xf32>, memref<16x4xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::ftc::plan::PlanDialect"];
+}
+
 #endif

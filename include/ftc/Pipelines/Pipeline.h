@@ -43,6 +43,15 @@ enum class Stage {
 /// The stage called `name` ("train", "train-opt", "plan", "manifest", "ptx", "llvm", "obj", "step").
 std::optional<Stage> stageFromName(const std::string &name);
 
+/// Whose kernels compute a step for a GPU each launch of which is an entry of its own (plan-split-launches). Both are
+/// of one plan, in which the working memory of kernels is large enough for either, so that a host can compare them
+/// launch by launch (ftrun --against).
+enum class ByLaunch {
+  No,     ///< entries as they are
+  Device, ///< the GPU's
+  Host,   ///< the CPU's, CompileOptions::cpu and threads
+};
+
 struct CompileOptions {
   std::string target = "cpu"; ///< or "cuda"
   std::string device;         ///< for "cuda": name of the GPU, or its device file
@@ -51,7 +60,8 @@ struct CompileOptions {
   Stage stopAfter = Stage::Step;
   /// When not empty: an existing or new folder that gets one numbered file a stage.
   std::string dumpFolder;
-  bool advise = true; ///< where a step does not fit, plan what would; costs some plans
+  ByLaunch byLaunch = ByLaunch::No; ///< for "cuda"
+  bool advise = true;               ///< where a step does not fit, plan what would; costs some plans
 };
 
 struct CompileResult {

@@ -19,7 +19,8 @@ namespace ftc {
 
 /// ftrun's command line. What is absent comes from the recipe inside the step.
 struct RunOptions {
-  std::string step; ///< path of the step.so
+  std::string step;    ///< path of the step.so
+  std::string against; ///< a step for the host to compare launches with; empty: train
   /// Files and directories: of the recipe's data set, or one for each of its list. Empty: its dataset.data_files.
   std::vector<std::string> data;
   std::string out;               ///< output directory; empty: the recipe's output_dir

@@ -5,8 +5,9 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Assumes kernels without scratch memory; those that have it stay as they are. Promises that every launch of a kernel
-// that needs some hands it over as its last buffer, so that it is in the plan. Refuses nothing but unknown devices.
+// Assumes nothing of scratch memory that kernels have: where it is enough, it stays, and where it is less, it grows.
+// Promises that every launch of a kernel that needs some hands it over, new one as its last buffer, so that it is in
+// the plan. Refuses nothing but unknown devices.
 //
 //===----------------------------------------------------------------------===//
 

@@ -14,16 +14,24 @@ using namespace ftc;
 
 void target::planScratch(ModuleOp module, llvm::function_ref<int64_t(Operation *)> bytesOf,
                          llvm::function_ref<void(plan::KernelOp, int64_t)> planned) {
-  llvm::StringMap<MemRefType> needs;
+  struct Need {
+    MemRefType type;
+    std::optional<unsigned> has; ///< the buffer that is too small
+  };
+  llvm::StringMap<Need> needs;
   for (auto kernel : module.getOps<plan::KernelOp>()) {
     Operation *work = kernel.getWork();
     llvm::TypeSwitch<Operation *>(work).Case<plan::MatmulOp, plan::AttentionOp, plan::AttentionGradOp>([&](auto op) {
-      int64_t bytes = op.getScratch() ? 0 : bytesOf(work);
-      if (bytes == 0)
+      auto has = dyn_cast_or_null<BlockArgument>(op.getScratch());
+      int64_t bytes = bytesOf(work);
+      if (bytes == 0 || (has && plan::bytesOf(has.getType()) >= bytes))
         return;
       auto type = MemRefType::get({bytes}, IntegerType::get(module.getContext(), 8));
-      op.getScratchMutable().assign(kernel.getBody().front().addArgument(type, work->getLoc()));
-      needs.try_emplace(kernel.getSymName(), type);
+      if (has)
+        has.setType(type);
+      else
+        op.getScratchMutable().assign(kernel.getBody().front().addArgument(type, work->getLoc()));
+      needs[kernel.getSymName()] = {type, has ? std::optional(has.getArgNumber()) : std::nullopt};
       planned(kernel, bytes);
     });
   }
@@ -33,7 +41,14 @@ void target::planScratch(ModuleOp module, llvm::function_ref<int64_t(Operation *
       return;
     OpBuilder builder(launch);
     Value buffer =
-        plan::AllocOp::create(builder, launch.getLoc(), found->second, ("scratch of " + launch.getLabel()).str());
-    launch.getBuffersMutable().append(buffer);
+        plan::AllocOp::create(builder, launch.getLoc(), found->second.type, ("scratch of " + launch.getLabel()).str());
+    if (!found->second.has) {
+      launch.getBuffersMutable().append(buffer);
+      return;
+    }
+    Operation *before = launch.getBuffers()[*found->second.has].getDefiningOp();
+    launch.getBuffersMutable()[*found->second.has].set(buffer);
+    if (before && before->use_empty())
+      before->erase();
   });
 }

@@ -13,8 +13,8 @@
 namespace ftc::target {
 
 /// Gives every kernel whose work is a product or attention the working memory that it needs, `bytesOf(work)` bytes, as
-/// its last buffer, and each launch of it a buffer for it. Kernels that have some stay as they are. `planned` gets each
-/// kernel that was given some, with the bytes.
+/// its last buffer, and each launch of it a buffer for it. Kernels that have as much stay as they are; those that have
+/// less get a larger buffer in its place. `planned` gets each kernel that was given some, with the bytes.
 void planScratch(mlir::ModuleOp module, llvm::function_ref<int64_t(mlir::Operation *)> bytesOf,
                  llvm::function_ref<void(plan::KernelOp, int64_t)> planned);
 

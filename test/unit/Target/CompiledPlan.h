@@ -44,6 +44,10 @@ public:
   /// Fills the inputs of the entry `name`, runs it on `threads` threads, returns its outputs.
   reference::NamedTensors run(llvm::StringRef name, const reference::NamedTensors &inputs, unsigned threads);
 
+  /// The plan as it was compiled, and where a buffer of it lies.
+  mlir::ModuleOp module() const { return plan; }
+  uint8_t *place(mlir::Value buffer) const { return address(buffer); }
+
   /// The entry's code for the services as given.
   virtual int32_t call(size_t entry, const ftrt_services &services, const ftrt_scalars &scalars);
 

@@ -9,12 +9,14 @@
 
 #include "ftc/Pipelines/Pipeline.h"
 #include "ftc/Reference/TrainInterpreter.h"
+#include "ftc/Runtime/CompareBuffers.h"
 #include "ftc/Support/QuantizedStates.h"
 #include "ftc/Support/Random.h"
 
 #include "mlir/Parser/Parser.h"
 
 #include <cmath>
+#include <cstring>
 
 using namespace mlir;
 using namespace ftc;
@@ -96,7 +98,8 @@ void makeGemma2(Recipe &recipe) {
 }
 
 /// The recipe for `target` after a stage.
-OwningOpRef<ModuleOp> compileTo(Stage stage, const Case &which, const std::string &target) {
+OwningOpRef<ModuleOp> compileTo(Stage stage, const Case &which, const std::string &target,
+                                ByLaunch byLaunch = ByLaunch::No) {
   std::vector<ftc::Diagnostic> diags;
   CompileOptions options;
   options.target = target;
@@ -104,6 +107,7 @@ OwningOpRef<ModuleOp> compileTo(Stage stage, const Case &which, const std::strin
   if (target == "cuda")
     options.device = which.device;
   options.stopAfter = stage;
+  options.byLaunch = byLaunch;
   std::optional<CompileResult> compiled = ftc::compile(recipeOf(which), options, diags);
   EXPECT_TRUE(compiled) << (diags.empty() ? "" : diags.front().message);
   return compiled ? parseSourceString<ModuleOp>(compiled->output, &context()) : OwningOpRef<ModuleOp>();
@@ -281,6 +285,97 @@ TEST_P(CudaStep, ComputesWhatTheInterpreterDoes) {
   if (!together)
     expectVariables();
 }
+
+class CudaLaunches : public CudaStep {};
+
+/// The same launches on the emulated GPU and on the CPU, each from the bytes that the CPU's have left: what
+/// ftrun --against does with a real one. Within its bars, and row kernels in the same bits.
+TEST_P(CudaLaunches, AgreeWithTheCpus) {
+  OwningOpRef<ModuleOp> plan = compileTo(Stage::Plan, GetParam(), "cuda", ByLaunch::Device);
+  OwningOpRef<ModuleOp> graph = compileTo(Stage::TrainOpt, GetParam(), "cuda");
+  ASSERT_TRUE(plan && graph);
+  EmulatedStep gpu(*plan, GetParam().device);
+  gpu.attendByLibrary(GetParam().library);
+  CompiledPlan cpu(*plan, "x86-64-v3");
+  ASSERT_TRUE(gpu.ok() && cpu.ok());
+  const Recipe recipe = recipeOf(GetParam());
+  reference::TrainInterpreter start(*graph);
+  start.initialize(5);
+  for (auto variable : plan->getOps<plan::VariableOp>()) {
+    std::string name = variable.getSymName().str();
+    Tensor value = variable.getRole() == plan::Role::Quantized
+                       ? randomPiece(name, variable.getBufferType(), *recipe.quantizedBase)
+                       : *start.find(name);
+    gpu.set(name, value);
+    cpu.set(name, value);
+  }
+  int64_t compared = 0;
+  for (auto [onGpu, onCpu] :
+       llvm::zip_equal(gpu.module().getOps<plan::EntryOp>(), cpu.module().getOps<plan::EntryOp>())) {
+    NamedTensors inputs = inputsOf(onCpu, 2);
+    cpu.run(onCpu.getSymName(), inputs, 1);
+    gpu.run(onGpu.getSymName(), inputs, 1);
+    auto launches = onCpu.getBody().front().getOps<plan::LaunchOp>();
+    if (launches.empty())
+      continue; // a copy
+    plan::LaunchOp launch = *launches.begin(), other = *onGpu.getBody().front().getOps<plan::LaunchOp>().begin();
+    auto kernel = cpu.module().lookupSymbol<plan::KernelOp>(launch.getKernel());
+    ++compared;
+    for (auto [index, buffer] : llvm::enumerate(launch.getBuffers())) {
+      auto type = cast<MemRefType>(buffer.getType());
+      auto *ours = gpu.place(other.getBuffers()[index]), *theirs = cpu.place(buffer);
+      const auto bytes = static_cast<uint64_t>(plan::bytesOf(type));
+      const bool isWorking = type.getElementType().isInteger(8) && !isa<plan::RowsOp>(kernel.getWork());
+      if (kernel.writes(index) && !isWorking) {
+        const auto element = type.getElementType().isF32()         ? manifest::ElementType::F32
+                             : type.getElementType().isBF16()      ? manifest::ElementType::BF16
+                             : type.getElementType().isInteger(32) ? manifest::ElementType::I32
+                                                                   : manifest::ElementType::U8;
+        const BufferDistance distance =
+            distanceOf(element, reinterpret_cast<std::byte *>(ours), reinterpret_cast<std::byte *>(theirs), bytes);
+        EXPECT_TRUE(isWithin(element, distance)) << onCpu.getSymName().str() << " " << launch.getKernel().str()
+                                                 << " buffer " << index << ": " << describe(element, distance);
+        if (isa<plan::RowsOp>(kernel.getWork()))
+          EXPECT_EQ(distance.differing, 0u) << launch.getKernel().str() << " buffer " << index;
+      }
+      std::memcpy(ours, theirs, bytes);
+    }
+  }
+  EXPECT_GT(compared, 50);
+}
+
+INSTANTIATE_TEST_SUITE_P(Recipes, CudaLaunches,
+                         testing::Values(Case{"Dora", DType::F32,
+                                              [](Recipe &recipe) {
+                                                addAdapters(recipe);
+                                                recipe.lora->dora = true;
+                                                recipe.model.qkvBias = true;
+                                              }},
+                                         Case{"Gemma2", DType::F32, makeGemma2},
+                                         Case{"StatesBf16", DType::BF16,
+                                              [](Recipe &recipe) {
+                                                widen(recipe, 64);
+                                                recipe.optimizer.quantizedStates = StateFormat::Bitsandbytes8;
+                                              }},
+                                         Case{"QloraTensorCores", DType::BF16,
+                                              [](Recipe &recipe) {
+                                                addWideAdapters(recipe);
+                                                recipe.model.headDim = 32;
+                                                recipe.model.numHeads = recipe.model.numKvHeads = 4;
+                                              }},
+                                         Case{"LibraryAttention", DType::BF16,
+                                              [](Recipe &recipe) {
+                                                recipe.model.headDim = 16;
+                                                recipe.model.embedDim = 64;
+                                              },
+                                              "b200", false, true},
+                                         Case{"Paged", DType::F32,
+                                              [](Recipe &recipe) {
+                                                widen(recipe, 128);
+                                                recipe.model.intermediateDim = 1024;
+                                                recipe.optimizer.paged = true;
+                                              }}),
+                         [](const auto &info) { return std::string(info.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(
     Recipes, CudaStep,
