@@ -14,9 +14,8 @@ and, with the archive written, when the compiler takes some case not for the GPU
 
 --cases names a JSON list of cases to pack instead: {"name", "check": "fp32" or "bf16" or null, "steps", and either
 "recipe" with "overrides", or "step" and "reference", compiled already, with "launches" (a pair of them) perhaps; "accumulation", "documents", "held_out", "limit" (seconds
-of a run), "peer" and "sol_bar" as below}. --goldens keeps goldens in a folder, each under a hash of the step for the CPU, the tokens
-and the steps that it is of, and makes none anew that is there: after a change of what is done for a GPU alone they are the same.
-Standard library only.
+of a run), "peer" and "sol_bar" as below}. --goldens keeps goldens in a folder, each under a hash of what computes it (the plan for the CPU, its code, the recipe, the
+tokens), and makes none anew that is there: after a change of what is done for a GPU alone they are the same. Standard library only.
 """
 import argparse
 import hashlib
@@ -182,10 +181,16 @@ def kept_golden(args, case, reference, tokens, folder):
     """The golden, from the folder of kept ones where it is there."""
     if not args.goldens:
         return golden(args.build, case, reference, tokens, folder)
-    total = hashlib.sha256(json.dumps([case["steps"], case["check"], case.get("held_out")]).encode())
-    for path in (reference, tokens):
+    total = hashlib.sha256(json.dumps([case["steps"], case["check"], case.get("held_out"), case.get("overrides")]).encode())
+    for path in (tokens, os.path.join(ROOT, case["recipe"]) if "recipe" in case else reference):
         with open(path, "rb") as file:
             total.update(hashlib.sha256(file.read()).digest())
+    for stage in ("plan", "llvm") if "recipe" in case else ():
+        text, said = compile_step(args.build, case, "-", ["--emit", stage])
+        if text is None:
+            sys.exit(f"{case['name']}: --emit={stage} fails:\n{said}")
+        # The manifest says more than what is computed.
+        total.update("\n".join(line for line in text.splitlines() if not line.startswith(("@manifest", "@ftrt_step"))).encode())
     path = os.path.join(args.goldens, total.hexdigest()[:32] + ".json")
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:
