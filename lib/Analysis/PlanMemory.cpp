@@ -10,6 +10,8 @@
 #include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/TypeSwitch.h"
 
+#include <map>
+
 using namespace mlir;
 using namespace ftc;
 
@@ -145,6 +147,14 @@ static bool isScratch(const SymbolTable &symbols, Value buffer) {
   });
 }
 
+/// The library that has a workspace in a buffer, and the bytes of that; "" and 0 where none has.
+static std::pair<StringRef, int64_t> workspaceIn(Operation *buffer) {
+  auto workspace = buffer->getAttrOfType<DictionaryAttr>(plan::workspaceAttrName);
+  auto bytes = workspace && !workspace.empty() ? dyn_cast<IntegerAttr>(workspace.begin()->getValue()) : IntegerAttr();
+  return bytes ? std::pair(workspace.begin()->getName().getValue(), bytes.getInt())
+               : std::pair(StringRef(), int64_t(0));
+}
+
 MemoryTable ftc::memoryTable(ModuleOp module) {
   MemoryTable table;
   SymbolTable symbols(module);
@@ -164,6 +174,12 @@ MemoryTable ftc::memoryTable(ModuleOp module) {
      : variable.getRole() == plan::Role::Accumulator ? accumulators
                                                      : constants) += bytes;
   }
+  std::map<std::string, int64_t> budgets, workspaces; // of each library: of any launch, and at the peak
+  module.walk([&](plan::ViewOp view) {
+    auto [library, bytes] = workspaceIn(view);
+    if (!library.empty())
+      budgets[library.str()] = std::max(budgets[library.str()], bytes);
+  });
   int64_t hostBytes = 0, scratch = 0, gradients = 0, others = 0, most = -1;
   for (auto entry : module.getOps<plan::EntryOp>()) {
     PlanLiveness liveness(entry);
@@ -172,6 +188,7 @@ MemoryTable ftc::memoryTable(ModuleOp module) {
       continue;
     most = bytes;
     hostBytes = scratch = gradients = others = 0;
+    workspaces.clear();
     table.largest.clear();
     table.peakEntry = entry.getSymName().str();
     table.peakNumber = when;
@@ -187,6 +204,10 @@ MemoryTable ftc::memoryTable(ModuleOp module) {
        : gradient                                    ? gradients
        : isRing || isScratch(symbols, buffer.buffer) ? scratch
                                                      : others) += buffer.bytes;
+      if (auto [library, bytes] = workspaceIn(buffer.buffer.getDefiningOp()); !library.empty()) {
+        workspaces[library.str()] += bytes;
+        scratch -= bytes;
+      }
       table.largest.push_back({buffer.label, buffer.bytes});
     }
     std::sort(table.largest.begin(), table.largest.end(), [](const MemoryRow &a, const MemoryRow &b) {
@@ -200,6 +221,10 @@ MemoryTable ftc::memoryTable(ModuleOp module) {
   table.rows = {{"parameters", parameters},       {"optimizer states", states, farStates}, {"constants", constants},
                 {"gradients", gradients},         {"activations", others, farActivations}, {"scratch", scratch},
                 {"inputs and outputs", hostBytes}};
+  for (const auto &[library, bytes] : budgets) {
+    table.workspaces.push_back({library, bytes});
+    table.rows.insert(table.rows.end() - 1, {"workspace of " + library, workspaces[library]});
+  }
   if (accumulators)
     table.rows.insert(table.rows.begin() + 2, {"gradient accumulators", accumulators});
   if (quantized)

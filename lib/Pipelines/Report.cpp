@@ -31,6 +31,9 @@ std::string ftc::formatMemoryTable(const MemoryTable &table) {
     line(row.what, row.bytes, row.far);
   line("total", table.total, table.farTotal);
   out << "peak in '" << table.peakEntry << "' at launch " << table.peakNumber << ": " << table.peakLaunch << "\n";
+  for (const MemoryRow &row : table.workspaces)
+    out << row.what << " has a workspace of up to " << formatBytes(static_cast<uint64_t>(row.bytes))
+        << ", of one launch at a time\n";
   if (!table.largest.empty())
     out << "largest buffers there\n";
   for (const MemoryRow &row : table.largest)

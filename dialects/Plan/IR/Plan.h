@@ -37,6 +37,10 @@ namespace ftc::plan {
 /// How a matrix in four bits is quantized.
 Nf4Format formatOf(Nf4Attr attr);
 
+/// Attribute of a buffer that is a kernel's working memory, a dictionary of one: the library that has its workspace in
+/// it, and the bytes of that (i64). For the memory table.
+inline constexpr const char workspaceAttrName[] = "plan.workspace";
+
 /// Bytes of a buffer of this type (identity layout, static shape).
 int64_t bytesOf(mlir::Type bufferType);
 

@@ -49,8 +49,8 @@ private:
 /// One line of the memory table.
 struct MemoryRow {
   /// "parameters", "parameters in NF4" (where there are some), "optimizer states", "constants", "gradients" (of
-  /// parameters), "activations" (with their gradients), "scratch", "inputs and outputs", "gaps"; or the label of a
-  /// buffer.
+  /// parameters), "activations" (with their gradients), "scratch", "workspace of cuBLASLt" and of other libraries that
+  /// kernels leave work to (where there are some), "inputs and outputs", "gaps"; or the label of a buffer.
   std::string what;
   int64_t bytes = 0; ///< at the peak of the whole plan
   int64_t far = 0;   ///< bytes in the far tier
@@ -62,10 +62,11 @@ struct MemoryTable {
   std::vector<MemoryRow> rows;
   int64_t total = 0;
   int64_t farTotal = 0;
-  std::string peakEntry;          ///< entry with the largest transient memory
-  std::string peakLaunch;         ///< label of the launch where the most bytes are live
-  int64_t peakNumber = 0;         ///< its number in the entry
-  std::vector<MemoryRow> largest; ///< largest transient buffers that are live there (at most 8), by label
+  std::string peakEntry;             ///< entry with the largest transient memory
+  std::string peakLaunch;            ///< label of the launch where the most bytes are live
+  int64_t peakNumber = 0;            ///< its number in the entry
+  std::vector<MemoryRow> workspaces; ///< of each library, the most that a launch gives it, at the peak or not
+  std::vector<MemoryRow> largest;    ///< largest transient buffers that are live there (at most 8), by label
 };
 
 /// Reads the memory table off a module whose buffers have their places (plan-assign-offsets).

@@ -29,7 +29,8 @@ struct CpuPlanScratchPass : ftc::impl::CpuPlanScratchPassBase<CpuPlanScratchPass
       return signalPassFailure();
     }
     target::planScratch(
-        getOperation(), [&](Operation *work) { return scratchBytes(work, *machine); }, [](plan::KernelOp, int64_t) {});
+        getOperation(), [&](Operation *work) { return target::ScratchNeed{scratchBytes(work, *machine)}; },
+        [](plan::KernelOp, int64_t) {});
   }
 };
 } // namespace

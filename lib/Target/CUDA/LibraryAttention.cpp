@@ -50,22 +50,22 @@ int64_t cuda::libraryWorkspaceBytes(const AttentionShape &shape, bool gradient) 
 std::optional<ftrt_attention> cuda::asLibraryAttention(const AttentionShape &shape, bool gradient,
                                                        const CudaTarget &target, std::string &reason) {
   const int64_t bytes = libraryWorkspaceBytes(shape, gradient);
+  auto unless = [&](bool good, std::string why) {
+    if (!good)
+      reason += (reason.empty() ? "" : ", ") + why;
+  };
+  unless(shape.element.isBF16(), "the library has none of these elements");
+  unless(shape.headDim % 16 == 0 && shape.headDim <= 128,
+         "heads of " + std::to_string(shape.headDim) + " columns are no multiple of 16 up to 128");
+  unless(shape.scale > 0, "its scale is not above 0");
+  unless(shape.window == 0, "it has a window of " + std::to_string(shape.window) + " tokens");
+  unless(shape.softcap == 0, "its scores are capped");
+  unless(shape.sequence >= 2, "its rows are one token long");
   if (target.attentionWorkspaceBytes == 0)
-    reason = "the device file gives it no workspace";
-  else if (!shape.element.isBF16())
-    reason = "the library has none of these elements";
-  else if (shape.headDim % 16 != 0 || shape.headDim > 128)
-    reason = "heads of " + std::to_string(shape.headDim) + " columns are no multiple of 16 up to 128";
-  else if (shape.scale <= 0)
-    reason = "its scale is not above 0";
-  else if (shape.window != 0)
-    reason = "it has a window of " + std::to_string(shape.window) + " tokens";
-  else if (shape.softcap != 0)
-    reason = "its scores are capped";
-  else if (shape.sequence < 2)
-    reason = "its rows are one token long";
-  else if (bytes > target.attentionWorkspaceBytes)
-    reason = "it may need " + std::to_string(bytes) + " bytes of workspace, more than the device file gives it";
+    unless(false, "the device file gives it no workspace");
+  else
+    unless(bytes <= target.attentionWorkspaceBytes,
+           "it may need " + std::to_string(bytes) + " bytes of workspace, more than the device file gives it");
   if (!reason.empty())
     return std::nullopt;
   auto number = [](int64_t value) { return static_cast<uint64_t>(value); };

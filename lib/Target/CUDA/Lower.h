@@ -10,6 +10,7 @@
 
 #include "lib/Target/CUDA/CudaTarget.h"
 #include "lib/Target/CUDA/KernelTables.h"
+#include "lib/Target/Common/Scratch.h"
 
 namespace ftc::cuda {
 
@@ -18,8 +19,8 @@ mlir::LogicalResult emitRows(plan::KernelOp kernel, const CudaTarget &target, Ke
 mlir::LogicalResult emitMatmul(plan::KernelOp kernel, const CudaTarget &target, KernelTables &tables);
 mlir::LogicalResult emitAttention(plan::KernelOp kernel, const CudaTarget &target, KernelTables &tables);
 
-/// Bytes of planned memory that the work of a kernel needs beside its buffers; 0 for none.
-int64_t scratchBytes(mlir::Operation *work, const CudaTarget &target);
+/// Planned memory that the work of a kernel needs beside its buffers, and whose workspace is in it.
+target::ScratchNeed scratchOf(mlir::Operation *work, const CudaTarget &target);
 
 /// Fails, with an error at `loc` that says what needs it and ends in `wayOut`, where a block cannot have so much shared
 /// memory.

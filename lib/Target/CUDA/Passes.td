@@ -19,7 +19,7 @@ def CudaPlanScratchPass : CudaPass<"cuda-plan-scratch"> {
   let description = [{
     Runs before `plan-assign-offsets`. A product that the library computes gets its workspace, whose bytes the device
     says; attention that cuDNN is asked for gets what that may need; another gradient of attention gets a number for each
-    token and head.
+    token and head. `plan.workspace` says how much of a buffer is whose, for the memory table.
 
     Before:
     ```mlir
@@ -34,7 +34,7 @@ def CudaPlanScratchPass : CudaPass<"cuda-plan-scratch"> {
     ^bb0(%a: memref<4x8xf32>, %b: memref<8x6xf32>, %c: memref<4x6xf32>, %s: memref<33554432xi8>):
       plan.matmul %a, %b, %c scratch(%s : memref<33554432xi8>) : ...
     }
-    // each launch: %0 = plan.alloc "scratch of ..." : memref<33554432xi8>
+    // each launch: %0 = plan.alloc "scratch of ..." : memref<33554432xi8> {plan.workspace = {cuBLASLt = 33554432}}
     ```
   }];
   let dependentDialects = ["::ftc::plan::PlanDialect"];

@@ -27,24 +27,33 @@ namespace ftc {
 using namespace mlir;
 using namespace ftc;
 
-int64_t cuda::scratchBytes(Operation *work, const CudaTarget &target) {
+target::ScratchNeed cuda::scratchOf(Operation *work, const CudaTarget &target) {
   std::string reason;
   if (auto op = dyn_cast<plan::MatmulOp>(work)) {
     std::optional<LibraryProduct> product = asLibraryProduct(op, target, reason);
-    return product ? static_cast<int64_t>(product->product.workspace_bytes) + product->decodedBytes() : 0;
+    if (!product)
+      return {};
+    const auto workspace = static_cast<int64_t>(product->product.workspace_bytes);
+    return {workspace + product->decodedBytes(), "cuBLASLt", workspace};
   }
   // Either cuDNN's workspace is used or that of our own kernels.
   if (auto op = dyn_cast<plan::AttentionOp>(work)) {
     std::optional<ftrt_attention> attention = asLibraryAttention(op, target, reason);
-    return attention ? static_cast<int64_t>(attention->workspace_bytes) : 0;
+    if (!attention)
+      return {};
+    const auto workspace = static_cast<int64_t>(attention->workspace_bytes);
+    return {workspace, "cuDNN", workspace};
   }
   if (auto op = dyn_cast<plan::AttentionGradOp>(work)) {
     AttentionShape shape = attentionShape(op);
     std::optional<ftrt_attention> attention = asLibraryAttention(op, target, reason);
-    int64_t own = shape.batch * shape.sequence * shape.heads * 4;
-    return std::max(own, attention ? static_cast<int64_t>(attention->workspace_bytes) : 0);
+    const int64_t own = shape.batch * shape.sequence * shape.heads * 4;
+    if (!attention)
+      return {own};
+    const auto workspace = static_cast<int64_t>(attention->workspace_bytes);
+    return {std::max(own, workspace), "cuDNN", workspace};
   }
-  return 0;
+  return {};
 }
 
 /// Who computes an attention, and why.
@@ -78,7 +87,7 @@ struct CudaPlanScratchPass : ftc::impl::CudaPlanScratchPassBase<CudaPlanScratchP
     for (auto kernel : getOperation().getOps<plan::KernelOp>())
       tellAttention(kernel, *gpu);
     target::planScratch(
-        getOperation(), [&](Operation *work) { return ftc::cuda::scratchBytes(work, *gpu); },
+        getOperation(), [&](Operation *work) { return ftc::cuda::scratchOf(work, *gpu); },
         [](plan::KernelOp kernel, int64_t bytes) {
           remark::passed(kernel.getLoc(), remark::RemarkOpts::name("scratch").category("cuda-plan-scratch"))
               << remark::add("{0} has working memory", kernel.getSymName()) << remark::metric("bytes", bytes);

@@ -12,18 +12,20 @@
 using namespace mlir;
 using namespace ftc;
 
-void target::planScratch(ModuleOp module, llvm::function_ref<int64_t(Operation *)> bytesOf,
+void target::planScratch(ModuleOp module, llvm::function_ref<ScratchNeed(Operation *)> needOf,
                          llvm::function_ref<void(plan::KernelOp, int64_t)> planned) {
   struct Need {
     MemRefType type;
     std::optional<unsigned> has; ///< the buffer that is too small
+    ScratchNeed need;
   };
   llvm::StringMap<Need> needs;
   for (auto kernel : module.getOps<plan::KernelOp>()) {
     Operation *work = kernel.getWork();
     llvm::TypeSwitch<Operation *>(work).Case<plan::MatmulOp, plan::AttentionOp, plan::AttentionGradOp>([&](auto op) {
       auto has = dyn_cast_or_null<BlockArgument>(op.getScratch());
-      int64_t bytes = bytesOf(work);
+      ScratchNeed need = needOf(work);
+      int64_t bytes = need.bytes;
       if (bytes == 0 || (has && plan::bytesOf(has.getType()) >= bytes))
         return;
       auto type = MemRefType::get({bytes}, IntegerType::get(module.getContext(), 8));
@@ -31,7 +33,7 @@ void target::planScratch(ModuleOp module, llvm::function_ref<int64_t(Operation *
         has.setType(type);
       else
         op.getScratchMutable().assign(kernel.getBody().front().addArgument(type, work->getLoc()));
-      needs[kernel.getSymName()] = {type, has ? std::optional(has.getArgNumber()) : std::nullopt};
+      needs[kernel.getSymName()] = {type, has ? std::optional(has.getArgNumber()) : std::nullopt, need};
       planned(kernel, bytes);
     });
   }
@@ -40,14 +42,17 @@ void target::planScratch(ModuleOp module, llvm::function_ref<int64_t(Operation *
     if (found == needs.end())
       return;
     OpBuilder builder(launch);
-    Value buffer =
+    auto buffer =
         plan::AllocOp::create(builder, launch.getLoc(), found->second.type, ("scratch of " + launch.getLabel()).str());
+    if (const ScratchNeed &need = found->second.need; need.library)
+      buffer->setAttr(plan::workspaceAttrName, builder.getDictionaryAttr(builder.getNamedAttr(
+                                                   need.library, builder.getI64IntegerAttr(need.workspaceBytes))));
     if (!found->second.has) {
-      launch.getBuffersMutable().append(buffer);
+      launch.getBuffersMutable().append(buffer.getBuffer());
       return;
     }
     Operation *before = launch.getBuffers()[*found->second.has].getDefiningOp();
-    launch.getBuffersMutable()[*found->second.has].set(buffer);
+    launch.getBuffersMutable()[*found->second.has].set(buffer.getBuffer());
     if (before && before->use_empty())
       before->erase();
   });

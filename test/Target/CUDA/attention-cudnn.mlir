@@ -97,6 +97,14 @@ plan.kernel @capped {
     : memref<3x16xbf16>, memref<3x16xbf16>, memref<3x16xbf16>, memref<3xi32>, memref<3x16xbf16>, memref<3x1xf32>,
       memref<3x16xbf16>, memref<3x16xbf16>, memref<3x16xbf16>, memref<3x16xbf16>
 }
+// All of the reasons are told.
+// REMARK: cuDNN is not asked for several: the library has none of these elements, heads of 10 columns are no multiple of 16 up to 128, it has a window of 2 tokens, its scores are capped
+// REMARK-WITHOUT: cuDNN is not asked for several: the library has {{.*}}, its scores are capped, the device file gives it no workspace
+plan.kernel @several {
+^bb0(%q: memref<3x10xf32>, %s: memref<3xi32>, %o: memref<3x10xf32>, %lse: memref<3x1xf32>):
+  plan.attention %q, %q, %q, %s, %o, %lse batch 1 heads 1 kv_heads 1 scale 1.25e-01 window 2 softcap 50.0
+    : memref<3x10xf32>, memref<3x10xf32>, memref<3x10xf32>, memref<3xi32>, memref<3x10xf32>, memref<3x1xf32>
+}
 // A window that hides nothing is none.
 // REMARK: cuDNN is asked for whole before our own kernels
 // CHECK-LABEL: llvm.func internal @whole(
