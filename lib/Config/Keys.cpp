@@ -15,11 +15,16 @@ static constexpr KeyClass N = KeyClass::NoEffect;
 
 static constexpr const char *explicitBuilders = "llama2 llama3 llama3_1 llama3_2 mistral qwen2 qwen3 gemma gemma2 phi3";
 static constexpr const char *lora = "lora_*";
-static constexpr const char *textCompletion = "text_completion_dataset";
+static constexpr const char *textCompletion = "text_completion_dataset wikitext_dataset cnn_dailymail_articles_dataset";
 static constexpr const char *chat = "chat_dataset";
-static constexpr const char *chatOrInstruct = "chat_dataset instruct_dataset";
-static constexpr const char *questions = "instruct_dataset alpaca_dataset alpaca_cleaned_dataset";
-static constexpr const char *conversations = "chat_dataset instruct_dataset alpaca_dataset alpaca_cleaned_dataset";
+static constexpr const char *chatOrShareGpt = "chat_dataset slimorca_dataset";
+static constexpr const char *chatOrInstruct =
+    "chat_dataset slimorca_dataset instruct_dataset grammar_dataset samsum_dataset";
+static constexpr const char *mapped =
+    "instruct_dataset grammar_dataset samsum_dataset alpaca_dataset alpaca_cleaned_dataset slimorca_dataset";
+static constexpr const char *conversations =
+    "chat_dataset slimorca_dataset instruct_dataset grammar_dataset samsum_dataset alpaca_dataset "
+    "alpaca_cleaned_dataset";
 
 static constexpr const char *warmedUp =
     "get_cosine_schedule_with_warmup get_linear_schedule_with_warmup get_constant_schedule_with_warmup "
@@ -82,13 +87,13 @@ static const std::vector<KeyInfo> table = {
   {"tokenizer.tokenizer_config_json_path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
   {"tokenizer.generation_config_path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
 
-  {"dataset._component_", R, Text, "torchtune.datasets.text_completion_dataset", "", nullptr, "`text_completion_dataset`, `chat_dataset`, `instruct_dataset`, `alpaca_dataset` or `alpaca_cleaned_dataset`, with torchtune's wording and masks (docs/data.md). torchtune's others for steps that are fed with token files alone"},
+  {"dataset._component_", R, Text, "torchtune.datasets.text_completion_dataset", "", nullptr, "`text_completion_dataset`, `chat_dataset`, `instruct_dataset`, `alpaca_dataset` `alpaca_cleaned_dataset`, `grammar_dataset`, `samsum_dataset`, `slimorca_dataset`, `wikitext_dataset` or `cnn_dailymail_articles_dataset`, with torchtune's wording and masks (docs/data.md)"},
   {"dataset.source", R, Text, "", "", nullptr, "kind of files (`json`, `text`); `ftrun --data` decides, nothing is downloaded"},
   {"dataset.data_files", R, TextList, "", "", nullptr, "a file or folder, or a list of them, which are one data set; `ftrun --data` wins"},
-  {"dataset.column", R, Text, "text", textCompletion, nullptr, "key of a JSON line that holds the text"},
-  {"dataset.conversation_column", R, Text, "messages", chat, nullptr, "key of a JSON line that holds the conversation"},
+  {"dataset.column", R, Text, "", textCompletion, nullptr, "key of a JSON line that holds the text; absent: `text`, `wikitext_dataset`: `page`, `cnn_dailymail_articles_dataset`: `article`"},
+  {"dataset.conversation_column", R, Text, "", chatOrShareGpt, nullptr, "key of a JSON line that holds the conversation; absent: `messages`, `slimorca_dataset`: `conversations`"},
   {"dataset.conversation_style", R, Text, "openai", chat, nullptr, "`openai` (`role` and `content`) or `sharegpt` (`from` and `value`)"},
-  {"dataset.column_map", R, Any, "null", questions, nullptr, "the keys of a JSON line that stand for `input` and `output`, and for `instruction` of `alpaca_dataset`: `{input: question, output: answer}`"},
+  {"dataset.column_map", R, Any, "null", mapped, nullptr, "the keys of a JSON line that stand for `input` and `output`, for `instruction` of `alpaca_dataset`, and for `conversations` of `slimorca_dataset`: `{input: question, output: answer}`"},
   {"dataset.train_on_input", R, Bool, "False", conversations, nullptr, "train on what the user says too; `alpaca_dataset`: True"},
   {"dataset.masking_strategy", R, Text, "", conversations, nullptr, "later torchtune's key in place of `train_on_input`: `train_on_assistant`, `train_on_all` (but for system prompts, which `train_on_input` trains) or `train_on_last`, the assistant's last turn"},
   {"dataset.new_system_prompt", R, Text, "null", chatOrInstruct, nullptr, "system prompt before each conversation, in place of its own"},
@@ -97,6 +102,7 @@ static const std::vector<KeyInfo> table = {
   {"dataset.split_across_pack", R, Bool, "True", textCompletion, nullptr, "continue a document in the next row; False: start it there if it fits"},
   {"dataset.split", R, Text, "train", "", nullptr, "part of the records, as Hugging Face writes it: `train[:95%]`, `train[95%:]`, `train[100:200]`. The name in front of it says nothing here: the files are that split"},
   {"dataset.filter_fn", R, Any, "null", "", "there is no Python here; filter the files", "filter of samples"},
+  {"dataset.subset", N, Text, "null", "wikitext_dataset", nullptr, "nothing is downloaded; `ftrun --data` names the files"},
   {"dataset.name", N, Text, "null", "", nullptr, "nothing is downloaded; `ftrun --data` names the files"},
   {"dataset.data_dir", N, Text, "null", "", nullptr, "nothing is downloaded; `ftrun --data` names the files"},
 

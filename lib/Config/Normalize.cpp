@@ -8,6 +8,7 @@
 #include "Check.h"
 #include "Components.h"
 #include "Values.h"
+#include "ftc/Config/Datasets.h"
 #include "ftc/Config/Keys.h"
 #include "ftc/Config/TrainingValues.h"
 
@@ -72,17 +73,17 @@ static std::string templateText(const PromptTemplateConfig &given) {
 /// Values of a data set, by key of the table ("dataset.packed").
 static std::map<std::string, std::string> valuesOf(const DatasetConfig &d) {
   std::map<std::string, std::string> v;
-  bool isChat = lastWord(d.component) == "chat_dataset";
+  const DatasetBuilder builder = datasetBuilder(d.component);
+  const bool isChat = builder.kind == DatasetKind::Chat;
   v["dataset._component_"] = d.component;
   if (!d.source.empty())
     v["dataset.source"] = quoted(d.source);
   if (!d.dataFiles.empty())
     v["dataset.data_files"] = d.dataFiles.size() == 1 ? quoted(d.dataFiles[0]) : quoted(d.dataFiles);
-  const std::string kind = lastWord(d.component);
-  bool isAlpaca = kind.starts_with("alpaca_"), isInstruct = kind == "instruct_dataset";
+  const bool isAlpaca = builder.kind == DatasetKind::Alpaca, isInstruct = builder.kind == DatasetKind::Instruct;
   if (!isAlpaca && !isInstruct)
     v[isChat ? "dataset.conversation_column" : "dataset.column"] = quoted(d.column);
-  if (isChat)
+  if (isChat && !builder.isShareGpt)
     v["dataset.conversation_style"] = d.conversationStyle;
   if (isChat || isAlpaca || isInstruct)
     v[d.masking == MaskingStrategy::TrainOnAssistant ? "dataset.train_on_input" : "dataset.masking_strategy"] =
@@ -104,7 +105,7 @@ static std::map<std::string, std::string> valuesOf(const DatasetConfig &d) {
   v["dataset.packed"] = word(d.packed);
   if (splitText(d) != "train")
     v["dataset.split"] = quoted(splitText(d));
-  if (kind == "text_completion_dataset") {
+  if (builder.kind == DatasetKind::Text) {
     v["dataset.add_eos"] = word(d.addEos);
     v["dataset.split_across_pack"] = word(d.splitAcrossPack);
   }

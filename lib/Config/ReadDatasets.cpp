@@ -10,7 +10,9 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Components.h"
 #include "Read.h"
+#include "ftc/Config/Datasets.h"
 
 #include <algorithm>
 #include <cctype>
@@ -191,3 +193,22 @@ void Reader::split() {
 }
 
 } // namespace ftc::config
+
+ftc::DatasetBuilder ftc::datasetBuilder(const std::string &component) {
+  static constexpr DatasetBuilder builders[] = {
+      {"text_completion_dataset", DatasetKind::Text, "text", "input", "output"},
+      {"wikitext_dataset", DatasetKind::Text, "page", "input", "output"},
+      {"cnn_dailymail_articles_dataset", DatasetKind::Text, "article", "input", "output"},
+      {"chat_dataset", DatasetKind::Chat, "messages", "input", "output"},
+      {"slimorca_dataset", DatasetKind::Chat, "conversations", "input", "output", true},
+      {"instruct_dataset", DatasetKind::Instruct, "text", "input", "output"},
+      {"grammar_dataset", DatasetKind::Instruct, "text", "input", "output"},
+      {"samsum_dataset", DatasetKind::Instruct, "text", "dialogue", "summary"},
+      {"alpaca_dataset", DatasetKind::Alpaca, "text", "input", "output"},
+      {"alpaca_cleaned_dataset", DatasetKind::Alpaca, "text", "input", "output"},
+  };
+  for (const DatasetBuilder &builder : builders)
+    if (config::lastWord(component) == builder.name)
+      return builder;
+  return {"", DatasetKind::Other, "text", "input", "output"};
+}

@@ -8,6 +8,7 @@
 #include "Read.h"
 
 #include "Components.h"
+#include "ftc/Config/Datasets.h"
 
 #include <algorithm>
 #include <charconv>
@@ -149,15 +150,15 @@ void Reader::dataset() {
   if (const Node *node = value("dataset.data_files"))
     d.dataFiles = asTexts(*node).value_or(std::vector<std::string>());
   split();
-  const std::string kind = lastWord(d.component);
-  bool isChat = kind == "chat_dataset", isAlpaca = kind.starts_with("alpaca_"), isInstruct = kind == "instruct_dataset";
-  d.column = isChat ? "messages" : "text";
-  text(isChat ? "dataset.conversation_column" : "dataset.column", d.column);
+  const DatasetBuilder builder = datasetBuilder(d.component);
+  const bool isText = builder.kind == DatasetKind::Text || builder.kind == DatasetKind::Other;
+  d.column = builder.column;
+  text(builder.kind == DatasetKind::Chat ? "dataset.conversation_column" : "dataset.column", d.column);
   d.packed = false;
   boolean("dataset.packed", d.packed);
   boolean("dataset.add_eos", d.addEos);
   // torchtune continues samples across rows in text completion only.
-  d.splitAcrossPack = !isChat && !isAlpaca && !isInstruct;
+  d.splitAcrossPack = isText;
   boolean("dataset.split_across_pack", d.splitAcrossPack);
   conversations();
   if (root.findEntry("dataset.packed") && !d.packed && !isMadeBefore("dataset", d.component))
@@ -169,8 +170,11 @@ void Reader::dataset() {
 
 void Reader::conversations() {
   DatasetConfig &d = recipe.dataset;
-  const std::string kind = lastWord(d.component);
-  bool isAlpaca = kind.starts_with("alpaca_"), isInstruct = kind == "instruct_dataset";
+  const DatasetBuilder builder = datasetBuilder(d.component);
+  const bool isAlpaca = builder.kind == DatasetKind::Alpaca, isInstruct = builder.kind == DatasetKind::Instruct;
+  d.inputKey = builder.input;
+  d.outputKey = builder.output;
+  d.conversationStyle = builder.isShareGpt ? "sharegpt" : "openai";
   d.trainOnInput = isAlpaca;
   boolean("dataset.train_on_input", d.trainOnInput);
   masking();
@@ -181,7 +185,7 @@ void Reader::conversations() {
     messages.error(placeOf("dataset.conversation_style"),
                    named("dataset.conversation_style") + " is '" + d.conversationStyle +
                        "'; it is openai (role and content) or sharegpt (from and value)");
-  const Node *map = isAlpaca || isInstruct ? value("dataset.column_map") : nullptr;
+  const Node *map = isAlpaca || isInstruct || builder.isShareGpt ? value("dataset.column_map") : nullptr;
   if (!map)
     return;
   if (!map->isMap()) {
@@ -191,6 +195,8 @@ void Reader::conversations() {
   std::vector<std::pair<std::string, std::string *>> keys = {{"input", &d.inputKey}, {"output", &d.outputKey}};
   if (isAlpaca)
     keys.insert(keys.begin(), {"instruction", &d.instructionKey});
+  if (builder.isShareGpt)
+    keys = {{"conversations", &d.column}};
   for (const Entry &entry : map->entries) {
     auto key = std::find_if(keys.begin(), keys.end(), [&](const auto &other) { return other.first == entry.key; });
     std::vector<std::string> known;
@@ -198,8 +204,8 @@ void Reader::conversations() {
       known.push_back(other.first);
     if (key == keys.end())
       messages.error(entry.place, "'dataset.column_map." + entry.key + "' is nothing that " + d.component + " reads" +
-                                      didYouMean(entry.key, known) + "; it reads " + known.front() + " and " +
-                                      known.back());
+                                      didYouMean(entry.key, known) + "; it reads " + known.front() +
+                                      (known.size() > 1 ? " and " + known.back() : ""));
     else if (!entry.value.isScalar())
       messages.error(entry.value.place, "'dataset.column_map." + entry.key + "' needs the key of a JSON line");
     else

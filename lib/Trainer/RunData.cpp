@@ -12,6 +12,8 @@
 
 #include "lib/Trainer/Run.h"
 
+#include "ftc/Config/Datasets.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -22,12 +24,6 @@ using namespace ftc;
 static void requireReadable(const std::string &path) {
   if (access(path.c_str(), R_OK) != 0)
     throw RunError(ExitCode::NoFile, fmt::format("{}: cannot read the data: {}", path, std::strerror(errno)));
-}
-
-/// Whether these are token files, which need no data set that is built in.
-static bool areTokenFiles(const std::vector<std::string> &paths) {
-  return std::all_of(paths.begin(), paths.end(),
-                     [](const std::string &path) { return std::filesystem::path(path).extension() == ".bin"; });
 }
 
 /// How the files of a data set, of which there are some, are read.
@@ -55,22 +51,24 @@ DataOptions Run::dataOptions(const DatasetConfig &d) const {
   wanted.systemPrompt = d.systemPrompt;
   if (recipe.promptTemplate)
     wanted.promptTags = recipe.promptTemplate->tags;
-  const std::string kind = d.component.substr(d.component.rfind('.') + 1);
-  if (kind == "alpaca_dataset" || kind == "alpaca_cleaned_dataset")
-    wanted.records = RecordKind::Alpaca;
-  else if (kind == "instruct_dataset")
-    wanted.records = RecordKind::Instruct;
-  else if (kind == "chat_dataset")
+  switch (datasetBuilder(d.component).kind) {
+  case DatasetKind::Text:
+  case DatasetKind::Other:
+    break;
+  case DatasetKind::Chat:
     wanted.records = d.conversationStyle == "sharegpt" ? RecordKind::ShareGpt : RecordKind::Chat;
-  else if (!areTokenFiles(d.dataFiles) && kind != "text_completion_dataset")
-    throw RunError(ExitCode::Unsupported,
-                   fmt::format("{}: the recipe's '{}' is not built in: give the ids that it makes as a token file "
-                               "(.bin, see docs/data.md), or override "
-                               "dataset=torchtune.datasets.text_completion_dataset (or chat_dataset) for this data",
-                               wanted.path, d.component));
+    break;
+  case DatasetKind::Instruct:
+    wanted.records = RecordKind::Instruct;
+    break;
+  case DatasetKind::Alpaca:
+    wanted.records = RecordKind::Alpaca;
+    break;
+  }
   if (options.column) {
     if (wanted.records == RecordKind::Instruct || wanted.records == RecordKind::Alpaca)
-      warn("--column is without effect: {} has keys of its own, which dataset.column_map names", kind);
+      warn("--column is without effect: {} has keys of its own, which dataset.column_map names",
+           d.component.substr(d.component.rfind('.') + 1));
     else if (std::none_of(d.dataFiles.begin(), d.dataFiles.end(), [](const std::string &path) {
                return std::filesystem::is_directory(path) || holdsRecords(path);
              }))

@@ -221,4 +221,36 @@ TEST(Datasets, WhichTurnsAreTrained) {
   EXPECT_EQ(r->dataset.masking, MaskingStrategy::TrainOnLast);
 }
 
+// torchtune's builders for data sets of its hub are others with their keys named.
+TEST(Datasets, BuildersThatNameTheirKeys) {
+  const auto made = [](const std::string &name, const std::string &rest = "") {
+    const Recipe r = good(std::string(minimal) + "dataset: {_component_: torchtune.datasets." + name + rest + "}\n");
+    EXPECT_EQ(good(r.normalizedYaml).dataset, r.dataset) << r.normalizedYaml;
+    EXPECT_EQ(remarks(r), "");
+    DatasetConfig d = r.dataset;
+    d.component.clear();
+    return d;
+  };
+  EXPECT_EQ(made("samsum_dataset"), made("instruct_dataset", ", column_map: {input: dialogue, output: summary}"));
+  EXPECT_EQ(
+      made("samsum_dataset", ", column_map: {input: q, output: a}, train_on_input: True, new_system_prompt: x"),
+      made("instruct_dataset", ", column_map: {input: q, output: a}, train_on_input: True, new_system_prompt: x"));
+  EXPECT_EQ(made("grammar_dataset"), made("instruct_dataset"));
+  const std::string sharegpt = ", conversation_style: sharegpt, conversation_column: ";
+  EXPECT_EQ(made("slimorca_dataset"), made("chat_dataset", sharegpt + "conversations"));
+  EXPECT_EQ(made("slimorca_dataset", ", column_map: {conversations: talk}"), made("chat_dataset", sharegpt + "talk"));
+  EXPECT_EQ(made("wikitext_dataset"), made("text_completion_dataset", ", column: page"));
+  EXPECT_EQ(made("cnn_dailymail_articles_dataset"), made("text_completion_dataset", ", column: article"));
+  const std::string slimorca = std::string(minimal) + "dataset: {_component_: torchtune.datasets.slimorca_dataset, ";
+  EXPECT_TRUE(contains(errors(slimorca + "conversation_style: openai}\n"),
+                       "'dataset.conversation_style' is not an argument of torchtune.datasets.slimorca_dataset"));
+  EXPECT_TRUE(contains(errors(slimorca + "column_map: {input: x}}\n"),
+                       "'dataset.column_map.input' is nothing that torchtune.datasets.slimorca_dataset reads; it reads "
+                       "conversations"));
+  EXPECT_TRUE(
+      contains(remarks(good(std::string(minimal) + "dataset: {_component_: torchtune.datasets.wikitext_dataset, "
+                                                   "subset: wikitext-2-v1}\n")),
+               "'dataset.subset' is without effect"));
+}
+
 } // namespace

@@ -31,7 +31,9 @@ TEST(OverrideComponent, EveryDataSetByEveryOther) {
       {"dataset._component_=" + dataSets + "instruct_dataset"},
       {"dataset={_component_: " + dataSets + "alpaca_dataset}"},
       {"dataset=" + dataSets + "alpaca_cleaned_dataset", "dataset.train_on_input=False"},
-      {"dataset=" + dataSets + "samsum_dataset"}};
+      {"dataset=" + dataSets + "samsum_dataset"},
+      {"dataset=" + dataSets + "slimorca_dataset"},
+      {"dataset=" + dataSets + "wikitext_dataset"}};
   const std::vector<std::string> given = {"", "  packed: True\n", "  source: json\n  data_files: d.json\n"};
   std::string said;
   for (const std::string &more : given)
