@@ -12,11 +12,11 @@ Stage by stage, each for every case:
               necessary products take at the rate that a large product reaches on this GPU, over the step's time. A case that
               does not run is run once more without CUDA graphs, and the first of each message under compute-sanitizer, to learn
               why, and left out of the other stages
-  launches    of tiny cases, each launch of the plan alone, by the GPU's kernels and by the CPU's of this machine, on the same
-              operands: what differs is named with its kernel, and no error of one reaches another
+  launches    of tiny cases, and of single layers of larger models: each launch of the plan alone, by the GPU's kernels and by those
+              of this machine's CPU, on the same operands; what differs is named with its kernel, and no error reaches another
   cudnn       the cases in bf16 with attention by cuDNN, where the machine has one that can: which attentions it computes, the
-              same comparisons with goldens (or with the losses of our own kernels), of launches and of bits, memory, and both speeds. All
-              other stages but `fastest` run our own attention
+              same comparisons with goldens (or with the losses of our own kernels), of launches and of bits, memory, and both
+              speeds. All other stages but `fastest` run our own attention
   sanitize    compute-sanitizer, where it is installed, on the first case of each precision
   kernels     the time of each kernel and product, and how near row kernels come to the bandwidth of a copy
   tuned       the speed with tuned products (ftrun --tune)
@@ -95,7 +95,7 @@ STAGES = {
 # What each session does, most important first. A third element: of these cases the first of each precision alone.
 FIRST = "the first of each precision"
 SESSIONS = [
-    [("check", checked, FIRST), ("launches", checked, FIRST), ("check", with_bars), ("check", checked), ("launches", checked),
+    [("check", checked, FIRST), ("launches", checked, FIRST), ("check", with_bars), ("check", checked), ("launches", all_of),
      ("compiled", with_bars)],
     [("kernels", with_bars), ("fastest", with_bars), ("tuned", with_bars), ("cudnn", checked), ("cudnn", with_bars)],
     [(name, all_of) for name in STAGES],

@@ -148,7 +148,9 @@ bool Compiler::setUp() {
   if (!backend || (options.byLaunch != ByLaunch::No && !host))
     return fail(std::move(error));
   TargetDescription description = backend->describe();
-  result.cpu = cuda ? description.device + " (" + description.architecture + ")" : description.cpu;
+  result.cpu = options.byLaunch == ByLaunch::Host ? description.cpu + ", beside " + description.device
+               : cuda                             ? description.device + " (" + description.architecture + ")"
+                                                  : description.cpu;
   if (!options.dumpFolder.empty()) {
     std::error_code code;
     std::filesystem::create_directories(options.dumpFolder, code);
