@@ -68,8 +68,10 @@ uint64_t ftrt_host_far_bytes(const ftrt_host *host);
 /* Threads that entries run on. */
 uint32_t ftrt_host_threads(const ftrt_host *host);
 
-/* Index of the first entry of a kind, -1 without one; its batch and sequence length. */
+/* Index of the first entry of a kind, which is the longest, -1 without one; of the shortest one that holds rows of
+ * `tokens` tokens, -1 where none does; an entry's batch and sequence length. */
 int ftrt_host_entry(const ftrt_host *host, int kind);
+int ftrt_host_entry_for(const ftrt_host *host, int kind, int64_t tokens);
 int ftrt_host_entry_shape(const ftrt_host *host, int entry, int64_t *batch, int64_t *sequence);
 
 /* Number of parameters, states and constants, sorted by name; one of them by index or by name; an entry's inputs and

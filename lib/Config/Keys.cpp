@@ -168,6 +168,7 @@ static const std::vector<KeyInfo> table = {
   {"clip_grad_norm", C, Float, "null", "", nullptr, "largest global norm of the gradients; `inf`: the norm is reported, nothing is clipped; null: neither"},
   {"dtype", C, Text, "fp32", "", nullptr, "storage of parameters and activations: `fp32` or `bf16`"},
 
+  {"sequence_lengths", C, Any, "null", "", nullptr, "ftc's own key: lengths of rows that the step is compiled for, as `[128, 256]`; a batch is padded to the shortest that holds its longest sample, and `tokenizer.max_seq_len` is always one of them; `auto`: from a sixteenth of that on, each at most 1.5 times the one before, and none below 64; null: `auto` where rows are not packed, else `tokenizer.max_seq_len` alone"},
   {"memory_budget", C, Text, "null", "", nullptr, "ftc's own key: most memory that the step may take, in bytes or with a unit (`12GiB`, `800 MB`); a step that needs more is an error; null: no limit"},
   {"enable_activation_checkpointing", C, Bool, "False", "", nullptr, "keep each layer's input only and compute its other activations again in the backward pass; results are the same"},
   {"activation_checkpointing.mode", C, Text, "full", "", nullptr, "ftc's own key, absent unless `enable_activation_checkpointing`: `full`; `selective`: compute again what is cheap (norms, gated activations, casts), keep products and attention; or `auto`: compute again what costs least for the step to fit into `memory_budget`, nothing if it fits"},

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <tuple>
 
 namespace ftc::config {
@@ -318,6 +319,7 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   v["dtype"] = r.dtype == DType::BF16 ? "bf16" : "fp32";
   if (r.updates != UpdatePlacement::Auto)
     v["optimizer_in_bwd"] = word(r.updates == UpdatePlacement::Backward);
+  v["sequence_lengths"] = fmt::format("[{}]", fmt::join(r.sequenceLengths, ", "));
   if (r.memoryBudget)
     v["memory_budget"] = std::to_string(*r.memoryBudget);
   bool remat = r.checkpointing.mode != CheckpointingConfig::Mode::None;

@@ -23,6 +23,7 @@ void Reader::run() {
   if (components.count("dataset"))
     datasets();
   heldOut();
+  sequenceLengths();
   if (components.count("checkpointer"))
     checkpointer();
   if (components.count("optimizer"))

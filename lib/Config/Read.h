@@ -58,6 +58,7 @@ private:
   // Read.cpp
   void top();
   void seed();
+  void sequenceLengths();
   void combinations();
 
   // ReadModel.cpp

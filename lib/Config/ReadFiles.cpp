@@ -13,8 +13,13 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <set>
 
 namespace ftc::config {
+
+/// Of `sequence_lengths: auto`. Below it a step's cost hardly falls with the length.
+static constexpr int64_t shortestOfLadder = 64;
+static constexpr size_t mostLengths = 32;
 
 void Reader::tokenizer() {
   auto component = components.find("tokenizer");
@@ -161,11 +166,52 @@ void Reader::dataset() {
   d.splitAcrossPack = isText;
   boolean("dataset.split_across_pack", d.splitAcrossPack);
   conversations();
-  if (root.findEntry("dataset.packed") && !d.packed && !isMadeBefore("dataset", d.component))
-    messages.remark(
-        placeOf("dataset.packed"),
-        "'dataset.packed' is False: a row holds one sample and is padded to tokenizer.max_seq_len, not to the "
-        "longest of its batch; the loss is the same, True is faster");
+}
+
+/// Lengths up to `longest`, ascending, each at most 1.5 times the one before.
+static std::vector<int64_t> lengthLadder(int64_t longest) {
+  std::vector<int64_t> lengths = {longest};
+  // Multiples of 16 keep whole tiles of products and attention.
+  auto add = [&](int64_t length) {
+    length = (length + 15) / 16 * 16;
+    if (length >= shortestOfLadder && length < lengths.back())
+      lengths.push_back(length);
+  };
+  for (int64_t part = 2; part <= 16; part *= 2) {
+    add(longest * 3 / (2 * part));
+    add(longest / part);
+  }
+  std::reverse(lengths.begin(), lengths.end());
+  return lengths;
+}
+
+void Reader::sequenceLengths() {
+  const Node *node = value("sequence_lengths");
+  const bool isAuto = node && node->isScalar() && node->text == "auto";
+  if (recipe.seqLen <= 0)
+    return; // told already
+  recipe.sequenceLengths = {recipe.seqLen};
+  if (isAuto || (!node && !recipe.dataset.packed)) {
+    recipe.sequenceLengths = lengthLadder(recipe.seqLen);
+    return;
+  }
+  if (!node)
+    return;
+  std::set<int64_t> lengths = {recipe.seqLen};
+  const std::vector<Node> items = node->isList() ? node->items : std::vector<Node>{*node};
+  for (const Node &item : items) {
+    std::optional<int64_t> length = item.isScalar() ? asInt(item) : std::nullopt;
+    if (!length || *length < 2 || *length > recipe.seqLen)
+      messages.error(item.place, "'sequence_lengths' has " + shown(item) + "; each must be a whole number from 2 to " +
+                                     named("tokenizer.max_seq_len") + ", " + std::to_string(recipe.seqLen) +
+                                     ", or write auto for a ladder of them");
+    else
+      lengths.insert(*length);
+  }
+  if (lengths.size() > mostLengths)
+    messages.error(node->place, "'sequence_lengths' has " + std::to_string(lengths.size()) +
+                                    " lengths; each is compiled, and " + std::to_string(mostLengths) + " are the most");
+  recipe.sequenceLengths.assign(lengths.begin(), lengths.end());
 }
 
 void Reader::conversations() {

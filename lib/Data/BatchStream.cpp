@@ -9,6 +9,7 @@
 
 #include "ftc/Support/Random.h"
 
+#include <algorithm>
 #include <bit>
 
 using namespace ftc;
@@ -71,17 +72,29 @@ int64_t BatchStream::rowAt(DataPosition position, int64_t index) const {
   return static_cast<int64_t>(Permutation(data->rows(), options.seed, position.epoch)(place));
 }
 
-int64_t BatchStream::next(const BatchView &out) {
-  int64_t valid = 0, seqLen = data->seqLen();
+int64_t BatchStream::longest() const {
+  int64_t most = 0;
+  for (int64_t i = 0; i < options.batchSize; ++i)
+    if (int64_t index = rowAt(at, i); index >= 0) {
+      int64_t length = data->rowLength(index);
+      if (length < 0)
+        return -1;
+      most = std::max(most, length);
+    }
+  return most;
+}
+
+int64_t BatchStream::next(const BatchView &out, int64_t length) {
+  int64_t valid = 0;
   for (int64_t i = 0; i < options.batchSize; ++i) {
-    BatchView row{out.tokens + i * seqLen, out.labels + i * seqLen, out.positions + i * seqLen,
-                  out.segmentStarts + i * seqLen};
+    BatchView row{out.tokens + i * length, out.labels + i * length, out.positions + i * length,
+                  out.segmentStarts + i * length};
     int64_t index = rowAt(at, i);
     if (index < 0) {
-      data->fillPadding(row);
+      data->fillPadding(row, length);
       continue;
     }
-    int64_t count = data->fillRow(index, row);
+    int64_t count = data->fillRow(index, row, length);
     if (count < 0)
       return -1;
     valid += count;

@@ -109,8 +109,8 @@ int64_t fillTokenFileRow(const TokenStore &store, int64_t row, const BatchView &
   return length - 1;
 }
 
-void fillPaddingFrom(const TokenStore &store, int64_t column, const BatchView &out) {
-  for (int64_t i = column; i < store.seqLen; ++i) {
+void fillPaddingFrom(const TokenStore &store, int64_t column, int64_t length, const BatchView &out) {
+  for (int64_t i = column; i < length; ++i) {
     out.tokens[i] = store.padId;
     out.labels[i] = ignoredLabel;
     out.positions[i] = 0;
@@ -154,9 +154,22 @@ static const DataSet &partOf(const TokenStore &store, int64_t &row) {
   return store.parts[part];
 }
 
-int64_t DataSet::fillRow(int64_t row, const BatchView &out) const {
+int64_t DataSet::rowLength(int64_t row) const {
   if (store->layout == RowLayout::Joined)
-    return partOf(*store, row).fillRow(row, out);
+    return partOf(*store, row).rowLength(row);
+  if (store->layout == RowLayout::TokenFile)
+    return store->seqLen;
+  int64_t length = 0;
+  bool good = forEachPart(*store, row, [&](const Part &part) {
+    length = part.column + part.length;
+    return true;
+  });
+  return good ? length : -1;
+}
+
+int64_t DataSet::fillRow(int64_t row, const BatchView &out, int64_t length) const {
+  if (store->layout == RowLayout::Joined)
+    return partOf(*store, row).fillRow(row, out, length);
   if (store->layout == RowLayout::TokenFile)
     return fillTokenFileRow(*store, row, out);
   int64_t valid = 0, filled = 0;
@@ -181,7 +194,7 @@ int64_t DataSet::fillRow(int64_t row, const BatchView &out) const {
     filled = part.column + part.length;
     return true;
   });
-  fillPaddingFrom(*store, filled, out);
+  fillPaddingFrom(*store, filled, length, out);
   return good ? valid : -1;
 }
 
@@ -209,4 +222,4 @@ int64_t DataSet::countValid(int64_t row) const {
   return good ? valid : -1;
 }
 
-void DataSet::fillPadding(const BatchView &out) const { fillPaddingFrom(*store, 0, out); }
+void DataSet::fillPadding(const BatchView &out, int64_t length) const { fillPaddingFrom(*store, 0, length, out); }

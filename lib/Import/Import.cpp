@@ -55,7 +55,7 @@ std::pair<Value, Value> buildLoss(OpBuilder &builder, const Recipe &recipe, Valu
                                   Value invTokens) {
   auto f32 = builder.getF32Type();
   int64_t rows = cast<RankedTensorType>(logits.getType()).getDimSize(0);
-  auto loss = train::CrossEntropyOp::create(builder, NameLoc::get(builder.getStringAttr("loss")),
+  auto loss = train::CrossEntropyOp::create(builder, NameLoc::get(builder.getStringAttr("loss"), logits.getLoc()),
                                             TypeRange{RankedTensorType::get({}, f32),
                                                       RankedTensorType::get({}, builder.getI32Type()),
                                                       RankedTensorType::get({rows}, f32)},
@@ -136,7 +136,7 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
 
   LlamaBuilder model(*module, recipe);
   model.declareVariables();
-  int64_t batch = recipe.batchSize, sequence = recipe.seqLen;
+  int64_t batch = recipe.batchSize;
   // A step of several micro-batches: all but the last run `micro`, the last runs `step`. Both have the same graph up to
   // the gradients; train-accumulate-gradients makes the difference.
   bool accumulates = recipe.gradientAccumulationSteps > 1;
@@ -145,36 +145,48 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
     inputs.append({"seed", "step", "micro"});
   else if (accumulates)
     inputs.push_back("micro");
-  auto training = [&](StringRef name, train::EntryKind kind) {
-    EntryBuilder entry(*module, name, kind, batch, sequence, inputs, {"loss"});
+  auto training = [&](const Twine &name, train::EntryKind kind, ArrayRef<StringRef> inputs, int64_t sequence) {
+    EntryBuilder entry(*module, name.str(), kind, batch, sequence, inputs, {"loss"});
+    model.buildInside(entry.entry);
     Value hidden = model.buildHidden(entry.builder, entry.modelInputs(), batch);
     Value logits = model.buildHead(entry.builder, hidden);
     Value loss = buildLoss(entry.builder, recipe, logits, entry.input("labels"), entry.input("inv_tokens")).first;
     train::LossOp::create(entry.builder, loss.getLoc(), loss);
     entry.finish(loss);
   };
-  if (accumulates)
-    training("micro", train::EntryKind::Micro);
-  inputs.push_back("learning_rate");
+  SmallVector<StringRef> stepInputs = inputs;
+  stepInputs.push_back("learning_rate");
   if (!drops)
-    inputs.push_back("step");
+    stepInputs.push_back("step");
   if (recipe.optimizer.stochasticRounding && !drops)
-    inputs.push_back("seed");
-  training("step", train::EntryKind::Step);
-  if (options.evaluate) {
-    EntryBuilder evaluate(*module, "evaluate", train::EntryKind::Evaluate, batch, sequence,
+    stepInputs.push_back("seed");
+  auto evaluation = [&](const Twine &name, int64_t sequence) {
+    EntryBuilder evaluate(*module, name.str(), train::EntryKind::Evaluate, batch, sequence,
                           {"tokens", "labels", "positions", "segment_starts"}, {"loss_sum", "valid_tokens"});
+    model.buildInside(evaluate.entry);
     Value hidden = model.buildHidden(evaluate.builder, evaluate.modelInputs(), batch);
     Value logits = model.buildHead(evaluate.builder, hidden);
     auto scalar = RankedTensorType::get({}, builder.getF32Type());
     Value one = train::ConstantOp::create(evaluate.builder, logits.getLoc(), DenseElementsAttr::get(scalar, 1.0f));
     auto [loss, count] = buildLoss(evaluate.builder, recipe, logits, evaluate.input("labels"), one);
     evaluate.finish({loss, count});
+  };
+  // The longest has the plain names and comes first among its kind.
+  for (int64_t sequence : llvm::reverse(recipe.sequenceLengths)) {
+    if (sequence < recipe.seqLen && !options.shorterRows)
+      break;
+    std::string suffix = sequence == recipe.seqLen ? "" : "_" + std::to_string(sequence);
+    if (accumulates)
+      training("micro" + suffix, train::EntryKind::Micro, inputs, sequence);
+    training("step" + suffix, train::EntryKind::Step, stepInputs, sequence);
+    if (options.evaluate)
+      evaluation("evaluate" + suffix, sequence);
   }
   if (options.logits) {
     // One row of the batch; the head multiplies only the row that is asked for.
-    EntryBuilder logits(*module, "logits", train::EntryKind::Logits, 1, sequence,
+    EntryBuilder logits(*module, "logits", train::EntryKind::Logits, 1, recipe.seqLen,
                         {"tokens", "positions", "segment_starts", "position"}, {"logits"});
+    model.buildInside(logits.entry);
     Value hidden = model.buildHidden(logits.builder, logits.modelInputs(), 1);
     auto row = RankedTensorType::get({1, recipe.model.embedDim}, model.getElementType());
     Value last = train::GatherRowOp::create(logits.builder, hidden.getLoc(), row, hidden, logits.input("position"));

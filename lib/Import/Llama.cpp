@@ -27,7 +27,9 @@ LlamaBuilder::LlamaBuilder(ModuleOp module, const Recipe &recipe)
   elementType = recipe.dtype == DType::BF16 ? Type(BFloat16Type::get(context)) : Type(Float32Type::get(context));
 }
 
-Location LlamaBuilder::at(const Twine &where) { return NameLoc::get(StringAttr::get(module.getContext(), where)); }
+Location LlamaBuilder::at(const Twine &where) {
+  return NameLoc::get(StringAttr::get(module.getContext(), where), location);
+}
 
 void LlamaBuilder::declare(OpBuilder &builder, StringRef name, ArrayRef<int64_t> shape, Attribute init) {
   auto type = RankedTensorType::get(shape, elementType);

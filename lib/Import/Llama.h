@@ -35,6 +35,9 @@ public:
   /// Hidden states after the final norm, [batch * sequence, embed_dim].
   mlir::Value buildHidden(mlir::OpBuilder &builder, const LlamaInputs &inputs, int64_t batch);
 
+  /// What is built from now on has locations inside of `entry`'s.
+  void buildInside(train::EntryOp entry) { location = entry.getLoc(); }
+
   /// Logits of rows of hidden states, [rows, vocab_size].
   mlir::Value buildHead(mlir::OpBuilder &builder, mlir::Value hidden);
 

@@ -64,6 +64,7 @@ std::optional<int64_t> planned(const Recipe &recipe, const CompileOptions &optio
   plan.stopAfter = Stage::Plan;
   plan.dumpFolder.clear();
   plan.advise = false;
+  plan.longestOnly = true;
   std::optional<CompileResult> result = compile(*changed, plan, unheard);
   if (!result)
     return std::nullopt;

@@ -358,7 +358,7 @@ FailureOr<std::string> ftc::buildManifest(ModuleOp module, const TargetDescripti
   out.peak_at = memory.peakEntry + ": " + memory.peakLaunch;
   for (const RemarkRecord &remark : remarks) {
     // Places are in the tensors; those of the buffers between would be most of the manifest.
-    if (isPlacement(remark))
+    if (isPlacement(remark) || remark.isOfShorterRows())
       continue;
     auto table = std::make_unique<manifest::RemarkT>();
     table->pass = remark.pass;

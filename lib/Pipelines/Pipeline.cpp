@@ -83,6 +83,8 @@ private:
   bool failToFit(const MemoryTable &memory);
   /// Says so where the plan takes more than the device has. An error only for memory_budget: boards differ.
   void warnOfDevice(const MemoryTable &memory);
+  /// Says which lengths of rows share the memory.
+  void tellLengths(const MemoryTable &memory);
 
   /// Runs `work`, notes its time, and writes the stage's file.
   bool stage(const char *name, llvm::function_ref<LogicalResult()> work, bool dump = true);
@@ -227,7 +229,7 @@ bool Compiler::pass(const char *name, llvm::function_ref<void(OpPassManager &)> 
 
 bool Compiler::runFirstTrainStages() {
   if (!stage("train", [&] {
-        module = importRecipe(context, recipe);
+        module = importRecipe(context, recipe, {.shorterRows = !options.longestOnly});
         if (module && device)
           linkOf(*device).attachTo(*module);
         if (module && twoPasses)
@@ -369,6 +371,22 @@ void Compiler::warnOfDevice(const MemoryTable &memory) {
   diagnostics.push_back({Severity::Warning, "", 0, 0, std::move(text)});
 }
 
+void Compiler::tellLengths(const MemoryTable &memory) {
+  if (recipe.sequenceLengths.size() < 2)
+    return;
+  std::string lengths;
+  llvm::raw_string_ostream out(lengths);
+  llvm::interleaveComma(ArrayRef<int64_t>(recipe.sequenceLengths).drop_back(), out);
+  result.memoryReport += "rows of " + lengths + " tokens have entries of their own, in the same memory\n";
+  // A plan for the longest alone would have said less.
+  if (auto peak = module->lookupSymbol<plan::EntryOp>(memory.peakEntry);
+      peak && static_cast<int64_t>(peak.getSequence()) < recipe.seqLen && peak.getKind() != plan::EntryKind::Logits)
+    diagnostics.push_back({Severity::Warning, "", 0, 0,
+                           "rows of " + std::to_string(peak.getSequence()) + " tokens take more memory than those of " +
+                               std::to_string(recipe.seqLen) + ": 'ftc plan' tells less than this step takes; leave " +
+                               "that length out of sequence_lengths"});
+}
+
 bool Compiler::planWithinBudget(MemoryTable &memory) {
   OwningOpRef<ModuleOp> start = std::move(module);
   std::vector<RemarkRecord> told = remarks;
@@ -378,6 +396,11 @@ bool Compiler::planWithinBudget(MemoryTable &memory) {
   auto measure = [&](int64_t kept) {
     module = start->clone();
     remarks = told;
+    // The longest rows decide.
+    if (searching)
+      for (auto entry : llvm::make_early_inc_range(module->getOps<train::EntryOp>()))
+        if (static_cast<int64_t>(entry.getSequence()) < recipe.seqLen)
+          entry.erase();
     (*module)->setAttr(train::TrainDialect::rematAttrName,
                        train::RematAttr::get(&context, train::RematMode::Budget, recipe.checkpointing.every, kept));
     ok = ok && runLastTrainStages();
@@ -395,7 +418,8 @@ bool Compiler::planWithinBudget(MemoryTable &memory) {
   result.seconds.emplace_back("search within budget",
                               std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   // The last plan that was made need not be the one that was found, and was not written.
-  if (ok && (last != found.kept || !options.dumpFolder.empty() || stopsAt(Stage::TrainOpt)))
+  if (ok && (last != found.kept || !options.dumpFolder.empty() || stopsAt(Stage::TrainOpt) ||
+             recipe.sequenceLengths.size() > 1))
     measure(found.kept);
   return ok;
 }
@@ -447,6 +471,7 @@ bool Compiler::finish() {
     return failToFit(memory);
   warnOfDevice(memory);
   result.memoryReport = formatMemoryTable(memory);
+  tellLengths(memory);
   result.totalBytes = static_cast<uint64_t>(memory.total);
   result.decisions = summarizeRemarks(remarks, decisionsShown);
   result.allDecisions = listRemarks(remarks);

@@ -23,6 +23,16 @@ void RemarkCollector::streamOptimizationRemark(const remark::detail::Remark &rem
   llvm::raw_string_ostream where(record.where);
   if (auto named = dyn_cast<NameLoc>(remark.getLocation()))
     where << named.getName().getValue();
+  // The innermost name is the entry's; a kernel of several ops has a place with several.
+  remark.getLocation()->walk([&](Location loc) {
+    auto named = dyn_cast<NameLoc>(loc);
+    if (!named)
+      return WalkResult::advance();
+    while (auto outer = dyn_cast<NameLoc>(named.getChildLoc()))
+      named = outer;
+    record.entry = named.getName().str();
+    return WalkResult::interrupt();
+  });
   for (const remark::detail::Remark::Arg &argument : remark.getArgs()) {
     int64_t number = 0;
     if (argument.key != "Remark" && !StringRef(argument.val).getAsInteger(10, number))
@@ -38,6 +48,11 @@ int64_t RemarkRecord::bytes() const {
     if (key == "bytes_saved" || key == "bytes")
       return value;
   return 0;
+}
+
+bool RemarkRecord::isOfShorterRows() const {
+  StringRef digits = StringRef(entry).rsplit('_').second;
+  return !digits.empty() && llvm::all_of(digits, llvm::isDigit);
 }
 
 std::string RemarkRecord::message() const {
@@ -79,7 +94,7 @@ std::string ftc::summarizeRemarks(const std::vector<RemarkRecord> &records, size
   };
   llvm::MapVector<StringRef, llvm::MapVector<StringRef, Line>> passes;
   for (const RemarkRecord &record : records) {
-    if (isPlacement(record))
+    if (isPlacement(record) || record.isOfShorterRows())
       continue;
     Line &line = passes[record.pass].try_emplace(record.text, Line{&record, 0, 0, {}}).first->second;
     ++line.count;
@@ -120,8 +135,9 @@ std::string ftc::listRemarks(const std::vector<RemarkRecord> &records) {
   llvm::raw_string_ostream out(text);
   for (const RemarkRecord &record : records) {
     std::string numbers = inWords(record.metrics);
-    out << '[' << record.pass << "] " << record.where << (record.where.empty() ? "" : ": ") << record.text
-        << (numbers.empty() ? "" : " (" + numbers + ")") << '\n';
+    out << '[' << record.pass << "] " << (record.isOfShorterRows() ? record.entry + ": " : "")
+        << (record.where == record.entry && record.isOfShorterRows() ? "" : record.where)
+        << (record.where.empty() ? "" : ": ") << record.text << (numbers.empty() ? "" : " (" + numbers + ")") << '\n';
   }
   return text;
 }

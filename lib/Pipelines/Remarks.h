@@ -23,11 +23,14 @@ struct RemarkRecord {
   std::string text;                                     ///< what was decided, in words
   std::vector<std::pair<std::string, int64_t>> metrics; ///< numbers that belong to it, in order
   bool done = false;                                    ///< something was changed; else it was left as it is
+  std::string entry{};                                  ///< that the op is of; empty where that is not known
 
   /// Words and numbers in one line.
   std::string message() const;
   /// The metric `bytes_saved` or `bytes`; 0 without either.
   int64_t bytes() const;
+  /// Whether it is of an entry for shorter rows ("step_256"), which repeats what was decided for the longest.
+  bool isOfShorterRows() const;
 };
 
 /// Collects remarks in the order in which passes tell them.
@@ -45,7 +48,8 @@ private:
 bool isPlacement(const RemarkRecord &record);
 
 /// A summary for people: decisions of one pass that say the same are one line, with their number and the sums of their
-/// metrics. At most `most` lines a pass, those with most bytes first. Without placements.
+/// metrics. At most `most` lines a pass, those with most bytes first. Without placements, and without entries for
+/// shorter rows.
 std::string summarizeRemarks(const std::vector<RemarkRecord> &records, size_t most);
 
 /// Every decision with its place, in order.

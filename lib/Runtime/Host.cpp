@@ -114,6 +114,14 @@ int ftrt_host_entry(const ftrt_host *host, int kind) {
   return host->session.step().findEntry(static_cast<ftc::manifest::EntryKind>(kind));
 }
 
+int ftrt_host_entry_for(const ftrt_host *host, int kind, int64_t tokens) {
+  const ftc::LoadedStep &step = host->session.step();
+  for (int entry : step.findEntries(static_cast<ftc::manifest::EntryKind>(kind)))
+    if (step.manifest().entries()->Get(static_cast<flatbuffers::uoffset_t>(entry))->sequence() >= tokens)
+      return entry;
+  return -1;
+}
+
 int ftrt_host_entry_shape(const ftrt_host *host, int entry, int64_t *batch, int64_t *sequence) {
   return guarded([&] {
     requireEntry(host, entry);

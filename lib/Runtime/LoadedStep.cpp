@@ -12,6 +12,7 @@
 #include "ftc/Support/Nf4.h"
 #include "ftc/Support/Seal.h"
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstdlib>
@@ -283,6 +284,20 @@ int LoadedStep::findEntry(manifest::EntryKind kind) const {
     if (info->entries()->Get(index)->kind() == kind)
       return static_cast<int>(index);
   return -1;
+}
+
+std::vector<int> LoadedStep::findEntries(manifest::EntryKind kind) const {
+  std::vector<int> found;
+  for (flatbuffers::uoffset_t index = 0; index < info->entries()->size(); ++index)
+    if (info->entries()->Get(index)->kind() == kind)
+      found.push_back(static_cast<int>(index));
+  std::stable_sort(found.begin(), found.end(), [&](int a, int b) {
+    const auto length = [&](int index) {
+      return info->entries()->Get(static_cast<flatbuffers::uoffset_t>(index))->sequence();
+    };
+    return length(a) < length(b);
+  });
+  return found;
 }
 
 uint64_t LoadedStep::plannedBytes() const {

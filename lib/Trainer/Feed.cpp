@@ -59,20 +59,30 @@ const void *EntryFeed::output(std::string_view name) const {
   return tensor ? session->data(*tensor) : nullptr;
 }
 
-std::optional<double> evaluate(EntryFeed &feed, const DataSet &data, const volatile int &stop) {
-  BatchStream stream(data, {.batchSize = feed.batch(), .shuffle = false, .seed = 0, .dropLast = false});
-  const auto *lossSum = static_cast<const float *>(feed.output("loss_sum"));
-  const auto *validTokens = static_cast<const int32_t *>(feed.output("valid_tokens"));
+LengthFeeds::LengthFeeds(Session &session, EntryKind kind, const std::vector<std::string> &outputs) {
+  for (int entry : session.step().findEntries(kind))
+    feeds.emplace_back(session, entry, outputs);
+}
+
+EntryFeed &LengthFeeds::holding(int64_t tokens) {
+  return *std::find_if(feeds.begin(), feeds.end() - 1,
+                       [&](const EntryFeed &feed) { return feed.sequence() >= tokens; });
+}
+
+std::optional<double> evaluate(LengthFeeds &feeds, const DataSet &data, const volatile int &stop) {
+  BatchStream stream(data, {.batchSize = feeds.batch(), .shuffle = false, .seed = 0, .dropLast = false});
   double sum = 0;
   int64_t tokens = 0;
   for (int64_t batch = 0; batch < stream.batchesPerEpoch(); ++batch) {
     if (stop)
       return std::nullopt;
-    if (stream.next(feed.view()) < 0)
+    const int64_t longest = stream.longest();
+    EntryFeed &feed = feeds.holding(longest);
+    if (longest < 0 || stream.next(feed.view(), feed.sequence()) < 0)
       throw RunError(ExitCode::BadData, "the tokens could not be read again; did their file change while training?");
     feed.run({});
-    sum += *lossSum;
-    tokens += *validTokens;
+    sum += *static_cast<const float *>(feed.output("loss_sum"));
+    tokens += *static_cast<const int32_t *>(feed.output("valid_tokens"));
   }
   return tokens ? sum / static_cast<double>(tokens) : NAN;
 }

@@ -60,7 +60,7 @@ private:
   void tellAlgorithms(const Device &device);
   void restore();
   void train();
-  bool trainOne(uint64_t step, EntryFeed *micro, EntryFeed &feed, Progress &progress);
+  bool trainOne(uint64_t step, LengthFeeds &micro, LengthFeeds &feeds, Progress &progress);
   int64_t batchesInEpoch() const;
   uint64_t stepsInEpoch() const;
   bool savesEpochs() const;
@@ -82,7 +82,7 @@ private:
   std::string dataNames; ///< of what is trained, for messages
   std::optional<BatchStream> stream;
   std::unique_ptr<Session> session;
-  std::optional<EntryFeed> evaluation; ///< made by the first heldOutLoss
+  std::optional<LengthFeeds> evaluation; ///< made by the first heldOutLoss
   std::optional<HeldOutLoss> judged;   ///< the last one
   std::unique_ptr<CheckpointWriter> writer;
   std::unique_ptr<MetricsLog> metrics;

@@ -65,9 +65,9 @@ void Run::save(uint64_t step) {
   savedStep = step;
 }
 
-/// One step: all its batches but the last through `micro` (null where a step has one batch), the last through `feed`.
+/// One step: all its batches but the last through `micro` (empty where a step has one batch), the last through `feeds`.
 /// Returns false when nothing of them is trained: then nothing changed but the place in the data.
-bool Run::trainOne(uint64_t step, EntryFeed *micro, EntryFeed &feed, Progress &progress) {
+bool Run::trainOne(uint64_t step, LengthFeeds &micro, LengthFeeds &feeds, Progress &progress) {
   const auto start = Clock::now();
   const int64_t perEpoch = batchesInEpoch();
   if (stream->position().batch >= perEpoch)
@@ -80,9 +80,19 @@ bool Run::trainOne(uint64_t step, EntryFeed *micro, EntryFeed &feed, Progress &p
                      fmt::format("{}: could not be read again; did it change while training?", dataNames));
     return labels;
   };
-  auto read = [&](const BatchView &view) { return known(stream->next(view)); };
+  // The batch goes through the shortest entry that holds it.
+  auto read = [&](LengthFeeds &of, int64_t &labels) -> EntryFeed & {
+    EntryFeed &entry = of.holding(known(stream->longest()));
+    labels = known(stream->next(entry.view(), entry.sequence()));
+    return entry;
+  };
   // Gradients are scaled by the labels of the whole step, so with several batches these are counted ahead.
-  const int64_t valid = batches == 1 ? read(feed.view()) : known(stream->countValid(batches));
+  EntryFeed *entry = nullptr;
+  int64_t valid = 0;
+  if (batches == 1)
+    entry = &read(feeds, valid);
+  else
+    valid = known(stream->countValid(batches));
   if (valid == 0) {
     if (batches > 1)
       stream->seek({stream->position().epoch, stream->position().batch + batches});
@@ -102,20 +112,19 @@ bool Run::trainOne(uint64_t step, EntryFeed *micro, EntryFeed &feed, Progress &p
   double stepSeconds = 0, flops = 0;
   last.loss = 0;
   for (int64_t batch = 0; batch < batches; ++batch) {
-    EntryFeed &entry = batch + 1 < batches ? *micro : feed;
-    if (batches > 1)
-      read(entry.view());
+    if (int64_t labels; batches > 1)
+      entry = &read(batch + 1 < batches ? micro : feeds, labels);
     scalars.micro = static_cast<uint64_t>(batch);
     const auto called = Clock::now();
-    entry.run(scalars);
+    entry->run(scalars);
     stepSeconds += secondsSince(called);
-    flops += entry.flops();
+    flops += entry->flops();
     // Each is a part of the step's mean loss already.
-    last.loss += *static_cast<const float *>(entry.output("loss"));
+    last.loss += *static_cast<const float *>(entry->output("loss"));
   }
   last.step = step;
   last.learningRate = scalars.learning_rate;
-  if (const auto *norm = static_cast<const float *>(feed.output("grad_norm")))
+  if (const auto *norm = static_cast<const float *>(entry->output("grad_norm")))
     last.gradNorm = *norm;
   last.tokens = valid;
   last.tokensPerSecond = static_cast<double>(valid) / secondsSince(start);
@@ -164,17 +173,11 @@ bool Run::epochEnded() const {
 }
 
 void Run::train() {
-  const int entry = session->step().findEntry(EntryKind::Step);
-  EntryFeed feed(*session, entry, {"loss"});
-  std::optional<EntryFeed> micro;
-  if (recipe.gradientAccumulationSteps > 1) {
-    const int microEntry = session->step().findEntry(EntryKind::Micro);
-    if (microEntry < 0)
-      throw RunError(ExitCode::BadStep, fmt::format("{}: gradient_accumulation_steps is {}, but the step has no entry "
-                                                    "'micro'; recompile it",
-                                                    session->step().path(), recipe.gradientAccumulationSteps));
-    micro.emplace(*session, microEntry, std::vector<std::string>{"loss"});
-  }
+  LengthFeeds feeds(*session, EntryKind::Step, {"loss"}), micro(*session, EntryKind::Micro, {"loss"});
+  if (recipe.gradientAccumulationSteps > 1 && micro.empty())
+    throw RunError(ExitCode::BadStep, fmt::format("{}: gradient_accumulation_steps is {}, but the step has no entry "
+                                                  "'micro'; recompile it",
+                                                  session->step().path(), recipe.gradientAccumulationSteps));
   if (doneSteps >= totalSteps || stopSignal)
     return;
   beginOutput();
@@ -194,7 +197,7 @@ void Run::train() {
   {
     AllocationGate gate;
     while (doneSteps < totalSteps && !stopSignal) {
-      const bool trained = trainOne(doneSteps + 1, micro ? &*micro : nullptr, feed, progress);
+      const bool trained = trainOne(doneSteps + 1, micro, feeds, progress);
       if (trained) {
         ++doneSteps;
         if (doneSteps % logEvery == 0 || doneSteps == firstStep || doneSteps == totalSteps)
@@ -232,13 +235,12 @@ std::optional<double> Run::heldOutLoss() {
   if (judged && judged->step == doneSteps)
     return judged->loss;
   if (!evaluation) {
-    const int entry = session->step().findEntry(EntryKind::Evaluate);
-    if (entry < 0)
+    evaluation.emplace(*session, EntryKind::Evaluate, std::vector<std::string>{"loss_sum", "valid_tokens"});
+    if (evaluation->empty())
       throw RunError(ExitCode::Unsupported,
                      fmt::format("{}: the step has no entry 'evaluate', which held-out data need; "
                                  "recompile it",
                                  session->step().path()));
-    evaluation.emplace(*session, entry, std::vector<std::string>{"loss_sum", "valid_tokens"});
   }
   const std::optional<double> loss = evaluate(*evaluation, data->heldOut, stopSignal);
   if (loss)

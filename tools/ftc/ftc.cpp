@@ -204,6 +204,7 @@ int main(int argc, char **argv) {
   }
   if (planCommand->parsed()) {
     arguments.options.stopAfter = Stage::Plan;
+    arguments.options.longestOnly = true;
     arguments.emit.clear();
     return finish(run(arguments));
   }

@@ -179,7 +179,7 @@ private:
 
   /// Magnitude over norm of each row of W + scale * B A.
   Value columnFactors(ReadOp weight, Adapter adapter) {
-    Location loc = NameLoc::get(adapter.magnitude.getSymNameAttr());
+    Location loc = NameLoc::get(adapter.magnitude.getSymNameAttr(), weight.getLoc());
     auto read = [&](VariableOp variable) -> Value {
       return ReadOp::create(builder, loc, variable.getTensorType(), variable.getSymName());
     };
@@ -201,7 +201,7 @@ private:
   }
 
   Value linear(Value input, VariableOp factor) {
-    Location loc = NameLoc::get(factor.getSymNameAttr());
+    Location loc = NameLoc::get(factor.getSymNameAttr(), input.getLoc());
     Value weight = ReadOp::create(builder, loc, factor.getTensorType(), factor.getSymName());
     auto type =
         cast<RankedTensorType>(input.getType())
@@ -217,11 +217,12 @@ private:
     if (seed) {
       std::string stream =
           (adapter.b.getSymName().drop_back(StringRef(".lora_B.weight").size()) + ".lora_dropout").str();
-      input = DropoutOp::create(builder, NameLoc::get(builder.getStringAttr(stream)), input.getType(), input,
-                                builder.getF64FloatAttr(dropout), builder.getStringAttr(stream), seed, step, micro);
+      input =
+          DropoutOp::create(builder, NameLoc::get(builder.getStringAttr(stream), product.getLoc()), input.getType(),
+                            input, builder.getF64FloatAttr(dropout), builder.getStringAttr(stream), seed, step, micro);
     }
     Value narrow = linear(input, adapter.a);
-    Location loc = NameLoc::get(adapter.b.getSymNameAttr());
+    Location loc = NameLoc::get(adapter.b.getSymNameAttr(), product.getLoc());
     if (double scale = lora.getScale().getValueAsDouble(); scale != 1) {
       auto scalar = RankedTensorType::get({}, builder.getF32Type());
       Value factor = ConstantOp::create(builder, loc, DenseElementsAttr::get(scalar, static_cast<float>(scale)));
@@ -231,7 +232,7 @@ private:
     auto sum = AddOp::create(builder, loc, product.getResult(), wide);
     Value result = sum;
     if (factors) {
-      Location magnitude = NameLoc::get(adapter.magnitude.getSymNameAttr());
+      Location magnitude = NameLoc::get(adapter.magnitude.getSymNameAttr(), product.getLoc());
       result = ScaleColumnsOp::create(builder, magnitude, sum.getType(), sum, factors);
     }
     product.getResult().replaceAllUsesExcept(result, sum);

@@ -296,6 +296,15 @@ struct ChunkLossPass : impl::ChunkLossPassBase<ChunkLossPass> {
       getOperation().emitError("has train.loss_chunks = ") << wanted.getInt() << "; it is a number of chunks, or 0";
       return signalPassFailure();
     }
+    // Entries of shorter rows must not take more memory than the longest: their chunks are no larger.
+    int64_t mostRows = 0, mostChunkRows = INT64_MAX;
+    if (wanted.getInt() == 0)
+      for (auto entry : getOperation().getOps<EntryOp>())
+        for (auto loss : entry.getBody().front().getOps<CrossEntropyOp>())
+          if (int64_t rows = cast<RankedTensorType>(loss.getLogits().getType()).getDimSize(0); rows > mostRows) {
+            mostRows = rows;
+            mostChunkRows = chosenRows(LossGroup(loss), INT64_MAX);
+          }
     for (auto entry : getOperation().getOps<EntryOp>()) {
       // Two losses of one matrix of logits are one group.
       SmallVector<CrossEntropyOp> losses(entry.getBody().front().getOps<CrossEntropyOp>());
@@ -303,25 +312,26 @@ struct ChunkLossPass : impl::ChunkLossPassBase<ChunkLossPass> {
         LossGroup group(losses.front());
         CrossEntropyOp loss = losses.front();
         llvm::erase_if(losses, [&](CrossEntropyOp other) { return group.contains(other); });
-        chunk(loss, group, wanted.getInt());
+        chunk(loss, group, wanted.getInt(), mostChunkRows);
       }
     }
   }
 
-  static void chunk(CrossEntropyOp loss, LossGroup &group, int64_t chunks) {
+  /// Rows of a chunk: at least as many as the rule asks for, spread evenly, and at most `most`.
+  static int64_t chosenRows(const LossGroup &group, int64_t most) {
+    const int64_t rows = group.getRows();
+    const int64_t chunks = std::max<int64_t>(rows / group.chooseRows(), llvm::divideCeil(rows, std::min(rows, most)));
+    return llvm::alignTo(llvm::divideCeil(rows, std::max<int64_t>(1, chunks)), rowUnit);
+  }
+
+  static void chunk(CrossEntropyOp loss, LossGroup &group, int64_t chunks, int64_t mostRows) {
     Location loc = loss.getLoc();
     int64_t rows = group.getRows();
     if (!group.obstacle().empty()) {
       remark::missed(loc, remarkOpts) << remark::add("the logits stay whole: {0}", group.obstacle().str());
       return;
     }
-    // At least as many rows as the rule asks for, spread evenly.
-    const bool chosen = chunks == 0;
-    if (chosen)
-      chunks = std::max<int64_t>(1, rows / group.chooseRows());
-    int64_t chunkRows = llvm::divideCeil(rows, chunks);
-    if (chosen)
-      chunkRows = llvm::alignTo(chunkRows, rowUnit);
+    int64_t chunkRows = chunks == 0 ? chosenRows(group, mostRows) : llvm::divideCeil(rows, chunks);
     if (chunkRows >= rows) {
       remark::missed(loc, remarkOpts) << remark::add("the logits stay whole: {0} rows are one chunk", rows);
       return;

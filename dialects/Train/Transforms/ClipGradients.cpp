@@ -36,7 +36,7 @@ LogicalResult clipEntry(EntryOp entry, FloatAttr maxNorm) {
     return success();
   auto terminator = cast<ReturnOp>(body.getTerminator());
   OpBuilder builder(terminator);
-  Location loc = NameLoc::get(builder.getStringAttr("grad_norm"));
+  Location loc = NameLoc::get(builder.getStringAttr("grad_norm"), entry.getLoc());
   auto scalar = RankedTensorType::get({}, builder.getF32Type());
   Value sum = ConstantOp::create(builder, loc, DenseElementsAttr::get(scalar, 0.0f));
   for (UpdateOp update : updates) {

@@ -57,7 +57,7 @@ public:
     copy->removeAttr(TrainDialect::layerAttrName);
     copy->setAttr(TrainDialect::recomputeAttrName, builder.getUnitAttr());
     if (auto named = dyn_cast<NameLoc>(copy->getLoc()))
-      copy->setLoc(NameLoc::get(builder.getStringAttr(named.getName().getValue() + " again")));
+      copy->setLoc(NameLoc::get(builder.getStringAttr(named.getName().getValue() + " again"), named.getChildLoc()));
     for (auto [result, again] : llvm::zip(choice.op->getResults(), copy->getResults()))
       copies[result] = again;
   }

@@ -139,7 +139,8 @@ def ChunkLossPass : Pass<"train-chunk-loss", "::mlir::ModuleOp"> {
     of logits about as large as all the rows that enter the head; at least 256, since products of fewer rows are slower; and so
     many that reading the head's weight, and reading and writing its gradient, for each chunk takes at most an eighth of the time
     of its products on the device that the module is for (`ftc.link`), up to a quarter of all rows. On an H200 these are some
-    2200 rows in bf16, on a CPU fewer than 256. Then rounded up to a multiple of 64.
+    2200 rows in bf16, on a CPU fewer than 256. Then rounded up to a multiple of 64. Of entries that differ in their rows, those
+    with fewer take chunks that are no larger than those of the one with most, so that they take no more memory.
 
     Sums over rows are added in another order: loss and gradients agree with the whole loss within 1e-6 relative in fp32. In
     bf16 the weight's gradient is rounded once a chunk, as where a framework accumulates it.

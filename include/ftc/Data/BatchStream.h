@@ -59,9 +59,12 @@ public:
   /// Continues at `position`, which may name a batch past its epoch's end (then the next epoch's first is meant).
   void seek(DataPosition position);
 
-  /// Fills `out` (batchSize × seqLen each), moves on, and returns the number of valid labels; -1 when the file of
-  /// tokens could no longer be read. Needs batchesPerEpoch() > 0.
-  int64_t next(const BatchView &out);
+  /// Tokens of the longest row of the batch that `next` gives next, without padding; -1 when the file of tokens could no
+  /// longer be read.
+  int64_t longest() const;
+  /// Fills `out` (batchSize × `length` each, which holds the batch's longest row), moves on, and returns the number of
+  /// valid labels; -1 as above. Needs batchesPerEpoch() > 0.
+  int64_t next(const BatchView &out, int64_t length);
   /// Valid labels of the next `batches` batches together, without moving: for the weight of a step's micro-batches. -1
   /// as next.
   int64_t countValid(int64_t batches = 1) const;

@@ -72,7 +72,7 @@ struct DataOptions {
   bool trainsQuestions() const { return trainOnInput || masking == MaskingStrategy::TrainOnAll; }
 };
 
-/// Memory of one batch, the caller's: four arrays of rows × seqLen, row-major.
+/// Memory of one batch, the caller's: four arrays of rows × length, row-major.
 struct BatchView {
   int32_t *tokens = nullptr;
   int32_t *labels = nullptr;    ///< the next token of the same sample, or ignoredLabel
@@ -106,13 +106,15 @@ public:
   /// The rows of all `parts` (one at least, of one seqLen), one part behind the other.
   static DataSet join(std::vector<DataSet> parts);
 
-  /// Writes row `row` to the first seqLen elements of each array of `out`. Returns the number of valid labels, or -1
-  /// when the file could no longer be read.
-  int64_t fillRow(int64_t row, const BatchView &out) const;
+  /// Tokens of row `row` without its padding, which is at the end; -1 when the file could no longer be read.
+  int64_t rowLength(int64_t row) const;
+  /// Writes the first `length` tokens of row `row` to each array of `out`; between rowLength(row) and seqLen. Returns
+  /// the number of valid labels, or -1 as above.
+  int64_t fillRow(int64_t row, const BatchView &out, int64_t length) const;
   /// What fillRow would return, without reading the row's ids.
   int64_t countValid(int64_t row) const;
-  /// A row of padding.
-  void fillPadding(const BatchView &out) const;
+  /// `length` tokens of padding.
+  void fillPadding(const BatchView &out, int64_t length) const;
 
 private:
   friend struct DataSetBuilder;

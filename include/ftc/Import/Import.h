@@ -19,6 +19,7 @@ namespace ftc {
 struct ImportOptions {
   bool evaluate = true;
   bool logits = true;
+  bool shorterRows = true; ///< entries for all of Recipe::sequenceLengths, not for the longest alone
 };
 
 /// Builds the forward graphs of a recipe's entries, with variables under their Hugging Face names. The `step` entry

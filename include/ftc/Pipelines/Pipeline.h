@@ -61,7 +61,10 @@ struct CompileOptions {
   /// When not empty: an existing or new folder that gets one numbered file a stage.
   std::string dumpFolder;
   ByLaunch byLaunch = ByLaunch::No; ///< for "cuda"
-  bool advise = true;               ///< where a step does not fit, plan what would; costs some plans
+  /// Plan for the longest of the recipe's sequence lengths alone. Shorter rows take no more memory, which compiling
+  /// checks.
+  bool longestOnly = false;
+  bool advise = true; ///< where a step does not fit, plan what would; costs some plans
 };
 
 struct CompileResult {

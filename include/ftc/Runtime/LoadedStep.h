@@ -33,8 +33,10 @@ public:
   const ftrt_step &tables() const { return *step; }
   /// Whether the step runs on a GPU (target "cuda").
   bool needsDevice() const;
-  /// Index of the first entry of `kind`, or -1.
+  /// Index of the first entry of `kind`, or -1. Of several lengths the longest is the first.
   int findEntry(manifest::EntryKind kind) const;
+  /// Indices of all entries of `kind`, from the shortest sequence to the longest.
+  std::vector<int> findEntries(manifest::EntryKind kind) const;
   /// Bytes of all near slabs: the plan's total.
   uint64_t plannedBytes() const;
   /// Bytes of the far slab: the plan's total in the far tier, 0 without one.

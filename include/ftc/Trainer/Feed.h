@@ -46,9 +46,24 @@ private:
   std::vector<std::vector<int32_t>> unused; ///< for inputs that the compiled entry does not read
 };
 
-/// Mean loss of all rows of `data` through the step's `evaluate` entry. Nothing when `stop` becomes non-zero. Throws
+/// The entries of one kind, which differ in the length of their rows.
+class LengthFeeds {
+public:
+  /// As EntryFeed; there may be none.
+  LengthFeeds(Session &session, manifest::EntryKind kind, const std::vector<std::string> &outputs);
+
+  bool empty() const { return feeds.empty(); }
+  int64_t batch() const { return feeds.back().batch(); }
+  /// The shortest that holds rows of `tokens` tokens. Needs one that does.
+  EntryFeed &holding(int64_t tokens);
+
+private:
+  std::vector<EntryFeed> feeds; ///< from the shortest to the longest
+};
+
+/// Mean loss of all rows of `data` through the step's `evaluate` entries. Nothing when `stop` becomes non-zero. Throws
 /// RunError.
-std::optional<double> evaluate(EntryFeed &feed, const DataSet &data, const volatile int &stop);
+std::optional<double> evaluate(LengthFeeds &feeds, const DataSet &data, const volatile int &stop);
 
 struct SampleOptions {
   std::vector<int32_t> start; ///< ids that the text goes on from

@@ -35,7 +35,7 @@ protected:
     Batch batch(batchSize * 4);
     for (int64_t i = 0; i < count; ++i) {
       int64_t ahead = stream.countValid();
-      EXPECT_EQ(stream.next(batch.view()), ahead);
+      EXPECT_EQ(stream.next(batch.view(), 4), ahead);
       for (int64_t r = 0; r < batchSize; ++r)
         seen.push_back(batch.tokens[r * 4]);
     }
@@ -127,8 +127,8 @@ TEST_F(Batches, TheLastBatchIsFilledUpForEvaluation) {
   BatchStream stream(data, {.batchSize = 4, .shuffle = false, .dropLast = false});
   ASSERT_EQ(stream.batchesPerEpoch(), 2);
   Batch batch(16);
-  EXPECT_EQ(stream.next(batch.view()), 12);
-  EXPECT_EQ(stream.next(batch.view()), 3);
+  EXPECT_EQ(stream.next(batch.view(), 4), 12);
+  EXPECT_EQ(stream.next(batch.view(), 4), 3);
   EXPECT_EQ(Ints(batch.tokens.begin() + 4, batch.tokens.end()), Ints(12, PAD));
   EXPECT_EQ(Ints(batch.labels.begin() + 4, batch.labels.end()), Ints(12, X));
   EXPECT_EQ(Ints(batch.segments.begin() + 4, batch.segments.begin() + 8), (Ints{0, 1, 2, 3}));
@@ -150,9 +150,50 @@ TEST_F(Batches, CountsAheadOverSeveralBatches) {
   int64_t ahead = stream.countValid(3), sum = 0;
   Batch batch(16);
   for (int i = 0; i < 3; ++i)
-    sum += stream.next(batch.view());
+    sum += stream.next(batch.view(), 16);
   EXPECT_EQ(ahead, sum);
   EXPECT_EQ(sum, data->train.validLabels());
+}
+
+TEST_F(Batches, RowsOfOneSampleAreCutWhereTheirPaddingBegins) {
+  options.seqLen = 32;
+  options.packed = false;
+  options.splitAcrossPack = false;
+  auto data = load(
+      write("d.jsonl", "{\"text\": \"abc\"}\n{\"text\": \"defghijklmnopqrstuvwxyz\"}\n{\"text\": \"0123456789\"}"));
+  ASSERT_TRUE(data) << messages();
+  Ints lengths;
+  for (int64_t row = 0; row < 3; ++row) {
+    Batch whole = this->row(data->train, row);
+    const int64_t length = data->train.rowLength(row);
+    lengths.push_back(static_cast<int32_t>(length));
+    ASSERT_LT(length, 32);
+    // What is cut off is padding alone, and what is left does not change.
+    for (int64_t shorter : {length, length + 1, int64_t(31)}) {
+      Batch cut(shorter);
+      EXPECT_EQ(data->train.fillRow(row, cut.view(), shorter), data->train.countValid(row));
+      EXPECT_EQ(cut.tokens, Ints(whole.tokens.begin(), whole.tokens.begin() + shorter));
+      EXPECT_EQ(cut.labels, Ints(whole.labels.begin(), whole.labels.begin() + shorter));
+      EXPECT_EQ(cut.positions, Ints(whole.positions.begin(), whole.positions.begin() + shorter));
+      EXPECT_EQ(cut.segments, Ints(whole.segments.begin(), whole.segments.begin() + shorter));
+    }
+    EXPECT_EQ(Ints(whole.tokens.begin() + length, whole.tokens.end()), Ints(32 - length, PAD));
+    EXPECT_NE(whole.tokens[length - 1], PAD);
+  }
+  EXPECT_EQ(lengths, (Ints{5, 25, 12})); // with begin and end of text
+  BatchStream stream(data->train, {.batchSize = 2, .shuffle = false, .dropLast = false});
+  EXPECT_EQ(stream.longest(), 25);
+  Batch batch(2 * 25);
+  EXPECT_EQ(stream.next(batch.view(), 25), 4 + 24);
+  EXPECT_EQ(batch.tokens[5], PAD);
+  EXPECT_EQ(batch.tokens[25], this->row(data->train, 1).tokens[0]);
+  EXPECT_EQ(stream.longest(), 12); // beside a row of padding
+}
+
+TEST_F(Batches, RowsOfTokenFilesAreFull) {
+  DataSet data = numbered(3);
+  EXPECT_EQ(data.rowLength(2), 4);
+  EXPECT_EQ(BatchStream(data, {.batchSize = 2}).longest(), 4);
 }
 
 TEST_F(Batches, FingerprintFollowsContentsAndRows) {

@@ -64,7 +64,7 @@ protected:
 
   Batch row(const DataSet &set, int64_t index) {
     Batch batch(set.seqLen());
-    int64_t valid = set.fillRow(index, batch.view());
+    int64_t valid = set.fillRow(index, batch.view(), set.seqLen());
     EXPECT_EQ(valid, set.countValid(index));
     EXPECT_EQ(valid, static_cast<int64_t>(batch.labels.size()) -
                          std::count(batch.labels.begin(), batch.labels.end(), ignoredLabel));

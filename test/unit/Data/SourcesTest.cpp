@@ -296,7 +296,7 @@ TEST_F(Sources, TokenFilesOfATokenizerThatIsNotBuiltIn) {
     auto data = load(writeIds("t.bin", std::vector<uint16_t>(16, 1), true));
     ASSERT_TRUE(data) << messages();
     Batch batch(8);
-    data->train.fillPadding(batch.view());
+    data->train.fillPadding(batch.view(), options.seqLen);
     EXPECT_EQ(batch.tokens[0], 0); // the model's vocabulary is smaller than Llama 3's
     EXPECT_FALSE(load(write("t.txt", "text")));
     EXPECT_TRUE(says(std::string("t.txt: error: this is text, and the recipe's tokenizer '") + name)) << messages();
@@ -354,7 +354,7 @@ TEST_F(Sources, TokenFileThatShrinksIsNoticed) {
   ASSERT_TRUE(data) << messages();
   fs::resize_file(path, 30);
   Batch batch(8);
-  EXPECT_EQ(data->train.fillRow(1, batch.view()), -1);
+  EXPECT_EQ(data->train.fillRow(1, batch.view(), options.seqLen), -1);
 }
 
 } // namespace
