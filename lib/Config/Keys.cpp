@@ -97,7 +97,7 @@ static const std::vector<KeyInfo> table = {
   {"dataset.train_on_input", R, Bool, "False", conversations, nullptr, "train on what the user says too; `alpaca_dataset`: True"},
   {"dataset.masking_strategy", R, Text, "", conversations, nullptr, "later torchtune's key in place of `train_on_input`: `train_on_assistant`, `train_on_all` (but for system prompts, which `train_on_input` trains) or `train_on_last`, the assistant's last turn"},
   {"dataset.new_system_prompt", R, Text, "null", chatOrInstruct, nullptr, "system prompt before each conversation, in place of its own"},
-  {"dataset.packed", R, Bool, "False", "", nullptr, "fill rows with several samples, attention within each; False: a row a sample, padded"},
+  {"dataset.packed", R, Bool, "False", "", nullptr, "fill rows with several samples, attention within each; False: a row a sample, padded (see `sequence_lengths`)"},
   {"dataset.add_eos", R, Bool, "True", textCompletion, nullptr, "end each document with the id of the end of text"},
   {"dataset.split_across_pack", R, Bool, "True", textCompletion, nullptr, "continue a document in the next row; False: start it there if it fits"},
   {"dataset.split", R, Text, "train", "", nullptr, "part of the records, as Hugging Face writes it: `train[:95%]`, `train[95%:]`, `train[100:200]`. The name in front of it says nothing here: the files are that split"},

@@ -54,9 +54,10 @@ void Reader::tokenizer() {
     boolean("dataset.packed", isPacked);
     if (isPacked)
       packed = "; " + named("dataset.packed") + " needs it too";
-    messages.error(placeOf("tokenizer.max_seq_len"),
-                   "'tokenizer.max_seq_len' is null or absent: the step is compiled for one length of rows" + packed +
-                       "; override tokenizer.max_seq_len=N, N tokens a row");
+    messages.error(
+        placeOf("tokenizer.max_seq_len"),
+        "'tokenizer.max_seq_len' is null or absent: the memory of a step is planned for rows up to a length" + packed +
+            "; override tokenizer.max_seq_len=N, N tokens a row");
   } else if (integer("tokenizer.max_seq_len", recipe.seqLen, 2, maxTokens) && recipe.model.maxSeqLen > 0 &&
              recipe.seqLen > recipe.model.maxSeqLen) {
     std::string limit =

@@ -172,9 +172,11 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
     evaluate.finish({loss, count});
   };
   // The longest has the plain names and comes first among its kind.
-  for (int64_t sequence : llvm::reverse(recipe.sequenceLengths)) {
-    if (sequence < recipe.seqLen && !options.shorterRows)
-      break;
+  SmallVector<int64_t> lengths = {recipe.seqLen};
+  for (int64_t length : llvm::reverse(recipe.sequenceLengths))
+    if (length < recipe.seqLen && options.shorterRows)
+      lengths.push_back(length);
+  for (int64_t sequence : lengths) {
     std::string suffix = sequence == recipe.seqLen ? "" : "_" + std::to_string(sequence);
     if (accumulates)
       training("micro" + suffix, train::EntryKind::Micro, inputs, sequence);

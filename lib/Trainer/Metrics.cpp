@@ -127,6 +127,8 @@ void MetricsLog::add(const StepMetrics &metrics) {
   line.number(metrics.gradNorm.value_or(NAN));
   line.text(",\"tokens\":");
   line.number(metrics.tokens);
+  line.text(",\"padded_tokens\":");
+  line.number(metrics.paddedTokens);
   line.text(",\"tokens_per_second\":");
   line.number(metrics.tokensPerSecond);
   line.text(",\"planned_bytes\":");

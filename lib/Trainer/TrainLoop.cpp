@@ -111,6 +111,7 @@ bool Run::trainOne(uint64_t step, LengthFeeds &micro, LengthFeeds &feeds, Progre
   scalars.seed = recipe.seed;
   double stepSeconds = 0, flops = 0;
   last.loss = 0;
+  last.paddedTokens = 0;
   for (int64_t batch = 0; batch < batches; ++batch) {
     if (int64_t labels; batches > 1)
       entry = &read(batch + 1 < batches ? micro : feeds, labels);
@@ -119,6 +120,7 @@ bool Run::trainOne(uint64_t step, LengthFeeds &micro, LengthFeeds &feeds, Progre
     entry->run(scalars);
     stepSeconds += secondsSince(called);
     flops += entry->flops();
+    last.paddedTokens += entry->batch() * entry->sequence();
     // Each is a part of the step's mean loss already.
     last.loss += *static_cast<const float *>(entry->output("loss"));
   }

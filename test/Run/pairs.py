@@ -80,6 +80,7 @@ LEVERS = [
     Lever("stochastic", ["dtype=bf16", "stochastic_rounding=True"], OWN, slot="rounding", within="bf16"),
     Lever("offloading", ["enable_activation_offloading=True"], BITS, far=True),
     Lever("chunks", CHUNKS, 1e-5),
+    Lever("lengths", ["sequence_lengths=[6, 10]"], 1e-5),
     Lever("packed", ["dataset.packed=True"], OWN),
     Lever("lora", LORA, OWN, lowers=True),
     Lever("dropout", LORA + ["model.lora_dropout=0.2"], OWN, within="lora", lowers=True),
@@ -114,6 +115,10 @@ REFUSED = {
 # are the first alone.
 SAME = [{"bf16", "bf16-states"}, *({adapter, states} for adapter in ("lora", "dropout", "qlora", "dora")
                                    for states in ("8bit", "4bit", "bitsandbytes-8bit", "paged", "paged-8bit"))]
+
+
+# Dropout draws by element, and rows of another length have other elements.
+SAME.append({"lengths", "dropout"})
 
 
 class Refused(Exception):

@@ -22,6 +22,7 @@ struct StepMetrics {
   float learningRate = 0;        ///< the one that this step used
   std::optional<float> gradNorm; ///< before clipping; absent when the step does not compute it
   int64_t tokens = 0;            ///< valid labels of the step
+  int64_t paddedTokens = 0;      ///< positions of the step's rows, padding included
   double tokensPerSecond = 0;
   double shareOfPeak = 0;     ///< planned FLOPs / time / measured FMA peak; 0 when unknown
   uint64_t plannedBytes = 0;  ///< the plan's total

@@ -100,10 +100,10 @@ TEST(Errors, DataTypes) {
 
 TEST(Errors, LengthOfRows) {
   std::string model = "model: {_component_: torchtune.models.llama2.llama2_7b}\n";
-  EXPECT_EQ(
-      errors(model + "tokenizer:\n  max_seq_len: null\ndataset:\n  packed: True\n"),
-      "r.yaml:3:3: error: 'tokenizer.max_seq_len' is null or absent: the step is compiled for one length of rows; "
-      "'dataset.packed' (line 5) needs it too; override tokenizer.max_seq_len=N, N tokens a row");
+  EXPECT_EQ(errors(model + "tokenizer:\n  max_seq_len: null\ndataset:\n  packed: True\n"),
+            "r.yaml:3:3: error: 'tokenizer.max_seq_len' is null or absent: the memory of a step is planned for rows up "
+            "to a length; "
+            "'dataset.packed' (line 5) needs it too; override tokenizer.max_seq_len=N, N tokens a row");
   EXPECT_TRUE(contains(errors(model), "r.yaml:1:1: error: 'tokenizer.max_seq_len' is null or absent"));
   EXPECT_EQ(errors(model + "tokenizer: {max_seq_len: 4097}\n"),
             "r.yaml:2:13: error: 'tokenizer.max_seq_len' (line 2) is 4097, above the model's longest sequence, 4096");
@@ -313,6 +313,17 @@ TEST(Errors, Combinations) {
       "r.yaml:11:1: error: 'output_dir' (line 11) lies inside 'checkpointer.checkpoint_dir' (line 12), '/m/'; write "
       "somewhere else");
   EXPECT_EQ(good(minimal, {"output_dir=/models", "checkpointer.checkpoint_dir=/m"}).outputDir, "/models");
+}
+
+TEST(Errors, SequenceLengths) {
+  // The length of a row of `minimal` is in its line 3.
+  EXPECT_TRUE(contains(below("sequence_lengths: [2, 100000]\n"),
+                       "r.yaml:11:23: error: 'sequence_lengths' has '100000'; each must be a whole number from 2 to "
+                       "'tokenizer.max_seq_len'"));
+  EXPECT_TRUE(contains(below("sequence_lengths: [1]\n"), "r.yaml:11:20: error: 'sequence_lengths' has '1'"));
+  EXPECT_TRUE(contains(below("sequence_lengths: short\n"), "has 'short'; each must be a whole number"));
+  EXPECT_TRUE(contains(below("sequence_lengths: {a: 1}\n"), "has a map; each must be a whole number"));
+  EXPECT_TRUE(contains(below("sequence_lengths: [[3]]\n"), "has a list; each must be a whole number"));
 }
 
 TEST(Errors, ActivationCheckpointing) {

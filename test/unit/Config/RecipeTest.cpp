@@ -242,6 +242,34 @@ TEST(Recipe, UpdatesAndBudget) {
   EXPECT_EQ(remarks(r), "");
 }
 
+TEST(Recipe, SequenceLengths) {
+  auto read = [](std::vector<std::string> overrides, const char *length = "1000") {
+    overrides.push_back(std::string("tokenizer.max_seq_len=") + length);
+    overrides.push_back("model.max_seq_len=131072");
+    Recipe r = good(minimal, overrides);
+    EXPECT_EQ(good(r.normalizedYaml).sequenceLengths, r.sequenceLengths);
+    return r.sequenceLengths;
+  };
+  using Lengths = std::vector<int64_t>;
+  const Lengths ladder = {64, 96, 128, 192, 256, 384, 512, 752, 1000};
+  EXPECT_EQ(read({"dataset.packed=True"}), Lengths{1000});
+  EXPECT_EQ(read({"dataset.packed=False"}), ladder);
+  EXPECT_EQ(read({"dataset.packed=True", "sequence_lengths=auto"}), ladder);
+  EXPECT_EQ(read({"dataset.packed=False", "sequence_lengths=1000"}), Lengths{1000});
+  EXPECT_EQ(read({"dataset.packed=False", "sequence_lengths=[]"}), Lengths{1000});
+  EXPECT_EQ(read({"sequence_lengths=[300, 1000, 20, 300]"}), (Lengths{20, 300, 1000}));
+  EXPECT_EQ(read({"dataset.packed=False"}, "80"), (Lengths{64, 80}));
+  EXPECT_EQ(read({"dataset.packed=False"}, "64"), Lengths{64});
+  // However long: few enough to compile, each at most 1.5 times the one before.
+  for (const char *longest : {"128", "1536", "4096", "100001", "131072"}) {
+    Lengths lengths = read({"sequence_lengths=auto"}, longest);
+    EXPECT_LE(lengths.size(), 9u);
+    EXPECT_EQ(lengths.back(), std::stoll(longest));
+    for (size_t i = 1; i < lengths.size(); ++i)
+      EXPECT_LE(lengths[i], lengths[i - 1] * 3 / 2 + 16) << longest;
+  }
+}
+
 TEST(Recipe, ActivationCheckpointing) {
   using Mode = CheckpointingConfig::Mode;
   auto read = [](const std::vector<std::string> &overrides) { return good(minimal, overrides).checkpointing; };

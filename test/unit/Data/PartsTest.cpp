@@ -186,7 +186,7 @@ TEST_F(Parts, JoinedRowsAreThoseOfEachSet) {
   EXPECT_EQ(whole.tokens(), tokens);
   EXPECT_NE(whole.fingerprint(), other.fingerprint()) << "their order counts";
   Batch padding(8);
-  whole.fillPadding(padding.view());
+  whole.fillPadding(padding.view(), whole.seqLen());
   EXPECT_EQ(padding.tokens, Ints(8, PAD));
   EXPECT_EQ(padding.labels, Ints(8, X));
 
@@ -200,7 +200,7 @@ TEST_F(Parts, JoinedRowsAreThoseOfEachSet) {
   std::string seen;
   for (int64_t i = 0; i < stream.batchesPerEpoch(); ++i) {
     Batch batch(16);
-    ASSERT_GT(stream.next(batch.view()), 0);
+    ASSERT_GT(stream.next(batch.view(), whole.seqLen()), 0);
     for (size_t at : {1u, 9u})
       seen += static_cast<char>(batch.tokens[at]);
   }

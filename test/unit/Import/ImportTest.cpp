@@ -63,6 +63,32 @@ TEST(Import, UntiedModelHasACheckpointsNames) {
   EXPECT_FALSE(module->lookupSymbol<train::VariableOp>("rotary.cos").getTrainable());
 }
 
+TEST(Import, EntriesForShorterRowsFollowTheLongest) {
+  MLIRContext context;
+  Recipe recipe = tinyRecipe();
+  recipe.seqLen = 16;
+  recipe.sequenceLengths = {4, 8, 16};
+  recipe.gradientAccumulationSteps = 2;
+  auto names = [&](const ImportOptions &options) {
+    auto module = importRecipe(context, recipe, options);
+    EXPECT_TRUE(succeeded(verify(*module)));
+    std::vector<std::string> names;
+    for (auto entry : module->getOps<train::EntryOp>()) {
+      names.push_back(entry.getSymName().str() + " " + std::to_string(entry.getSequence()));
+      EXPECT_EQ(entry.getBatch(), entry.getKind() == train::EntryKind::Logits ? 1 : recipe.batchSize);
+    }
+    return names;
+  };
+  EXPECT_EQ(names({}),
+            (std::vector<std::string>{"micro 16", "step 16", "evaluate 16", "micro_8 8", "step_8 8", "evaluate_8 8",
+                                      "micro_4 4", "step_4 4", "evaluate_4 4", "logits 16"}));
+  EXPECT_EQ(names({.shorterRows = false}),
+            (std::vector<std::string>{"micro 16", "step 16", "evaluate 16", "logits 16"}));
+  // All of them know the same tables of positions.
+  auto module = importRecipe(context, recipe);
+  EXPECT_EQ(module->lookupSymbol<train::VariableOp>("rotary.cos").getTensorType().getDimSize(0), 16);
+}
+
 /// Ops of a type in the entry `step`.
 template <typename Op> std::vector<Op> opsOf(ModuleOp module) {
   std::vector<Op> ops;

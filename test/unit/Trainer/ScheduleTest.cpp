@@ -116,6 +116,7 @@ TEST(MetricsLog, WritesOneObjectALine) {
     metrics.loss = 2.5f;
     metrics.learningRate = 3e-4f;
     metrics.tokens = 30;
+    metrics.paddedTokens = 48;
     metrics.tokensPerSecond = 100;
     metrics.plannedBytes = metrics.takenBytes = 4096;
     metrics.residentBytes = 5000;
@@ -128,11 +129,13 @@ TEST(MetricsLog, WritesOneObjectALine) {
     log.sync();
   }
   EXPECT_EQ(read(path),
-            R"({"step":1,"loss":2.5,"lr":3e-04,"grad_norm":null,"tokens":30,"tokens_per_second":100,)"
+            R"({"step":1,"loss":2.5,"lr":3e-04,"grad_norm":null,"tokens":30,"padded_tokens":48,)"
+            R"("tokens_per_second":100,)"
             R"("planned_bytes":4096,"peak_bytes":4096,"far_bytes":0,"resident_bytes":5000,"share_of_peak":null,)"
             R"("skipped_batches":0})"
             "\n"
-            R"({"step":2,"loss":null,"lr":3e-04,"grad_norm":1.5,"tokens":30,"tokens_per_second":100,)"
+            R"({"step":2,"loss":null,"lr":3e-04,"grad_norm":1.5,"tokens":30,"padded_tokens":48,)"
+            R"("tokens_per_second":100,)"
             R"("planned_bytes":4096,"peak_bytes":4096,"far_bytes":0,"resident_bytes":5000,"share_of_peak":0.5,)"
             R"("skipped_batches":0})"
             "\n");
