@@ -83,7 +83,7 @@ private:
   std::optional<BatchStream> stream;
   std::unique_ptr<Session> session;
   std::optional<LengthFeeds> evaluation; ///< made by the first heldOutLoss
-  std::optional<HeldOutLoss> judged;   ///< the last one
+  std::optional<HeldOutLoss> judged;     ///< the last one
   std::unique_ptr<CheckpointWriter> writer;
   std::unique_ptr<MetricsLog> metrics;
   std::optional<OutputFolder> outputFolder, checkpointFolder; ///< one of them where both are the same

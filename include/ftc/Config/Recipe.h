@@ -228,9 +228,9 @@ struct Recipe {
   std::optional<Nf4Quantizer> quantizedBase;
   DType dtype = DType::F32;
   int64_t batchSize = 1;
-  int64_t seqLen = 0;                    ///< tokenizer.max_seq_len
-  /// Lengths of rows that the step is compiled for, ascending; the last is seqLen (empty: that alone). A batch is padded
-  /// to the shortest that holds its longest sample.
+  int64_t seqLen = 0; ///< tokenizer.max_seq_len
+  /// Lengths of rows that the step is compiled for, ascending; the last is seqLen (empty: that alone). A batch is
+  /// padded to the shortest that holds its longest sample.
   std::vector<int64_t> sequenceLengths;
   int64_t gradientAccumulationSteps = 1; ///< micro-batches of an update
   OptimizerConfig optimizer;

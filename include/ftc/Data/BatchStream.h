@@ -59,8 +59,8 @@ public:
   /// Continues at `position`, which may name a batch past its epoch's end (then the next epoch's first is meant).
   void seek(DataPosition position);
 
-  /// Tokens of the longest row of the batch that `next` gives next, without padding; -1 when the file of tokens could no
-  /// longer be read.
+  /// Tokens of the longest row of the batch that `next` gives next, without padding; -1 when the file of tokens could
+  /// no longer be read.
   int64_t longest() const;
   /// Fills `out` (batchSize × `length` each, which holds the batch's longest row), moves on, and returns the number of
   /// valid labels; -1 as above. Needs batchesPerEpoch() > 0.
