@@ -22,6 +22,7 @@ LinkModel LinkModel::of(Operation *op) {
   model.flopsPerSecond = numbers[0];
   model.nearBytesPerSecond = numbers[1];
   model.linkBytesPerSecond = numbers[2];
+  model.hasCopyEngine = true;
   return model;
 }
 

@@ -7,10 +7,9 @@
 
 #include "ftc/Analysis/Offload.h"
 
-#include "ftc/Analysis/Costs.h"
+#include "ftc/Analysis/Timeline.h"
 
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace ftc;
@@ -20,11 +19,6 @@ namespace {
 
 /// One of so many bytes may stay near because it is in small values.
 constexpr int64_t smallShare = 50;
-
-int64_t bytesOf(Value value) {
-  auto type = cast<RankedTensorType>(value.getType());
-  return type.getNumElements() * int64_t(llvm::divideCeil(type.getElementTypeBitWidth(), 8));
-}
 
 /// A value that might go.
 struct Candidate {
@@ -39,21 +33,30 @@ struct Candidate {
 
 class Chooser {
 public:
-  Chooser(Block &block, const LinkModel &link) : link(link) {
-    for (Operation &op : block) {
-      number[&op] = static_cast<int64_t>(ops.size());
-      ops.push_back(&op);
-      start.push_back(now);
-      now += secondsOf(&op, link);
-    }
+  Chooser(Block &block, const LinkModel &link) : link(link), time(block, link) {
+    choice.backward = backwardOps(block);
+    for (; firstBackward < time.size(); ++firstBackward)
+      if (choice.backward.contains(time.op(firstBackward)))
+        break;
   }
 
-  OffloadChoice run() {
-    markBackward();
-    findCandidates();
+  OffloadChoice hidden() {
+    findCandidates([](Value) { return true; });
     keepSmall();
     copyOut();
     copyIn();
+    return finish();
+  }
+
+  OffloadChoice asked() {
+    findCandidates(isAskedAway);
+    scheduleOut();
+    scheduleIn();
+    return finish();
+  }
+
+private:
+  OffloadChoice finish() {
     for (Candidate &candidate : candidates) {
       if (candidate.reason.empty())
         choice.offloaded.push_back(candidate.offload);
@@ -63,41 +66,20 @@ public:
     return std::move(choice);
   }
 
-private:
-  void markBackward() {
-    for (Operation *op : ops) {
-      auto marked = [](Operation *op) { return op->hasAttr(TrainDialect::backwardAttrName); };
-      bool is = marked(op);
-      if (auto group = dyn_cast<FusedOp>(op))
-        is = llvm::any_of(group.getBody().front(), [&](Operation &inner) { return marked(&inner); });
-      for (Value operand : op->getOperands())
-        is |= operand.getDefiningOp() && choice.backward.contains(operand.getDefiningOp());
-      if (is && !op->hasTrait<OpTrait::IsTerminator>())
-        choice.backward.insert(op);
-    }
-  }
-
-  void findCandidates() {
-    for (Operation *op : ops) {
+  void findCandidates(llvm::function_ref<bool(Value)> mayGo) {
+    for (int64_t i = 0; i < time.size(); ++i) {
+      Operation *op = time.op(i);
       if (choice.backward.contains(op) || isa<ReadOp, SliceRowsOp, OffloadOp>(op) ||
           op->hasTrait<OpTrait::ConstantLike>())
         continue;
       for (Value value : op->getResults()) {
         int64_t first = INT64_MAX;
-        bool leaves = false, isPart = false;
-        for (Operation *user : value.getUsers()) {
+        for (Operation *user : value.getUsers())
           if (choice.backward.contains(user))
-            first = std::min(first, number.lookup(user));
-          leaves |= isa<ReturnOp, WriteOp>(user);
-          isPart |= isa<ConcatRowsOp>(user);
-        }
-        if (first == INT64_MAX)
+            first = std::min(first, time.numberOf(user));
+        if (first == INT64_MAX || !mayGo(value))
           continue;
-        candidates.push_back({value, bytesOf(value), number.lookup(op), first});
-        if (leaves)
-          candidates.back().reason = "the entry returns it or writes it to a variable";
-        else if (isPart)
-          candidates.back().reason = "it is part of a larger value";
+        candidates.push_back({value, bytesOf(value), i, first, 0, whyNear(value), {}});
       }
     }
   }
@@ -125,8 +107,8 @@ private:
     for (Candidate &candidate : candidates) {
       if (!candidate.reason.empty())
         continue;
-      double begin = std::max(free, timeAfter(candidate.made)), end = begin + link.plannedCopySeconds(candidate.bytes);
-      if (end + link.plannedCopySeconds(candidate.bytes) > start[candidate.first]) {
+      double begin = std::max(free, time.endOf(candidate.made)), end = begin + link.plannedCopySeconds(candidate.bytes);
+      if (end + link.plannedCopySeconds(candidate.bytes) > time.startOf(candidate.first)) {
         candidate.reason = "it is needed again before the link could bring it away and back";
         continue;
       }
@@ -141,44 +123,114 @@ private:
       if (candidate.reason.empty())
         byReader.push_back(&candidate);
     llvm::stable_sort(byReader, [](Candidate *a, Candidate *b) { return a->first > b->first; });
-    double free = now;
+    double free = time.startOf(time.size());
     for (Candidate *candidate : byReader) {
-      double end = std::min(free, start[candidate->first]);
+      double end = std::min(free, time.startOf(candidate->first));
       double begin = end - link.plannedCopySeconds(candidate->bytes);
       // The last op that begins early enough.
-      auto after = std::upper_bound(start.begin(), start.begin() + candidate->first + 1, begin);
-      int64_t before = after - start.begin() - 1;
+      int64_t before = candidate->first;
+      while (before >= 0 && time.startOf(before) > begin)
+        --before;
       Value until = before >= 0 ? gradientBefore(before) : Value();
       if (begin < candidate->gone || !until) {
         candidate->reason = "it is needed again before the link could bring it away and back";
         continue;
       }
       free = begin;
-      candidate->offload = {candidate->value, ops[before], until, candidate->bytes};
+      candidate->offload = {candidate->value, time.op(before), until, candidate->bytes};
     }
   }
 
-  double timeAfter(int64_t op) const { return op + 1 < int64_t(start.size()) ? start[op + 1] : now; }
+  /// What is asked for leaves in the order in which it is made; all of it has to be gone when the backward graph
+  /// begins.
+  void scheduleOut() {
+    double free = 0;
+    for (Candidate &candidate : candidates)
+      if (candidate.reason.empty())
+        free = std::max(free, time.endOf(candidate.made)) + link.plannedCopySeconds(candidate.bytes);
+    choice.stallSeconds = std::max(0.0, free - time.startOf(firstBackward));
+  }
+
+  /// It comes back in the order in which it is read. If copies begin as early as they can, a reader waits for what is
+  /// not there; with these waits in the timeline, each copy begins as late as it can without another.
+  void scheduleIn() {
+    // The first op that a copy can begin before.
+    int64_t earliest = firstBackward;
+    while (earliest < time.size() && !gradientBefore(earliest))
+      ++earliest;
+    std::vector<Candidate *> byReader;
+    for (Candidate &candidate : candidates) {
+      if (candidate.reason.empty() && candidate.first < earliest)
+        candidate.reason = "it is read before there is a gradient that a copy could wait for";
+      if (candidate.reason.empty())
+        byReader.push_back(&candidate);
+    }
+    llvm::stable_sort(byReader, [](Candidate *a, Candidate *b) { return a->first < b->first; });
+    double delay = choice.stallSeconds, free = time.startOf(earliest) + delay;
+    std::vector<double> start(time.size()); // of backward ops, with waits
+    auto next = byReader.begin();
+    for (int64_t i = earliest; i < time.size(); ++i) {
+      for (; next != byReader.end() && (*next)->first == i; ++next) {
+        free += link.plannedCopySeconds((*next)->bytes);
+        delay = std::max(delay, free - time.startOf(i));
+      }
+      start[i] = time.startOf(i) + delay;
+    }
+    choice.stallSeconds = delay;
+    free = std::numeric_limits<double>::infinity();
+    for (Candidate *candidate : llvm::reverse(byReader)) {
+      free = std::min(free, start[candidate->first]) - link.plannedCopySeconds(candidate->bytes);
+      int64_t before = candidate->first, least = std::max(earliest, candidate->made + 1);
+      while (before > least && start[before] > free)
+        --before;
+      candidate->offload = {candidate->value, time.op(before), gradientBefore(before), candidate->bytes};
+    }
+    // Copies that begin at one place begin in the order in which they are needed.
+    llvm::stable_sort(candidates, [](const Candidate &a, const Candidate &b) { return a.first < b.first; });
+  }
 
   /// The latest gradient made before op `before`.
   Value gradientBefore(int64_t before) const {
     for (int64_t i = before - 1; i >= 0; --i)
-      if (choice.backward.contains(ops[i]))
-        for (Value result : ops[i]->getResults())
+      if (choice.backward.contains(time.op(i)))
+        for (Value result : time.op(i)->getResults())
           if (isa<RankedTensorType>(result.getType()))
             return result;
     return {};
   }
 
   LinkModel link;
-  std::vector<Operation *> ops;
-  std::vector<double> start; ///< seconds from the entry's start, by op
-  double now = 0;
-  llvm::DenseMap<Operation *, int64_t> number;
+  Timeline time;
+  int64_t firstBackward = 0;
   std::vector<Candidate> candidates;
   OffloadChoice choice;
 };
 
 } // namespace
 
-OffloadChoice ftc::chooseOffload(Block &block, const LinkModel &link) { return Chooser(block, link).run(); }
+bool ftc::isAskedAway(Value value) {
+  auto result = cast<OpResult>(value);
+  // A group hands on what an op in it makes.
+  if (auto group = dyn_cast<FusedOp>(result.getOwner())) {
+    auto inner = dyn_cast<OpResult>(group.getBody().front().getTerminator()->getOperand(result.getResultNumber()));
+    if (!inner)
+      return false;
+    result = inner;
+  }
+  auto away = result.getOwner()->getAttrOfType<DenseI64ArrayAttr>(TrainDialect::awayAttrName);
+  return away && llvm::is_contained(away.asArrayRef(), static_cast<int64_t>(result.getResultNumber()));
+}
+
+void ftc::askAway(Value value) {
+  auto result = cast<OpResult>(value);
+  SmallVector<int64_t> numbers;
+  if (auto away = result.getOwner()->getAttrOfType<DenseI64ArrayAttr>(TrainDialect::awayAttrName))
+    llvm::append_range(numbers, away.asArrayRef());
+  numbers.push_back(result.getResultNumber());
+  llvm::sort(numbers);
+  result.getOwner()->setAttr(TrainDialect::awayAttrName, DenseI64ArrayAttr::get(value.getContext(), numbers));
+}
+
+OffloadChoice ftc::chooseOffload(Block &block, const LinkModel &link) { return Chooser(block, link).hidden(); }
+
+OffloadChoice ftc::scheduleOffload(Block &block, const LinkModel &link) { return Chooser(block, link).asked(); }

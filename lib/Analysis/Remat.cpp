@@ -8,9 +8,9 @@
 #include "ftc/Analysis/Remat.h"
 
 #include "ftc/Analysis/Costs.h"
+#include "ftc/Analysis/Timeline.h"
 
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace ftc;
@@ -19,11 +19,6 @@ using namespace ftc::train;
 namespace {
 
 constexpr int64_t noLayer = -1;
-
-int64_t bytesOf(Value value) {
-  auto type = cast<RankedTensorType>(value.getType());
-  return type.getNumElements() * int64_t(llvm::divideCeil(type.getElementTypeBitWidth(), 8));
-}
 
 /// Inputs, variables and constants are there for the whole entry.
 bool isAlwaysThere(Value value) {
@@ -42,10 +37,10 @@ public:
       number[&op] = static_cast<int64_t>(ops.size());
       ops.push_back(&op);
     }
+    choice.backward = backwardOps(block);
   }
 
   RematChoice run() {
-    markBackward();
     findLayers();
     findCandidates();
     place();
@@ -59,18 +54,6 @@ private:
   bool isChosen(int64_t layer) const { return layer != noLayer && (layer + 1) % every == 0; }
   bool hasBackwardUse(Value value) const {
     return llvm::any_of(value.getUsers(), [&](Operation *user) { return isBackward(user); });
-  }
-
-  void markBackward() {
-    for (Operation *op : ops) {
-      bool depends = llvm::any_of(op->getOperands(), [&](Value operand) {
-        Operation *producer = operand.getDefiningOp();
-        return producer && isBackward(producer);
-      });
-      // What an entry returns stays to the end of it anyway.
-      if ((depends || op->hasAttr(TrainDialect::backwardAttrName)) && !op->hasTrait<OpTrait::IsTerminator>())
-        choice.backward.insert(op);
-    }
   }
 
   void findLayers() {

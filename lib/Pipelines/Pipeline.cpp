@@ -115,6 +115,7 @@ static LinkModel linkOf(const DeviceFile &device) {
   model.flopsPerSecond = device.matrixFlopsPerSecond / 2;
   model.nearBytesPerSecond = device.memoryBytesPerSecond / 2;
   model.linkBytesPerSecond = device.linkBytesPerSecond / 2;
+  model.hasCopyEngine = true;
   return model;
 }
 

@@ -26,23 +26,34 @@
 
 using namespace ftc;
 
-RecomputeOption ftc::evaluate(const RecomputeProblem &problem, std::vector<bool> again) {
-  RecomputeOption option;
+std::vector<int> ftc::keptValues(const RecomputeProblem &problem, const std::vector<bool> &again) {
   std::vector<bool> atHand(problem.values.size()), spared(problem.values.size());
   for (size_t i = 0; i < problem.values.size(); ++i)
     atHand[i] = problem.values[i].needed;
   for (size_t i = 0; i < problem.ops.size(); ++i) {
     if (!again[i])
       continue;
-    option.seconds += problem.ops[i].seconds;
     for (int operand : problem.ops[i].operands)
       atHand[operand] = true;
     for (int result : problem.ops[i].results)
       spared[result] = true;
   }
+  std::vector<int> kept;
   for (size_t i = 0; i < problem.values.size(); ++i)
     if (atHand[i] && !spared[i])
-      option.bytes += problem.values[i].bytes;
+      kept.push_back(static_cast<int>(i));
+  return kept;
+}
+
+RecomputeOption ftc::evaluate(const RecomputeProblem &problem, std::vector<bool> again) {
+  RecomputeOption option;
+  for (size_t i = 0; i < problem.ops.size(); ++i)
+    if (again[i])
+      option.seconds += problem.ops[i].seconds;
+  for (int value : keptValues(problem, again)) {
+    option.bytes += problem.values[value].bytes;
+    option.movable += problem.values[value].mayGo ? problem.values[value].bytes : 0;
+  }
   option.again = std::move(again);
   return option;
 }

@@ -36,7 +36,7 @@ BITS, OWN = "bits", "own"
 
 class Lever:
     """`slot`: levers of one slot exclude each other. `within`: a lever that this one contains. `tight`: memory_budget is one
-    byte below what the others alone take. `lowers`: alone, it lowers the planned bytes. `far`: alone, it uses the far tier.
+    byte below what the others alone take, with this one's twin if it has one; or this share of it. `lowers`: alone, it lowers the planned bytes. `far`: alone, it uses the far tier.
     `run`: options of ftrun. `resumed`: the second half starts from the first one's checkpoint. `twin`: the lever that the
     promise is about, where that is not the recipe without this one."""
 
@@ -49,6 +49,9 @@ class Lever:
 LORA = ["model=torchtune.models.llama3_2.lora_llama3_2", "model.lora_attn_modules=[q_proj,v_proj,output_proj]",
         "model.apply_lora_to_mlp=True", "model.lora_rank=4"]
 CHUNKS = ["loss=torchtune.modules.loss.LinearCrossEntropyLoss", "loss.num_output_chunks=3"]
+# Activations outweigh parameters, and products are dear enough for a file to be cheaper.
+LARGE = ["model.embed_dim=256", "batch_size=32", "tokenizer.max_seq_len=32"]
+SHAPED = Lever("large", LARGE, OWN)
 # MLPs of the 100000 elements from which on states are paged.
 WIDE = ["model.intermediate_dim=1600"]
 ADAMW, ADAMW_8BIT = (Lever("wide-" + name, WIDE + ["optimizer=bitsandbytes.optim." + name], OWN, slot="optimizer")
@@ -59,6 +62,8 @@ LEVERS = [
     Lever("checkpointing", ["enable_activation_checkpointing=True"], BITS, slot="remat"),
     Lever("selective", ["activation_checkpointing.mode=selective"], BITS, slot="remat"),
     Lever("auto", ["activation_checkpointing.mode=auto"], BITS, slot="remat", tight=True, lowers=True),
+    Lever("auto-offloading", LARGE + ["activation_checkpointing.mode=auto", "enable_activation_offloading=True"], BITS,
+          slot="remat", tight=0.75, far=True, twin=SHAPED),
     Lever("held", ["optimizer_in_bwd=False"], BITS, slot="updates"),
     Lever("fused", ["optimizer_in_bwd=True"], BITS, slot="updates"),
     Lever("two-passes", [], BITS, slot="updates", tight=True, lowers=True),
@@ -111,9 +116,9 @@ REFUSED = {
 }
 
 
-# Moments have the parameters' type by themselves, and those of small adapters have no 8 bits and are not paged: together they
+# Offloading is a part of the first. Moments have the parameters' type by themselves, and those of small adapters have no 8 bits and are not paged: together they
 # are the first alone.
-SAME = [{"bf16", "bf16-states"}, *({adapter, states} for adapter in ("lora", "dropout", "qlora", "dora")
+SAME = [{"bf16", "bf16-states"}, {"auto-offloading", "offloading"}, *({adapter, states} for adapter in ("lora", "dropout", "qlora", "dora")
                                    for states in ("8bit", "4bit", "bitsandbytes-8bit", "paged", "paged-8bit"))]
 
 
@@ -181,6 +186,11 @@ def differences(one, two, promise, rounding=0):
     return wrong[:3]
 
 
+def loosened(levers):
+    """The levers without a tight budget, and the twins of the others."""
+    return [other for other in (lever.twin if lever.tight else lever for lever in levers) if other]
+
+
 class Runs:
     """Compiles and runs sets of levers, each once."""
 
@@ -194,7 +204,7 @@ class Runs:
         if key not in self.futures:
             # What a tight budget is measured by is wanted first.
             if any(lever.tight for lever in levers):
-                self.start([lever for lever in levers if not lever.tight])
+                self.start(loosened(levers))
             self.futures[key] = self.pool.submit(self.run, levers)
         return self.futures[key]
 
@@ -212,8 +222,9 @@ class Runs:
         # Once each: a node that is named twice would be the same node still, but `~key` cannot remove twice.
         overrides = list(dict.fromkeys(overrides))
         if any(lever.tight for lever in levers):
-            alone = self.start([lever for lever in levers if not lever.tight]).result()
-            overrides.append(f"memory_budget={alone.planned - 1}")
+            alone = self.start(loosened(levers)).result()
+            share = min(lever.tight for lever in levers if lever.tight)
+            overrides.append(f"memory_budget={min(alone.planned - 1, int(alone.planned * share))}")
         step = folder + ".so"
         self.call("ftc", ["compile", RECIPE, "-o", step, *overrides])
         options = [option for lever in levers for option in lever.run]

@@ -49,6 +49,12 @@ LogicalResult TrainDialect::verifyOperationAttribute(Operation *op, NamedAttribu
   } else if (name == backwardAttrName || name == recomputeAttrName) {
     if (!isa<UnitAttr>(attribute.getValue()))
       return op->emitOpError("has the attribute ") << name << ", which takes no value";
+  } else if (name == awayAttrName) {
+    auto numbers = dyn_cast<DenseI64ArrayAttr>(attribute.getValue());
+    if (!numbers || numbers.empty() || llvm::any_of(numbers.asArrayRef(), [&](int64_t number) {
+          return number < 0 || number >= static_cast<int64_t>(op->getNumResults());
+        }))
+      return op->emitOpError("has the attribute ") << name << ", which must be an array of numbers of its results";
   } else if (name == rematAttrName) {
     if (!isa<ModuleOp>(op) || !isa<RematAttr>(attribute.getValue()))
       return op->emitOpError("has the attribute ") << name << ", which must be a #train.remat of a module";

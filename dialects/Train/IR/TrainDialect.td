@@ -38,7 +38,8 @@ def Train_Dialect : Dialect {
     an f32 copy, which is updated. `train.stochastic_rounding`: updates of bf16 parameters are rounded at random.
 
     Two attributes of the module ask for the far tier: `train.offload_activations` (`train-offload-activations`) and
-    `train.page_states` (`train-page-states`). Neither has a value.
+    `train.page_states` (`train-page-states`). Neither has a value. Within a budget (`train.remat`), `train-insert-remat` says which
+    activations leave: `train.away = array<i64: 0>` on a forward op has the numbers of its results that do.
   }];
   let useDefaultAttributePrinterParser = 1;
   let useDefaultTypePrinterParser = 1;
@@ -49,6 +50,7 @@ def Train_Dialect : Dialect {
     static constexpr ::llvm::StringLiteral backwardAttrName = "train.backward";
     static constexpr ::llvm::StringLiteral recomputeAttrName = "train.recompute";
     static constexpr ::llvm::StringLiteral rematAttrName = "train.remat";
+    static constexpr ::llvm::StringLiteral awayAttrName = "train.away";
     static constexpr ::llvm::StringLiteral offloadAttrName = "train.offload_activations";
     static constexpr ::llvm::StringLiteral pageStatesAttrName = "train.page_states";
     static constexpr ::llvm::StringLiteral updatesAttrName = "train.updates";

@@ -34,15 +34,20 @@ def OffloadOp : Train_PureOp<"offload", [TypesMatchWith<"result is the far type 
   let summary = "moves a value to the far tier";
   let description = [{
     The copy begins here and runs beside the ops that follow. Near memory is free once it is over and the last near reader
-    is done.
+    is done. With `by_backward`, the first backward op waits until it is over.
 
     ```mlir
     %f = train.offload %x : tensor<16x64xf32>
+    %g = train.offload %y by_backward : tensor<16x64xf32>
     ```
   }];
-  let arguments = (ins Train_Any:$value);
+  let arguments = (ins Train_Any:$value, UnitAttr:$by_backward);
   let results = (outs Train_Far:$result);
-  let assemblyFormat = "$value `:` type($value) attr-dict";
+  let assemblyFormat = "$value (`by_backward` $by_backward^)? `:` type($value) attr-dict";
+  let builders = [OpBuilder<(ins "::mlir::Value":$value, CArg<"bool", "false">:$byBackward), [{
+    auto type = FarType::get(::mlir::cast<::mlir::RankedTensorType>(value.getType()));
+    build($_builder, $_state, type, value, byBackward);
+  }]>];
 }
 
 def PrefetchOp : Train_PureOp<"prefetch", [TypesMatchWith<"far is the far type of result", "result", "far",

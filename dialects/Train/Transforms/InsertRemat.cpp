@@ -8,6 +8,9 @@
 // Analysis/Remat.h and, within a budget, RematBudget.h decide; this file copies ops (Chen et al. 2016, "Training Deep
 // Nets with Sublinear Memory Cost").
 //
+// Within a budget and with `train.offload_activations`, some values leave for the far tier instead. When they are
+// copied is seen once kernels are formed; so they are marked here (`train.away`), for train-offload-activations.
+//
 // Assumes: a differentiated entry, whose forward ops have `train.layer` and whose backward ops `train.backward`.
 //
 // Promises: forward ops are untouched; backward ops read copies of the same ops on the same values, so no bit changes.
@@ -17,6 +20,7 @@
 
 #include "dialects/Train/Transforms/Passes.h"
 #include "dialects/Train/Transforms/RematBudget.h"
+#include "ftc/Analysis/Offload.h"
 #include "ftc/Analysis/Remat.h"
 
 #include "mlir/IR/IRMapping.h"
@@ -55,6 +59,7 @@ public:
       mapping.map(choice.op->getOperand(0), delayed(choice.op->getOperand(0), choice.until));
     Operation *copy = builder.clone(*choice.op, mapping);
     copy->removeAttr(TrainDialect::layerAttrName);
+    copy->removeAttr(TrainDialect::awayAttrName);
     copy->setAttr(TrainDialect::recomputeAttrName, builder.getUnitAttr());
     if (auto named = dyn_cast<NameLoc>(copy->getLoc()))
       copy->setLoc(NameLoc::get(builder.getStringAttr(named.getName().getValue() + " again"), named.getChildLoc()));
@@ -80,13 +85,24 @@ private:
 std::string nameOf(Operation *op) { return op->getName().getStringRef().str(); }
 
 void tell(EntryOp entry, const RematWithinBudget &budget) {
+  auto microseconds = [](double seconds) { return static_cast<int64_t>(seconds * 1e6); };
+  if (!budget.away.empty()) {
+    remark::passed(entry.getLoc(), remarkOpts)
+        << remark::add("what is computed again and what leaves for the far tier is what costs least within the budget")
+        << remark::metric("bytes_saved", budget.allBytes - budget.keptBytes)
+        << remark::metric("kept_bytes", budget.keptBytes) << remark::metric("far_bytes", budget.farBytes)
+        << remark::metric("recompute_microseconds", microseconds(budget.seconds))
+        << remark::metric("copy_microseconds", microseconds(budget.copySeconds))
+        << remark::metric("stall_microseconds", microseconds(budget.stallSeconds))
+        << remark::metric("bound_microseconds", microseconds(budget.bound));
+    return;
+  }
   if (budget.again.empty()) {
     remark::missed(entry.getLoc(), remarkOpts)
         << remark::add("nothing is computed again: all that the backward pass reads is within the budget")
         << remark::metric("bytes", budget.keptBytes);
     return;
   }
-  auto microseconds = [](double seconds) { return static_cast<int64_t>(seconds * 1e6); };
   remark::passed(entry.getLoc(), remarkOpts)
       << remark::add("what is computed again is what costs least within the budget")
       << remark::metric("bytes_saved", budget.allBytes - budget.keptBytes)
@@ -101,11 +117,12 @@ struct InsertRematPass : impl::InsertRematPassBase<InsertRematPass> {
     if (!remat)
       return markAllAnalysesPreserved();
     LinkModel device = LinkModel::of(getOperation());
+    bool mayOffload = getOperation()->hasAttr(TrainDialect::offloadAttrName);
     for (auto entry : getOperation().getOps<EntryOp>()) {
       std::optional<RematWithinBudget> budget;
       RematChoice choice = chooseRemat(entry.getBody().front(), remat.getMode(), remat.getEvery(),
                                        [&](ArrayRef<RematCandidate> candidates) {
-                                         budget = chooseWithinBudget(candidates, remat.getBytes(), device);
+                                         budget = chooseWithinBudget(candidates, remat.getBytes(), device, mayOffload);
                                          return budget->again;
                                        });
       if (budget && budget->allBytes > 0)
@@ -122,10 +139,16 @@ struct InsertRematPass : impl::InsertRematPassBase<InsertRematPass> {
         for (Value result : recomputation.op->getResults())
           result.replaceUsesWithIf(copier.copyOf(result),
                                    [&](OpOperand &use) { return choice.backward.contains(use.getOwner()); });
-      for (const KeptActivation &kept : choice.kept)
+      if (budget)
+        for (Value value : budget->away)
+          askAway(value);
+      for (const KeptActivation &kept : choice.kept) {
+        if (budget && budget->away.contains(kept.value))
+          continue; // train-offload-activations tells of it
         remark::missed(kept.value.getLoc(), remarkOpts)
             << remark::add("a result of {0} is kept: {1}", nameOf(kept.value.getDefiningOp()), kept.reason)
             << remark::metric("bytes", kept.bytes) << remark::metric("flops", static_cast<int64_t>(kept.flops));
+      }
     }
   }
 };

@@ -411,7 +411,10 @@ def InsertRematPass : Pass<"train-insert-remat", "::mlir::ModuleOp"> {
     - `budget, bytes = N`: what costs the least time among all choices that keep at most N bytes of all layers for the backward
       graph, products and attention included. For each distinct layer the corners of its trade of bytes for seconds are found as
       minimum cuts; one corner is taken for each layer so that all together cost least. What is told has the time estimated for
-      the copies and a bound below which no choice can be.
+      the copies and a bound below which no choice can be. With the module's `train.offload_activations`, values may leave for
+      the far tier as well: a byte that does makes room for another, at the price of what two copies take of the computation's time,
+      and of waiting where the link, either way, has no time left beside the computation. Those that do are marked
+      (`train.away`) for `train-offload-activations`; those of the first layers, which have most time.
     - `every = k`: of each k layers the last; what the other layers keep stays kept.
 
     Without the attribute the pass does nothing. What no backward op needs is not copied: frozen parameters have no gradient
@@ -512,6 +515,10 @@ def OffloadActivationsPass : Pass<"train-offload-activations", "::mlir::ModuleOp
     tier behind their op that are large and that the link can bring away and back in time; they come back early enough for
     their first backward reader, and not earlier. What is needed at once (the last layers), the smallest, and what the entry
     returns stay. Analysis/Offload.h says which, with the times of Analysis/Link.h.
+
+    Within a budget (`train.remat`), `train-insert-remat` has chosen instead: what it has marked (`train.away`) leaves, no more
+    and no less. The first backward op then waits until all is gone (`by_backward`), copies back begin as late as the link's
+    queue lets them, and how long the entry waits for the link is told.
 
     Runs behind `train-form-kernels`: the order of the ops is taken for the order of launches. Works alone, and behind
     `train-insert-remat`, whose copies read what comes back. No result changes in any bit. Each value is told as a remark with

@@ -9,16 +9,19 @@
 // every layer so that all together stay below the limit and cost least. A layer's choice touches no other's, since what
 // passes from layer to layer is always kept.
 //
+// A byte that leaves for the far tier makes room for another, whichever layer it is of; so the choice for layers is one
+// with a larger limit and a price for what is above it (Planning/Options.h), and values are picked afterwards.
+//
 //===----------------------------------------------------------------------===//
 
 #include "dialects/Train/Transforms/RematBudget.h"
 
 #include "ftc/Analysis/Costs.h"
+#include "ftc/Analysis/Timeline.h"
 #include "ftc/Planning/Options.h"
 #include "ftc/Planning/Recompute.h"
 
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/Support/MathExtras.h"
 
 #include <map>
 
@@ -27,17 +30,20 @@ using namespace ftc;
 
 namespace {
 
+/// One of so many bytes of a layer may stay near because it is in small values.
+constexpr int64_t smallShare = 50;
+
 /// A layer as a problem without ops.
 struct Layer {
   RecomputeProblem problem;
   std::vector<Operation *> ops; ///< those of the problem
+  std::vector<Value> values;    ///< those of the problem
 
   int valueOf(Value value, bool needed) {
-    auto [at, isNew] = values.try_emplace(value, static_cast<int>(problem.values.size()));
+    auto [at, isNew] = numbers.try_emplace(value, static_cast<int>(values.size()));
     if (isNew) {
-      auto type = cast<RankedTensorType>(value.getType());
-      problem.values.push_back(
-          {type.getNumElements() * int64_t(llvm::divideCeil(type.getElementTypeBitWidth(), 8)), needed});
+      problem.values.push_back({bytesOf(value), needed});
+      values.push_back(value);
     }
     return at->second;
   }
@@ -57,8 +63,10 @@ struct Layer {
   }
 
 private:
-  llvm::DenseMap<Value, int> values;
+  llvm::DenseMap<Value, int> numbers;
 };
+
+using Layers = std::map<int64_t, Layer>;
 
 /// Layers that are alike.
 struct Kind {
@@ -68,13 +76,126 @@ struct Kind {
   std::vector<size_t> chosen;        ///< an option for each
 };
 
+/// Finds what may leave, and what the link has time for.
+class Departures {
+public:
+  Departures(Block &block, const LinkModel &device)
+      : device(device), time(block, device, /*willGroup=*/true), backward(backwardOps(block)) {
+    for (int64_t i = time.size(); i-- > 0;)
+      if (backward.contains(time.op(i)))
+        border = time.startOf(i);
+  }
+
+  void mark(Layer &layer) {
+    double needed = time.startOf(time.size());
+    for (Value value : layer.values)
+      for (Operation *user : value.getUsers())
+        if (backward.contains(user))
+          needed = std::min(needed, time.startOf(time.numberOf(user)));
+    std::vector<size_t> bySize;
+    int64_t all = 0, small = 0;
+    for (auto [i, value] : llvm::enumerate(layer.problem.values)) {
+      bySize.push_back(i);
+      all += value.bytes;
+    }
+    llvm::sort(bySize, [&](size_t a, size_t b) {
+      int64_t first = layer.problem.values[a].bytes, second = layer.problem.values[b].bytes;
+      return first != second ? first < second : a < b;
+    });
+    for (size_t i : bySize) {
+      RecomputeProblem::Value &value = layer.problem.values[i];
+      small += value.bytes;
+      if (small * smallShare <= all || !whyNear(layer.values[i]).empty())
+        continue;
+      double made = time.endOf(time.numberOf(layer.values[i].getDefiningOp()));
+      double copying = device.plannedCopySeconds(value.bytes);
+      if (made + copying > border || border + copying > needed)
+        continue;
+      value.mayGo = true;
+      first = std::min(first, made);
+      last = std::max(last, needed);
+    }
+  }
+
+  CopyLink link() const {
+    CopyLink link;
+    link.bytesPerSecond = 1 / device.plannedCopySeconds(1);
+    link.outSeconds = std::max(0.0, border - first);
+    link.inSeconds = std::max(0.0, last - border);
+    link.secondsAByte = 2 * device.hiddenCopySeconds(1);
+    return link;
+  }
+
+private:
+  LinkModel device;
+  Timeline time;
+  llvm::DenseSet<Operation *> backward;
+  double border = 0;                                      ///< when the backward graph begins
+  double first = std::numeric_limits<double>::infinity(); ///< when the first that may leave is made
+  double last = 0;                                        ///< when the last of them is needed
+};
+
+/// The values that leave: of the first layers, the largest of each first, so that together they have `bytes` or hardly
+/// more.
+void pickAway(const Layers &layers, int64_t bytes, train::RematWithinBudget &result) {
+  std::vector<std::pair<int64_t, Value>> left;
+  for (const auto &[number, layer] : layers) {
+    std::vector<bool> again;
+    for (Operation *op : layer.ops)
+      again.push_back(result.again.contains(op));
+    std::vector<std::pair<int64_t, Value>> mayGo;
+    for (int value : keptValues(layer.problem, again))
+      if (layer.problem.values[value].mayGo)
+        mayGo.emplace_back(layer.problem.values[value].bytes, layer.values[value]);
+    llvm::stable_sort(mayGo, [](const auto &a, const auto &b) { return a.first > b.first; });
+    for (auto [size, value] : mayGo) {
+      if (size > bytes - result.farBytes)
+        left.emplace_back(size, value);
+      else if (result.away.insert(value))
+        result.farBytes += size;
+    }
+  }
+  // What is missing is less than any of the others.
+  if (result.farBytes < bytes && !left.empty()) {
+    auto [size, value] =
+        *std::min_element(left.begin(), left.end(), [](const auto &a, const auto &b) { return a.first < b.first; });
+    if (result.away.insert(value))
+      result.farBytes += size;
+  }
+}
+
+/// Gives each layer its option. Later options keep less.
+void assign(std::vector<Kind> &kinds, const std::vector<size_t> &kindOf, int64_t away) {
+  for (Kind &kind : kinds)
+    llvm::sort(kind.chosen, std::greater<>());
+  // The fewest first layers that keep what leaves, if they have the options that keep most.
+  std::vector<size_t> front(kinds.size());
+  for (size_t kind : kindOf) {
+    if (away <= 0)
+      break;
+    const std::vector<size_t> &chosen = kinds[kind].chosen;
+    away -= kinds[kind].options[chosen[chosen.size() - ++front[kind]]].movable;
+  }
+  for (auto [kind, count] : llvm::zip(kinds, front)) {
+    std::reverse(kind.chosen.end() - static_cast<ptrdiff_t>(count), kind.chosen.end());
+    std::rotate(kind.chosen.begin(), kind.chosen.end() - static_cast<ptrdiff_t>(count), kind.chosen.end());
+  }
+}
+
 } // namespace
 
 train::RematWithinBudget train::chooseWithinBudget(ArrayRef<RematCandidate> candidates, int64_t bytes,
-                                                   const LinkModel &device) {
-  std::map<int64_t, Layer> layers;
+                                                   const LinkModel &device, bool mayOffload) {
+  Layers layers;
   for (const RematCandidate &candidate : candidates)
     layers[candidate.layer].add(candidate, device);
+  CopyLink link;
+  if (mayOffload && !candidates.empty()) {
+    Departures departures(*candidates.front().op->getBlock(), device);
+    for (auto &[number, layer] : layers)
+      departures.mark(layer);
+    link = departures.link();
+  }
 
   std::vector<Kind> kinds;
   std::vector<size_t> kindOf;
@@ -88,27 +209,40 @@ train::RematWithinBudget train::chooseWithinBudget(ArrayRef<RematCandidate> cand
     known->layers.push_back(&layer);
     kindOf.push_back(static_cast<size_t>(known - kinds.begin()));
     std::vector<Option> options;
-    for (const RecomputeOption &option : known->options)
-      options.push_back({option.bytes, option.seconds});
+    int64_t fewest = INT64_MAX;
+    for (const RecomputeOption &option : known->options) {
+      options.push_back({option.bytes, option.seconds, option.movable});
+      fewest = std::min(fewest, option.bytes - option.movable);
+    }
     result.allBytes += options.front().bytes;
-    least += options.back().bytes;
+    least += fewest;
     groups.push_back(std::move(options));
   }
-  OptionChoice choice = *chooseOptions(groups, std::max(bytes, least));
-  result.keptBytes = choice.bytes;
-  result.seconds = choice.seconds;
+  int64_t limit = std::max(std::min(bytes, result.allBytes), least);
+  OptionChoice choice = *(mayOffload ? chooseOptions(groups, limit, link) : chooseOptions(groups, limit));
   result.bound = choice.bound;
-  for (auto [kind, option] : llvm::zip(kindOf, choice.options))
-    kinds[kind].chosen.push_back(option);
-  for (Kind &kind : kinds) {
-    // Later options keep less.
-    llvm::sort(kind.chosen, std::greater<>());
+  for (auto [i, option] : llvm::enumerate(choice.options)) {
+    kinds[kindOf[i]].chosen.push_back(option);
+    result.seconds += groups[i][option].seconds;
+  }
+  assign(kinds, kindOf, choice.away);
+  for (const Kind &kind : kinds)
     for (auto [layer, option] : llvm::zip(kind.layers, kind.chosen))
       for (auto [op, isAgain] : llvm::zip(layer->ops, kind.options[option].again))
         if (isAgain)
           result.again.insert(op);
-  }
-  return result;
+  pickAway(layers, choice.away, result);
+  result.keptBytes = choice.bytes - result.farBytes;
+  result.stallSeconds = link.stall(result.farBytes);
+  result.copySeconds = link.seconds(result.farBytes) - result.stallSeconds;
+  if (result.away.empty())
+    return result;
+  // Whole values may be more than had to leave, and then nothing is gained.
+  RematWithinBudget near = chooseWithinBudget(candidates, bytes, device);
+  if (near.keptBytes > limit || near.seconds > result.seconds + result.copySeconds + result.stallSeconds)
+    return result;
+  near.bound = std::min(near.bound, result.bound);
+  return near;
 }
 
 int64_t train::mostKeptBytes(ModuleOp module) {

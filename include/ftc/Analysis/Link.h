@@ -27,8 +27,9 @@ struct LinkModel {
   double flopsPerSecond = 80e9;      ///< of matrix products
   double nearBytesPerSecond = 12e9;  ///< of row-wise kernels
   double linkBytesPerSecond = 1.5e9; ///< of the link, each way
+  bool hasCopyEngine = false;        ///< copies take no time of the cores that compute: a GPU
 
-  /// An array of three numbers on the module: the members above, of the device that it is compiled for.
+  /// An array of three numbers on the module: the rates above, of the GPU that it is compiled for.
   static constexpr llvm::StringLiteral attributeName = "ftc.link";
 
   /// The model on the module around `op`, or the default.
@@ -39,6 +40,11 @@ struct LinkModel {
   double copySeconds(int64_t bytes) const { return static_cast<double>(bytes) / linkBytesPerSecond; }
   /// What is reserved for a copy: twice the time, since computations may be faster than thought and the link slower.
   double plannedCopySeconds(int64_t bytes) const { return 2 * copySeconds(bytes); }
+  /// What the computation loses to a copy that nobody waits for: with a copy engine what it takes of near memory's
+  /// time; else all of it, since threads that copy take turns with those that compute.
+  double hiddenCopySeconds(int64_t bytes) const {
+    return hasCopyEngine ? static_cast<double>(bytes) / nearBytesPerSecond : copySeconds(bytes);
+  }
   int64_t copyMicroseconds(int64_t bytes) const { return static_cast<int64_t>(copySeconds(bytes) * 1e6); }
 };
 

@@ -34,8 +34,9 @@ struct KeptNear {
 };
 
 struct OffloadChoice {
-  std::vector<Offload> offloaded; ///< in the block's order
-  std::vector<KeptNear> kept;     ///< in the block's order
+  std::vector<Offload> offloaded; ///< in the block's order; as asked for: in the order in which they come back
+  std::vector<KeptNear> kept;     ///< in the same order
+  double stallSeconds = 0;        ///< that the entry waits for copies, by the times that are reserved for them
   /// The ops that read what comes back instead.
   llvm::DenseSet<mlir::Operation *> backward;
 };
@@ -52,6 +53,17 @@ struct OffloadChoice {
 ///     op and that reader, with a gradient to wait for.
 /// Copies in begin as late as they can. The answer depends on the block and the link alone; nothing is changed.
 OffloadChoice chooseOffload(mlir::Block &block, const LinkModel &link);
+
+/// When to copy what was asked for (`train.away`), whether the link can hide it or not. Copies out run as above; the
+/// first backward op waits for all of them. Copies in run in the order in which what they bring is read, each as late
+/// as it can without making anybody wait longer than the link makes him anyway. Stays near what cannot leave.
+OffloadChoice scheduleOffload(mlir::Block &block, const LinkModel &link);
+
+/// Whether the op that makes `value`, perhaps in a group, asks for it to leave.
+bool isAskedAway(mlir::Value value);
+
+/// Asks for it.
+void askAway(mlir::Value value);
 
 } // namespace ftc
 

@@ -19,6 +19,7 @@ struct RecomputeProblem {
   struct Value {
     int64_t bytes = 0;
     bool needed = false; ///< a backward op reads it
+    bool mayGo = false;  ///< the far tier may have it from forward to backward
     friend bool operator==(const Value &, const Value &) = default;
   };
   /// An op that may be computed again.
@@ -36,6 +37,7 @@ struct RecomputeProblem {
 /// One answer for a layer.
 struct RecomputeOption {
   int64_t bytes = 0;       ///< of the values that are kept from forward to backward
+  int64_t movable = 0;     ///< of those that may go
   double seconds = 0;      ///< of the ops that are computed again
   std::vector<bool> again; ///< by op
 };
@@ -49,6 +51,9 @@ std::vector<RecomputeOption> recomputeOptions(const RecomputeProblem &problem);
 
 /// Bytes kept and seconds spent if the ops `again` are computed again.
 RecomputeOption evaluate(const RecomputeProblem &problem, std::vector<bool> again);
+
+/// The values that are kept from forward to backward then, in the problem's order.
+std::vector<int> keptValues(const RecomputeProblem &problem, const std::vector<bool> &again);
 
 } // namespace ftc
 

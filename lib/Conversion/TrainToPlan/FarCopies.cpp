@@ -8,6 +8,7 @@
 #include "lib/Conversion/TrainToPlan/FarCopies.h"
 
 #include "ftc/Analysis/Costs.h"
+#include "ftc/Analysis/Timeline.h"
 
 using namespace mlir;
 using namespace ftc;
@@ -22,7 +23,7 @@ void FarCopies::offload(train::OffloadOp op, Value near, StringRef label) {
   Value far = plan::AllocOp::create(builder, op.getLoc(), near.getType(), builder.getStringAttr(label), /*far=*/true);
   Value event = plan::CopyOutOp::create(builder, op.getLoc(), near, far).getEvent();
   linkFree = std::max(linkFree, now) + LinkModel::of(op).plannedCopySeconds(plan::bytesOf(near.getType()));
-  outs.insert({op.getResult(), Out{near, far, event, label.str(), linkFree}});
+  outs.insert({op.getResult(), Out{near, far, event, label.str(), linkFree, op.getByBackward()}});
 }
 
 Value FarCopies::prefetch(train::PrefetchOp op) {
@@ -40,8 +41,9 @@ void FarCopies::before(Operation *op) {
       plan::WaitOp::create(builder, op->getLoc(), event);
       ins.erase(operand);
     }
+  bool backward = isMarkedBackward(op);
   for (auto &[value, out] : outs)
-    if (!out.waited && out.over <= now)
+    if (!out.waited && (out.over <= now || (backward && out.byBackward)))
       wait(out);
 }
 

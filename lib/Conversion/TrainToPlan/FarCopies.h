@@ -18,8 +18,8 @@ namespace ftc {
 
 /// Writes the copies of one entry, and the waits for them. A copy in is waited for before the first op that reads what
 /// it brings. A copy out is waited for before the first op that begins, by the estimate of Analysis/Link.h, after it is
-/// over; before the value is fetched back, and at the end of the entry. An estimate that is wrong costs time or memory
-/// and never a result.
+/// over; before the first backward op if it says so, before the value is fetched back, and at the end of the entry. An
+/// estimate that is wrong costs time or memory and never a result.
 class FarCopies {
 public:
   explicit FarCopies(mlir::OpBuilder &builder) : builder(builder) {}
@@ -43,7 +43,8 @@ private:
   struct Out {
     mlir::Value near, far, event;
     std::string label;
-    double over; ///< when the copy is over, in seconds from the entry's start
+    double over;     ///< when the copy is over, in seconds from the entry's start
+    bool byBackward; ///< the first backward op waits for it
     bool waited = false;
   };
   void wait(Out &out);

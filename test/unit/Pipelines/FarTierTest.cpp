@@ -173,6 +173,34 @@ TEST_F(FarTierSteps, BothAndCheckpointing) {
   expectSame(train(recipe, 1), plain);
 }
 
+TEST_F(FarTierSteps, WithinABudgetSomeLeaveAndSomeAreComputedAgain) {
+  Recipe recipe = plainRecipe();
+  recipe.checkpointing.mode = CheckpointingConfig::Mode::Full;
+  uint64_t least = train(recipe, 2).near;
+  ASSERT_LT(least, plain.near);
+  recipe.checkpointing.mode = CheckpointingConfig::Mode::Auto;
+  int both = 0;
+  for (uint64_t tenths : {3, 6}) {
+    recipe.memoryBudget = least + (plain.near - least) * tenths / 10;
+    recipe.offloadActivations = false;
+    Outcome near = train(recipe, 2);
+    expectSame(near, plain);
+    EXPECT_EQ(near.far, 0u);
+    recipe.offloadActivations = true;
+    Outcome ours = train(recipe, 2);
+    expectSame(ours, plain);
+    EXPECT_LE(ours.near, *recipe.memoryBudget);
+    both += ours.far > 0;
+  }
+  EXPECT_GT(both, 0);
+  // Where there is room for all, nothing leaves.
+  recipe.memoryBudget = plain.near;
+  Outcome all = train(recipe, 1);
+  expectSame(all, plain);
+  EXPECT_EQ(all.far, 0u);
+  EXPECT_EQ(all.near, plain.near);
+}
+
 //===----------------------------------------------------------------------===//
 // The plan's interpreter before and after
 //===----------------------------------------------------------------------===//

@@ -98,4 +98,17 @@ TEST(Recompute, CornersAgainstAllSubsets) {
   EXPECT_GT(corners, 800u);
 }
 
+TEST(Recompute, WhatIsKeptMayGo) {
+  // x -> a -> b: all are needed; b may not go.
+  RecomputeProblem problem;
+  problem.values = {{8, true, true}, {100, true, true}, {10, true, false}};
+  problem.ops = {{5, {0}, {1}}, {1, {1}, {2}}};
+  EXPECT_EQ(keptValues(problem, {false, false}), (std::vector<int>{0, 1, 2}));
+  EXPECT_EQ(keptValues(problem, {true, false}), (std::vector<int>{0, 2}));
+  EXPECT_EQ(evaluate(problem, {false, false}).movable, 108);
+  EXPECT_EQ(evaluate(problem, {true, false}).movable, 8);
+  for (const RecomputeOption &option : recomputeOptions(problem))
+    EXPECT_EQ(option.movable, evaluate(problem, option.again).movable);
+}
+
 } // namespace

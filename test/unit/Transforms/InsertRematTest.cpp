@@ -11,8 +11,11 @@
 #include "dialects/Train/Transforms/Passes.h"
 #include "dialects/Train/Transforms/RematBudget.h"
 #include "ftc/Analysis/Costs.h"
+#include "ftc/Analysis/Offload.h"
 #include "mlir/Transforms/Passes.h"
 #include "gtest/gtest.h"
+
+#include <cmath>
 
 using namespace mlir;
 using namespace ftc;
@@ -126,6 +129,103 @@ TEST(InsertRematWithinBudget, LessIsKeptTheSmallerItIs) {
   }
   EXPECT_GT(fewer, 50);
   EXPECT_GT(copies, 100);
+}
+
+/// From a device whose link is worth nothing to one whose link hides everything.
+LinkModel deviceOf(uint64_t seed) {
+  LinkModel device;
+  device.flopsPerSecond = device.nearBytesPerSecond = 1e9;
+  device.linkBytesPerSecond = std::pow(100.0, 3 + seed % 4);
+  device.hasCopyEngine = true;
+  return device;
+}
+
+TEST(InsertRematWithinBudget, WhatLeavesChangesNoBit) {
+  int away = 0, both = 0, none = 0;
+  for (uint64_t seed = 0; seed < 1000; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    test::RandomGraph graph(context(), seed);
+    test::Outcome before = test::interpret(*graph.module, graph.inputs);
+    ASSERT_TRUE(runPasses(*graph.module, [](PassManager &passes) {
+      passes.addPass(createCanonicalizerPass());
+      passes.addPass(createCSEPass());
+    }));
+    mark(*graph.module, seed);
+    int64_t bytes = train::mostKeptBytes(*graph.module) * static_cast<int64_t>(seed % 3) / 2;
+    (*graph.module)
+        ->setAttr(TrainDialect::rematAttrName, train::RematAttr::get(&context(), train::RematMode::Budget, 1, bytes));
+    (*graph.module)->setAttr(TrainDialect::offloadAttrName, UnitAttr::get(&context()));
+    deviceOf(seed).attachTo(*graph.module);
+    ASSERT_TRUE(runPasses(*graph.module, [&](PassManager &passes) {
+      passes.addPass(train::createInsertRematPass());
+      if (seed % 2)
+        passes.addPass(train::createFormKernelsPass());
+    }));
+    llvm::DenseSet<Value> asked;
+    graph.module->walk([&](Operation *op) {
+      for (Value result : op->getResults())
+        if (!op->getParentOfType<train::FusedOp>() && isAskedAway(result))
+          asked.insert(result);
+    });
+    ASSERT_TRUE(runPasses(*graph.module, [](PassManager &passes) {
+      passes.addPass(train::createOffloadActivationsPass());
+      passes.addPass(createCSEPass());
+    }));
+    graph.module->walk([&](train::OffloadOp op) { EXPECT_TRUE(asked.contains(op.getValue())); });
+    int copies = test::countOps<train::OffloadOp>(*graph.module);
+    EXPECT_EQ(test::countOps<train::PrefetchOp>(*graph.module), copies);
+    test::expectIdentical(before, test::interpret(*graph.module, graph.inputs));
+    if (HasFailure()) {
+      graph.module->dump();
+      return;
+    }
+    away += copies;
+    both += copies > 0 && countCopies(*graph.module) > 0;
+    none += copies == 0;
+  }
+  EXPECT_GT(away, 60);
+  EXPECT_GT(both, 25);
+  EXPECT_GT(none, 50);
+}
+
+TEST(InsertRematWithinBudget, OffloadingCostsNoMore) {
+  int cheaper = 0, same = 0, fits = 0;
+  for (uint64_t seed = 0; seed < 600; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    test::RandomGraph graph(context(), seed);
+    mark(*graph.module, seed);
+    LinkModel device = deviceOf(seed);
+    for (auto entry : graph.module->getOps<train::EntryOp>())
+      chooseRemat(entry.getBody().front(), train::RematMode::Budget, 1, [&](ArrayRef<RematCandidate> candidates) {
+        int64_t all = train::chooseWithinBudget(candidates, INT64_MAX, device).allBytes;
+        for (int64_t bytes : {all, all * 3 / 4, all / 2, all / 4, int64_t(0)}) {
+          train::RematWithinBudget near = train::chooseWithinBudget(candidates, bytes, device);
+          train::RematWithinBudget ours = train::chooseWithinBudget(candidates, bytes, device, /*mayOffload=*/true);
+          double cost = ours.seconds + ours.copySeconds + ours.stallSeconds;
+          int64_t sum = 0;
+          for (Value value : ours.away)
+            sum += cast<RankedTensorType>(value.getType()).getNumElements() *
+                   cast<RankedTensorType>(value.getType()).getElementTypeBitWidth() / 8;
+          EXPECT_EQ(sum, ours.farBytes);
+          EXPECT_LE(ours.bound, cost * (1 + 1e-9));
+          EXPECT_LE(ours.keptBytes, std::max(near.keptBytes, bytes));
+          if (near.keptBytes <= bytes)
+            EXPECT_LE(cost, near.seconds);
+          fits += ours.keptBytes <= bytes && near.keptBytes > bytes;
+          if (ours.away.empty()) {
+            EXPECT_EQ(ours.keptBytes, near.keptBytes);
+            EXPECT_EQ(ours.again.size(), near.again.size());
+            ++same;
+          } else {
+            ++cheaper;
+          }
+        }
+        return llvm::DenseSet<Operation *>();
+      });
+  }
+  EXPECT_GT(cheaper, 150);
+  EXPECT_GT(same, 200);
+  EXPECT_GT(fits, 40);
 }
 
 } // namespace
