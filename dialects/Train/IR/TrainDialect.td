@@ -226,7 +226,8 @@ def Train_RematAttr : Train_Attr<"Remat", "remat"> {
   let description = [{
     The module's `train.remat`, read by `train-insert-remat`. `full`: all but the layer's input, as torchtune does;
     `selective`: what is cheap; `budget`: what costs the least time for all layers together to keep no more than `bytes` from
-    the forward graph for the backward graph (none given: as few as can be). `every = k`: of each k layers the last.
+    the forward graph for the backward graph (none given: as few as can be), near memory's bytes where
+    `train.offload_activations` lets values leave. `every = k`: of each k layers the last.
 
     ```mlir
     module attributes {train.remat = #train.remat<full, every = 1>}
