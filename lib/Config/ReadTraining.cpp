@@ -182,9 +182,12 @@ void Reader::checkpointing() {
     else if (enabled && node->text != "full")
       c.mode = node->text == "auto" ? Mode::Auto : Mode::Selective;
     if (c.mode == Mode::Auto && !given("memory_budget"))
-      messages.error(node->place, named("activation_checkpointing.mode") +
-                                      ", auto, computes again what a step needs to fit into 'memory_budget', and there "
-                                      "is none; set memory_budget=12GiB or so, or choose full or selective");
+      recipe.lacksBudget = Diagnostic{
+          Severity::Error, node->place.file, node->place.line, node->place.column,
+          named("activation_checkpointing.mode") +
+              ", auto, computes again what a step needs to fit into 'memory_budget', and there is none; set "
+              "memory_budget=12GiB or so, compile for a GPU, whose memory then is the budget (--target cuda), or "
+              "choose full or selective"};
   }
   boolean("enable_activation_offloading", recipe.offloadActivations);
   integer("activation_checkpointing.every", c.every, 1, std::max<int64_t>(recipe.model.numLayers, 1));

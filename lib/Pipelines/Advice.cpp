@@ -26,17 +26,23 @@ struct Change {
 };
 
 /// From the one that costs least.
-std::vector<Change> changesOf(const Recipe &recipe) {
+std::vector<Change> changesOf(const Recipe &recipe, bool gpu) {
   using Mode = CheckpointingConfig::Mode;
   std::vector<Change> changes;
   if (recipe.updates == UpdatePlacement::End)
     changes.push_back({{"optimizer_in_bwd=True"}, {}});
   if (!recipe.chunksLoss())
     changes.push_back({{"loss=torchtune.modules.loss.LinearCrossEntropyLoss"}, {}});
-  // `auto` computes again no more than it must; the least that it can reach is what `full` takes.
-  if (recipe.checkpointing.mode == Mode::None || recipe.checkpointing.mode == Mode::Selective)
-    changes.push_back({{"enable_activation_checkpointing=True", "activation_checkpointing.mode=auto"},
-                       {"enable_activation_checkpointing=True", "activation_checkpointing.mode=full"}});
+  // `auto` computes again no more than it must; the least that it can reach is what `full` takes. A GPU's link is wide
+  // enough for some of it to be cheaper in the far tier.
+  if (recipe.checkpointing.mode == Mode::None || recipe.checkpointing.mode == Mode::Selective) {
+    Change automatic{{"enable_activation_checkpointing=True", "activation_checkpointing.mode=auto"},
+                     {"enable_activation_checkpointing=True", "activation_checkpointing.mode=full"}};
+    if (gpu && !recipe.offloadActivations)
+      for (auto *overrides : {&automatic.words, &automatic.measured})
+        overrides->push_back("enable_activation_offloading=True");
+    changes.push_back(std::move(automatic));
+  }
   if (!recipe.offloadActivations)
     changes.push_back({{"enable_activation_offloading=True"}, {}});
   if (!recipe.optimizer.quantizedStates && !recipe.lora && recipe.optimizer.kind == OptimizerConfig::Kind::AdamW)
@@ -81,7 +87,7 @@ std::string ftc::adviceToFit(const Recipe &recipe, const CompileOptions &options
   std::vector<std::string> answers;
   Change all;
   std::optional<int64_t> least;
-  std::vector<Change> changes = changesOf(recipe);
+  std::vector<Change> changes = changesOf(recipe, options.target == "cuda");
   for (const Change &change : changes) {
     std::optional<int64_t> total = planned(recipe, options, change.overrides());
     if (total && *total <= budget)

@@ -47,6 +47,8 @@ std::optional<Stage> ftc::stageFromName(const std::string &name) {
 namespace {
 /// Lines of the summary for each pass.
 constexpr size_t decisionsShown = 5;
+/// One of so many bytes of a GPU is left to its context and to what libraries load, where its memory is the budget.
+constexpr int64_t contextShare = 32;
 
 /// One run of the pipeline.
 class Compiler {
@@ -104,8 +106,9 @@ private:
   std::vector<RemarkRecord> remarks;
   CompileResult result;
   unsigned dumped = 0;
-  bool twoPasses = false; ///< clipping makes gradients twice
-  bool searching = false; ///< stages run for their table only: no files, no times
+  std::optional<uint64_t> budget; ///< memory_budget; with mode auto and without one what a GPU has for a step
+  bool twoPasses = false;         ///< clipping makes gradients twice
+  bool searching = false;         ///< stages run for their table only: no files, no times
 };
 } // namespace
 
@@ -140,6 +143,15 @@ bool Compiler::setUp() {
     return fail("--emit=ptx shows the kernels of a step for a GPU; name one with --target cuda --device");
   if (cuda && !(device = readDevice(options.device, diagnostics)))
     return false;
+  budget = recipe.memoryBudget;
+  if (recipe.checkpointing.mode == CheckpointingConfig::Mode::Auto && !budget) {
+    if (!device) {
+      diagnostics.push_back(recipe.lacksBudget.value_or(ftc::Diagnostic{
+          Severity::Error, "", 0, 0, "activation_checkpointing.mode, auto, needs a memory_budget, and there is none"}));
+      return false;
+    }
+    budget = static_cast<uint64_t>(device->memoryBytes - device->memoryBytes / contextShare);
+  }
   std::string error;
   // Beside a GPU, the host only queues work: nothing is won by what this machine's CPU may have beyond others.
   const std::string cpu = cuda && options.cpu == "native" ? "x86-64-v3" : options.cpu;
@@ -338,7 +350,7 @@ bool Compiler::runTargetStages() {
 }
 
 bool Compiler::fits(const MemoryTable &memory) const {
-  return !recipe.memoryBudget || static_cast<uint64_t>(memory.total) <= *recipe.memoryBudget;
+  return !budget || static_cast<uint64_t>(memory.total) <= *budget;
 }
 
 bool Compiler::mayRunTwice() const {
@@ -414,7 +426,7 @@ bool Compiler::planWithinBudget(MemoryTable &memory) {
     return memory.total;
   };
   searching = true;
-  Allowance found = largestFitting(train::mostKeptBytes(*start), static_cast<int64_t>(*recipe.memoryBudget), measure);
+  Allowance found = largestFitting(train::mostKeptBytes(*start), static_cast<int64_t>(*budget), measure);
   searching = false;
   result.seconds.emplace_back("search within budget",
                               std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
@@ -459,16 +471,16 @@ bool Compiler::finish() {
     twoPasses = true;
     if (!makePlan(memory))
       return false;
-    if (!fits(memory))
+    if (!fits(memory) && recipe.memoryBudget)
       return failToFit(held.total < memory.total ? held : memory);
     remarks.push_back({"train-fuse-updates",
                        "",
-                       "clipping runs the backward pass twice: with gradients held, the step would not fit into "
-                       "memory_budget",
-                       {{"bytes", held.total}, {"budget_bytes", static_cast<int64_t>(*recipe.memoryBudget)}},
+                       "clipping runs the backward pass twice: with gradients held, the step would not fit into " +
+                           std::string(recipe.memoryBudget ? "memory_budget" : "the device"),
+                       {{"bytes", held.total}, {"budget_bytes", static_cast<int64_t>(*budget)}},
                        true});
   }
-  if (!fits(memory))
+  if (!fits(memory) && recipe.memoryBudget)
     return failToFit(memory);
   warnOfDevice(memory);
   result.memoryReport = formatMemoryTable(memory);

@@ -50,7 +50,7 @@ LORA = ["model=torchtune.models.llama3_2.lora_llama3_2", "model.lora_attn_module
         "model.apply_lora_to_mlp=True", "model.lora_rank=4"]
 CHUNKS = ["loss=torchtune.modules.loss.LinearCrossEntropyLoss", "loss.num_output_chunks=3"]
 # Activations outweigh parameters, and products are dear enough for a file to be cheaper.
-LARGE = ["model.embed_dim=256", "batch_size=32", "tokenizer.max_seq_len=32"]
+LARGE = ["model.embed_dim=256", "batch_size=16", "tokenizer.max_seq_len=32"]
 SHAPED = Lever("large", LARGE, OWN)
 # MLPs of the 100000 elements from which on states are paged.
 WIDE = ["model.intermediate_dim=1600"]
@@ -116,9 +116,9 @@ REFUSED = {
 }
 
 
-# Offloading is a part of the first. Moments have the parameters' type by themselves, and those of small adapters have no 8 bits and are not paged: together they
+# Offloading is a part of the first, and where activations make the peak, two passes have nothing to spare. Moments have the parameters' type by themselves, and those of small adapters have no 8 bits and are not paged: together they
 # are the first alone.
-SAME = [{"bf16", "bf16-states"}, {"auto-offloading", "offloading"}, *({adapter, states} for adapter in ("lora", "dropout", "qlora", "dora")
+SAME = [{"bf16", "bf16-states"}, {"auto-offloading", "offloading"}, {"auto-offloading", "two-passes"}, *({adapter, states} for adapter in ("lora", "dropout", "qlora", "dora")
                                    for states in ("8bit", "4bit", "bitsandbytes-8bit", "paged", "paged-8bit"))]
 
 

@@ -201,7 +201,7 @@ struct CheckpointingConfig {
     None,
     Full,      ///< all of a layer but its input, as torchtune does
     Selective, ///< what is cheap to compute; products and attention are kept
-    Auto       ///< no more than memory_budget asks for, and what costs least
+    Auto       ///< no more than memory_budget, or a GPU's memory, asks for, and what costs least
   };
   Mode mode = Mode::None;
   int64_t every = 1; ///< of each so many layers the last one; 1: all layers
@@ -240,6 +240,8 @@ struct Recipe {
   bool offloadActivations = false;                 ///< to the far tier between forward and backward
   UpdatePlacement updates = UpdatePlacement::Auto; ///< optimizer_in_bwd
   std::optional<uint64_t> memoryBudget;            ///< most bytes that the step may take
+  /// With Mode::Auto and no memoryBudget: the error, with its place, for a target whose memory is not known.
+  std::optional<Diagnostic> lacksBudget;
   std::string lossComponent = "torch.nn.CrossEntropyLoss";
   int64_t lossChunks = 0; ///< chunks of head and loss; 0: the compiler's choice. Only where chunksLoss().
   int64_t ignoreIndex = -100;
