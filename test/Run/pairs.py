@@ -50,7 +50,7 @@ LORA = ["model=torchtune.models.llama3_2.lora_llama3_2", "model.lora_attn_module
         "model.apply_lora_to_mlp=True", "model.lora_rank=4"]
 CHUNKS = ["loss=torchtune.modules.loss.LinearCrossEntropyLoss", "loss.num_output_chunks=3"]
 # Activations outweigh parameters, and products are dear enough for a file to be cheaper.
-LARGE = ["model.embed_dim=256", "batch_size=32", "tokenizer.max_seq_len=32"]
+LARGE = ["model.embed_dim=256", "batch_size=16", "tokenizer.max_seq_len=64"]
 SHAPED = Lever("large", LARGE, OWN)
 # MLPs of the 100000 elements from which on states are paged.
 WIDE = ["model.intermediate_dim=1600"]
