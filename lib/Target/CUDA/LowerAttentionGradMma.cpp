@@ -227,7 +227,8 @@ void GradientMma::emitQuery(Value queryGradient) {
     Value all = inner.both(inner.less(behindLast, inner.add(first, 2)), inner.less(highest, inner.add(place, 1)));
     Value some = arith::XOrIOp::create(inner.b, inner.loc, all, inner.number(1, inner.b.getI1Type()));
     Numbers after{next};
-    after.append(emitKeys(inner, place, stage, some, before.drop_front()));
+    after.append(inner.choose(seesFrom(inner, place), before.drop_front(),
+                              [&](TileCode then) { return emitKeys(then, place, stage, some, before.drop_front()); }));
     return after;
   });
   place(code, shape.heads, /*lastFirst=*/true);
@@ -383,7 +384,9 @@ void GradientMma::emitKeyValue(Value keyGradient, Value valueGradient) {
     all = inner.both(all, inner.less(behindLast, i32(inner, shape.sequence + 1)));
     Value some = arith::XOrIOp::create(inner.b, inner.loc, all, inner.number(1, inner.b.getI1Type()));
     Numbers after{next, nextHead, nextPosition};
-    after.append(emitQueries(inner, position, stage, some, before.drop_front(3)));
+    after.append(inner.choose(isSeenBefore(inner, behindLast), before.drop_front(3), [&](TileCode then) {
+      return emitQueries(then, position, stage, some, before.drop_front(3));
+    }));
     return after;
   });
   place(code, shape.kvHeads, /*lastFirst=*/false);

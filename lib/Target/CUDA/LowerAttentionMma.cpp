@@ -20,7 +20,9 @@
 //
 // Loading overlaps with work, with one tile of keys and one of values: values arrive while scores are computed, the
 // next keys while values are mixed. Masks are computed only where a tile of keys reaches over the diagonal or over the
-// start of a segment; tiles before the first segment of all queries are skipped.
+// start of a segment; tiles before the first segment of all queries are skipped. In a block's last tiles, a warp whose
+// queries all come before the keys multiplies nothing: its weights would be 0, and leave every sum as it is. It still
+// loads its share and meets the others at their barriers.
 //
 // mma.sync runs on every GPU from sm_80 on; on Hopper it reaches about 63 % of what wgmma does (Luo et al. 2024,
 // "Benchmarking and Dissecting the Nvidia Hopper GPU Architecture via Microbenchmarking").
@@ -246,24 +248,35 @@ Numbers ForwardMma::emitKeys(TileCode inner, Value firstKey, ValueRange before) 
   mma.fill(inner, values, valueRows, firstKey);
   mma.commit(inner);
 
-  Value left = behind(inner, mma.byRows(inner, queries), inner.times(warpRow, queries.pitch()));
-  Numbers scores = mma.products(inner, left, mma.byColumns(inner, keys), shape.headDim, sizes.rowTiles, sizes.stream);
-  if (shape.softcap != 0)
-    for (Value &score : scores)
-      score = inner.fma(capRest(inner, score), inner.real(-2 * shape.softcap), inner.real(shape.softcap));
-  Value behindLast = inner.add(firstKey, sizes.stream);
-  Value all = inner.both(inner.less(behindLast, inner.add(first, 2)), inner.less(highestStart, inner.add(firstKey, 1)));
-  Value some = arith::XOrIOp::create(inner.b, inner.loc, all, inner.number(1, inner.b.getI1Type()));
-  scores = inner.choose(some, scores, [&](TileCode then) { return masked(then, scores, firstKey); });
-  Numbers state(before);
-  emitWeights(inner, scores, state);
+  const int64_t scoreCount = sizes.rowTiles * sizes.stream / 2;
+  Value behindLast = inner.add(firstKey, sizes.stream), sees = seesFrom(inner, firstKey);
+  Numbers none(scoreCount, inner.real(0));
+  none.append(before.begin(), before.end());
+  Numbers weighted = inner.choose(sees, none, [&](TileCode seen) {
+    Value left = behind(seen, mma.byRows(seen, queries), seen.times(warpRow, queries.pitch()));
+    Numbers scores = mma.products(seen, left, mma.byColumns(seen, keys), shape.headDim, sizes.rowTiles, sizes.stream);
+    if (shape.softcap != 0)
+      for (Value &score : scores)
+        score = seen.fma(capRest(seen, score), seen.real(-2 * shape.softcap), seen.real(shape.softcap));
+    Value all = seen.both(seen.less(behindLast, seen.add(first, 2)), seen.less(highestStart, seen.add(firstKey, 1)));
+    Value some = arith::XOrIOp::create(seen.b, seen.loc, all, seen.number(1, seen.b.getI1Type()));
+    scores = seen.choose(some, scores, [&](TileCode then) { return masked(then, scores, firstKey); });
+    Numbers state(before);
+    emitWeights(seen, scores, state);
+    scores.append(state);
+    return scores;
+  });
+  Numbers scores(ArrayRef(weighted).take_front(scoreCount)), state(ArrayRef(weighted).drop_front(scoreCount));
 
   mma.wait(inner);
   inner.barrier();
   inner.when(inner.less(behindLast, end), [&](TileCode then) { mma.fill(then, keys, keyRows, behindLast); });
   mma.commit(inner);
-  Numbers mixed = mma.accumulate(inner, mma.round(inner, scores), mma.byRows(inner, values), values.pitch(),
-                                 shape.headDim, sizes.rowTiles, ArrayRef(state).drop_front(2 * threadRows()));
+  ArrayRef<Value> sums = ArrayRef(state).drop_front(2 * threadRows());
+  Numbers mixed = inner.choose(sees, sums, [&](TileCode seen) {
+    return mma.accumulate(seen, mma.round(seen, scores), mma.byRows(seen, values), values.pitch(), shape.headDim,
+                          sizes.rowTiles, sums);
+  });
   llvm::copy(mixed, state.begin() + 2 * threadRows());
   return state;
 }

@@ -94,6 +94,13 @@ struct MmaAttentionCode {
   double exponentFactor() const { return (shape.softcap == 0 ? shape.scale : 1) * llvm::numbers::log2e; }
   /// Lowest and highest first key of the block's queries; every lane of a warp has to come here.
   std::pair<mlir::Value, mlir::Value> rangeOfStarts();
+  /// Whether this warp, whose rows are queries, sees any key from position `key` on; whether this warp, whose rows are
+  /// keys, is seen by any query before position `end`. Where not, all weights are 0, and so is what they add. The same
+  /// for all lanes of a warp.
+  mlir::Value seesFrom(TileCode &inner, mlir::Value key) {
+    return inner.less(key, inner.add(inner.add(first, warpRow), sizes.warpRows()));
+  }
+  mlir::Value isSeenBefore(TileCode &inner, mlir::Value end) { return inner.less(inner.add(first, warpRow), end); }
   /// Stores sums of the block's rows by way of `through`, a tile that is no longer read.
   void storeRows(mlir::ValueRange sums, const MmaTile &through, const MmaRows &to);
 };

@@ -325,4 +325,52 @@ INSTANTIATE_TEST_SUITE_P(
                     Shape{"Heads256WindowAndCap", "bf16", 1, 200, 2, 1, 256, {}, 1e-2, true, 90, 1}),
     [](const auto &info) { return std::string(info.param.name); });
 
+/// A row of 128 tokens with heads of 64 columns is one block, whose four warps have 32 rows each, and two tiles of the
+/// others. What lies above the diagonal for all rows of a warp is no operand of it: 0 times NaN would be NaN.
+TEST(TensorCoreAttention, WarpsAboveTheDiagonalMultiplyNothing) {
+  const int64_t tokens = 128, columns = 64;
+  const std::string q = matrix(tokens, columns, "bf16"), s = "memref<128xi32>", l = matrix(tokens, 1, "f32");
+  const std::string sizes = " batch 1 heads 1 kv_heads 1 scale 0.125 : ";
+  Text forward, backward;
+  for (const char *name : {"q", "k", "v"})
+    forward.add(name, q), backward.add(name, q);
+  forward.add("s", s), backward.add("s", s);
+  forward.add("o", q, /*isOutput=*/true), backward.add("o", q);
+  forward.add("l", l, /*isOutput=*/true), backward.add("l", l);
+  backward.add("g", q);
+  for (const char *name : {"dq", "dk", "dv"})
+    backward.add(name, q, /*isOutput=*/true);
+  forward.work = "  plan.attention %q, %k, %v, %s, %o, %l" + sizes + q + ", " + q + ", " + q + ", " + s + ", " + q +
+                 ", " + l + "\n";
+  backward.work = "  plan.attention_grad %q, %k, %v, %s, %o, %l, %g, %dq, %dk, %dv" + sizes + q + ", " + q + ", " + q +
+                  ", " + s + ", " + q + ", " + l + ", " + q + ", " + q + ", " + q + ", " + q + "\n";
+  auto run = [&](const Text &text, const std::vector<std::string> &broken, int64_t from, int64_t to) {
+    OwningOpRef<ModuleOp> module = parsePlan(text.str(), "h100");
+    EmulatedStep step(*module, "h100");
+    EXPECT_TRUE(step.ok());
+    NamedTensors inputs;
+    for (auto input : module->lookupSymbol<plan::EntryOp>("step").getBody().front().getOps<plan::InputOp>()) {
+      std::string name = input.getName().str();
+      inputs[name] = numbers(input.getBuffer().getType(), name, /*bound=*/1);
+      if (llvm::is_contained(broken, name))
+        for (int64_t i = from * columns; i < to * columns; ++i)
+          inputs[name].set(i, NAN);
+    }
+    return step.run("step", inputs, 1);
+  };
+  auto expectFinite = [&](const Tensor &tensor, int64_t from, int64_t to) {
+    for (int64_t i = from * columns; i < to * columns; ++i)
+      ASSERT_TRUE(std::isfinite(tensor.reals[i])) << "row " << i / columns;
+  };
+  // Keys of the second tile, for the queries of the first two warps; queries of the first tile, for keys of the others.
+  NamedTensors output = run(forward, {"k", "v"}, 64, 128);
+  expectFinite(output["o"], 0, 64);
+  EXPECT_TRUE(std::isnan(output["o"].reals[64 * columns]));
+  expectFinite(run(backward, {"k", "v"}, 64, 128)["dq"], 0, 64);
+  NamedTensors gradients = run(backward, {"q", "g"}, 0, 64);
+  expectFinite(gradients["dk"], 64, 128);
+  expectFinite(gradients["dv"], 64, 128);
+  EXPECT_TRUE(std::isnan(gradients["dv"].reals[0]));
+}
+
 } // namespace
