@@ -29,7 +29,7 @@ enum class ExitCode : int {
   BadData = 21,   ///< malformed data, or a token outside of the vocabulary
   BadCheckpoint = 22, ///< a tensor is missing or misshapen, or a file is damaged
   WriteFailed = 24,   ///< a checkpoint or the metrics could not be written
-  StepFailed = 25,    ///< an entry of the step returned an error
+  StepFailed = 25,    ///< an entry of the step returned an error, or launches that were compared differ
   NotFinite = 26,     ///< the loss or the gradients are not numbers, and so the weights are lost
   HungUp = 129,       ///< SIGHUP: the current step was finished and saved
   Interrupted = 130,  ///< SIGINT: the same
