@@ -199,7 +199,7 @@ static const std::vector<KeyInfo> table = {
   {"batch_size_val", N, Int, "null", "", nullptr, "the held-out loss is the mean over all its labels, whatever the batch; it is computed in batches of `batch_size`"},
   {"log_peak_memory_stats", N, Bool, "", "", nullptr, "planned and measured memory are always reported"},
   {"log_level", N, Text, "", "", nullptr, "not built yet"},
-  {"metric_logger", N, Any, "null", "", nullptr, "metrics go to metrics.jsonl in the output folder; other loggers are not built yet"},
+  {"metric_logger", R, Any, "null", "", nullptr, "metrics go to metrics.jsonl in the output folder; `torchtune.training.metric_logging.TensorBoardLogger` with `log_dir` (and `organize_logs`) writes TensorBoard's events besides, other loggers are not built"},
   {"profiler", N, Any, "null", "", nullptr, "not built yet"},
 };
 // clang-format on

@@ -332,6 +332,15 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
     v["activation_checkpointing.every"] = std::to_string(r.checkpointing.every);
   }
   v["enable_activation_offloading"] = word(r.offloadActivations);
+  if (r.tensorBoard) {
+    // A folder inside the output folder follows an override of that.
+    const std::string &dir = r.tensorBoard->logDir, inside = r.outputDir + "/";
+    const std::string text =
+        dir.starts_with(inside) ? "\"${output_dir}" + quoted(dir.substr(inside.size() - 1)).substr(1) : quoted(dir);
+    v["metric_logger"] = fmt::format(
+        "{{_component_: torchtune.training.metric_logging.TensorBoardLogger, log_dir: {}, organize_logs: {}}}", text,
+        word(r.tensorBoard->organizeLogs));
+  }
   v["log_every_n_steps"] = std::to_string(r.logEveryNSteps);
   v["save_every_n_steps"] = r.saveEveryNSteps ? std::to_string(r.saveEveryNSteps) : "null";
   v["run_val_every_n_steps"] = r.valEveryNSteps ? std::to_string(r.valEveryNSteps) : "null";

@@ -31,6 +31,7 @@ void Reader::run() {
   if (components.count("lr_scheduler"))
     scheduler();
   checkpointing();
+  metricLogger();
   combinations();
 }
 

@@ -105,6 +105,7 @@ private:
   /// Types of states, and what becomes of the digits that a bf16 parameter cannot hold.
   void updatePrecision();
   void scheduler();
+  void metricLogger();
   void checkpointing();
 
   const Node &root;

@@ -162,6 +162,33 @@ void Reader::scheduler() {
   }
 }
 
+void Reader::metricLogger() {
+  const std::string path = "metric_logger", folder = path + ".log_dir", organize = path + ".organize_logs";
+  const Node *node = value(path);
+  if (!node)
+    return;
+  const Node *component = node->isMap() ? node->find("_component_") : nullptr;
+  if (!component || lastWord(component->text) != "TensorBoardLogger") {
+    messages.remark(placeOf(path), "'" + path +
+                                       "' is without effect: metrics go to metrics.jsonl in the output folder; "
+                                       "TensorBoardLogger writes TensorBoard's events besides, other loggers "
+                                       "are not built");
+    return;
+  }
+  TensorBoardConfig board;
+  const Node *where = node->find("log_dir"), *organized = node->find("organize_logs");
+  if (!where || !where->isScalar() || where->text.empty())
+    messages.error(where ? where->place : placeOf(path), "'" + folder + "' must name the folder of the events");
+  else
+    board.logDir = where->text;
+  if (organized && !organized->isNull()) {
+    if (!asBool(*organized))
+      messages.error(organized->place, "'" + organize + "' needs True or False, not " + shown(*organized));
+    board.organizeLogs = asBool(*organized).value_or(true);
+  }
+  recipe.tensorBoard = board;
+}
+
 void Reader::checkpointing() {
   using Mode = CheckpointingConfig::Mode;
   CheckpointingConfig &c = recipe.checkpointing;

@@ -10,6 +10,7 @@
 
 #include "ftc/Data/BatchStream.h"
 #include "ftc/Trainer/Algorithms.h"
+#include "ftc/Trainer/EventFile.h"
 #include "ftc/Trainer/Feed.h"
 #include "ftc/Trainer/Metrics.h"
 #include "ftc/Trainer/OutputFolder.h"
@@ -53,6 +54,9 @@ private:
   void tellDifferences() const;
   std::string startFrom(const std::string &checkpoint) const;
   void beginOutput();
+  void beginEvents();
+  void logStep();
+  void logHeldOut();
   void takeMemory(std::unique_ptr<LoadedStep> step);
   void tellDevice(const Device &device);
   void tellMemoryAfter(const Device &device, uint64_t freeBefore);
@@ -86,6 +90,7 @@ private:
   std::optional<HeldOutLoss> judged;     ///< the last one
   std::unique_ptr<CheckpointWriter> writer;
   std::unique_ptr<MetricsLog> metrics;
+  std::unique_ptr<EventFile> events;                          ///< TensorBoard's, if the recipe asks for them
   std::optional<OutputFolder> outputFolder, checkpointFolder; ///< one of them where both are the same
   std::vector<Diagnostic> diags;
   TrainingOrigin origin;

@@ -15,6 +15,7 @@
 
 #include "ftc/Config/TrainingValues.h"
 
+#include <chrono>
 #include <filesystem>
 
 using namespace ftc;
@@ -212,4 +213,16 @@ void Run::beginOutput() {
     writer = makeWriter(*session, recipe, *tokenizer, origin, c.outputDir);
   }
   metrics = std::make_unique<MetricsLog>((fs::path(recipe.outputDir) / "metrics.jsonl").string(), doneSteps);
+  beginEvents();
+}
+
+/// A file of its own for each run, also for one that goes on, as PyTorch's writer does.
+void Run::beginEvents() {
+  if (!recipe.tensorBoard)
+    return;
+  const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  fs::path folder = recipe.tensorBoard->logDir;
+  if (recipe.tensorBoard->organizeLogs)
+    folder /= fmt::format("run_0_{:.6f}", now);
+  events = std::make_unique<EventFile>(newEventFile(folder.string()), now);
 }

@@ -50,8 +50,32 @@ uint64_t Run::checkpointsAhead() const {
   return kept ? std::min(all, kept + 1) : all;
 }
 
+static double secondsSince1970() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+void Run::logStep() {
+  metrics->add(last);
+  if (!events)
+    return;
+  const double now = secondsSince1970();
+  events->add("loss", last.step, last.loss, now);
+  events->add("lr", last.step, last.learningRate, now);
+  events->add("tokens_per_second", last.step, static_cast<float>(last.tokensPerSecond), now);
+  if (last.gradNorm)
+    events->add("grad_norm", last.step, *last.gradNorm, now);
+}
+
+void Run::logHeldOut() {
+  metrics->add(*judged);
+  if (events)
+    events->add("val_loss", judged->step, static_cast<float>(judged->loss), secondsSince1970());
+}
+
 void Run::save(uint64_t step) {
   metrics->sync();
+  if (events)
+    events->sync();
   const DataPosition at = stream->position();
   TrainingState state;
   state.step = step;
@@ -132,7 +156,7 @@ bool Run::trainOne(uint64_t step, LengthFeeds &micro, LengthFeeds &feeds, Progre
   last.tokensPerSecond = static_cast<double>(valid) / secondsSince(start);
   last.shareOfPeak = peakFlops > 0 ? flops / stepSeconds / peakFlops : 0;
   last.residentBytes = peakResident();
-  metrics->add(last);
+  logStep();
   return true;
 }
 
@@ -190,7 +214,7 @@ void Run::train() {
   auto judge = [&] {
     if (!heldOutLoss())
       return; // a signal came: the run that goes on from here does it
-    metrics->add(*judged);
+    logHeldOut();
     progress.show(*judged);
   };
   if (valDue() && !metrics->endsWithEvaluation())

@@ -81,8 +81,13 @@ void Run::readRecipe(const LoadedStep &step) {
   recipe = std::move(*parsed);
   if (options.seed)
     recipe.seed = *options.seed;
-  if (!options.out.empty())
+  if (!options.out.empty()) {
+    // Events that go into the output folder go with it.
+    if (const std::string inside = recipe.outputDir + "/";
+        recipe.tensorBoard && recipe.tensorBoard->logDir.starts_with(inside))
+      recipe.tensorBoard->logDir = options.out + recipe.tensorBoard->logDir.substr(inside.size() - 1);
     recipe.outputDir = recipe.checkpointer.outputDir = options.out;
+  }
   const std::string &weights = recipe.checkpointer.checkpointDir;
   refuseInside(options.out.empty() ? "output_dir" : "--out", recipe.outputDir, weights);
   refuseInside("checkpointer.output_dir", recipe.checkpointer.outputDir, weights);

@@ -195,6 +195,14 @@ struct DatasetConfig {
   friend bool operator==(const DatasetConfig &, const DatasetConfig &) = default;
 };
 
+/// torchtune's TensorBoardLogger.
+struct TensorBoardConfig {
+  std::string logDir;
+  bool organizeLogs = true; ///< in a folder of their own for each run, run_0_SECONDS
+
+  friend bool operator==(const TensorBoardConfig &, const TensorBoardConfig &) = default;
+};
+
 /// Which activations are computed again in the backward pass instead of being kept.
 struct CheckpointingConfig {
   enum class Mode {
@@ -263,6 +271,7 @@ struct Recipe {
   int64_t epochs = 1;
   std::optional<int64_t> maxSteps; ///< max_steps_per_epoch
   std::string outputDir = "out";
+  std::optional<TensorBoardConfig> tensorBoard; ///< metric_logger, beside metrics.jsonl
   int64_t logEveryNSteps = 1;
   int64_t saveEveryNSteps = 0; ///< 0: only at the end
   int64_t valEveryNSteps = 0;  ///< run_val_every_n_steps; 0: before the first step and behind the last
