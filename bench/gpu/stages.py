@@ -151,7 +151,9 @@ def compare_launches(case, judge, result, folder, environment=None, key="launche
         print(f"    {found['equal']} of them bit for bit")
     else:
         found["said"] = said[-8000:]
-        print(said[-4000:])
+        for line in found["differ"][:12]:  # the first of each kernel come first
+            print("    " + line)
+        print(said[-1000:])
     for line in found["farthest"]:
         print("    " + line)
 
