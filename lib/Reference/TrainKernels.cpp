@@ -35,8 +35,7 @@ llvm::Error errorAt(Operation *op, const llvm::Twine &message) {
 
 static double scalar(const Tensor *tensor) { return tensor->reals.front(); }
 
-/// Fails unless `index` is in [0, bound).
-static llvm::Error checkIndex(Operation *op, StringRef what, int64_t at, int64_t index, int64_t bound) {
+llvm::Error checkIndex(Operation *op, StringRef what, int64_t at, int64_t index, int64_t bound) {
   if (index >= 0 && index < bound)
     return llvm::Error::success();
   return errorAt(op, what + "[" + llvm::Twine(at) + "] is " + llvm::Twine(index) + "; it must be from 0 to " +
@@ -527,6 +526,12 @@ llvm::Error evaluate(Operation *op, Operands operands, Results results) {
       .Case<AttentionGradOp>(call(evaluateAttentionGrad))
       .Case<CrossEntropyOp>(call(crossEntropy))
       .Case<CrossEntropyGradOp>(call(crossEntropyGrad))
+      .Case<LabelLogProbsOp>(call(evaluateLabelLogProbs))
+      .Case<LabelLogProbsGradOp>(call(evaluateLabelLogProbsGrad))
+      .Case<SequenceSumsOp>(call(evaluateSequenceSums))
+      .Case<SequenceSpreadOp>(call(evaluateSequenceSpread))
+      .Case<PreferenceLossOp>(call(evaluatePreferenceLoss))
+      .Case<PreferenceLossGradOp>(call(evaluatePreferenceLossGrad))
       .Case<SumSquaresOp>(call(sumSquares))
       .Case<ClipFactorOp>(call(clipFactor))
       .Case<SGDOp>(call(sgd))

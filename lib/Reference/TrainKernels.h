@@ -32,6 +32,14 @@ llvm::Error evaluateGeGLUGrad(train::GeGLUGradOp op, Operands operands, Results 
 llvm::Error evaluateSoftcap(train::SoftcapOp op, Operands operands, Results results);
 llvm::Error evaluateSoftcapGrad(train::SoftcapGradOp op, Operands operands, Results results);
 
+/// Losses of pairs of answers (TrainPreference.cpp); `evaluate` calls these.
+llvm::Error evaluateLabelLogProbs(train::LabelLogProbsOp op, Operands operands, Results results);
+llvm::Error evaluateLabelLogProbsGrad(train::LabelLogProbsGradOp op, Operands operands, Results results);
+llvm::Error evaluateSequenceSums(train::SequenceSumsOp op, Operands operands, Results results);
+llvm::Error evaluateSequenceSpread(train::SequenceSpreadOp op, Operands operands, Results results);
+llvm::Error evaluatePreferenceLoss(train::PreferenceLossOp op, Operands operands, Results results);
+llvm::Error evaluatePreferenceLossGrad(train::PreferenceLossGradOp op, Operands operands, Results results);
+
 /// train.attention and train.attention_grad; `evaluate` calls these.
 llvm::Error evaluateAttention(train::AttentionOp op, Operands operands, Results results);
 llvm::Error evaluateAttentionGrad(train::AttentionGradOp op, Operands operands, Results results);
@@ -39,6 +47,9 @@ llvm::Error evaluateAttentionGrad(train::AttentionGradOp op, Operands operands, 
 /// The same of the plan dialect: operands are the buffers that are read, results those that are written.
 llvm::Error evaluatePlanAttention(plan::AttentionOp op, Operands operands, Results results);
 llvm::Error evaluatePlanAttentionGrad(plan::AttentionGradOp op, Operands operands, Results results);
+
+/// Fails unless `index`, element `at` of the operand `what`, is in [0, bound).
+llvm::Error checkIndex(mlir::Operation *op, llvm::StringRef what, int64_t at, int64_t index, int64_t bound);
 
 /// An error that names the op and its place.
 llvm::Error errorAt(mlir::Operation *op, const llvm::Twine &message);

@@ -46,7 +46,7 @@ LogicalResult TrainDialect::verifyOperationAttribute(Operation *op, NamedAttribu
   } else if (name == offloadAttrName || name == pageStatesAttrName) {
     if (!isa<ModuleOp>(op) || !isa<UnitAttr>(attribute.getValue()))
       return op->emitOpError("has the attribute ") << name << ", which belongs to a module and takes no value";
-  } else if (name == backwardAttrName || name == recomputeAttrName) {
+  } else if (name == backwardAttrName || name == recomputeAttrName || name == referenceAttrName) {
     if (!isa<UnitAttr>(attribute.getValue()))
       return op->emitOpError("has the attribute ") << name << ", which takes no value";
   } else if (name == awayAttrName) {

@@ -27,10 +27,11 @@ def Train_Dialect : Dialect {
     The forward graph of each entry is built by Import; differentiation, clipping, the optimizer, rematerialization and
     kernel forming are passes over it. TrainToPlan leaves this level.
 
-    Three discardable attributes say where an op comes from. `train.layer = N : i64`: the forward graph of transformer layer
+    Four discardable attributes say where an op comes from. `train.layer = N : i64`: the forward graph of transformer layer
     N, set by Import. `train.backward`: built by `train-differentiate`. `train.recompute`: the copy of a forward op that
-    `train-insert-remat` put into the backward graph, or of an op that `train-fuse-updates` runs a second time; its work is not
-    counted as necessary.
+    `train-insert-remat` or `train-chunk-loss` put into the backward graph, or of an op that `train-fuse-updates` runs a second
+    time; its work is not counted as necessary. `train.reference`: part of the model as it was before training, which Import puts
+    beside the one that is trained for a loss of preferences; it gets no adapters.
 
     Four attributes of the module, besides `train.optimizer`, say in which precision updates are made; they are read by
     `train-lower-optimizer`. `train.state_type = bf16`: the type of moments. `train.quantized_states = #train<state_format
@@ -49,6 +50,7 @@ def Train_Dialect : Dialect {
     static constexpr ::llvm::StringLiteral layerAttrName = "train.layer";
     static constexpr ::llvm::StringLiteral backwardAttrName = "train.backward";
     static constexpr ::llvm::StringLiteral recomputeAttrName = "train.recompute";
+    static constexpr ::llvm::StringLiteral referenceAttrName = "train.reference";
     static constexpr ::llvm::StringLiteral rematAttrName = "train.remat";
     static constexpr ::llvm::StringLiteral awayAttrName = "train.away";
     static constexpr ::llvm::StringLiteral offloadAttrName = "train.offload_activations";
@@ -183,6 +185,14 @@ def Train_StateFormat : I32EnumAttr<"StateFormat", "how quantized moments are ke
   let genSpecializedAttr = 0;
 }
 def Train_StateFormatAttr : EnumAttr<Train_Dialect, Train_StateFormat, "state_format">;
+
+def Train_PreferenceKind : I32EnumAttr<"PreferenceKind", "what a pair of answers costs", [
+    I32EnumAttrCase<"Sigmoid", 0, "sigmoid">,
+    I32EnumAttrCase<"Hinge", 1, "hinge">]> {
+  let cppNamespace = "::ftc::train";
+  let genSpecializedAttr = 0;
+}
+def Train_PreferenceKindAttr : EnumAttr<Train_Dialect, Train_PreferenceKind, "preference">;
 
 def Train_Nf4 : TypeDef<Train_Dialect, "Nf4"> {
   let mnemonic = "nf4";

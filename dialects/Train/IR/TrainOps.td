@@ -538,6 +538,8 @@ def CrossEntropyGradOp : Train_PureOp<"cross_entropy_grad", [AllTypesMatch<["log
   let hasVerifier = 1;
 }
 
+include "dialects/Train/IR/TrainPreference.td"
+
 //===----------------------------------------------------------------------===//
 // Gradient accumulation
 //===----------------------------------------------------------------------===//

@@ -190,6 +190,29 @@ std::vector<Case> cases() {
        "tensor<f64>, tensor<i32>, tensor<5xf64>",
        {{"tensor<5x7xf64>"}, {"tensor<5xi32>", {3, -100, 0, 6, -100}}, {"tensor<f64>"}},
        {0}},
+      {"label_log_probs",
+       "train.label_log_probs %x0, %x1 ignore -100 : tensor<5x7xf64>, tensor<5xi32> -> tensor<5xf64>, tensor<5xf64>",
+       "tensor<5xf64>, tensor<5xf64>",
+       {{"tensor<5x7xf64>"}, {"tensor<5xi32>", {3, -100, 0, 6, -100}}},
+       {0}},
+      {"sequence_sums",
+       "train.sequence_sums %x0, %x1 batch 2 ignore -100 : tensor<6xf64>, tensor<6xi32> -> tensor<2xf64>",
+       "tensor<2xf64>, tensor<2xf64>",
+       {{"tensor<6xf64>"}, {"tensor<6xi32>", {3, -100, 0, 6, -100, 2}}},
+       {0}},
+      // Of the counts, normal numbers, some pairs' are below 0: those have no gradient.
+      {"preference_loss",
+       "train.preference_loss sigmoid %x0, %x1, %x2, %x3 beta 0.5 label_smoothing 0.125 : tensor<12xf64>, tensor<f64> "
+       "-> tensor<i32>",
+       "tensor<f64>, tensor<i32>",
+       {{"tensor<12xf64>"}, {"tensor<12xf64>"}, {"tensor<12xf64>"}, {"tensor<f64>"}},
+       {0}},
+      {"preference_loss_by_a_hinge",
+       "train.preference_loss hinge %x0, %x1, %x2, %x3 beta 0.5 label_smoothing 0.0 : tensor<12xf64>, tensor<f64> "
+       "-> tensor<i32>",
+       "tensor<f64>, tensor<i32>",
+       {{"tensor<12xf64>"}, {"tensor<12xf64>"}, {"tensor<12xf64>"}, {"tensor<f64>"}},
+       {0}},
   };
   return result;
 }
