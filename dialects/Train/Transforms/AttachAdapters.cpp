@@ -15,6 +15,8 @@
 // Promises: every entry gets the same adapters; frozen products keep their operands and their order. Adapters are
 // declared right behind their weight, A before B, then the magnitude and the norm of the weight's rows.
 //
+// Ops marked `train.reference` get none: a loss of preferences compares the model with adapters with itself without.
+//
 // With dropout (Srivastava et al. 2014), training entries drop parts of an adapter's input, never of the frozen
 // product's.
 //
@@ -160,7 +162,8 @@ private:
   LogicalResult attach(ReadOp read, Adapter adapter) {
     SmallVector<OpOperand *> uses;
     for (OpOperand &use : read->getUses())
-      uses.push_back(&use);
+      if (!use.getOwner()->hasAttr(TrainDialect::referenceAttrName))
+        uses.push_back(&use);
     // Once an entry, whatever reads the weight.
     Value factors;
     if (adapter.magnitude && !uses.empty()) {

@@ -10,9 +10,13 @@
 //
 // Assumes: entries are differentiated, so that readers of the logits' gradient are in sight.
 //
-// Promises: each op of the group is computed once for each row, from the same operands; only sums over rows (loss,
-// count, gradients of weights) are added in another order. What lies outside stays as it is, and in order as far as
-// dependences allow.
+// The gradient of label log-probabilities is made of sums over all rows: there is no order of chunks in which each
+// could make its gradient right behind its logits. Such a group is split: what leads to the logits is copied, and the
+// copies are chunked with the gradient.
+//
+// Promises: each op of the group is computed once, but for those copies, for each row, from the same operands; only
+// sums over rows (loss, count, gradients of weights) are added in another order. What lies outside stays as it is, and
+// in order as far as dependences allow.
 //
 // Leaves whole: logits that something reads other than row by row (an output of the entry, a product that sums over
 // columns of rows), and groups that a path leaves and enters again.
@@ -25,6 +29,7 @@
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Remarks.h"
 #include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 #include <cmath>
 
@@ -59,10 +64,17 @@ RankedTensorType withRows(RankedTensorType type, int64_t rows) {
   return type.clone(shape);
 }
 
+/// The logits that `op` makes a loss or a gradient of; null for other ops.
+Value logitsOf(Operation *op) {
+  return llvm::TypeSwitch<Operation *, Value>(op)
+      .Case<CrossEntropyOp, LabelLogProbsOp, LabelLogProbsGradOp>([](auto reader) { return reader.getLogits(); })
+      .Default(Value());
+}
+
 /// What touches the logits of one loss.
 class LossGroup {
 public:
-  explicit LossGroup(CrossEntropyOp loss) : logits(loss.getLogits()), rows(typeOf(logits).getDimSize(0)) {
+  explicit LossGroup(Value logits) : logits(logits), rows(typeOf(logits).getDimSize(0)) {
     collect();
     whyWhole = findObstacle();
   }
@@ -75,8 +87,14 @@ public:
 
   void chunk(int64_t chunkRows);
 
+  /// Where the group has both label log-probabilities and their gradient: the logits that are made again for the
+  /// gradient, which is then in a group of its own, and so is the rest of this one. Else null.
+  Value separate();
+  bool needsSeparation() const { return gradientApart() != nullptr; }
+
   bool contains(Operation *op) const { return inside.contains(op); }
   int64_t getRows() const { return rows; }
+  Value getLogits() const { return logits; }
   int64_t logitsBytes(int64_t ofRows) const { return bytesOf(withRows(typeOf(logits), ofRows)); }
 
 private:
@@ -92,6 +110,7 @@ private:
   bool isSumOverRows(MatmulOp op) const { return !isBig(op.getResult()) && (op.getTransposeA() || !isBig(op.getA())); }
 
   void cloneChunk(OpBuilder &builder, int64_t first, int64_t chunkRows);
+  Operation *gradientApart() const;
 
   Value logits;
   int64_t rows;
@@ -220,6 +239,43 @@ std::string LossGroup::findPathBack() {
   return {};
 }
 
+/// The first gradient of label log-probabilities, where they are in the group too.
+Operation *LossGroup::gradientApart() const {
+  if (llvm::none_of(ops, [](Operation *op) { return isa<LabelLogProbsOp>(op); }))
+    return nullptr;
+  auto found = llvm::find_if(ops, [](Operation *op) { return isa<LabelLogProbsGradOp>(op); });
+  return found == ops.end() ? nullptr : *found;
+}
+
+Value LossGroup::separate() {
+  Operation *gradient = gradientApart();
+  if (!gradient || !logits.getDefiningOp())
+    return {};
+  // What depends on the gradient, inside of the group.
+  llvm::DenseSet<Operation *> dependent{gradient};
+  for (Operation *op = gradient; op; op = op->getNextNode())
+    if (isa<LabelLogProbsGradOp>(op) && inside.contains(op))
+      dependent.insert(op);
+    else if (llvm::any_of(op->getOperands(),
+                          [&](Value operand) { return dependent.contains(operand.getDefiningOp()); }))
+      dependent.insert(op);
+  OpBuilder builder(gradient);
+  IRMapping again;
+  for (Operation *op : ops) {
+    if (dependent.contains(op) || isa<LabelLogProbsOp>(op))
+      continue;
+    Operation *copy = builder.clone(*op, again);
+    copy->setAttr(TrainDialect::recomputeAttrName, builder.getUnitAttr());
+    copy->setAttr(TrainDialect::backwardAttrName, builder.getUnitAttr());
+  }
+  for (Operation *op : ops)
+    if (dependent.contains(op))
+      for (OpOperand &operand : op->getOpOperands())
+        if (isBig(operand.get()))
+          operand.set(again.lookupOrDefault(operand.get()));
+  return again.lookup(logits);
+}
+
 void LossGroup::cloneChunk(OpBuilder &builder, int64_t first, int64_t chunkRows) {
   IRMapping chunk;
   llvm::DenseMap<Value, Value> slices;
@@ -300,19 +356,22 @@ struct ChunkLossPass : impl::ChunkLossPassBase<ChunkLossPass> {
     int64_t mostRows = 0, mostChunkRows = INT64_MAX;
     if (wanted.getInt() == 0)
       for (auto entry : getOperation().getOps<EntryOp>())
-        for (auto loss : entry.getBody().front().getOps<CrossEntropyOp>())
-          if (int64_t rows = cast<RankedTensorType>(loss.getLogits().getType()).getDimSize(0); rows > mostRows) {
-            mostRows = rows;
-            mostChunkRows = chosenRows(LossGroup(loss), INT64_MAX);
+        for (Operation &op : entry.getBody().front())
+          if (Value logits = logitsOf(&op); logits && typeOf(logits).getDimSize(0) > mostRows) {
+            mostRows = typeOf(logits).getDimSize(0);
+            mostChunkRows = chosenRows(LossGroup(logits), INT64_MAX);
           }
     for (auto entry : getOperation().getOps<EntryOp>()) {
       // Two losses of one matrix of logits are one group.
-      SmallVector<CrossEntropyOp> losses(entry.getBody().front().getOps<CrossEntropyOp>());
-      while (!losses.empty()) {
-        LossGroup group(losses.front());
-        CrossEntropyOp loss = losses.front();
-        llvm::erase_if(losses, [&](CrossEntropyOp other) { return group.contains(other); });
-        chunk(loss, group, wanted.getInt(), mostChunkRows);
+      SmallVector<Operation *> readers;
+      for (Operation &op : entry.getBody().front())
+        if (logitsOf(&op))
+          readers.push_back(&op);
+      while (!readers.empty()) {
+        Location loc = readers.front()->getLoc();
+        LossGroup group(logitsOf(readers.front()));
+        llvm::erase_if(readers, [&](Operation *other) { return group.contains(other); });
+        chunkBoth(loc, group, wanted.getInt(), mostChunkRows);
       }
     }
   }
@@ -324,14 +383,23 @@ struct ChunkLossPass : impl::ChunkLossPassBase<ChunkLossPass> {
     return llvm::alignTo(llvm::divideCeil(rows, std::max<int64_t>(1, chunks)), rowUnit);
   }
 
-  static void chunk(CrossEntropyOp loss, LossGroup &group, int64_t chunks, int64_t mostRows) {
-    Location loc = loss.getLoc();
+  static void chunkBoth(Location loc, LossGroup &group, int64_t chunks, int64_t mostRows) {
+    const int64_t chunkRows = chunks == 0 ? chosenRows(group, mostRows) : llvm::divideCeil(group.getRows(), chunks);
+    if (!group.needsSeparation() || chunkRows >= group.getRows())
+      return chunk(loc, group, chunkRows);
+    Value logits = group.getLogits(), again = group.separate();
+    for (Value each : {logits, again}) {
+      LossGroup half(each);
+      chunk(loc, half, chunkRows);
+    }
+  }
+
+  static void chunk(Location loc, LossGroup &group, int64_t chunkRows) {
     int64_t rows = group.getRows();
-    if (!group.obstacle().empty()) {
+    if (!group.needsSeparation() && !group.obstacle().empty()) {
       remark::missed(loc, remarkOpts) << remark::add("the logits stay whole: {0}", group.obstacle().str());
       return;
     }
-    int64_t chunkRows = chunks == 0 ? chosenRows(group, mostRows) : llvm::divideCeil(rows, chunks);
     if (chunkRows >= rows) {
       remark::missed(loc, remarkOpts) << remark::add("the logits stay whole: {0} rows are one chunk", rows);
       return;

@@ -21,6 +21,9 @@ def AttachAdaptersPass : Pass<"train-attach-adapters", "::mlir::ModuleOp"> {
     so it costs no pass over memory as wide as y. Runs before `train-differentiate`, which then gives frozen weights
     neither gradients nor states, and keeps no activation that only they would need.
 
+    Ops marked `train.reference`, the model as it was before training, get no adapters: with `train.preference_loss` both stand in
+    one entry, over the same frozen weights.
+
     With a `dropout`, entries of kind `step` and `micro` put `train.dropout` in front of A, with the stream
     `<module>.lora_dropout`; their inputs `seed`, `step` and `micro` feed it. Other entries do not drop anything.
 
@@ -133,6 +136,10 @@ def ChunkLossPass : Pass<"train-chunk-loss", "::mlir::ModuleOp"> {
     (`train.slice_rows`) and put together again (`train.concat_rows`); neither moves data. Sums over rows grow chunk by
     chunk: the weight's gradient by `train.matmul ... onto`, loss and count of tokens by `train.add`. Adapters beside the
     head and casts of the logits are chunked with it. An entry without gradients gets the forward part alone.
+
+    The gradient of `train.label_log_probs` depends on sums over all its rows (a preference's slope), so its chunks can begin only
+    when the last chunk of log-probabilities is made. The product of the head, and what else leads to the logits, is then copied for
+    the backward chunks (`train.recompute`): one more product of the head, instead of logits that stay whole.
 
     The module's `train.loss_chunks` is the number of chunks; without it the pass does nothing. Chunks have
     rows / chunks rows, rounded up; the last may have fewer. 0 leaves the number to the pass: as many rows as make a chunk

@@ -188,9 +188,34 @@ private:
     auto loss =
         CrossEntropyOp::create(builder, loc, TypeRange{scalarType, count, statistics}, logits, ids, pickScalar(), -100);
     scalars.push_back(loss.getLoss());
+    addPairs(logits);
     if (below(4))
       values.push_back(CrossEntropyGradOp::create(builder, loc, logits.getType(), logits, ids, loss.getLse(),
                                                   pickScalar(), pickScalar(), -100));
+  }
+
+  /// A loss of pairs and its gradient, where the rows are two answers.
+  void addPairs(Value logits) {
+    const int64_t rows = typeOf(logits).getDimSize(0);
+    if (rows % 2 != 0 || below(2))
+      return;
+    auto count = RankedTensorType::get({}, builder.getI32Type());
+    auto tokens = RankedTensorType::get({rows}, builder.getF32Type()), answers = tokens.clone({int64_t(2)});
+    auto each =
+        LabelLogProbsOp::create(builder, loc, TypeRange{tokens, tokens}, logits, ids, builder.getI64IntegerAttr(-100));
+    auto sums = SequenceSumsOp::create(builder, loc, TypeRange{answers, answers}, each.getLogProbs(), ids,
+                                       builder.getI64IntegerAttr(2), builder.getI64IntegerAttr(-100));
+    auto kind = PreferenceKindAttr::get(builder.getContext(), PreferenceKind::Sigmoid);
+    FloatAttr beta = builder.getF64FloatAttr(0.5), smoothing = builder.getF64FloatAttr(0.125);
+    Value policy = sums.getSums(), counts = sums.getCounts(), share = pickScalar();
+    auto loss = PreferenceLossOp::create(builder, loc, TypeRange{scalarType, count}, kind, policy, counts, counts,
+                                         share, beta, smoothing);
+    auto d = PreferenceLossGradOp::create(builder, loc, answers, kind, policy, counts, counts, share, pickScalar(),
+                                          beta, smoothing);
+    Value spread = SequenceSpreadOp::create(builder, loc, tokens, d.getResult());
+    scalars.push_back(loss.getLoss());
+    values.push_back(LabelLogProbsGradOp::create(builder, loc, logits.getType(), logits, ids, each.getLse(), spread,
+                                                 builder.getI64IntegerAttr(-100)));
   }
 
   void addUpdate(Value x, RankedTensorType type) {
