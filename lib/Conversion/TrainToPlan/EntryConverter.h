@@ -55,6 +55,10 @@ private:
   void convertEmbeddingGrad(train::EmbeddingGradOp op);
   void convertGatherRow(train::GatherRowOp op);
   void convertInverseNorm(train::InverseNormOp op);
+  void convertSequenceSums(train::SequenceSumsOp op);
+  void convertSequenceSpread(train::SequenceSpreadOp op);
+  void convertPreferenceLoss(train::PreferenceLossOp op);
+  void convertPreferenceLossGrad(train::PreferenceLossGradOp op);
   void convertSliceRows(train::SliceRowsOp op);
   void convertConcatRows(train::ConcatRowsOp op);
   void convertAttention(train::AttentionOp op);

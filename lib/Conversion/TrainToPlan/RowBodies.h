@@ -102,6 +102,8 @@ private:
   mlir::Value sumsOfRows(mlir::Value sums, int64_t count, const std::string &name, const std::string &what);
   void emitCrossEntropy(train::CrossEntropyOp op);
   void emitCrossEntropyGrad(train::CrossEntropyGradOp op);
+  void emitLabelLogProbs(train::LabelLogProbsOp op);
+  void emitLabelLogProbsGrad(train::LabelLogProbsGradOp op);
   void emitSGDMomentum(train::SGDMomentumOp op);
   void emitAdamW(train::AdamWOp op);
   void emitStochasticRound(train::StochasticRoundOp op);

@@ -66,6 +66,13 @@ void addAdapters(Recipe &recipe) {
   recipe.model.tiedEmbeddings = false;
 }
 
+/// Pairs of answers. The log-probabilities of random answers differ by much more than a unit.
+void addPreference(Recipe &recipe) {
+  addAdapters(recipe);
+  recipe.lossComponent = "torchtune.rlhf.loss.DPOLoss";
+  recipe.preference = PreferenceConfig{PreferenceConfig::Kind::Sigmoid, 0.2};
+}
+
 /// Square matrices of width * width elements: 8-bit states need 4096, torchao's NF4 multiples of 16384.
 void widen(Recipe &recipe, int64_t width) {
   recipe.model.embedDim = width;
@@ -484,6 +491,24 @@ INSTANTIATE_TEST_SUITE_P(
                recipe.model.embedDim = 64;
              },
              "b200", false, true},
+        Case{"Preference", DType::F32, addPreference},
+        Case{"PreferenceChunked", DType::F32,
+             [](Recipe &recipe) {
+               addPreference(recipe);
+               recipe.preference->labelSmoothing = 0.25;
+               recipe.lossChunks = 3;
+             }},
+        Case{"PreferenceBf16", DType::BF16,
+             [](Recipe &recipe) {
+               addPreference(recipe);
+               recipe.lossChunks = 2;
+             },
+             "h100", true},
+        Case{"PreferenceByAHinge", DType::F32,
+             [](Recipe &recipe) {
+               addPreference(recipe);
+               recipe.preference->kind = PreferenceConfig::Kind::Hinge;
+             }},
         Case{"QloraSlabs", DType::BF16, addWideAdapters, smallDevice},
         Case{"Paged", DType::F32,
              [](Recipe &recipe) {

@@ -1,0 +1,340 @@
+//===- TinyModelTest.cpp - Whole models as graphs and as plans ------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Helpers.h"
+
+#include "ftc/Import/Import.h"
+#include "ftc/Support/Random.h"
+
+using namespace mlir;
+using namespace ftc;
+using namespace ftc::test::conversion;
+using reference::NamedTensors;
+using reference::Tensor;
+
+namespace {
+
+Recipe tinyRecipe(DType dtype, bool tied) {
+  Recipe recipe;
+  recipe.model.vocabSize = 96;
+  recipe.model.numLayers = 2;
+  recipe.model.numHeads = 4;
+  recipe.model.numKvHeads = 2;
+  recipe.model.embedDim = 32;
+  recipe.model.headDim = 8;
+  recipe.model.intermediateDim = 48;
+  recipe.model.maxSeqLen = 128;
+  recipe.model.tiedEmbeddings = tied;
+  recipe.batchSize = 2;
+  recipe.seqLen = 16;
+  recipe.clipGradNorm = 1.0;
+  recipe.dtype = dtype;
+  return recipe;
+}
+
+/// Inputs for any entry of the tiny model: two documents a row, some labels ignored.
+NamedTensors inputsOf(train::EntryOp entry) {
+  NamedTensors inputs;
+  CounterRandom random(11, "inputs");
+  for (auto [attribute, argument] : llvm::zip(entry.getInputNames(), entry.getBody().front().getArguments())) {
+    StringRef name = cast<StringAttr>(attribute).getValue();
+    Tensor value(cast<RankedTensorType>(argument.getType()));
+    for (int64_t i = 0; i < value.size(); ++i) {
+      int64_t position = i % entry.getSequence(), second = entry.getSequence() / 2 + 1;
+      bool later = position >= second;
+      if (name == "tokens" || name == "labels")
+        value.integers[i] = std::abs(static_cast<int64_t>(random.normal(i + (name == "labels" ? 1000 : 0)) * 30)) % 96;
+      else if (name == "positions")
+        value.integers[i] = later ? position - second : position;
+      else if (name == "segment_starts")
+        value.integers[i] = later ? second : 0;
+      else if (name == "learning_rate")
+        value.reals[i] = static_cast<float>(0.01);
+      else if (name == "inv_tokens")
+        value.reals[i] = 1.0 / 32;
+      else if (name == "step")
+        value.integers[i] = 3;
+      else if (name == "position")
+        value.integers[i] = 5;
+      if (name == "labels" && i % 5 == 0)
+        value.integers[i] = -100;
+    }
+    inputs.emplace(name.str(), std::move(value));
+  }
+  return inputs;
+}
+
+/// Precision, tied embeddings, chunks of the loss (0: whole).
+class TinyModel : public testing::TestWithParam<std::tuple<DType, bool, int64_t>> {};
+
+TEST_P(TinyModel, EveryEntryComputesWhatTheGraphSays) {
+  auto [dtype, tied, chunks] = GetParam();
+  Recipe recipe = tinyRecipe(dtype, tied);
+  if (chunks) {
+    recipe.lossComponent = "torchtune.modules.loss.LinearCrossEntropyLoss";
+    recipe.lossChunks = chunks;
+  }
+  auto module = importRecipe(context(), recipe);
+  ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
+    passes.addPass(train::createDifferentiatePass());
+    passes.addPass(train::createChunkLossPass());
+    passes.addPass(train::createClipGradientsPass());
+    passes.addPass(train::createLowerOptimizerPass());
+    passes.addPass(createCanonicalizerPass());
+    passes.addPass(createCSEPass());
+  }));
+  int64_t losses = 0;
+  module->walk([&](train::CrossEntropyOp) { ++losses; });
+  EXPECT_EQ(losses, 2 * std::max<int64_t>(1, chunks)); // step and evaluate
+  std::map<std::string, std::pair<NamedTensors, Outcome>> expected;
+  NamedTensors start;
+  for (auto entry : module->getOps<train::EntryOp>()) {
+    NamedTensors inputs = inputsOf(entry);
+    expected[entry.getSymName().str()] = {inputs, runTrain(*module, entry.getSymName(), inputs, start)};
+  }
+  ASSERT_GE(expected.size(), 2u);
+  ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
+    passes.addPass(train::createFormKernelsPass());
+    passes.addPass(createConvertTrainToPlanPass());
+    passes.addPass(plan::createPlanAssignOffsetsPass());
+    passes.addPass(plan::createPlanVerifyPass());
+  }));
+  for (auto &[name, run] : expected) {
+    SCOPED_TRACE(name);
+    Outcome actual = runPlan(*module, name, run.first, start);
+    expectNear(run.second.outputs, actual.outputs, dtype == DType::BF16 ? 2e-2 : 1e-5);
+    expectNear(run.second.variables, actual.variables, dtype == DType::BF16 ? 2e-2 : 1e-4);
+  }
+  // The step changed every parameter: an entry that does nothing would not pass.
+  Outcome step = runPlan(*module, "step", expected["step"].first, start);
+  for (auto variable : module->getOps<plan::VariableOp>())
+    if (variable.getTrainable())
+      EXPECT_GT(relativeError(start.at(variable.getSymName().str()), step.variables.at(variable.getSymName().str())),
+                1e-6)
+          << variable.getSymName().str();
+}
+
+void addTrainPasses(PassManager &passes) {
+  passes.addPass(train::createDifferentiatePass());
+  passes.addPass(train::createChunkLossPass());
+  passes.addPass(train::createClipGradientsPass());
+  passes.addPass(train::createLowerOptimizerPass());
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createCSEPass());
+  passes.addPass(train::createInsertRematPass());
+}
+
+TEST_P(TinyModel, ActivationCheckpointingChangesNoBit) {
+  auto [dtype, tied, chunks] = GetParam();
+  Recipe recipe = tinyRecipe(dtype, tied);
+  recipe.model.numLayers = 3;
+  if (chunks) {
+    recipe.lossComponent = "torchtune.modules.loss.LinearCrossEntropyLoss";
+    recipe.lossChunks = chunks;
+  }
+  using Mode = CheckpointingConfig::Mode;
+  Outcome plainGraph, plainPlan;
+  for (auto [mode, every] : {std::pair(Mode::None, 1), {Mode::Full, 1}, {Mode::Full, 2}, {Mode::Selective, 1}}) {
+    SCOPED_TRACE("mode " + std::to_string(static_cast<int>(mode)) + " every " + std::to_string(every));
+    recipe.checkpointing = {mode, every};
+    auto module = importRecipe(context(), recipe);
+    ASSERT_TRUE(runPasses(*module, [](PassManager &passes) { addTrainPasses(passes); }));
+    int copies = 0;
+    module->walk([&](Operation *op) { copies += op->hasAttr(train::TrainDialect::recomputeAttrName); });
+    EXPECT_EQ(copies > 0, mode != Mode::None);
+    NamedTensors start, inputs = inputsOf(module->lookupSymbol<train::EntryOp>("step"));
+    Outcome graph = runTrain(*module, "step", inputs, start);
+    ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
+      passes.addPass(train::createFormKernelsPass());
+      passes.addPass(createConvertTrainToPlanPass());
+      passes.addPass(plan::createPlanAssignOffsetsPass());
+    }));
+    Outcome plan = runPlan(*module, "step", inputs, start);
+    if (mode == Mode::None) {
+      plainGraph = std::move(graph);
+      plainPlan = std::move(plan);
+      continue;
+    }
+    expectIdentical(plainGraph.outputs, graph.outputs);
+    expectIdentical(plainGraph.variables, graph.variables);
+    expectIdentical(plainPlan.outputs, plan.outputs);
+    expectIdentical(plainPlan.variables, plan.variables);
+  }
+}
+
+/// Gradients held, and made twice, with and without recomputation: each the same bits as the other, in graph and plan.
+TEST_P(TinyModel, WhereUpdatesStandChangesNoBit) {
+  auto [dtype, tied, chunks] = GetParam();
+  using train::UpdatePlacement;
+  for (std::optional<double> clip : {std::optional<double>(), std::optional(0.25), std::optional(double(INFINITY))})
+    for (bool remat : {false, true}) {
+      Outcome plainGraph, plainPlan;
+      for (auto placement : {UpdatePlacement::End, UpdatePlacement::Backward, UpdatePlacement::TwoPasses}) {
+        SCOPED_TRACE("clip " + std::to_string(clip.value_or(0)) + " remat " + std::to_string(remat) + " placement " +
+                     train::stringifyUpdatePlacement(placement).str());
+        Recipe recipe = tinyRecipe(dtype, tied);
+        recipe.clipGradNorm = clip;
+        if (remat)
+          recipe.checkpointing = {CheckpointingConfig::Mode::Full, 1};
+        if (chunks) {
+          recipe.lossComponent = "torchtune.modules.loss.LinearCrossEntropyLoss";
+          recipe.lossChunks = chunks;
+        }
+        auto module = importRecipe(context(), recipe);
+        (*module)->setAttr(train::TrainDialect::updatesAttrName, train::UpdatesAttr::get(&context(), placement));
+        ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
+          passes.addPass(train::createDifferentiatePass());
+          passes.addPass(train::createChunkLossPass());
+          passes.addPass(train::createClipGradientsPass());
+          passes.addPass(createCanonicalizerPass());
+          passes.addPass(createCSEPass());
+          passes.addPass(train::createInsertRematPass());
+          passes.addPass(train::createFuseUpdatesPass());
+          passes.addPass(train::createLowerOptimizerPass());
+          passes.addPass(createCanonicalizerPass());
+          passes.addPass(createCSEPass());
+        }));
+        int products = 0;
+        module->walk([&](train::MatmulOp op) {
+          products += op->hasAttr(train::TrainDialect::recomputeAttrName) && op.getTransposeA();
+        });
+        // Gradients of weights are made again only where two passes are asked for and something is clipped.
+        EXPECT_EQ(products > 0, placement == UpdatePlacement::TwoPasses && clip == 0.25);
+        NamedTensors start, inputs = inputsOf(module->lookupSymbol<train::EntryOp>("step"));
+        Outcome graph = runTrain(*module, "step", inputs, start);
+        ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
+          passes.addPass(train::createFormKernelsPass());
+          passes.addPass(createConvertTrainToPlanPass());
+          passes.addPass(plan::createPlanAssignOffsetsPass());
+          passes.addPass(plan::createPlanVerifyPass());
+        }));
+        Outcome plan = runPlan(*module, "step", inputs, start);
+        if (placement == UpdatePlacement::End) {
+          plainGraph = std::move(graph);
+          plainPlan = std::move(plan);
+          continue;
+        }
+        expectIdentical(plainGraph.outputs, graph.outputs);
+        expectIdentical(plainGraph.variables, graph.variables);
+        expectIdentical(plainPlan.outputs, plan.outputs);
+        expectIdentical(plainPlan.variables, plan.variables);
+      }
+    }
+}
+
+/// Graph and plan drop the same elements, whether activations are kept or computed again.
+TEST_P(TinyModel, DropoutIsTheSameInGraphAndPlan) {
+  auto [dtype, tied, chunks] = GetParam();
+  if (chunks)
+    return;
+  Outcome plain;
+  for (bool remat : {false, true}) {
+    Recipe recipe = tinyRecipe(dtype, tied);
+    recipe.lora = LoraConfig{{"q_proj", "o_proj", "up_proj", "down_proj"}, 4, 8, 0.3};
+    if (remat)
+      recipe.checkpointing = {CheckpointingConfig::Mode::Full, 1};
+    auto module = importRecipe(context(), recipe);
+    ASSERT_TRUE(runPasses(*module, [](PassManager &passes) { passes.addPass(train::createAttachAdaptersPass()); }));
+    for (auto entry : module->getOps<train::EntryOp>()) {
+      auto drops = entry.getBody().front().getOps<train::DropoutOp>();
+      EXPECT_EQ(std::distance(drops.begin(), drops.end()), entry.getSymName() == "step" ? 8 : 0);
+    }
+    ASSERT_TRUE(runPasses(*module, [](PassManager &passes) { addTrainPasses(passes); }));
+    NamedTensors start, inputs = inputsOf(module->lookupSymbol<train::EntryOp>("step"));
+    Outcome graph = runTrain(*module, "step", inputs, start);
+    ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
+      passes.addPass(train::createFormKernelsPass());
+      passes.addPass(createConvertTrainToPlanPass());
+      passes.addPass(plan::createPlanAssignOffsetsPass());
+      passes.addPass(plan::createPlanVerifyPass());
+    }));
+    Outcome plan = runPlan(*module, "step", inputs, start);
+    expectNear(graph.outputs, plan.outputs, dtype == DType::BF16 ? 2e-2 : 1e-5);
+    expectNear(graph.variables, plan.variables, dtype == DType::BF16 ? 2e-2 : 1e-4);
+    if (remat) {
+      expectIdentical(plain.outputs, graph.outputs);
+      expectIdentical(plain.variables, graph.variables);
+    }
+    plain = std::move(graph);
+  }
+}
+
+/// Graph and plan agree for pairs of answers too; where gradients are made and what is computed again changes no bit.
+TEST_P(TinyModel, PreferencesAreTheSameInGraphAndPlan) {
+  auto [dtype, tied, chunks] = GetParam();
+  Outcome plain;
+  for (bool remat : {false, true})
+    for (auto placement : {train::UpdatePlacement::End, train::UpdatePlacement::TwoPasses}) {
+      SCOPED_TRACE("remat " + std::to_string(remat) + " " + train::stringifyUpdatePlacement(placement).str());
+      Recipe recipe = tinyRecipe(dtype, tied);
+      recipe.lossComponent = "torchtune.rlhf.loss.DPOLoss";
+      recipe.preference = PreferenceConfig{PreferenceConfig::Kind::Sigmoid, 0.25, 0.125};
+      recipe.lora = LoraConfig{{"q_proj", "o_proj", "up_proj", "down_proj"}, 4, 8, 0.3};
+      if (!tied)
+        recipe.lora->targets.push_back("lm_head");
+      recipe.lossChunks = chunks ? chunks : 1;
+      recipe.clipGradNorm = 0.25;
+      if (remat)
+        recipe.checkpointing = {CheckpointingConfig::Mode::Full, 1};
+      auto module = importRecipe(context(), recipe);
+      (*module)->setAttr(train::TrainDialect::updatesAttrName, train::UpdatesAttr::get(&context(), placement));
+      ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
+        passes.addPass(train::createAttachAdaptersPass());
+        passes.addPass(train::createDifferentiatePass());
+        passes.addPass(train::createChunkLossPass());
+        passes.addPass(train::createClipGradientsPass());
+        passes.addPass(createCanonicalizerPass());
+        passes.addPass(createCSEPass());
+        passes.addPass(train::createInsertRematPass());
+        passes.addPass(train::createFuseUpdatesPass());
+        passes.addPass(train::createLowerOptimizerPass());
+        passes.addPass(createCanonicalizerPass());
+        passes.addPass(createCSEPass());
+      }));
+      // Of policy and reference in two entries; and their gradient, in one, or twice where it is made twice.
+      int64_t forward = 0, backward = 0, rows = 0;
+      module->walk([&](train::LabelLogProbsOp op) { ++forward, rows = std::max(rows, op.getRows()); });
+      module->walk([&](train::LabelLogProbsGradOp) { ++backward; });
+      EXPECT_EQ(forward, 4 * std::max<int64_t>(1, chunks));
+      EXPECT_EQ(backward, (placement == train::UpdatePlacement::TwoPasses ? 2 : 1) * std::max<int64_t>(1, chunks));
+      if (chunks)
+        EXPECT_EQ(rows, llvm::divideCeil(recipe.rowsOfBatch() * recipe.seqLen, chunks));
+      for (const char *name : {"step", "evaluate"}) {
+        auto entry = module->lookupSymbol<train::EntryOp>(name);
+        EXPECT_EQ(static_cast<int64_t>(entry.getBatch()), 2 * recipe.batchSize);
+      }
+      NamedTensors start, inputs = inputsOf(module->lookupSymbol<train::EntryOp>("step"));
+      NamedTensors evaluated = inputsOf(module->lookupSymbol<train::EntryOp>("evaluate"));
+      Outcome evaluation = runTrain(*module, "evaluate", evaluated, start);
+      // Adapters begin at zero: the model is its own reference, and each of the two pairs costs log 2.
+      EXPECT_EQ(evaluation.outputs.at("pairs").integers.front(), recipe.batchSize);
+      EXPECT_NEAR(evaluation.outputs.at("loss_sum").reals.front(), recipe.batchSize * std::log(2.0), 1e-6);
+      start.clear();
+      Outcome graph = runTrain(*module, "step", inputs, start);
+      ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
+        passes.addPass(train::createFormKernelsPass());
+        passes.addPass(createConvertTrainToPlanPass());
+        passes.addPass(plan::createPlanAssignOffsetsPass());
+        passes.addPass(plan::createPlanVerifyPass());
+      }));
+      Outcome plan = runPlan(*module, "step", inputs, start);
+      expectNear(graph.outputs, plan.outputs, dtype == DType::BF16 ? 2e-2 : 1e-5);
+      expectNear(graph.variables, plan.variables, dtype == DType::BF16 ? 2e-2 : 1e-4);
+      if (plain.outputs.empty()) {
+        plain = std::move(plan);
+        continue;
+      }
+      expectIdentical(plain.outputs, plan.outputs);
+      expectIdentical(plain.variables, plan.variables);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(DTypes, TinyModel,
+                         testing::Combine(testing::Values(DType::F32, DType::BF16), testing::Bool(),
+                                          testing::Values(0, 2, 3)));
+
+} // namespace
