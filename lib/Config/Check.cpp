@@ -72,12 +72,11 @@ const OtherRecipe otherRecipes[] = {
     {"knowledge distillation", "teacher_model teacher_checkpointer kd_loss kd_ratio",
      "ForwardKLLoss ForwardKLWithChunkedOutputLoss ReverseKLLoss ReverseKLWithChunkedOutputLoss SymmetricKLLoss "
      "SymmetricKLWithChunkedOutputLoss"},
-    {"preference optimization",
+    {"preference optimization with a second model",
      "ref_checkpointer ref_policy_checkpointer value_checkpointer reward_checkpointer policy_model "
      "reward_and_value_model ppo_epochs ppo_batch_size reward_penalty penalise_no_eos min_response_length "
      "max_generated_tokens whiten_rewards kl_coeff lmbda forward_batch_size",
-     "DPOLoss RSOLoss SimPOLoss IPOLoss PPOLoss GRPOLoss stack_exchange_paired_dataset hh_rlhf_helpful_dataset "
-     "preference_dataset"},
+     "SimPOLoss IPOLoss PPOLoss GRPOLoss"},
     {"evaluation", "tasks limit max_seq_length", ""},
     {"generating text", "prompt max_new_tokens temperature top_k enable_kv_cache", ""},
     {"quantization-aware training", "quantizer fake_quant_after_n_steps", ""}};
@@ -147,8 +146,10 @@ private:
       std::string way = count ? (count > 1 ? "remove them (" : "remove it (") + remove + ")" : "";
       if (!replace.empty())
         way += (way.empty() ? "override" : " and override") + replace;
-      messages.error(place, "'" + first + "' belongs to recipes for " + other.kind +
-                                ", which are not built; full fine-tuning, LoRA and QLoRA are: for one of these " + way);
+      messages.error(
+          place, "'" + first + "' belongs to recipes for " + other.kind +
+                     ", which are not built; full fine-tuning, LoRA, QLoRA, and DPO with LoRA are: for one of these " +
+                     way);
       return true;
     }
     return false;

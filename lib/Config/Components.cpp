@@ -144,7 +144,9 @@ const std::vector<NodeComponents> &nodes() {
           "torchtune.datasets.instruct_dataset", "torchtune.datasets.alpaca_dataset",
           "torchtune.datasets.alpaca_cleaned_dataset", "torchtune.datasets.grammar_dataset",
           "torchtune.datasets.samsum_dataset", "torchtune.datasets.slimorca_dataset",
-          "torchtune.datasets.wikitext_dataset", "torchtune.datasets.cnn_dailymail_articles_dataset"}},
+          "torchtune.datasets.wikitext_dataset", "torchtune.datasets.cnn_dailymail_articles_dataset",
+          "torchtune.datasets.preference_dataset", "torchtune.datasets.stack_exchange_paired_dataset",
+          "torchtune.datasets.hh_rlhf_helpful_dataset"}},
         {"checkpointer",
          {"torchtune.training.FullModelHFCheckpointer", "torchtune.training.FullModelMetaCheckpointer",
           "torchtune.training.FullModelTorchTuneCheckpointer", "torchtune.utils.FullModelHFCheckpointer",
@@ -164,7 +166,8 @@ const std::vector<NodeComponents> &nodes() {
           "transformers.get_polynomial_decay_schedule_with_warmup", "transformers.get_wsd_schedule"}},
         {"loss",
          {"torch.nn.CrossEntropyLoss", "torchtune.modules.loss.CEWithChunkedOutputLoss",
-          "torchtune.modules.loss.LinearCrossEntropyLoss"}},
+          "torchtune.modules.loss.LinearCrossEntropyLoss", "torchtune.rlhf.loss.DPOLoss",
+          "torchtune.rlhf.loss.RSOLoss"}},
         {"metric_logger", {}},
         {"profiler", {}}};
   }();

@@ -18,13 +18,14 @@ static constexpr const char *lora = "lora_*";
 static constexpr const char *textCompletion = "text_completion_dataset wikitext_dataset cnn_dailymail_articles_dataset";
 static constexpr const char *chat = "chat_dataset";
 static constexpr const char *chatOrShareGpt = "chat_dataset slimorca_dataset";
-static constexpr const char *chatOrInstruct =
-    "chat_dataset slimorca_dataset instruct_dataset grammar_dataset samsum_dataset";
+static constexpr const char *prompted = "chat_dataset slimorca_dataset instruct_dataset grammar_dataset samsum_dataset "
+                                        "preference_dataset hh_rlhf_helpful_dataset";
 static constexpr const char *mapped =
-    "instruct_dataset grammar_dataset samsum_dataset alpaca_dataset alpaca_cleaned_dataset slimorca_dataset";
+    "instruct_dataset grammar_dataset samsum_dataset alpaca_dataset alpaca_cleaned_dataset slimorca_dataset "
+    "preference_dataset stack_exchange_paired_dataset hh_rlhf_helpful_dataset";
 static constexpr const char *conversations =
     "chat_dataset slimorca_dataset instruct_dataset grammar_dataset samsum_dataset alpaca_dataset "
-    "alpaca_cleaned_dataset";
+    "alpaca_cleaned_dataset preference_dataset stack_exchange_paired_dataset hh_rlhf_helpful_dataset";
 
 static constexpr const char *warmedUp =
     "get_cosine_schedule_with_warmup get_linear_schedule_with_warmup get_constant_schedule_with_warmup "
@@ -87,16 +88,16 @@ static const std::vector<KeyInfo> table = {
   {"tokenizer.tokenizer_config_json_path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
   {"tokenizer.generation_config_path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
 
-  {"dataset._component_", R, Text, "torchtune.datasets.text_completion_dataset", "", nullptr, "`text_completion_dataset`, `chat_dataset`, `instruct_dataset`, `alpaca_dataset` `alpaca_cleaned_dataset`, `grammar_dataset`, `samsum_dataset`, `slimorca_dataset`, `wikitext_dataset` or `cnn_dailymail_articles_dataset`, with torchtune's wording and masks (docs/data.md)"},
+  {"dataset._component_", R, Text, "torchtune.datasets.text_completion_dataset", "", nullptr, "`text_completion_dataset`, `chat_dataset`, `instruct_dataset`, `alpaca_dataset` `alpaca_cleaned_dataset`, `grammar_dataset`, `samsum_dataset`, `slimorca_dataset`, `wikitext_dataset` or `cnn_dailymail_articles_dataset`, with torchtune's wording and masks; with a loss of preferences `preference_dataset`, `stack_exchange_paired_dataset` or `hh_rlhf_helpful_dataset` (docs/data.md)"},
   {"dataset.source", R, Text, "", "", nullptr, "kind of files (`json`, `text`); `ftrun --data` decides, nothing is downloaded"},
   {"dataset.data_files", R, TextList, "", "", nullptr, "a file or folder, or a list of them, which are one data set; `ftrun --data` wins"},
   {"dataset.column", R, Text, "", textCompletion, nullptr, "key of a JSON line that holds the text; absent: `text`, `wikitext_dataset`: `page`, `cnn_dailymail_articles_dataset`: `article`"},
   {"dataset.conversation_column", R, Text, "", chatOrShareGpt, nullptr, "key of a JSON line that holds the conversation; absent: `messages`, `slimorca_dataset`: `conversations`"},
   {"dataset.conversation_style", R, Text, "openai", chat, nullptr, "`openai` (`role` and `content`) or `sharegpt` (`from` and `value`)"},
-  {"dataset.column_map", R, Any, "null", mapped, nullptr, "the keys of a JSON line that stand for `input` and `output`, for `instruction` of `alpaca_dataset`, and for `conversations` of `slimorca_dataset`: `{input: question, output: answer}`"},
+  {"dataset.column_map", R, Any, "null", mapped, nullptr, "the keys of a JSON line that stand for `input` and `output`, for `instruction` of `alpaca_dataset`, and for `conversations` of `slimorca_dataset`: `{input: question, output: answer}`; for `chosen` and `rejected` of the data sets of pairs, and `prompt` of `stack_exchange_paired_dataset`"},
   {"dataset.train_on_input", R, Bool, "False", conversations, nullptr, "train on what the user says too; `alpaca_dataset`: True"},
   {"dataset.masking_strategy", R, Text, "", conversations, nullptr, "later torchtune's key in place of `train_on_input`: `train_on_assistant`, `train_on_all` (but for system prompts, which `train_on_input` trains) or `train_on_last`, the assistant's last turn"},
-  {"dataset.new_system_prompt", R, Text, "null", chatOrInstruct, nullptr, "system prompt before each conversation, in place of its own"},
+  {"dataset.new_system_prompt", R, Text, "null", prompted, nullptr, "system prompt before each conversation, in place of its own"},
   {"dataset.packed", R, Bool, "False", "", nullptr, "fill rows with several samples, attention within each; False: a row a sample, padded (see `sequence_lengths`)"},
   {"dataset.add_eos", R, Bool, "True", textCompletion, nullptr, "end each document with the id of the end of text"},
   {"dataset.split_across_pack", R, Bool, "True", textCompletion, nullptr, "continue a document in the next row; False: start it there if it fits"},
@@ -108,7 +109,7 @@ static const std::vector<KeyInfo> table = {
 
   {"seed", R, Int, "0", "", nullptr, "of the initial parameters and the order of data; null is 0; `ftrun --seed` wins"},
   {"shuffle", R, Bool, "True", "", nullptr, "shuffle each epoch; False: the order of the data"},
-  {"batch_size", C, Int, "1", "", nullptr, "rows a step"},
+  {"batch_size", C, Int, "1", "", nullptr, "rows a step; with a loss of preferences pairs, which are two rows each"},
 
   {"checkpointer._component_", R, Text, "torchtune.training.FullModelHFCheckpointer", "", nullptr, "or `FullModelMetaCheckpointer`, `FullModelTorchTuneCheckpointer`; the names of the weights decide whose they are, and safetensors in Hugging Face's layout are written"},
   {"checkpointer.checkpoint_dir", R, Text, "", "", nullptr, "folder of the initial parameters; absent: random ones"},
@@ -159,12 +160,14 @@ static const std::vector<KeyInfo> table = {
   {"lr_scheduler.warmup_type", R, Text, "linear", wsd, nullptr, "curve of the warm-up: `linear`, `cosine` or `1-sqrt`"},
   {"lr_scheduler.decay_type", R, Text, "cosine", wsd, nullptr, "curve of the decay: `linear`, `cosine` or `1-sqrt`"},
   {"lr_scheduler.min_lr_ratio", R, Float, "0", wsd, nullptr, "share of `optimizer.lr` at which the warm-up begins and the decay ends"},
-  {"loss._component_", C, Text, "torch.nn.CrossEntropyLoss", "", nullptr, "cross-entropy: `torch.nn.CrossEntropyLoss`; or with head and loss computed by chunks of rows, so that the logits are never whole: `torchtune.modules.loss.LinearCrossEntropyLoss`, `torchtune.modules.loss.CEWithChunkedOutputLoss`"},
+  {"loss._component_", C, Text, "torch.nn.CrossEntropyLoss", "", nullptr, "cross-entropy: `torch.nn.CrossEntropyLoss`; or with head and loss computed by chunks of rows, so that the logits are never whole: `torchtune.modules.loss.LinearCrossEntropyLoss`, `torchtune.modules.loss.CEWithChunkedOutputLoss`. Of pairs of answers, with a LoRA builder: `torchtune.rlhf.loss.DPOLoss`, `torchtune.rlhf.loss.RSOLoss`"},
+  {"loss.beta", C, Float, "0.1", "DPOLoss", nullptr, "how much a pair's log-ratio counts, above 0: small values let the model move far from where it started"},
+  {"loss.gamma", C, Float, "0.1", "RSOLoss", nullptr, "the same of RSO's hinge"},
   {"loss.ignore_index", C, Int, "-100", "", nullptr, "label that does not count"},
   {"loss.reduction", C, Text, "mean", "CrossEntropyLoss", "only the mean over valid tokens is built", "how losses are joined"},
-  {"loss.label_smoothing", C, Float, "0.0", "CrossEntropyLoss", "not built yet; set it to 0", "label smoothing"},
+  {"loss.label_smoothing", C, Float, "0.0", "CrossEntropyLoss DPOLoss", nullptr, "`DPOLoss`: how likely a pair is the wrong way round, at least 0 and below 1; `CrossEntropyLoss`: only 0 is built"},
   {"loss.weight", C, Any, "null", "CrossEntropyLoss", "class weights are not built; remove the key", "weights of classes"},
-  {"loss.num_output_chunks", C, Int, "", "CEWithChunkedOutputLoss LinearCrossEntropyLoss", nullptr, "chunks of head and loss; absent: the compiler's choice, at least 256 rows each"},
+  {"loss.num_output_chunks", C, Int, "", "CEWithChunkedOutputLoss LinearCrossEntropyLoss DPOLoss RSOLoss", nullptr, "chunks of head and loss (ftc's own key for `DPOLoss` and `RSOLoss`); absent: the compiler's choice, at least 256 rows each"},
   {"clip_grad_norm", C, Float, "null", "", nullptr, "largest global norm of the gradients; `inf`: the norm is reported, nothing is clipped; null: neither"},
   {"dtype", C, Text, "fp32", "", nullptr, "storage of parameters and activations: `fp32` or `bf16`"},
 

@@ -82,11 +82,12 @@ static std::map<std::string, std::string> valuesOf(const DatasetConfig &d) {
   if (!d.dataFiles.empty())
     v["dataset.data_files"] = d.dataFiles.size() == 1 ? quoted(d.dataFiles[0]) : quoted(d.dataFiles);
   const bool isAlpaca = builder.kind == DatasetKind::Alpaca, isInstruct = builder.kind == DatasetKind::Instruct;
-  if (!isAlpaca && !isInstruct)
+  const bool isPreference = d.isPreference();
+  if (!isAlpaca && !isInstruct && !isPreference)
     v[isChat ? "dataset.conversation_column" : "dataset.column"] = quoted(d.column);
   if (isChat && !builder.isShareGpt)
     v["dataset.conversation_style"] = d.conversationStyle;
-  if (isChat || isAlpaca || isInstruct)
+  if (isChat || isAlpaca || isInstruct || isPreference)
     v[d.masking == MaskingStrategy::TrainOnAssistant ? "dataset.train_on_input" : "dataset.masking_strategy"] =
         d.masking == MaskingStrategy::TrainOnAll    ? "train_on_all"
         : d.masking == MaskingStrategy::TrainOnLast ? "train_on_last"
@@ -95,10 +96,16 @@ static std::map<std::string, std::string> valuesOf(const DatasetConfig &d) {
     v["dataset.new_system_prompt"] = quoted(*d.systemPrompt);
   // Only what has another name: a key that one data set reads is an error at another.
   DatasetConfig usualKeys;
+  if (builder.kind == DatasetKind::PairsOfTexts)
+    std::tie(usualKeys.promptKey, usualKeys.chosenKey, usualKeys.rejectedKey) =
+        std::tuple("question", "response_j", "response_k");
   std::string map;
-  for (const auto &[key, name, other] : {std::tuple("instruction", &d.instructionKey, &usualKeys.instructionKey),
-                                         std::tuple("input", &d.inputKey, &usualKeys.inputKey),
-                                         std::tuple("output", &d.outputKey, &usualKeys.outputKey)})
+  for (const auto &[key, name, other] :
+       {std::tuple("instruction", &d.instructionKey, &usualKeys.instructionKey),
+        std::tuple("input", &d.inputKey, &usualKeys.inputKey), std::tuple("output", &d.outputKey, &usualKeys.outputKey),
+        std::tuple("prompt", &d.promptKey, &usualKeys.promptKey),
+        std::tuple("chosen", &d.chosenKey, &usualKeys.chosenKey),
+        std::tuple("rejected", &d.rejectedKey, &usualKeys.rejectedKey)})
     if (*name != *other)
       map += fmt::format("{}{}: {}", map.empty() ? "" : ", ", key, quoted(*name));
   if (!map.empty())
@@ -312,6 +319,12 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
     v["stochastic_rounding"] = word(true);
   v.merge(valuesOf(r.scheduler));
   v["loss._component_"] = r.lossComponent;
+  if (r.preference) {
+    const bool isHinge = r.preference->kind == PreferenceConfig::Kind::Hinge;
+    v[isHinge ? "loss.gamma" : "loss.beta"] = floatText(r.preference->beta);
+    if (!isHinge)
+      v["loss.label_smoothing"] = floatText(r.preference->labelSmoothing);
+  }
   if (r.lossChunks)
     v["loss.num_output_chunks"] = std::to_string(r.lossChunks);
   v["loss.ignore_index"] = std::to_string(r.ignoreIndex);
@@ -376,8 +389,10 @@ std::string normalize(const Recipe &recipe) {
 
 std::map<std::string, std::string> ftc::trainingValues(const Recipe &recipe) {
   std::map<std::string, std::string> values = config::valuesOf(recipe);
-  std::erase_if(values, [](const auto &value) {
+  std::erase_if(values, [&](const auto &value) {
     const std::string &key = value.first;
+    if (recipe.preference && key.starts_with("loss.") && key != "loss.num_output_chunks")
+      return false;
     for (const char *start : {"optimizer.", "lr_scheduler.", "model.lora_", "model.quantize"})
       if (key.starts_with(start))
         return false;

@@ -32,6 +32,7 @@ void Reader::run() {
     scheduler();
   checkpointing();
   metricLogger();
+  preference();
   combinations();
 }
 
@@ -100,10 +101,7 @@ void Reader::top() {
   integer("log_every_n_steps", recipe.logEveryNSteps, 1, maxCount);
   integer("save_every_n_steps", recipe.saveEveryNSteps, 1, maxCount);
   integer("run_val_every_n_steps", recipe.valEveryNSteps, 1, maxCount);
-  if (auto loss = components.find("loss"); loss != components.end())
-    recipe.lossComponent = loss->second;
-  integer("loss.num_output_chunks", recipe.lossChunks, 1, maxTokens);
-  integer("loss.ignore_index", recipe.ignoreIndex, INT32_MIN, INT32_MAX);
+  loss();
 
   if (const Node *node = value("clip_grad_norm")) {
     double norm = asFloat(*node).value_or(0);
@@ -158,10 +156,10 @@ void Reader::combinations() {
     messages.error(placeOf("optimizer_in_bwd"), named("optimizer_in_bwd") + " does not go with " +
                                                     named("gradient_accumulation_steps") +
                                                     " above 1; set gradient_accumulation_steps=1");
-  if (recipe.seqLen > 0 && recipe.lossChunks > 0 && recipe.batchSize <= (recipe.lossChunks - 1) / recipe.seqLen)
+  if (recipe.seqLen > 0 && recipe.lossChunks > 0 && recipe.rowsOfBatch() <= (recipe.lossChunks - 1) / recipe.seqLen)
     messages.remark(placeOf("loss.num_output_chunks"), named("loss.num_output_chunks") + " is " +
                                                            std::to_string(recipe.lossChunks) + ", and a batch has " +
-                                                           std::to_string(recipe.batchSize * recipe.seqLen) +
+                                                           std::to_string(recipe.rowsOfBatch() * recipe.seqLen) +
                                                            " tokens: each of them is a chunk");
   insideCheckpoint("output_dir", recipe.outputDir);
   if (value("checkpointer.output_dir"))

@@ -79,6 +79,8 @@ private:
   void conversations();
   /// dataset.masking_strategy.
   void masking();
+  /// Which keys of a record stand for what a data set reads.
+  void columnMap();
 
   // ReadDatasets.cpp
   /// `dataset`, one node or a list.
@@ -98,6 +100,10 @@ private:
   void formattedFiles(const Node &node, std::vector<std::string> &files);
   /// What is written must not mix with what is read.
   void insideCheckpoint(const std::string &path, const std::string &folder);
+
+  // ReadPreference.cpp
+  void loss();
+  void preference();
 
   // ReadTraining.cpp
   void optimizer();

@@ -206,6 +206,9 @@ ftc::DatasetBuilder ftc::datasetBuilder(const std::string &component) {
       {"samsum_dataset", DatasetKind::Instruct, "text", "dialogue", "summary"},
       {"alpaca_dataset", DatasetKind::Alpaca, "text", "input", "output"},
       {"alpaca_cleaned_dataset", DatasetKind::Alpaca, "text", "input", "output"},
+      {"preference_dataset", DatasetKind::Pairs, "text", "input", "output"},
+      {"hh_rlhf_helpful_dataset", DatasetKind::Pairs, "text", "input", "output"},
+      {"stack_exchange_paired_dataset", DatasetKind::PairsOfTexts, "text", "input", "output"},
   };
   for (const DatasetBuilder &builder : builders)
     if (config::lastWord(component) == builder.name)

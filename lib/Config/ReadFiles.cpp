@@ -14,6 +14,7 @@
 #include <charconv>
 #include <filesystem>
 #include <set>
+#include <tuple>
 
 namespace ftc::config {
 
@@ -72,7 +73,7 @@ void Reader::tokenizer() {
                                                     std::to_string(recipe.model.vocabSize) +
                                                     ", below the 259 ids of the byte-level tokenizer of " +
                                                     named("tokenizer") + "; set model.vocab_size=259 or more");
-  if (recipe.batchSize * std::max<int64_t>(recipe.seqLen, 1) > (int64_t(1) << 31))
+  if (recipe.rowsOfBatch() * std::max<int64_t>(recipe.seqLen, 1) > (int64_t(1) << 31))
     messages.error(placeOf("batch_size"),
                    named("batch_size") + " times " + named("tokenizer.max_seq_len") + " is above 2^31 tokens a step");
 }
@@ -167,6 +168,10 @@ void Reader::dataset() {
   d.splitAcrossPack = isText;
   boolean("dataset.split_across_pack", d.splitAcrossPack);
   conversations();
+  if (d.isPreference() && d.packed)
+    messages.error(placeOf("dataset.packed"), named("dataset.packed") +
+                                                  " is True, and pairs of answers are not packed, as in "
+                                                  "torchtune: each answer is a row; set dataset.packed=False");
 }
 
 /// Lengths up to `longest`, ascending, each at most 1.5 times the one before.
@@ -218,7 +223,7 @@ void Reader::sequenceLengths() {
 void Reader::conversations() {
   DatasetConfig &d = recipe.dataset;
   const DatasetBuilder builder = datasetBuilder(d.component);
-  const bool isAlpaca = builder.kind == DatasetKind::Alpaca, isInstruct = builder.kind == DatasetKind::Instruct;
+  const bool isAlpaca = builder.kind == DatasetKind::Alpaca;
   d.inputKey = builder.input;
   d.outputKey = builder.output;
   d.conversationStyle = builder.isShareGpt ? "sharegpt" : "openai";
@@ -232,18 +237,34 @@ void Reader::conversations() {
     messages.error(placeOf("dataset.conversation_style"),
                    named("dataset.conversation_style") + " is '" + d.conversationStyle +
                        "'; it is openai (role and content) or sharegpt (from and value)");
-  const Node *map = isAlpaca || isInstruct || builder.isShareGpt ? value("dataset.column_map") : nullptr;
+  columnMap();
+}
+
+void Reader::columnMap() {
+  DatasetConfig &d = recipe.dataset;
+  const DatasetBuilder builder = datasetBuilder(d.component);
+  const bool isAlpaca = builder.kind == DatasetKind::Alpaca, isStack = builder.kind == DatasetKind::PairsOfTexts;
+  if (isStack)
+    std::tie(d.promptKey, d.chosenKey, d.rejectedKey) = std::tuple("question", "response_j", "response_k");
+  const bool takesMap = isAlpaca || builder.kind == DatasetKind::Instruct || builder.isShareGpt || d.isPreference();
+  const Node *map = takesMap ? value("dataset.column_map") : nullptr;
   if (!map)
     return;
   if (!map->isMap()) {
-    messages.error(map->place, named("dataset.column_map") + " needs keys, such as {input: question, output: answer}");
+    messages.error(map->place,
+                   named("dataset.column_map") + " needs keys, such as " +
+                       (d.isPreference() ? "{chosen: better, rejected: worse}" : "{input: question, output: answer}"));
     return;
   }
   std::vector<std::pair<std::string, std::string *>> keys = {{"input", &d.inputKey}, {"output", &d.outputKey}};
+  if (d.isPreference())
+    keys = {{"chosen", &d.chosenKey}, {"rejected", &d.rejectedKey}};
   if (isAlpaca)
     keys.insert(keys.begin(), {"instruction", &d.instructionKey});
   if (builder.isShareGpt)
     keys = {{"conversations", &d.column}};
+  if (isStack)
+    keys.insert(keys.begin(), {"prompt", &d.promptKey});
   for (const Entry &entry : map->entries) {
     auto key = std::find_if(keys.begin(), keys.end(), [&](const auto &other) { return other.first == entry.key; });
     std::vector<std::string> known;

@@ -14,11 +14,13 @@ namespace ftc {
 
 /// What a data set's records are.
 enum class DatasetKind {
-  Text,     ///< texts under one key, or files of text
-  Chat,     ///< conversations
-  Instruct, ///< questions and answers
-  Alpaca,   ///< the same in Alpaca's wording
-  Other     ///< nothing that is known
+  Text,         ///< texts under one key, or files of text
+  Chat,         ///< conversations
+  Instruct,     ///< questions and answers
+  Alpaca,       ///< the same in Alpaca's wording
+  Pairs,        ///< two conversations, of which one is preferred
+  PairsOfTexts, ///< a question with two answers, of which one is preferred
+  Other         ///< nothing that is known
 };
 
 /// A data set builder of torchtune's. Several are another one with its keys named.

@@ -87,6 +87,20 @@ struct LoraConfig {
   friend bool operator==(const LoraConfig &, const LoraConfig &) = default;
 };
 
+/// What a pair of answers costs, of which one is preferred; beta multiplies the difference of log-ratios. The reference
+/// is the model without its adapters.
+struct PreferenceConfig {
+  enum class Kind {
+    Sigmoid, ///< DPO, Rafailov et al. 2023
+    Hinge    ///< RSO, Liu et al. 2023
+  };
+  Kind kind = Kind::Sigmoid;
+  double beta = 0.1;         ///< above 0; torchtune's `gamma` of RSO
+  double labelSmoothing = 0; ///< in [0, 1); 0 with a hinge
+
+  friend bool operator==(const PreferenceConfig &, const PreferenceConfig &) = default;
+};
+
 struct OptimizerConfig {
   enum class Kind { SGD, AdamW };
   Kind kind = Kind::AdamW;
@@ -187,10 +201,15 @@ struct DatasetConfig {
   bool splitAcrossPack = true; ///< only for text completion
   /// Keys of a record of instruct_dataset (input, output) and alpaca_dataset.
   std::string instructionKey = "instruction", inputKey = "input", outputKey = "output";
+  /// Keys of a record of a data set of pairs; stack_exchange_paired_dataset has others.
+  std::string promptKey = "prompt", chosenKey = "chosen", rejectedKey = "rejected";
   std::string conversationStyle = "openai";                    ///< or "sharegpt"
   bool trainOnInput = false;                                   ///< on all turns, not on the assistant's alone
   MaskingStrategy masking = MaskingStrategy::TrainOnAssistant; ///< another one only without trainOnInput
   std::optional<std::string> systemPrompt;                     ///< in place of a conversation's own
+
+  /// Whether a record is a pair of answers: preference_dataset and its like.
+  bool isPreference() const;
 
   friend bool operator==(const DatasetConfig &, const DatasetConfig &) = default;
 };
@@ -235,8 +254,8 @@ struct Recipe {
   /// Present: frozen projections of attention and feed-forward blocks are kept in NF4; only with `lora`.
   std::optional<Nf4Quantizer> quantizedBase;
   DType dtype = DType::F32;
-  int64_t batchSize = 1;
-  int64_t seqLen = 0; ///< tokenizer.max_seq_len
+  int64_t batchSize = 1; ///< rows a batch; with `preference` pairs, which are two rows each
+  int64_t seqLen = 0;    ///< tokenizer.max_seq_len
   /// Lengths of rows that the step is compiled for, ascending; the last is seqLen (empty: that alone). A batch is
   /// padded to the shortest that holds its longest sample.
   std::vector<int64_t> sequenceLengths;
@@ -253,6 +272,8 @@ struct Recipe {
   std::string lossComponent = "torch.nn.CrossEntropyLoss";
   int64_t lossChunks = 0; ///< chunks of head and loss; 0: the compiler's choice. Only where chunksLoss().
   int64_t ignoreIndex = -100;
+  /// Present: pairs of answers are trained, by a loss of preferences; only with `lora`.
+  std::optional<PreferenceConfig> preference;
   /// "byte" (256 bytes and specials), or a component of torchtune's: for Llama 3, Llama 2, Mistral, Qwen2, Qwen2.5,
   /// Phi-3, Phi-4, or one that is not built in, where data are ids.
   std::string tokenizer = "byte";
@@ -278,6 +299,9 @@ struct Recipe {
 
   /// Whether the logits are made and used by chunks of rows, so that they are never whole.
   bool chunksLoss() const { return lossComponent != "torch.nn.CrossEntropyLoss"; }
+
+  /// Rows that an entry computes at once.
+  int64_t rowsOfBatch() const { return preference ? 2 * batchSize : batchSize; }
 
   /// The whole recipe as YAML text with defaults filled in, keys sorted as in docs/recipes.md. Parsing it again gives
   /// an equal recipe. This is what the manifest keeps.

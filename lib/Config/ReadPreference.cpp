@@ -1,0 +1,84 @@
+//===- ReadPreference.cpp - The loss, and what one of preferences needs ---===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A loss of preferences compares the model that is trained with itself as it was before, for pairs of answers. As in
+// torchtune's recipe lora_dpo_single_device, the model before is the one without its adapters.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Read.h"
+
+#include "Components.h"
+#include "ftc/Config/Datasets.h"
+
+#include <algorithm>
+#include <cmath>
+
+bool ftc::DatasetConfig::isPreference() const {
+  const DatasetKind kind = datasetBuilder(component).kind;
+  return kind == DatasetKind::Pairs || kind == DatasetKind::PairsOfTexts;
+}
+
+namespace ftc::config {
+
+void Reader::loss() {
+  if (auto loss = components.find("loss"); loss != components.end())
+    recipe.lossComponent = loss->second;
+  integer("loss.num_output_chunks", recipe.lossChunks, 1, maxTokens);
+  integer("loss.ignore_index", recipe.ignoreIndex, INT32_MIN, INT32_MAX);
+  const std::string kind = lastWord(recipe.lossComponent);
+  if (kind == "DPOLoss" || kind == "RSOLoss") {
+    PreferenceConfig &p = recipe.preference.emplace();
+    p.kind = kind == "RSOLoss" ? PreferenceConfig::Kind::Hinge : PreferenceConfig::Kind::Sigmoid;
+    number(kind == "RSOLoss" ? "loss.gamma" : "loss.beta", p.beta, "above 0 and finite",
+           [](double x) { return x > 0 && std::isfinite(x); });
+    number("loss.label_smoothing", p.labelSmoothing, "at least 0 and below 1",
+           [](double x) { return x >= 0 && x < 1; });
+    return;
+  }
+  double smoothing = 0;
+  number("loss.label_smoothing", smoothing, "0: smoothing of cross-entropy is not built yet",
+         [](double x) { return x == 0; });
+}
+
+void Reader::preference() {
+  // Of the sets that are trained and of those that are evaluated, one that is not like the loss.
+  std::vector<const DatasetConfig *> sets = {&recipe.dataset};
+  for (const std::vector<DatasetConfig> *list : {&recipe.moreDatasets, &recipe.heldOut})
+    for (const DatasetConfig &set : *list)
+      sets.push_back(&set);
+  const auto other = std::find_if(sets.begin(), sets.end(), [&](const DatasetConfig *set) {
+    return set->isPreference() != recipe.preference.has_value();
+  });
+  const DatasetConfig *unlike = other == sets.end() ? nullptr : *other;
+  const bool isKnown = !recipe.dataset.component.empty(); // else its errors are told
+  const std::string usual = "torchtune.datasets.preference_dataset";
+  if (!recipe.preference) {
+    if (unlike)
+      messages.error(placeOf("dataset._component_"),
+                     "'" + unlike->component + "' gives pairs of answers, and " + named("loss._component_") + ", " +
+                         recipe.lossComponent +
+                         ", takes one; for preference optimization set loss=torchtune.rlhf.loss.DPOLoss and a LoRA "
+                         "builder, else dataset=torchtune.datasets.chat_dataset");
+    return;
+  }
+  if (components.count("model") && !recipe.lora && !isLoraBuilder(components.at("model")))
+    messages.error(
+        placeOf("loss._component_"),
+        "'" + recipe.lossComponent +
+            "' compares the model with itself as it was before, which is the one "
+            "without adapters: full fine-tuning, which needs a second model for that, is not built; name a LoRA "
+            "builder for " +
+            named("model._component_") + ", such as torchtune.models.llama3_1.lora_llama3_1_8b with lora_attn_modules");
+  if (isKnown && unlike)
+    messages.error(placeOf("dataset._component_"), named("dataset._component_") + " is " + unlike->component +
+                                                       ", and " + recipe.lossComponent +
+                                                       " takes pairs of answers; set dataset=" + usual +
+                                                       " (or stack_exchange_paired_dataset, hh_rlhf_helpful_dataset)");
+}
+
+} // namespace ftc::config
