@@ -113,7 +113,8 @@ typedef struct ftrt_services {
 /* Scalar inputs of an entry. The entry copies those that it uses to their planned places before anything else runs. */
 typedef struct ftrt_scalars {
   float learning_rate; /* of this step */
-  float inv_tokens;    /* 1 / valid tokens of the whole step, counted from the labels; 0 when there are none */
+  float inv_tokens;    /* 1 / valid tokens of the whole step, counted from the labels; 0 when there are none. Where the
+                          manifest says `pairs`: 1 / pairs of the whole step of which an answer has a label */
   uint64_t step;       /* 1-based number of this update (bias correction, random bits) */
   uint64_t micro;      /* 0-based number of the micro-batch within the step */
   uint64_t seed;       /* random bits are a function of (seed, step, micro, op name, element) */

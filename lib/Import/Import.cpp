@@ -63,6 +63,47 @@ std::pair<Value, Value> buildLoss(OpBuilder &builder, const Recipe &recipe, Valu
   return {loss.getLoss(), loss.getCount()};
 }
 
+/// What an entry that compares answers gives: the loss and how many pairs it is of, and log-probabilities of each
+/// answer by the model and by the reference.
+struct PreferenceValues {
+  Value loss, pairs, policy, reference;
+};
+
+/// The model as it was before training first, whose activations are gone when those of the other are kept.
+PreferenceValues buildPreference(EntryBuilder &entry, LlamaBuilder &model, const Recipe &recipe, Value invPairs) {
+  OpBuilder &builder = entry.builder;
+  const PreferenceConfig &preference = *recipe.preference;
+  const int64_t answers = recipe.rowsOfBatch();
+  model.buildInside(entry.entry);
+  auto f32 = builder.getF32Type();
+  auto tokens = RankedTensorType::get({answers * static_cast<int64_t>(entry.entry.getSequence())}, f32),
+       sums = RankedTensorType::get({answers}, f32);
+  IntegerAttr ignored = builder.getI64IntegerAttr(recipe.ignoreIndex);
+  PreferenceValues values;
+  Value counts, labels = entry.input("labels");
+  for (bool reference : {true, false}) {
+    model.setReference(reference);
+    Value hidden = model.buildHidden(builder, entry.modelInputs(), answers);
+    Value logits = model.buildHead(builder, hidden);
+    Location loc = NameLoc::get(builder.getStringAttr(reference ? "reference" : "policy"));
+    auto each = train::LabelLogProbsOp::create(builder, loc, TypeRange{tokens, tokens}, logits, labels, ignored);
+    auto all = train::SequenceSumsOp::create(builder, loc, TypeRange{sums, sums}, each.getLogProbs(), labels,
+                                             builder.getI64IntegerAttr(answers), ignored);
+    (reference ? values.reference : values.policy) = all.getSums();
+    counts = all.getCounts();
+  }
+  auto kind =
+      preference.kind == PreferenceConfig::Kind::Hinge ? train::PreferenceKind::Hinge : train::PreferenceKind::Sigmoid;
+  auto loss = train::PreferenceLossOp::create(
+      builder, NameLoc::get(builder.getStringAttr("loss")),
+      TypeRange{RankedTensorType::get({}, f32), RankedTensorType::get({}, builder.getI32Type())},
+      train::PreferenceKindAttr::get(builder.getContext(), kind), values.policy, values.reference, counts, invPairs,
+      builder.getF64FloatAttr(preference.beta), builder.getF64FloatAttr(preference.labelSmoothing));
+  values.loss = loss.getLoss();
+  values.pairs = loss.getPairs();
+  return values;
+}
+
 Attribute optimizerAttr(OpBuilder &builder, const OptimizerConfig &optimizer) {
   auto f64 = [&](double value) { return builder.getF64FloatAttr(value); };
   if (optimizer.kind == OptimizerConfig::Kind::SGD && optimizer.momentum == 0)
@@ -136,7 +177,7 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
 
   LlamaBuilder model(*module, recipe);
   model.declareVariables();
-  int64_t batch = recipe.batchSize;
+  int64_t batch = recipe.rowsOfBatch();
   // A step of several micro-batches: all but the last run `micro`, the last runs `step`. Both have the same graph up to
   // the gradients; train-accumulate-gradients makes the difference.
   bool accumulates = recipe.gradientAccumulationSteps > 1;
@@ -146,6 +187,14 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
   else if (accumulates)
     inputs.push_back("micro");
   auto training = [&](const Twine &name, train::EntryKind kind, ArrayRef<StringRef> inputs, int64_t sequence) {
+    if (recipe.preference) {
+      EntryBuilder entry(*module, name.str(), kind, batch, sequence, inputs,
+                         {"loss", "log_probs", "reference_log_probs"});
+      auto [loss, pairs, policy, reference] = buildPreference(entry, model, recipe, entry.input("inv_tokens"));
+      train::LossOp::create(entry.builder, loss.getLoc(), loss);
+      entry.finish({loss, policy, reference});
+      return;
+    }
     EntryBuilder entry(*module, name.str(), kind, batch, sequence, inputs, {"loss"});
     model.buildInside(entry.entry);
     Value hidden = model.buildHidden(entry.builder, entry.modelInputs(), batch);
@@ -161,6 +210,16 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
   if (recipe.optimizer.stochasticRounding && !drops)
     stepInputs.push_back("seed");
   auto evaluation = [&](const Twine &name, int64_t sequence) {
+    if (recipe.preference) {
+      EntryBuilder evaluate(*module, name.str(), train::EntryKind::Evaluate, batch, sequence,
+                            {"tokens", "labels", "positions", "segment_starts"},
+                            {"loss_sum", "pairs", "log_probs", "reference_log_probs"});
+      auto scalar = RankedTensorType::get({}, builder.getF32Type());
+      Value one = train::ConstantOp::create(evaluate.builder, loc, DenseElementsAttr::get(scalar, 1.0f));
+      auto [loss, pairs, policy, reference] = buildPreference(evaluate, model, recipe, one);
+      evaluate.finish({loss, pairs, policy, reference});
+      return;
+    }
     EntryBuilder evaluate(*module, name.str(), train::EntryKind::Evaluate, batch, sequence,
                           {"tokens", "labels", "positions", "segment_starts"}, {"loss_sum", "valid_tokens"});
     model.buildInside(evaluate.entry);

@@ -186,21 +186,32 @@ Value LlamaBuilder::feedForwardBlock(OpBuilder &builder, Value input, int64_t la
 
 Value LlamaBuilder::buildHidden(OpBuilder &builder, const LlamaInputs &inputs, int64_t batch) {
   Value x = embed(builder, inputs.tokens);
+  Operation *first = x.getDefiningOp();
   for (int64_t layer = 0; layer < model.numLayers; ++layer) {
     Operation *last = x.getDefiningOp();
     x = attentionBlock(builder, x, layer, inputs, batch);
     x = feedForwardBlock(builder, x, layer);
     // Variables belong to no layer: where they are read says nothing about when.
-    for (Operation *op = last->getNextNode(); op; op = op->getNextNode())
+    for (Operation *op = last->getNextNode(); op && !isReference; op = op->getNextNode())
       if (!isa<train::ReadOp>(op))
         op->setAttr(train::TrainDialect::layerAttrName, builder.getI64IntegerAttr(layer));
   }
-  return norm(builder, x, "model.norm.weight");
+  Value hidden = norm(builder, x, "model.norm.weight");
+  markReference(first);
+  return hidden;
+}
+
+void LlamaBuilder::markReference(Operation *first) {
+  for (Operation *op = first; op && isReference; op = op->getNextNode())
+    if (!isa<train::ReadOp>(op))
+      op->setAttr(train::TrainDialect::referenceAttrName, UnitAttr::get(op->getContext()));
 }
 
 Value LlamaBuilder::buildHead(OpBuilder &builder, Value hidden) {
   Value logits = linear(builder, hidden, model.tiedEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight");
-  if (model.logitsCap == 0)
-    return logits;
-  return train::SoftcapOp::create(builder, at("lm_head.softcap"), logits, builder.getF64FloatAttr(model.logitsCap));
+  Operation *first = logits.getDefiningOp();
+  if (model.logitsCap != 0)
+    logits = train::SoftcapOp::create(builder, at("lm_head.softcap"), logits, builder.getF64FloatAttr(model.logitsCap));
+  markReference(first);
+  return logits;
 }

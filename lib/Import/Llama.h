@@ -41,6 +41,10 @@ public:
   /// Logits of rows of hidden states, [rows, vocab_size].
   mlir::Value buildHead(mlir::OpBuilder &builder, mlir::Value hidden);
 
+  /// Marks the ops of graphs that are built from now on as those of the model before training (`train.reference`),
+  /// which gets no adapters, and of no layer.
+  void setReference(bool reference) { isReference = reference; }
+
   mlir::Type getElementType() const { return elementType; }
 
 private:
@@ -52,6 +56,8 @@ private:
   mlir::Value attentionBlock(mlir::OpBuilder &builder, mlir::Value input, int64_t layer, const LlamaInputs &inputs,
                              int64_t batch);
   mlir::Value feedForwardBlock(mlir::OpBuilder &builder, mlir::Value input, int64_t layer);
+  /// Marks `first` and what stands behind it as the reference's, if this is its graph.
+  void markReference(mlir::Operation *first);
   /// A location that says where in the model an op comes from, e.g. "layers.3.attention".
   mlir::Location at(const llvm::Twine &where);
 
@@ -61,6 +67,7 @@ private:
   mlir::Type elementType;
   mlir::Location location;
   llvm::StringMap<mlir::RankedTensorType> types;
+  bool isReference = false;
 };
 
 } // namespace ftc

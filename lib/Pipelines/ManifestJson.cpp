@@ -99,6 +99,8 @@ std::string ftc::manifestAsJson(llvm::StringRef bytes) {
       json.attribute("device_file", in->device_file);
       json.attribute("assembler", in->assembler);
     }
+    if (in->pairs)
+      json.attribute("pairs", true);
     json.attribute("recipe", in->recipe);
     json.attributeArray("slabs", [&] {
       for (const auto &slab : in->slabs)
