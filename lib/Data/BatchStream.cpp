@@ -64,12 +64,14 @@ void BatchStream::seek(DataPosition position) {
 }
 
 int64_t BatchStream::rowAt(DataPosition position, int64_t index) const {
-  int64_t place = position.batch * options.batchSize + index;
-  if (place >= data->rows())
+  // What is ordered: rows, or pairs of them.
+  const int64_t rowsOf = data->paired() ? 2 : 1, items = data->rows() / rowsOf, batch = options.batchSize / rowsOf;
+  int64_t item = position.batch * batch + index % batch;
+  if (item >= items)
     return -1;
-  if (!options.shuffle)
-    return place;
-  return static_cast<int64_t>(Permutation(data->rows(), options.seed, position.epoch)(place));
+  if (options.shuffle)
+    item = static_cast<int64_t>(Permutation(items, options.seed, position.epoch)(item));
+  return item * rowsOf + index / batch;
 }
 
 int64_t BatchStream::longest() const {
@@ -101,6 +103,24 @@ int64_t BatchStream::next(const BatchView &out, int64_t length) {
   }
   seek({at.epoch, at.batch + 1});
   return valid;
+}
+
+int64_t BatchStream::countPairs(int64_t batches) const {
+  BatchStream ahead = *this;
+  int64_t pairs = 0;
+  for (int64_t batch = 0; batch < batches; ++batch) {
+    for (int64_t i = 0; i < options.batchSize / 2; ++i) {
+      const int64_t chosen = ahead.rowAt(ahead.at, i);
+      if (chosen < 0)
+        continue;
+      const int64_t counts[] = {data->countValid(chosen), data->countValid(chosen + 1)};
+      if (counts[0] < 0 || counts[1] < 0)
+        return -1;
+      pairs += counts[0] + counts[1] > 0;
+    }
+    ahead.seek({ahead.at.epoch, ahead.at.batch + 1});
+  }
+  return pairs;
 }
 
 int64_t BatchStream::countValid(int64_t batches) const {

@@ -26,6 +26,8 @@ int64_t DataSet::tokens() const { return store->tokens; }
 int64_t DataSet::validLabels() const { return store->valid; }
 uint64_t DataSet::fingerprint() const { return store->fingerprint; }
 
+bool DataSet::paired() const { return store->paired; }
+
 int64_t DataSet::samples() const {
   if (store->layout == RowLayout::TokenFile)
     return store->rows;

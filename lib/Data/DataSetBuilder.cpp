@@ -203,8 +203,9 @@ bool include(const ScratchFile &file, uint64_t &hash) {
 
 } // namespace
 
-DataSet DataSetBuilder::finish(RowLayout layout) {
+DataSet DataSetBuilder::finish(RowLayout layout, bool paired) {
   TokenStore &s = *store;
+  s.paired = paired;
   s.layout = layout;
   s.tokens = static_cast<int64_t>(s.stored());
   if (masked)

@@ -23,6 +23,7 @@ DataSet DataSet::join(std::vector<DataSet> parts) {
   s.layout = RowLayout::Joined;
   s.seqLen = parts[0].seqLen();
   s.padId = parts[0].store->padId;
+  s.paired = parts[0].paired(); // as are the others: a pair lies in one part
   std::vector<uint64_t> prints;
   for (const DataSet &part : parts) {
     s.partRow.push_back(s.rows);

@@ -104,7 +104,10 @@ void Loader::add(Sample &sample) {
   if (sample.conversation) {
     bool isHeld = holdsOutNext();
     heldConversations += isHeld;
-    (isHeld ? held : train).add(ids, trained);
+    DataSetBuilder &set = isHeld ? held : train;
+    set.add(ids, trained);
+    if (givesPairs(options.records))
+      set.add(sample.rejectedIds, sample.rejectedTrained);
     ++(isHeld ? heldSamples : trainSamples);
     return;
   }
@@ -133,8 +136,11 @@ bool Loader::loadText(const std::string &path, bool inDirectory) {
   if (options.records != RecordKind::TextOrChat) {
     if (!inDirectory)
       return fail(path,
-                  "the recipe's data set is made of JSON records, and this is called neither .jsonl nor .json: rename "
-                  "it if it holds some, or for text override dataset=torchtune.datasets.text_completion_dataset");
+                  std::string("the recipe's data set is made of JSON records, and this is called neither .jsonl nor "
+                              ".json: rename it if it holds some") +
+                      (givesPairs(options.records)
+                           ? ""
+                           : ", or for text override dataset=torchtune.datasets.text_completion_dataset"));
     skip("is not called .jsonl, and the recipe's data set is made of JSON records", path);
     return true;
   }
@@ -286,10 +292,11 @@ std::optional<LoadedData> Loader::finish() {
   auto remark = [&](std::string message) {
     diags.push_back({Severity::Remark, options.path, 0, 0, std::move(message)});
   };
+  const char *things = givesPairs(options.records) ? "pairs" : "conversations";
   if (counts.empty)
     remark(fmt::format("{} records without text left out", counts.empty));
   if (counts.unanswered)
-    remark(fmt::format("{} conversations without a turn of the assistant left out", counts.unanswered));
+    remark(fmt::format("{} {} without a turn of the assistant left out", counts.unanswered, things));
   for (const auto &[key, count] : counts.unread) {
     static const std::set<std::string> marks = {"weight", "mask", "masked", "train", "trainable", "loss", "loss_mask"};
     remark(fmt::format("the key '{}' of {} messages is not read{}", key, count,
@@ -307,8 +314,8 @@ std::optional<LoadedData> Loader::finish() {
   if (options.heldOut > 0 && !heldSamples) {
     fail(options.path,
          conversations
-             ? fmt::format("holding out {} of {} conversations keeps none to evaluate on; {}", options.heldOut,
-                           conversations,
+             ? fmt::format("holding out {} of {} {} keeps none to evaluate on; {}", options.heldOut, conversations,
+                           things,
                            conversations > 1 ? fmt::format("raise the share to {:.2g} or more",
                                                            1.05 / static_cast<double>(conversations))
                                              : "one is trained at least: add others")
@@ -318,11 +325,11 @@ std::optional<LoadedData> Loader::finish() {
     return std::nullopt;
   }
   if (options.heldOut > 0 && conversations)
-    remark(fmt::format("{} of {} conversations are held out for evaluation", heldConversations, conversations));
+    remark(fmt::format("{} of {} {} are held out for evaluation", heldConversations, conversations, things));
 
-  RowLayout layout = !options.packed                             ? RowLayout::Single
-                     : options.splitAcrossPack && !conversations ? RowLayout::Stream
-                                                                 : RowLayout::Whole;
+  RowLayout layout = !options.packed || givesPairs(options.records) ? RowLayout::Single
+                     : options.splitAcrossPack && !conversations    ? RowLayout::Stream
+                                                                    : RowLayout::Whole;
   if (layout != RowLayout::Stream) {
     const int64_t tokens = train.tokens() + held.tokens();
     CutCounts cut;
@@ -340,8 +347,8 @@ std::optional<LoadedData> Loader::finish() {
   if (!keepsTokens())
     return std::nullopt;
   LoadedData data;
-  data.train = train.finish(layout);
-  data.heldOut = held.finish(layout);
+  data.train = train.finish(layout, givesPairs(options.records));
+  data.heldOut = held.finish(layout, givesPairs(options.records));
   if (!keepsTokens())
     return std::nullopt;
   if (!data.train.validLabels()) {
@@ -413,6 +420,8 @@ std::optional<LoadedData> ftc::loadData(const DataOptions &options, const Tokeni
   if (tokenFiles && tokenFiles < paths.size())
     return fail("token files (.bin) and other files are not one data set; make 'dataset' a list, with a node for each "
                 "kind");
+  if (tokenFiles && givesPairs(options.records))
+    return fail("a token file has no pairs of answers; give records (.jsonl, .json) with both of them");
   if (tokenFiles) {
     if (!options.slice.isWhole())
       return fail("a slice in 'split' counts JSON records, and this is a token file; for a part of it use --held-out");

@@ -155,9 +155,17 @@ std::string keysOf(const json &record) {
   return keys.empty() ? "none" : keys;
 }
 
-/// The text under a key of a record of a data set with keys of its own.
+/// Why a record of pairs lacks a key.
+std::string noSide(const json &record, const char *name, const std::string &key) {
+  return fmt::format("no key '{}' (keys here: {}), which pairs of answers need; name it with dataset.column_map.{}=KEY",
+                     key, keysOf(record), name);
+}
+
+/// The text under a key of a record of a data set with keys of its own; `what`: null for pairs.
 Problem readText(const json &record, const char *name, const std::string &key, const char *what, std::string &text) {
   auto found = record.find(key);
+  if (found == record.end() && !what)
+    return noSide(record, name, key);
   if (found == record.end())
     return fmt::format(
         "no key '{}' (keys here: {}), which the recipe's {} needs; name it with dataset.column_map.{}=KEY, "
@@ -189,10 +197,52 @@ Problem readQuestion(const json &record, const DataOptions &options, std::vector
   return std::nullopt;
 }
 
+/// Two conversations that begin alike: the chosen answer's and the rejected one's.
+Problem encodePair(const json &record, const DataOptions &options, const Tokenizer &tokenizer, RecordCounts &counts,
+                   Sample &sample) {
+  std::string prompt;
+  if (options.records == RecordKind::PairsOfTexts)
+    if (Problem problem = readText(record, "prompt", options.promptKey, nullptr, prompt))
+      return problem;
+  bool answered = true;
+  Sample answers[2];
+  for (int side : {0, 1}) {
+    const char *name = side == 0 ? "chosen" : "rejected";
+    const std::string &key = side == 0 ? options.chosenKey : options.rejectedKey;
+    std::vector<Message> turns;
+    if (options.records == RecordKind::PairsOfTexts) {
+      std::string answer;
+      if (Problem problem = readText(record, name, key, nullptr, answer))
+        return problem;
+      turns = {{"user", {prompt}}, {"assistant", {std::move(answer)}}};
+    } else {
+      auto messages = record.find(key);
+      if (messages == record.end())
+        return noSide(record, name, key);
+      if (Problem problem = readMessages(key, *messages, counts, turns))
+        return fmt::format("{}: {}", name, *problem);
+    }
+    if (Problem problem = encodeTurns(std::move(turns), options, tokenizer, answers[side]))
+      return fmt::format("{}: {}", name, *problem);
+    const std::vector<uint8_t> &trained = answers[side].trained;
+    answered &= trained.empty() || std::find(trained.begin(), trained.end(), 1) != trained.end();
+  }
+  if (!answered) {
+    ++counts.unanswered;
+    return std::nullopt;
+  }
+  sample = std::move(answers[0]);
+  sample.rejectedIds = std::move(answers[1].ids);
+  sample.rejectedTrained = std::move(answers[1].trained);
+  return std::nullopt;
+}
+
 Problem encodeRecord(const json &record, const DataOptions &options, const Tokenizer &tokenizer, RecordCounts &counts,
                      Sample &sample) {
   if (!record.is_object())
     return fmt::format("expected an object, found {}", record.type_name());
+  if (givesPairs(options.records))
+    return encodePair(record, options, tokenizer, counts, sample);
   std::vector<Message> turns;
   if (options.records == RecordKind::Instruct || options.records == RecordKind::Alpaca) {
     if (Problem problem = readQuestion(record, options, turns))

@@ -36,6 +36,7 @@ struct TokenStore {
   int64_t tokens = 0;
   int64_t valid = 0;
   uint64_t fingerprint = 0;
+  bool paired = false; ///< samples 2 i and 2 i + 1 are the answers of pair i
 
   // Documents.
   uint64_t samples = 0;
@@ -100,7 +101,7 @@ struct DataSetBuilder {
   /// Cuts what is longer than a row; to be called before `finish` for layouts whose samples must fit. Conversations end
   /// with `endId` then, unless that is below 0. Adds to `counts`.
   void cutSamples(int32_t endId, bool conversations, CutCounts &counts);
-  DataSet finish(RowLayout layout);
+  DataSet finish(RowLayout layout, bool paired = false);
   int64_t tokens() const { return static_cast<int64_t>(store->stored()); }
 
   /// Why the tokens could not be kept, or read again; "" where they could.
@@ -129,10 +130,14 @@ struct Sample {
   std::vector<int32_t> ids;
   std::vector<uint8_t> trained; ///< empty: all
   bool conversation = false;
+  std::vector<int32_t> rejectedIds; ///< of a pair the other answer; `ids` is the chosen one
+  std::vector<uint8_t> rejectedTrained;
 
   void clear() {
     ids.clear();
     trained.clear();
+    rejectedIds.clear();
+    rejectedTrained.clear();
     conversation = false;
   }
 };

@@ -40,14 +40,15 @@ private:
 };
 
 struct BatchStreamOptions {
-  int64_t batchSize = 1;
+  int64_t batchSize = 1; ///< rows; of paired data an even number
   bool shuffle = true;
   uint64_t seed = 0;
   bool dropLast = true; ///< else an epoch's last batch is filled up with rows of padding
 };
 
 /// Batches of a data set (which must outlive the stream), epoch after epoch. With `shuffle` an epoch's rows are
-/// permuted by (seed, epoch); without, they come in order. Allocates nothing.
+/// permuted by (seed, epoch); without, they come in order. Of paired data pairs are: the first half of a batch's rows
+/// are chosen answers, the second half the rejected ones, in the same order. Allocates nothing.
 class BatchStream {
 public:
   BatchStream(const DataSet &data, const BatchStreamOptions &options);
@@ -68,6 +69,8 @@ public:
   /// Valid labels of the next `batches` batches together, without moving: for the weight of a step's micro-batches. -1
   /// as next.
   int64_t countValid(int64_t batches = 1) const;
+  /// Pairs of which an answer has a label, of the next `batches` batches of paired data. -1 as next.
+  int64_t countPairs(int64_t batches = 1) const;
 
 private:
   /// Row of the data set at `index` of the epoch, or -1 for padding.

@@ -30,12 +30,17 @@ inline constexpr int32_t ignoredLabel = -100;
 
 /// What an object of a JSON file is.
 enum class RecordKind {
-  TextOrChat, ///< a text under one key, or a conversation of {"role", "content"}
-  Chat,       ///< a conversation of {"role", "content"}
-  ShareGpt,   ///< a conversation of {"from": "system", "human" or "gpt", "value"}
-  Instruct,   ///< a question and its answer, under two keys
-  Alpaca      ///< an instruction, an answer, and often an input, in the wording of Stanford's Alpaca
+  TextOrChat,  ///< a text under one key, or a conversation of {"role", "content"}
+  Chat,        ///< a conversation of {"role", "content"}
+  ShareGpt,    ///< a conversation of {"from": "system", "human" or "gpt", "value"}
+  Instruct,    ///< a question and its answer, under two keys
+  Alpaca,      ///< an instruction, an answer, and often an input, in the wording of Stanford's Alpaca
+  Pairs,       ///< two conversations of {"role", "content"}, of which the first is preferred
+  PairsOfTexts ///< a question, the answer that is preferred, and another one
 };
+
+/// Whether a record gives two samples, the chosen answer and the rejected one.
+inline bool givesPairs(RecordKind kind) { return kind == RecordKind::Pairs || kind == RecordKind::PairsOfTexts; }
 
 struct DataOptions {
   std::string path; ///< a file (text, .jsonl, .bin) or a directory
@@ -47,13 +52,15 @@ struct DataOptions {
   std::string column = "text"; ///< key of a .jsonl object that holds its text or conversation
   /// Keys of Instruct (input, output) and Alpaca.
   std::string instructionKey = "instruction", inputKey = "input", outputKey = "output";
+  /// Keys of Pairs (chosen, rejected) and PairsOfTexts.
+  std::string promptKey = "prompt", chosenKey = "chosen", rejectedKey = "rejected";
   bool trainOnInput = false; ///< every turn of a conversation is trained, not the assistant's alone
   MaskingStrategy masking = MaskingStrategy::TrainOnAssistant;
   std::optional<std::string> systemPrompt; ///< in place of a conversation's own; never trained
   std::vector<PromptTags> promptTags;      ///< words around messages, trained with them
   int64_t seqLen = 0;                      ///< tokens in a row
   int64_t vocabSize = 0;                   ///< the model's; every id must lie below it
-  bool packed = true;                      ///< several samples in a row; else one, the rest is padding
+  bool packed = true;                      ///< several samples in a row; else one, the rest is padding; not for pairs
   bool splitAcrossPack = true;             ///< a text may go on in the next row; conversations are never split
   bool addEos = true;                      ///< end a text with the end token
   double heldOut = 0.0;   ///< share of the conversations, and of each text its tail, kept for evaluation, in [0, 1)
@@ -96,6 +103,8 @@ public:
   int64_t seqLen() const;
   int64_t rows() const;
   int64_t samples() const;
+  /// Whether rows 2 i and 2 i + 1 are the chosen and the rejected answer of pair i.
+  bool paired() const;
   /// Tokens of all rows, without padding.
   int64_t tokens() const;
   /// Labels of all rows that are not ignoredLabel.
