@@ -34,8 +34,9 @@ EntryFeed::EntryFeed(Session &session, int entry, const std::vector<std::string>
   inputs.segmentStarts = input("segment_starts", false);
   for (const std::string &name : outputs) {
     const Tensor *tensor = session.findOutput(entry, name);
-    const ElementType type = name == "valid_tokens" ? ElementType::I32 : ElementType::F32;
-    if (!tensor || tensor->type() != type || tensor->bytes() < 4)
+    const ElementType type = name == "valid_tokens" || name == "pairs" ? ElementType::I32 : ElementType::F32;
+    const bool isEachRow = name == "log_probs" || name == "reference_log_probs";
+    if (!tensor || tensor->type() != type || tensor->bytes() < 4 * static_cast<uint64_t>(isEachRow ? rows : 1))
       throw RunError(ExitCode::BadStep,
                      fmt::format("{}: entry '{}' has no output '{}' of type {}; recompile it", session.step().path(),
                                  entryName(info->kind()), name, elementName(type)));
@@ -69,10 +70,12 @@ EntryFeed &LengthFeeds::holding(int64_t tokens) {
                        [&](const EntryFeed &feed) { return feed.sequence() >= tokens; });
 }
 
-std::optional<double> evaluate(LengthFeeds &feeds, const DataSet &data, const volatile int &stop) {
+std::optional<double> evaluate(LengthFeeds &feeds, const DataSet &data, PairMeasure *pairs, const volatile int &stop) {
   BatchStream stream(data, {.batchSize = feeds.batch(), .shuffle = false, .seed = 0, .dropLast = false});
+  if (pairs)
+    pairs->clear();
   double sum = 0;
-  int64_t tokens = 0;
+  int64_t count = 0;
   for (int64_t batch = 0; batch < stream.batchesPerEpoch(); ++batch) {
     if (stop)
       return std::nullopt;
@@ -80,11 +83,15 @@ std::optional<double> evaluate(LengthFeeds &feeds, const DataSet &data, const vo
     EntryFeed &feed = feeds.holding(longest);
     if (longest < 0 || stream.next(feed.view(), feed.sequence()) < 0)
       throw RunError(ExitCode::BadData, "the tokens could not be read again; did their file change while training?");
+    if (pairs)
+      pairs->note(feed.view(), feed.sequence());
     feed.run({});
     sum += *static_cast<const float *>(feed.output("loss_sum"));
-    tokens += *static_cast<const int32_t *>(feed.output("valid_tokens"));
+    count += *static_cast<const int32_t *>(feed.output(pairs ? "pairs" : "valid_tokens"));
+    if (pairs)
+      pairs->add(feed);
   }
-  return tokens ? sum / static_cast<double>(tokens) : NAN;
+  return count ? sum / static_cast<double>(count) : NAN;
 }
 
 namespace {

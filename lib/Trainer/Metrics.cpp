@@ -143,6 +143,16 @@ void MetricsLog::add(const StepMetrics &metrics) {
   line.number(metrics.shareOfPeak > 0 ? metrics.shareOfPeak : NAN);
   line.text(",\"skipped_batches\":");
   line.number(metrics.skipped);
+  if (const auto &pairs = metrics.pairs)
+    for (const auto &[name, value] :
+         {std::pair(",\"rewards/chosen\":", pairs->chosenReward),
+          std::pair(",\"rewards/rejected\":", pairs->rejectedReward),
+          std::pair(",\"rewards/accuracies\":", pairs->accuracy), std::pair(",\"rewards/margins\":", pairs->margin),
+          std::pair(",\"log_probs/chosen\":", pairs->chosenLogProb),
+          std::pair(",\"log_probs/rejected\":", pairs->rejectedLogProb)}) {
+      line.text(name);
+      line.number(value);
+    }
   line.text("}\n");
   write(line.data(), line.size());
   evaluated = false;
@@ -154,6 +164,12 @@ void MetricsLog::add(const HeldOutLoss &metrics) {
   line.number(metrics.step);
   line.text(valLossKey);
   line.number(metrics.loss);
+  if (metrics.pairs) {
+    line.text(",\"val_rewards/accuracies\":");
+    line.number(metrics.pairs->accuracy);
+    line.text(",\"val_rewards/margins\":");
+    line.number(metrics.pairs->margin);
+  }
   line.text("}\n");
   write(line.data(), line.size());
   evaluated = true;
@@ -186,6 +202,8 @@ void Progress::show(const StepMetrics &metrics) {
               metrics.learningRate);
   if (metrics.gradNorm)
     line.format("  grad norm {:.3f}", unsignedNan(*metrics.gradNorm));
+  if (metrics.pairs)
+    line.format("  margin {:.4f}  accuracy {:.3f}", unsignedNan(metrics.pairs->margin), metrics.pairs->accuracy);
   line.format("  {:.0f} tokens/s", metrics.tokensPerSecond);
   if (metrics.shareOfPeak > 0)
     line.format("  {:.1f}% of peak", 100 * metrics.shareOfPeak);
@@ -202,7 +220,10 @@ void Progress::show(const StepMetrics &metrics) {
 void Progress::show(const HeldOutLoss &metrics) {
   finish();
   Line line;
-  line.format("step {}/{}  held-out loss {:.4f}\n", metrics.step, totalSteps, unsignedNan(metrics.loss));
+  line.format("step {}/{}  held-out loss {:.4f}", metrics.step, totalSteps, unsignedNan(metrics.loss));
+  if (metrics.pairs)
+    line.format("  margin {:.4f}  accuracy {:.3f}", unsignedNan(metrics.pairs->margin), metrics.pairs->accuracy);
+  line.text("\n");
   writeAll(STDOUT_FILENO, line.data(), line.size());
 }
 

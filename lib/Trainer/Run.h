@@ -72,7 +72,8 @@ private:
   uint64_t checkpointsAhead() const;
   void save(uint64_t step);
   [[noreturn]] void stopLost();
-  std::optional<double> heldOutLoss();
+  std::vector<std::string> trainingOutputs() const;
+  std::optional<HeldOutLoss> judgeHeldOut();
   bool valDue() const;
   void printSample();
   void printPlanProof();
@@ -86,7 +87,7 @@ private:
   std::string dataNames; ///< of what is trained, for messages
   std::optional<BatchStream> stream;
   std::unique_ptr<Session> session;
-  std::optional<LengthFeeds> evaluation; ///< made by the first heldOutLoss
+  std::optional<LengthFeeds> evaluation; ///< made by the first judgeHeldOut
   std::optional<HeldOutLoss> judged;     ///< the last one
   std::unique_ptr<CheckpointWriter> writer;
   std::unique_ptr<MetricsLog> metrics;
@@ -98,6 +99,7 @@ private:
   std::optional<ProductAlgorithms> kept; ///< of the checkpoint, or beside the step
   std::string keptIn;                    ///< the file that they are from
   StepMetrics last;
+  std::optional<PairMeasure> measure, heldOutPairs; ///< of a step that compares answers
   uint64_t firstStep = 1, totalSteps = 0, doneSteps = 0, savedStep = 0;
   int64_t barrenBatches = 0; ///< batches without a valid label, one after another
   double peakFlops = 0;

@@ -46,6 +46,9 @@ DataOptions Run::dataOptions(const DatasetConfig &d) const {
   wanted.instructionKey = d.instructionKey;
   wanted.inputKey = d.inputKey;
   wanted.outputKey = d.outputKey;
+  wanted.promptKey = d.promptKey;
+  wanted.chosenKey = d.chosenKey;
+  wanted.rejectedKey = d.rejectedKey;
   wanted.trainOnInput = d.trainOnInput;
   wanted.masking = d.masking;
   wanted.systemPrompt = d.systemPrompt;
@@ -64,9 +67,15 @@ DataOptions Run::dataOptions(const DatasetConfig &d) const {
   case DatasetKind::Alpaca:
     wanted.records = RecordKind::Alpaca;
     break;
+  case DatasetKind::Pairs:
+    wanted.records = RecordKind::Pairs;
+    break;
+  case DatasetKind::PairsOfTexts:
+    wanted.records = RecordKind::PairsOfTexts;
+    break;
   }
   if (options.column) {
-    if (wanted.records == RecordKind::Instruct || wanted.records == RecordKind::Alpaca)
+    if (wanted.records == RecordKind::Instruct || wanted.records == RecordKind::Alpaca || givesPairs(wanted.records))
       warn("--column is without effect: {} has keys of its own, which dataset.column_map names",
            d.component.substr(d.component.rfind('.') + 1));
     else if (std::none_of(d.dataFiles.begin(), d.dataFiles.end(), [](const std::string &path) {

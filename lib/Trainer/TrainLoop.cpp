@@ -110,7 +110,8 @@ bool Run::trainOne(uint64_t step, LengthFeeds &micro, LengthFeeds &feeds, Progre
     labels = known(stream->next(entry.view(), entry.sequence()));
     return entry;
   };
-  // Gradients are scaled by the labels of the whole step, so with several batches these are counted ahead.
+  // Gradients are scaled by the labels, or pairs, of the whole step, so with several batches these are counted ahead.
+  const int64_t pairs = measure ? known(stream->countPairs(batches)) : 0;
   EntryFeed *entry = nullptr;
   int64_t valid = 0;
   if (batches == 1)
@@ -130,16 +131,20 @@ bool Run::trainOne(uint64_t step, LengthFeeds &micro, LengthFeeds &feeds, Progre
 
   ftrt_scalars scalars{};
   scalars.learning_rate = static_cast<float>(learningRate(recipe.scheduler, recipe.optimizer.lr, step, totalSteps));
-  scalars.inv_tokens = static_cast<float>(1.0 / static_cast<double>(valid));
+  scalars.inv_tokens = static_cast<float>(1.0 / static_cast<double>(measure ? pairs : valid));
   scalars.step = step;
   scalars.seed = recipe.seed;
   double stepSeconds = 0, flops = 0;
   last.loss = 0;
   last.paddedTokens = 0;
+  if (measure)
+    measure->clear();
   for (int64_t batch = 0; batch < batches; ++batch) {
     if (int64_t labels; batches > 1)
       entry = &read(batch + 1 < batches ? micro : feeds, labels);
     scalars.micro = static_cast<uint64_t>(batch);
+    if (measure)
+      measure->note(entry->view(), entry->sequence());
     const auto called = Clock::now();
     entry->run(scalars);
     stepSeconds += secondsSince(called);
@@ -147,7 +152,11 @@ bool Run::trainOne(uint64_t step, LengthFeeds &micro, LengthFeeds &feeds, Progre
     last.paddedTokens += entry->batch() * entry->sequence();
     // Each is a part of the step's mean loss already.
     last.loss += *static_cast<const float *>(entry->output("loss"));
+    if (measure)
+      measure->add(*entry);
   }
+  if (measure)
+    last.pairs = measure->means();
   last.step = step;
   last.learningRate = scalars.learning_rate;
   if (const auto *norm = static_cast<const float *>(entry->output("grad_norm")))
@@ -198,8 +207,17 @@ bool Run::epochEnded() const {
   return batch == 0 || batch >= batchesInEpoch();
 }
 
+/// What a step or a part of one gives.
+std::vector<std::string> Run::trainingOutputs() const {
+  if (!recipe.preference)
+    return {"loss"};
+  return {"loss", "log_probs", "reference_log_probs"};
+}
+
 void Run::train() {
-  LengthFeeds feeds(*session, EntryKind::Step, {"loss"}), micro(*session, EntryKind::Micro, {"loss"});
+  LengthFeeds feeds(*session, EntryKind::Step, trainingOutputs()), micro(*session, EntryKind::Micro, trainingOutputs());
+  if (recipe.preference)
+    measure.emplace(feeds.batch(), recipe.preference->beta);
   if (recipe.gradientAccumulationSteps > 1 && micro.empty())
     throw RunError(ExitCode::BadStep, fmt::format("{}: gradient_accumulation_steps is {}, but the step has no entry "
                                                   "'micro'; recompile it",
@@ -212,7 +230,7 @@ void Run::train() {
   const uint64_t saveEvery = static_cast<uint64_t>(std::max<int64_t>(0, recipe.saveEveryNSteps));
   firstStep = doneSteps + 1;
   auto judge = [&] {
-    if (!heldOutLoss())
+    if (!judgeHeldOut())
       return; // a signal came: the run that goes on from here does it
     logHeldOut();
     progress.show(*judged);
@@ -255,21 +273,30 @@ bool Run::valDue() const {
 
 /// Evaluates what is held out, once for each number of steps. Nothing where nothing is, and when a signal comes. From
 /// the second time on it allocates nothing.
-std::optional<double> Run::heldOutLoss() {
+std::optional<HeldOutLoss> Run::judgeHeldOut() {
   if (data->heldOut.rows() == 0)
     return std::nullopt;
   if (judged && judged->step == doneSteps)
-    return judged->loss;
+    return judged;
   if (!evaluation) {
-    evaluation.emplace(*session, EntryKind::Evaluate, std::vector<std::string>{"loss_sum", "valid_tokens"});
+    std::vector<std::string> outputs = {"loss_sum", "valid_tokens"};
+    if (recipe.preference)
+      outputs = {"loss_sum", "pairs", "log_probs", "reference_log_probs"};
+    evaluation.emplace(*session, EntryKind::Evaluate, outputs);
     if (evaluation->empty())
       throw RunError(ExitCode::Unsupported,
                      fmt::format("{}: the step has no entry 'evaluate', which held-out data need; "
                                  "recompile it",
                                  session->step().path()));
+    if (recipe.preference)
+      heldOutPairs.emplace(evaluation->batch(), recipe.preference->beta);
   }
-  const std::optional<double> loss = evaluate(*evaluation, data->heldOut, stopSignal);
-  if (loss)
-    judged = HeldOutLoss{doneSteps, *loss};
-  return loss;
+  PairMeasure *pairs = heldOutPairs ? &*heldOutPairs : nullptr;
+  const std::optional<double> loss = evaluate(*evaluation, data->heldOut, pairs, stopSignal);
+  if (!loss)
+    return std::nullopt;
+  judged = HeldOutLoss{doneSteps, *loss, std::nullopt};
+  if (pairs)
+    judged->pairs = pairs->means();
+  return judged;
 }

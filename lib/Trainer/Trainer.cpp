@@ -301,16 +301,19 @@ ExitCode Run::go() {
     findCheckpoint(); // first: a device takes its algorithms
   takeMemory(std::move(step));
   restore();
-  std::optional<double> before = heldOutLoss();
+  std::optional<HeldOutLoss> before = judgeHeldOut();
   if (before)
-    say("held-out loss {:.4f}", *before);
+    say("held-out loss {:.4f}", before->loss);
   const uint64_t freeBefore = session->device() ? session->device()->freeBytes() : 0;
   train();
   if (const Device *device = session->device())
     tellMemoryAfter(*device, freeBefore);
-  std::optional<double> after = heldOutLoss();
+  std::optional<HeldOutLoss> after = judgeHeldOut();
   if (before && after)
-    say("held-out loss {:.4f} -> {:.4f}", *before, *after);
+    say("held-out loss {:.4f} -> {:.4f}", before->loss, after->loss);
+  if (before && after && before->pairs && after->pairs)
+    say("held-out accuracy {:.3f} -> {:.3f}, margin {:.4f} -> {:.4f}", before->pairs->accuracy, after->pairs->accuracy,
+        before->pairs->margin, after->pairs->margin);
   if (options.sample > 0 && !stopSignal)
     printSample();
   if (options.provePlan)

@@ -11,6 +11,7 @@
 #include "ftc/Data/DataSet.h"
 #include "ftc/Runtime/Session.h"
 #include "ftc/Tokenizer/Tokenizer.h"
+#include "ftc/Trainer/PairMetrics.h"
 
 #include <cstdint>
 #include <optional>
@@ -61,9 +62,10 @@ private:
   std::vector<EntryFeed> feeds; ///< from the shortest to the longest
 };
 
-/// Mean loss of all rows of `data` through the step's `evaluate` entries. Nothing when `stop` becomes non-zero. Throws
+/// Mean loss, over labels or pairs of answers, of all rows of `data` through the step's `evaluate` entries; `pairs`,
+/// where the step compares answers, then holds what was measured of them. Nothing when `stop` becomes non-zero. Throws
 /// RunError.
-std::optional<double> evaluate(LengthFeeds &feeds, const DataSet &data, const volatile int &stop);
+std::optional<double> evaluate(LengthFeeds &feeds, const DataSet &data, PairMeasure *pairs, const volatile int &stop);
 
 struct SampleOptions {
   std::vector<int32_t> start; ///< ids that the text goes on from

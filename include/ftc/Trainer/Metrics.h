@@ -8,6 +8,8 @@
 #ifndef FTC_TRAINER_METRICS_H
 #define FTC_TRAINER_METRICS_H
 
+#include "ftc/Trainer/PairMetrics.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -18,24 +20,26 @@ namespace ftc {
 /// What is known of a step when it is done.
 struct StepMetrics {
   uint64_t step = 0;
-  float loss = 0;                ///< mean over the step's valid tokens
+  float loss = 0;                ///< mean over the step's valid tokens, or pairs
   float learningRate = 0;        ///< the one that this step used
   std::optional<float> gradNorm; ///< before clipping; absent when the step does not compute it
   int64_t tokens = 0;            ///< valid labels of the step
   int64_t paddedTokens = 0;      ///< positions of the step's rows, padding included
   double tokensPerSecond = 0;
-  double shareOfPeak = 0;     ///< planned FLOPs / time / measured FMA peak; 0 when unknown
-  uint64_t plannedBytes = 0;  ///< the plan's total
-  uint64_t takenBytes = 0;    ///< most bytes taken through the memory interface
-  uint64_t farBytes = 0;      ///< bytes taken in the far tier: those of the plan
-  uint64_t residentBytes = 0; ///< the process's largest resident size so far
-  int64_t skipped = 0;        ///< batches without a valid label so far
+  double shareOfPeak = 0;         ///< planned FLOPs / time / measured FMA peak; 0 when unknown
+  uint64_t plannedBytes = 0;      ///< the plan's total
+  uint64_t takenBytes = 0;        ///< most bytes taken through the memory interface
+  uint64_t farBytes = 0;          ///< bytes taken in the far tier: those of the plan
+  uint64_t residentBytes = 0;     ///< the process's largest resident size so far
+  int64_t skipped = 0;            ///< batches without a valid label so far
+  std::optional<PairMeans> pairs; ///< of a step that compares answers
 };
 
 /// What an evaluation gave.
 struct HeldOutLoss {
-  uint64_t step = 0; ///< updates before it
-  double loss = 0;   ///< mean over all valid tokens of the held-out data
+  uint64_t step = 0;              ///< updates before it
+  double loss = 0;                ///< mean over all valid tokens, or pairs, of the held-out data
+  std::optional<PairMeans> pairs; ///< of a step that compares answers
 };
 
 /// OUT/metrics.jsonl: one object a line, each written with a single write(2): a line a step, and behind it one for an
