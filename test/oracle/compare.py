@@ -9,6 +9,7 @@ The bars, over the 20 steps of a case:
   bf16  each loss within 2e-3 relative; for each tensor that PyTorch changed |dOurs - dRef| <= 0.25 |dRef|, d being the
         change since the start
   both  each learning rate within 1e-6 relative; each gradient norm within 1e-3 (fp32) or 5e-2 (bf16), where both give one
+  pairs (of preference optimization): each mean of rewards and log-probabilities within 1e-4, relative where above 1
 Each bar prints one line: its name, ok or FAIL, the worst figure and where it was. Exit code 1 if one fails.
 """
 import argparse
@@ -21,7 +22,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import plain  # noqa: E402
 
 BARS = {
-    "fp32": {"loss": 1e-5, "parameters": 1e-4, "lr": 1e-6, "grad_norm": 1e-3},
+    "fp32": {"loss": 1e-5, "parameters": 1e-4, "lr": 1e-6, "grad_norm": 1e-3, "pairs": 1e-4},
     "bf16": {"loss": 2e-3, "parameters": 0.25, "lr": 1e-6, "grad_norm": 5e-2},
 }
 
@@ -70,6 +71,14 @@ def compare_metrics(report, golden, metrics, bars):
             figures.append((abs(value - reference) / max(abs(reference), 1e-12), f"step {number}"))
         if figures:
             report.bar(key, figures, bars[key])
+    figures = []
+    for number, (ours, theirs) in enumerate(zip(metrics, steps), 1):
+        for key in theirs:
+            if key.startswith(("rewards/", "log_probs/")):
+                value = math.nan if ours.get(key) is None else float(ours[key])
+                figures.append((abs(value - theirs[key]) / max(abs(theirs[key]), 1.0), f"{key} of step {number}"))
+    if figures:
+        report.bar("pairs", figures, bars["pairs"])
 
 
 def compare_parameters(report, dtype, start, reference, ours, limit, bar="parameters"):

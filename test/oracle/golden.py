@@ -31,25 +31,6 @@ BOS, EOS, PAD = 256, 257, 258  # of the byte tokenizer
 IGNORE = -100
 
 
-def recipe_of(case):
-    """The recipe as nested dictionaries, overrides applied ("a.b=value", "~a.b", "node=component")."""
-    with open(case["recipe"], encoding="utf-8") as file:
-        recipe = yaml.safe_load(file)
-    for override in case["overrides"]:
-        path, _, value = override.partition("=")
-        keys = path.lstrip("~").split(".")
-        node = recipe
-        for key in keys[:-1]:
-            node = node[key]
-        if override.startswith("~"):
-            del node[keys[-1]]
-        elif isinstance(node.get(keys[-1]), dict):
-            node[keys[-1]]["_component_"] = value
-        else:
-            node[keys[-1]] = float(value) if value == "inf" else yaml.safe_load(value)
-    return recipe
-
-
 def model_config(recipe):
     """transformers' configuration of torchtune's builder with explicit arguments."""
     model = recipe["model"]
@@ -262,7 +243,7 @@ def train(case, recipe, update=True):
 
 
 def write_golden(name, case, folder):
-    recipe = recipe_of(case)
+    recipe = plain.recipe_of(case)
     steps, parameters, adapter = train(case, recipe)
     still = [row["loss"] for row in train(case, recipe, update=False)[0]]
     library = " and PEFT" if adapter else ""
@@ -285,7 +266,7 @@ def make_adapters():
     for case in plain.cases().values():
         if not case.get("adapter"):
             continue
-        recipe = recipe_of(case)
+        recipe = plain.recipe_of(case)
         config = lora_config(recipe)
         model = model_of(model_config(recipe))
         apart = model.config.model_type == "phi3"

@@ -23,6 +23,26 @@ def cases():
     return table
 
 
+def recipe_of(case):
+    """The recipe as nested dictionaries, overrides applied ("a.b=value", "~a.b", "node=component"). Needs PyYAML."""
+    import yaml
+    with open(case["recipe"], encoding="utf-8") as file:
+        recipe = yaml.safe_load(file)
+    for override in case["overrides"]:
+        path, _, value = override.partition("=")
+        keys = path.lstrip("~").split(".")
+        node = recipe
+        for key in keys[:-1]:
+            node = node[key]
+        if override.startswith("~"):
+            del node[keys[-1]]
+        elif isinstance(node.get(keys[-1]), dict):
+            node[keys[-1]]["_component_"] = value
+        else:
+            node[keys[-1]] = float(value) if value == "inf" else yaml.safe_load(value)
+    return recipe
+
+
 def read_safetensors(path):
     """name -> (shape, array of 32-bit floats), for tensors of types F32, BF16 and F64 (rounded)."""
     assert sys.byteorder == "little", "written for little-endian machines"

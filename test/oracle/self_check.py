@@ -88,6 +88,10 @@ def main():
         broken = [dict(row) for row in steps]
         broken[3]["loss"] = None
         expect("a loss that is no number", broken, ["loss"])
+        if "rewards/margins" in steps[0]:
+            other = [dict(row) for row in steps]
+            other[7]["rewards/margins"] += 2 * bars["pairs"] * max(1, abs(other[7]["rewards/margins"]))
+            expect("a moved margin", other, ["pairs"])
         share = 2 * bars["parameters"]
         if end:
             victim = next(key for key in ("model.layers.1.self_attn.k_proj.weight", "model.layers.1.self_attn.qkv_proj.weight") if key in end)
