@@ -7,6 +7,7 @@
 
 #include "ftc/Trainer/PairMetrics.h"
 
+#include "ftc/Data/DataSet.h"
 #include "ftc/Trainer/Feed.h"
 
 #include <algorithm>

@@ -8,14 +8,13 @@
 #ifndef FTC_TRAINER_PAIRMETRICS_H
 #define FTC_TRAINER_PAIRMETRICS_H
 
-#include "ftc/Data/DataSet.h"
-
 #include <cstdint>
 #include <vector>
 
 namespace ftc {
 
 class EntryFeed;
+struct BatchView;
 
 /// Means over pairs, under the names of torchtune's recipe lora_dpo_single_device. A reward is beta times the
 /// log-probability of an answer over that by the reference.
