@@ -199,6 +199,10 @@ TEST(Host, RunsAStepFromC) {
   int entry = ftrt_host_entry(host, FTRT_ENTRY_STEP);
   int64_t batch = 0, sequence = 0;
   EXPECT_EQ(ftrt_host_entry_shape(host, entry, &batch, &sequence), 0);
+  EXPECT_EQ(ftrt_host_entry_for(host, FTRT_ENTRY_STEP, sequence), entry);
+  EXPECT_EQ(ftrt_host_entry_for(host, FTRT_ENTRY_STEP, 1), entry);
+  EXPECT_EQ(ftrt_host_entry_for(host, FTRT_ENTRY_STEP, sequence + 1), -1);
+  EXPECT_EQ(ftrt_host_entry_for(host, FTRT_ENTRY_MICRO, 1), -1);
   EXPECT_EQ(batch, 2);
   EXPECT_EQ(sequence, 64);
   ftrt_tensor tensor;
