@@ -322,15 +322,19 @@ static llvm::Error rotary(RotaryOp op, Operands operands, Results results) {
 // Loss
 //===----------------------------------------------------------------------===//
 
+double logSumExp(const Tensor &matrix, int64_t row) {
+  auto begin = matrix.reals.begin() + row * matrix.dim(1), end = begin + matrix.dim(1);
+  double largest = *std::max_element(begin, end), exponentials = 0;
+  for (auto it = begin; it != end; ++it)
+    exponentials += std::exp(*it - largest);
+  return largest + std::log(exponentials);
+}
+
 static llvm::Error crossEntropy(CrossEntropyOp op, Operands operands, Results results) {
   const Tensor &logits = *operands[0], &labels = *operands[1];
   double sum = 0;
   for (int64_t row = 0; row < logits.dim(0); ++row) {
-    auto begin = logits.reals.begin() + row * logits.dim(1), end = begin + logits.dim(1);
-    double largest = *std::max_element(begin, end), exponentials = 0;
-    for (auto it = begin; it != end; ++it)
-      exponentials += std::exp(*it - largest);
-    double lse = largest + std::log(exponentials);
+    double lse = logSumExp(logits, row);
     results[2].set(row, lse);
     int64_t label = labels.integers[row];
     if (label == int64_t(op.getIgnoreIndex()))

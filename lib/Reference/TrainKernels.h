@@ -48,6 +48,9 @@ llvm::Error evaluateAttentionGrad(train::AttentionGradOp op, Operands operands, 
 llvm::Error evaluatePlanAttention(plan::AttentionOp op, Operands operands, Results results);
 llvm::Error evaluatePlanAttentionGrad(plan::AttentionGradOp op, Operands operands, Results results);
 
+/// ln sum exp of row `row` of a matrix.
+double logSumExp(const Tensor &matrix, int64_t row);
+
 /// Fails unless `index`, element `at` of the operand `what`, is in [0, bound).
 llvm::Error checkIndex(mlir::Operation *op, llvm::StringRef what, int64_t at, int64_t index, int64_t bound);
 

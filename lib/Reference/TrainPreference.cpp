@@ -23,11 +23,7 @@ namespace ftc::reference {
 llvm::Error evaluateLabelLogProbs(LabelLogProbsOp op, Operands x, Results results) {
   const Tensor &logits = *x[0], &labels = *x[1];
   for (int64_t row = 0; row < logits.dim(0); ++row) {
-    auto begin = logits.reals.begin() + row * logits.dim(1), end = begin + logits.dim(1);
-    double largest = *std::max_element(begin, end), exponentials = 0;
-    for (auto it = begin; it != end; ++it)
-      exponentials += std::exp(*it - largest);
-    double lse = largest + std::log(exponentials);
+    double lse = logSumExp(logits, row);
     results[1].set(row, lse);
     int64_t label = labels.integers[row];
     if (label == int64_t(op.getIgnoreIndex()))
