@@ -12,15 +12,16 @@
 using namespace mlir;
 using namespace ftc;
 
-/// `products` matrix products over the scores that are seen: each 2 * pairs * head_dim for a head of a row. The first
-/// `window` queries see 1, 2, ..., window keys, the others `window`; without one that is the causal half, T (T + 1)
-/// / 2.
+double ftc::causalFlops(int64_t rows, int64_t columns, int64_t batch, std::optional<int64_t> window, double products) {
+  double sequence = static_cast<double>(rows) / static_cast<double>(batch);
+  double seen = window ? std::min(sequence, static_cast<double>(*window)) : sequence;
+  double pairs = seen * (seen + 1) / 2 + (sequence - seen) * seen;
+  return products * 2 * pairs * static_cast<double>(columns * batch);
+}
+
 template <typename Op> static double attentionFlops(Op op, double products) {
   auto query = cast<RankedTensorType>(op.getQuery().getType());
-  double sequence = static_cast<double>(query.getDimSize(0) / op.getBatch());
-  double window = std::min(sequence, op.getWindow() ? static_cast<double>(*op.getWindow()) : sequence);
-  double pairs = window * (window + 1) / 2 + (sequence - window) * window;
-  return products * 2 * pairs * static_cast<double>(query.getDimSize(1) * op.getBatch());
+  return causalFlops(query.getDimSize(0), query.getDimSize(1), op.getBatch(), op.getWindow(), products);
 }
 
 double ftc::flopsOf(Operation *op) {

@@ -87,6 +87,8 @@ private:
   void warnOfDevice(const MemoryTable &memory);
   /// Says which lengths of rows share the memory.
   void tellLengths(const MemoryTable &memory);
+  /// Says what a step computes, and on a GPU how long that takes at best.
+  void tellWork();
 
   /// Runs `work`, notes its time, and writes the stage's file.
   bool stage(const char *name, llvm::function_ref<LogicalResult()> work, bool dump = true);
@@ -400,6 +402,27 @@ void Compiler::tellLengths(const MemoryTable &memory) {
                                "that length out of sequence_lengths"});
 }
 
+void Compiler::tellWork() {
+  DeviceRates rates;
+  if (device)
+    rates = {device->matrixFlopsPerSecond, device->memoryBytesPerSecond, device->linkBytesPerSecond};
+  PlanWork work;
+  int64_t tokens = 0;
+  for (auto entry : module->getOps<plan::EntryOp>()) {
+    int64_t times = entry.getKind() == plan::EntryKind::Step    ? 1
+                    : entry.getKind() == plan::EntryKind::Micro ? recipe.gradientAccumulationSteps - 1
+                                                                : 0;
+    if (static_cast<int64_t>(entry.getSequence()) < recipe.seqLen)
+      continue;
+    const PlanWork once = workOf(entry, rates);
+    for (int64_t time = 0; time < times; ++time) {
+      work += once;
+      tokens += static_cast<int64_t>(entry.getBatch() * entry.getSequence());
+    }
+  }
+  result.memoryReport += formatWork(work, tokens, device ? device->name : "");
+}
+
 bool Compiler::planWithinBudget(MemoryTable &memory) {
   OwningOpRef<ModuleOp> start = std::move(module);
   std::vector<RemarkRecord> told = remarks;
@@ -485,6 +508,7 @@ bool Compiler::finish() {
   warnOfDevice(memory);
   result.memoryReport = formatMemoryTable(memory);
   tellLengths(memory);
+  tellWork();
   result.totalBytes = static_cast<uint64_t>(memory.total);
   result.decisions = summarizeRemarks(remarks, decisionsShown);
   result.allDecisions = listRemarks(remarks);

@@ -40,3 +40,28 @@ std::string ftc::formatMemoryTable(const MemoryTable &table) {
     line(row.what, row.bytes, row.far);
   return text;
 }
+
+std::string ftc::formatWork(const PlanWork &work, int64_t tokens, llvm::StringRef device) {
+  std::string text;
+  llvm::raw_string_ostream out(text);
+  auto line = [&](llvm::StringRef what) -> llvm::raw_ostream & { return out << "  " << llvm::left_justify(what, 28); };
+  auto bytes = [](double count) { return formatBytes(static_cast<uint64_t>(count)); };
+  out << "work of a step of " << tokens << " tokens\n";
+  line("products and attention") << formatFlops(work.flops);
+  // Less than a thousandth is a rounding error of the sums.
+  if (double again = work.flops - work.necessaryFlops; again > 1e-3 * work.flops)
+    out << ", of them " << formatFlops(again) << " again";
+  out << "\n";
+  line("near memory") << bytes(work.bytes) << " read and written, " << work.launches << " launches\n";
+  if (work.bytesOut + work.bytesIn > 0)
+    line("far tier") << bytes(work.bytesOut) << " out, " << bytes(work.bytesIn) << " in\n";
+  if (work.seconds > 0) {
+    line("at best") << formatSeconds(work.seconds) << ", " << formatCount(static_cast<double>(tokens) / work.seconds)
+                    << " tokens/s, at the rates of device '" << device << "'";
+    if (work.linkSeconds > 0)
+      out << ": " << formatSeconds(work.launchSeconds) << " of launches beside " << formatSeconds(work.linkSeconds)
+          << " of the link";
+    out << "\n";
+  }
+  return text;
+}

@@ -9,11 +9,16 @@
 #define FTC_LIB_PIPELINES_REPORT_H
 
 #include "ftc/Analysis/PlanMemory.h"
+#include "ftc/Analysis/PlanWork.h"
 
 namespace ftc {
 
 /// What, bytes and share of the total, a line each; then where the peak is and the largest buffers that live there.
 std::string formatMemoryTable(const MemoryTable &table);
+
+/// What a step of so many tokens (padding with them) computes, moves and copies, a line each; with the name of a device
+/// whose rates `work` was added up for, how long that takes at best.
+std::string formatWork(const PlanWork &work, int64_t tokens, llvm::StringRef device);
 
 } // namespace ftc
 

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <fmt/format.h>
 #include <iterator>
+#include <span>
 
 namespace ftc {
 
@@ -86,19 +87,33 @@ std::string formatSeconds(double seconds) {
   return fmt::format("{} h {:02} min", minutes / 60, minutes % 60);
 }
 
-std::string formatCount(double count) {
-  if (!std::isfinite(count) || count < 0)
+/// `number` below 1000 as it is, else by the largest unit that leaves it one digit or more before the point.
+static std::string byThousands(double number, std::span<const char *const> units) {
+  if (!std::isfinite(number) || number < 0)
     return "-";
-  if (count < 999.5)
-    return fmt::format("{:.0f}", count);
-  static const char *const units[] = {"k", "M", "B", "T"};
-  double value = count / 1000;
+  if (number < 999.5)
+    return fmt::format("{:.0f} ", number);
+  double value = number / 1000;
   size_t unit = 0;
-  while (value >= 999.5 && unit + 1 < std::size(units)) {
+  while (value >= 999.5 && unit + 1 < units.size()) {
     value /= 1000;
     ++unit;
   }
   return threeDigits(value) + " " + units[unit];
+}
+
+std::string formatCount(double count) {
+  static const char *const units[] = {"k", "M", "B", "T"};
+  std::string text = byThousands(count, units);
+  if (text.ends_with(' '))
+    text.pop_back();
+  return text;
+}
+
+std::string formatFlops(double flops) {
+  static const char *const units[] = {"k", "M", "G", "T", "P", "E"};
+  std::string text = byThousands(flops, units);
+  return text == "-" ? text : text + "FLOP";
 }
 
 } // namespace ftc

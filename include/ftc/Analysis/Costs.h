@@ -11,7 +11,14 @@
 #include "dialects/Train/IR/Train.h"
 #include "ftc/Analysis/Link.h"
 
+#include <optional>
+
 namespace ftc {
+
+/// Floating-point operations of `products` matrix products over the scores that attention sees: each 2 * pairs *
+/// head_dim for a head of a row. `rows` = batch * sequence, `columns` = heads * head_dim. The first `window` queries
+/// see 1, 2, ..., window keys, the others `window`; without one that is the causal half, T (T + 1) / 2 pairs.
+double causalFlops(int64_t rows, int64_t columns, int64_t batch, std::optional<int64_t> window, double products);
 
 /// Floating-point operations of one op: 2 m n k for a product; for attention its products over the visible pairs of
 /// each row and head; for the forward's row-wise ops a few an element, with an exponential as one; 0 for others.

@@ -28,6 +28,9 @@ std::string formatSeconds(double seconds);
 /// "950", "49.2 k", "1.24 B": powers of 1000 with k, M, B, T (a billion is 1e9), as parameters are counted.
 std::string formatCount(double count);
 
+/// "950 FLOP", "49.2 GFLOP", "1.24 PFLOP": floating-point operations, powers of 1000 with k, M, G, T, P, E.
+std::string formatFlops(double flops);
+
 } // namespace ftc
 
 #endif // FTC_SUPPORT_UNITS_H

@@ -68,6 +68,10 @@ TEST(Units, Counts) {
   EXPECT_EQ(formatCount(950), "950");
   EXPECT_EQ(formatCount(49152), "49.2 k");
   EXPECT_EQ(formatCount(1.2358e9), "1.24 B");
+  EXPECT_EQ(formatFlops(950), "950 FLOP");
+  EXPECT_EQ(formatFlops(1.2358e9), "1.24 GFLOP");
+  EXPECT_EQ(formatFlops(9.9949e14), "999 TFLOP");
+  EXPECT_EQ(formatFlops(-1), "-");
 }
 
 TEST(Diagnostics, Places) {
