@@ -34,7 +34,7 @@ Checked checkKeys(const Node &root, const std::set<std::string> &variables, Mess
 bool takesKey(const std::string &path, const std::string &component);
 
 /// Reads the values of a checked tree into a recipe, and checks ranges and combinations.
-void readRecipe(const Node &root, const Checked &checked, Recipe &recipe, Messages &messages);
+void readRecipe(const Node &root, const Checked &checked, Recipe &recipe, Messages &messages, OpenLengths *open);
 
 /// The whole recipe as YAML: Recipe::normalizedYaml.
 std::string normalize(const Recipe &recipe);

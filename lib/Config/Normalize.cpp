@@ -262,6 +262,8 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   if (!r.specialTokensPath.empty())
     v["tokenizer.special_tokens_path"] = quoted(r.specialTokensPath);
   v["tokenizer.max_seq_len"] = std::to_string(r.seqLen);
+  if (!r.truncates)
+    v["tokenizer.truncation"] = word(false);
 
   if (r.moreDatasets.empty()) {
     v.merge(valuesOf(r.dataset));

@@ -166,8 +166,8 @@ void Reader::combinations() {
     insideCheckpoint("checkpointer.output_dir", recipe.checkpointer.outputDir);
 }
 
-void readRecipe(const Node &root, const Checked &checked, Recipe &recipe, Messages &messages) {
-  Reader(root, checked, recipe, messages).run();
+void readRecipe(const Node &root, const Checked &checked, Recipe &recipe, Messages &messages, OpenLengths *open) {
+  Reader(root, checked, recipe, messages, open).run();
 }
 
 } // namespace ftc::config

@@ -24,8 +24,9 @@ constexpr int64_t maxCount = int64_t(1) << 31;
 /// Reads a tree whose keys and types are checked; what is left to find are values out of range and keys that clash.
 class Reader {
 public:
-  Reader(const Node &root, const Checked &checked, Recipe &recipe, Messages &messages)
-      : root(root), components(checked.components), wrong(checked.wrong), recipe(recipe), messages(messages) {}
+  Reader(const Node &root, const Checked &checked, Recipe &recipe, Messages &messages, OpenLengths *open = nullptr)
+      : root(root), components(checked.components), wrong(checked.wrong), recipe(recipe), messages(messages),
+        open(open) {}
 
   void run();
 
@@ -58,6 +59,8 @@ private:
   // Read.cpp
   void top();
   void seed();
+  /// Where tokenizer.max_seq_len is null: an error, or the data's to decide.
+  void openLength();
   void sequenceLengths();
   void combinations();
 
@@ -119,6 +122,7 @@ private:
   const std::set<std::string> &wrong;
   Recipe &recipe;
   Messages &messages;
+  OpenLengths *open; ///< null: the recipe has all lengths itself
 };
 
 } // namespace ftc::config

@@ -49,18 +49,11 @@ void Reader::tokenizer() {
                                                    " is without effect: the byte-level tokenizer needs no file; Llama "
                                                    "3's is tokenizer=torchtune.models.llama3.llama3_tokenizer");
   promptTemplate();
-  if (!given("tokenizer.max_seq_len")) {
-    std::string packed;
-    bool isPacked = false;
-    boolean("dataset.packed", isPacked);
-    if (isPacked)
-      packed = "; " + named("dataset.packed") + " needs it too";
-    messages.error(
-        placeOf("tokenizer.max_seq_len"),
-        "'tokenizer.max_seq_len' is null or absent: the memory of a step is planned for rows up to a length" + packed +
-            "; override tokenizer.max_seq_len=N, N tokens a row");
-  } else if (integer("tokenizer.max_seq_len", recipe.seqLen, 2, maxTokens) && recipe.model.maxSeqLen > 0 &&
-             recipe.seqLen > recipe.model.maxSeqLen) {
+  // Without a length torchtune cuts nothing, and no step for the lengths of some data may cut others in silence.
+  recipe.truncates = given("tokenizer.max_seq_len");
+  boolean("tokenizer.truncation", recipe.truncates);
+  if (integer("tokenizer.max_seq_len", recipe.seqLen, 2, maxTokens) && recipe.model.maxSeqLen > 0 &&
+      recipe.seqLen > recipe.model.maxSeqLen) {
     std::string limit =
         root.findEntry("model.max_seq_len") ? named("model.max_seq_len") : "the model's longest sequence";
     messages.error(placeOf("tokenizer.max_seq_len"), named("tokenizer.max_seq_len") + " is " +
@@ -191,9 +184,31 @@ static std::vector<int64_t> lengthLadder(int64_t longest) {
   return lengths;
 }
 
+void Reader::openLength() {
+  const std::string path = "tokenizer.max_seq_len";
+  if (given(path))
+    return;
+  const bool packed = recipe.dataset.packed;
+  if (open && !packed) {
+    open->row = true;
+    return;
+  }
+  const Node *sets = root.find("dataset");
+  const std::string needed = !packed                  ? ""
+                             : sets && sets->isList() ? "; data sets that are packed need it too"
+                                                      : "; " + named("dataset.packed") + " needs it too";
+  messages.error(placeOf(path), "'" + path +
+                                    "' is null or absent: the memory of a step is planned for rows up to a length" +
+                                    needed + "; override " + path + "=N, N tokens a row" +
+                                    (packed ? "" : ", or let the longest sample decide with --data FILE"));
+}
+
 void Reader::sequenceLengths() {
+  openLength();
   const Node *node = value("sequence_lengths");
   const bool isAuto = node && node->isScalar() && node->text == "auto";
+  if (open)
+    open->ladder = (isAuto || !given("sequence_lengths")) && !recipe.dataset.packed;
   if (recipe.seqLen <= 0)
     return; // told already
   recipe.sequenceLengths = {recipe.seqLen};

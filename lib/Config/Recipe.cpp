@@ -37,7 +37,7 @@ static void reportErrors(Messages &messages, std::vector<Diagnostic> &diags) {
 }
 
 /// Resolves, checks and reads a tree to which overrides were applied. On failure nothing, with errors in `messages`.
-static std::optional<Recipe> readTreeOfRecipe(Node root, Messages &messages) {
+static std::optional<Recipe> readTreeOfRecipe(Node root, Messages &messages, OpenLengths *open = nullptr) {
   // Later messages would only repeat what a broken override causes.
   if (messages.failed())
     return std::nullopt;
@@ -47,7 +47,7 @@ static std::optional<Recipe> readTreeOfRecipe(Node root, Messages &messages) {
     nameModel(root, messages);
   if (!messages.failed())
     if (const Checked checked = checkKeys(root, variables, messages); !checked.isOther)
-      readRecipe(root, checked, recipe, messages);
+      readRecipe(root, checked, recipe, messages, open);
   if (messages.failed())
     return std::nullopt;
   recipe.normalizedYaml = normalize(recipe);
@@ -55,12 +55,13 @@ static std::optional<Recipe> readTreeOfRecipe(Node root, Messages &messages) {
 }
 
 std::optional<Recipe> parseRecipe(const std::string &text, const std::string &fileName,
-                                  const std::vector<std::string> &overrides, std::vector<Diagnostic> &diags) {
+                                  const std::vector<std::string> &overrides, std::vector<Diagnostic> &diags,
+                                  OpenLengths *open) {
   Messages messages;
   std::optional<Recipe> recipe;
   if (std::optional<Node> root = readTree(text, fileName, messages)) {
     applyOverrides(*root, overrides, messages);
-    recipe = readTreeOfRecipe(std::move(*root), messages);
+    recipe = readTreeOfRecipe(std::move(*root), messages, open);
   }
   if (!recipe) {
     reportErrors(messages, diags);

@@ -256,6 +256,7 @@ struct Recipe {
   DType dtype = DType::F32;
   int64_t batchSize = 1; ///< rows a batch; with `preference` pairs, which are two rows each
   int64_t seqLen = 0;    ///< tokenizer.max_seq_len
+  bool truncates = true; ///< tokenizer.truncation: samples longer than a row are cut, else they are an error
   /// Lengths of rows that the step is compiled for, ascending; the last is seqLen (empty: that alone). A batch is
   /// padded to the shortest that holds its longest sample.
   std::vector<int64_t> sequenceLengths;
@@ -310,12 +311,21 @@ struct Recipe {
   std::vector<Diagnostic> remarks;
 };
 
+/// Which lengths a recipe leaves to the data.
+struct OpenLengths {
+  bool row = false;    ///< tokenizer.max_seq_len is null or absent, and rows are not packed
+  bool ladder = false; ///< sequence_lengths is null, absent or auto, and rows are not packed
+};
+
 /// Reads `text` (from `fileName`, for messages), applies `overrides` ("a.b=value", "~a.b", in order), resolves
 /// ${interpolation}, checks every key and combination. On failure returns nullopt with at least one error in `diags`,
 /// as `file:line:column: error: ...` with the nearest valid key and the way out. Overrides are located as
-/// `<command line>:1:N`: N is the column when all overrides are written in one line with single blanks between.
+/// `<command line>:1:N`: N is the column when all overrides are written in one line with single blanks between. With
+/// `open` a length that data can decide is no error where it is missing: `open` tells it, and Recipe::seqLen is then 0;
+/// such a recipe is not complete, and only says how data are read.
 std::optional<Recipe> parseRecipe(const std::string &text, const std::string &fileName,
-                                  const std::vector<std::string> &overrides, std::vector<Diagnostic> &diags);
+                                  const std::vector<std::string> &overrides, std::vector<Diagnostic> &diags,
+                                  OpenLengths *open = nullptr);
 
 /// Applies overrides of `Run` keys to a normalized recipe (from a manifest). A `Compiled` key is an error that says
 /// "recompile with KEY=VALUE".

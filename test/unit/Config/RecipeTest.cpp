@@ -525,6 +525,51 @@ TEST(Recipe, TokenizersWithFilesAndDataSetsOfConversations) {
 }
 
 // docs/recipes.md is written by hand but for its table, which is this.
+TEST(Recipe, LengthsThatDataDecide) {
+  const auto read = [](const std::vector<std::string> &overrides, OpenLengths &open) {
+    std::vector<Diagnostic> diags;
+    return parseRecipe(minimal, "r.yaml", overrides, diags, &open);
+  };
+  OpenLengths open;
+  std::optional<Recipe> recipe = read({"tokenizer.max_seq_len=null"}, open);
+  ASSERT_TRUE(recipe);
+  EXPECT_TRUE(open.row && open.ladder);
+  EXPECT_EQ(recipe->seqLen, 0);
+  EXPECT_FALSE(recipe->truncates);
+  // What the recipe says itself is not open.
+  recipe = read({"tokenizer.max_seq_len=null", "sequence_lengths=[16]", "tokenizer.truncation=True"}, open = {});
+  ASSERT_TRUE(recipe);
+  EXPECT_TRUE(open.row && !open.ladder);
+  EXPECT_TRUE(recipe->truncates);
+  for (const char *lengths : {"auto", "null"}) {
+    recipe = read({std::string("sequence_lengths=") + lengths}, open = {});
+    ASSERT_TRUE(recipe);
+    EXPECT_TRUE(!open.row && open.ladder);
+    EXPECT_EQ(recipe->seqLen, 32);
+    EXPECT_TRUE(recipe->truncates);
+  }
+  // Packed rows have one length, which is the recipe's.
+  ASSERT_TRUE(read({"dataset.packed=True"}, open = {}));
+  EXPECT_FALSE(open.row || open.ladder);
+  EXPECT_FALSE(read({"dataset.packed=True", "tokenizer.max_seq_len=null"}, open = {}));
+}
+
+TEST(Recipe, Truncation) {
+  EXPECT_TRUE(good(minimal).truncates);
+  EXPECT_EQ(good(minimal).normalizedYaml.find("truncation:"), std::string::npos);
+  const Recipe never = good(minimal, {"tokenizer.truncation=False"});
+  EXPECT_FALSE(never.truncates);
+  std::vector<Diagnostic> diags;
+  std::optional<Recipe> again = parseRecipe(never.normalizedYaml, "n.yaml", {}, diags);
+  ASSERT_TRUE(again);
+  EXPECT_FALSE(again->truncates);
+  EXPECT_EQ(again->normalizedYaml, never.normalizedYaml);
+  // A run may allow it.
+  again = overrideRun(never.normalizedYaml, {"tokenizer.truncation=True"}, diags);
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(again->truncates);
+}
+
 TEST(Keys, DocumentationHoldsTheTable) {
   std::string text, error;
   ASSERT_TRUE(readFile(FTC_SOURCE_DIR "/docs/recipes.md", text, error)) << error;
