@@ -40,11 +40,14 @@ DataSet DataSet::join(std::vector<DataSet> parts) {
 
 LoadedData ftc::join(std::vector<LoadedData> parts) {
   std::vector<DataSet> train, heldOut;
+  FoundSample longest;
   for (LoadedData &part : parts) {
     train.push_back(std::move(part.train));
     heldOut.push_back(std::move(part.heldOut));
+    if (part.longest.tokens > longest.tokens)
+      longest = std::move(part.longest);
   }
-  return {DataSet::join(std::move(train)), DataSet::join(std::move(heldOut))};
+  return {DataSet::join(std::move(train)), DataSet::join(std::move(heldOut)), std::move(longest)};
 }
 
 std::pair<int64_t, int64_t> ftc::recordsOf(const DataSlice &slice, int64_t records) {

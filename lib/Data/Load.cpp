@@ -57,7 +57,11 @@ private:
   bool chooseRecords();
   bool loadRecords(const std::string &path, bool isArray);
   bool loadText(const std::string &path, bool inDirectory);
-  void add(Sample &sample);
+  void add(Sample &sample, const std::string &path);
+  /// One sample of so many tokens is part of the data.
+  void note(uint64_t tokens, const std::string &path, int line = 0, int64_t offset = -1);
+  /// False, with an error, where samples are longer than a row and are not to be cut.
+  bool refuseLong();
   /// Whether the next conversation is held out: spread evenly, the first is not, so that of each 1 / share one is.
   bool holdsOutNext();
   /// How many of a sample's tokens are held out. A tail of one token would have no label.
@@ -87,6 +91,9 @@ private:
   int64_t conversations = 0; ///< held out or not
   int64_t heldConversations = 0;
   RecordCounts counts;
+  FoundSample longest;
+  int64_t longestAt = -1;                                  ///< of a list's object: where it begins in the file
+  int64_t longSamples = 0;                                 ///< that are longer than a row
   std::map<std::string, std::vector<std::string>> skipped; ///< by reason
   std::set<std::pair<uint64_t, uint64_t>> seen;            ///< hashes of contents
 };
@@ -98,7 +105,16 @@ bool Loader::holdsOutNext() {
   return wanted(before + 1) > wanted(before);
 }
 
-void Loader::add(Sample &sample) {
+void Loader::note(uint64_t tokens, const std::string &path, int line, int64_t offset) {
+  const auto count = static_cast<int64_t>(tokens);
+  longSamples += count > options.seqLen;
+  if (count <= longest.tokens)
+    return;
+  longest = {count, path, line};
+  longestAt = offset;
+}
+
+void Loader::add(Sample &sample, const std::string &path) {
   std::span<const int32_t> ids = sample.ids;
   std::span<const uint8_t> trained = sample.trained;
   if (sample.conversation) {
@@ -106,27 +122,37 @@ void Loader::add(Sample &sample) {
     heldConversations += isHeld;
     DataSetBuilder &set = isHeld ? held : train;
     set.add(ids, trained);
-    if (givesPairs(options.records))
+    note(ids.size(), path, sample.line, sample.offset);
+    if (givesPairs(options.records)) {
       set.add(sample.rejectedIds, sample.rejectedTrained);
+      note(sample.rejectedIds.size(), path, sample.line, sample.offset);
+    }
     ++(isHeld ? heldSamples : trainSamples);
     return;
   }
   if (size_t tail = tailOf(ids.size())) {
     held.add(ids.last(tail), trained.empty() ? trained : trained.last(tail));
+    note(tail, path, sample.line, sample.offset);
     ++heldSamples;
     ids = ids.first(ids.size() - tail);
     trained = trained.empty() ? trained : trained.first(ids.size());
   }
   if (!ids.empty()) {
     train.add(ids, trained);
+    note(ids.size(), path, sample.line, sample.offset);
     ++trainSamples;
   }
 }
 
 bool Loader::loadRecords(const std::string &path, bool isArray) {
+  struct Sink {
+    Loader &loader;
+    const std::string &path;
+  } sink{*this, path};
   return readRecords(
       path, isArray, options, tokenizer, counts,
-      [](void *self, Sample &sample) { static_cast<Loader *>(self)->add(sample); }, this, diags);
+      [](void *to, Sample &sample) { static_cast<Sink *>(to)->loader.add(sample, static_cast<Sink *>(to)->path); },
+      &sink, diags);
 }
 
 bool Loader::loadText(const std::string &path, bool inDirectory) {
@@ -175,9 +201,11 @@ bool Loader::loadText(const std::string &path, bool inDirectory) {
   if (uint64_t tail = tailOf(train.openTokens())) {
     train.moveTail(tail, held);
     held.end();
+    note(tail, path);
     ++heldSamples;
   }
   if (train.openTokens()) {
+    note(train.openTokens(), path);
     train.end();
     ++trainSamples;
   }
@@ -277,6 +305,23 @@ bool Loader::keepsTokens() {
   return true;
 }
 
+bool Loader::refuseLong() {
+  if (options.longSamples == LongSamples::Cut || !longSamples)
+    return true;
+  const std::string all = fmt::format("{} of {} samples", longSamples, train.samples() + held.samples());
+  diags.push_back(
+      {Severity::Error, longest.file, longest.line, 0,
+       options.longSamples == LongSamples::Measure
+           ? fmt::format("{} are longer than the model's longest sequence, {} tokens; the longest, here, has {}: "
+                         "tokenizer.max_seq_len={} cuts them, as torchtune does with a length, or take them out",
+                         all, options.seqLen, longest.tokens, options.seqLen)
+           : fmt::format("{} are longer than the step's rows of {} tokens, and its recipe cuts none "
+                         "(tokenizer.truncation is False); the longest, here, has {}: recompile with these data (ftc "
+                         "compile RECIPE --data {}), or override tokenizer.truncation=True to cut them",
+                         all, options.seqLen, longest.tokens, options.path)});
+  return false;
+}
+
 std::optional<LoadedData> Loader::finish() {
   constexpr size_t named = 3;
   for (auto &[reason, paths] : skipped) {
@@ -327,9 +372,14 @@ std::optional<LoadedData> Loader::finish() {
   if (options.heldOut > 0 && conversations)
     remark(fmt::format("{} of {} {} are held out for evaluation", heldConversations, conversations, things));
 
-  RowLayout layout = !options.packed || givesPairs(options.records) ? RowLayout::Single
-                     : options.splitAcrossPack && !conversations    ? RowLayout::Stream
-                                                                    : RowLayout::Whole;
+  const bool isSingle = !options.packed || givesPairs(options.records) || options.longSamples == LongSamples::Measure;
+  RowLayout layout = isSingle                                    ? RowLayout::Single
+                     : options.splitAcrossPack && !conversations ? RowLayout::Stream
+                                                                 : RowLayout::Whole;
+  if (longestAt >= 0)
+    longest.line = lineAt(longest.file, longestAt);
+  if (layout != RowLayout::Stream && !refuseLong())
+    return std::nullopt;
   if (layout != RowLayout::Stream) {
     const int64_t tokens = train.tokens() + held.tokens();
     CutCounts cut;
@@ -347,6 +397,7 @@ std::optional<LoadedData> Loader::finish() {
   if (!keepsTokens())
     return std::nullopt;
   LoadedData data;
+  data.longest = longest;
   data.train = train.finish(layout, givesPairs(options.records));
   data.heldOut = held.finish(layout, givesPairs(options.records));
   if (!keepsTokens())
@@ -420,6 +471,9 @@ std::optional<LoadedData> ftc::loadData(const DataOptions &options, const Tokeni
   if (tokenFiles && tokenFiles < paths.size())
     return fail("token files (.bin) and other files are not one data set; make 'dataset' a list, with a node for each "
                 "kind");
+  if (tokenFiles && options.longSamples == LongSamples::Measure)
+    return fail("a token file is cut into rows of tokenizer.max_seq_len ids, which is null, and has no samples to "
+                "measure; override tokenizer.max_seq_len=N");
   if (tokenFiles && givesPairs(options.records))
     return fail("a token file has no pairs of answers; give records (.jsonl, .json) with both of them");
   if (tokenFiles) {

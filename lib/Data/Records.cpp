@@ -327,8 +327,16 @@ Place placeIn(const std::string &path, int64_t offset) {
   return place;
 }
 
-/// Reads one JSON array, an element at a time: memory holds one of them. `use(record, place, where)`, with a function
-/// for the place, says false when it is enough; `report(place, message)` tells an error.
+/// Where a record begins: a line, or only a byte of a list, whose line is counted when somebody asks.
+struct Origin {
+  Place place;
+  int64_t offset = -1;
+
+  Place in(const std::string &path) const { return offset < 0 ? place : placeIn(path, offset); }
+};
+
+/// Reads one JSON array, an element at a time: memory holds one of them. `use(record, origin, where)` says false when
+/// it is enough; `report(place, message)` tells an error.
 template <typename Use, typename Report> void readArray(const std::string &path, Use use, Report report) {
   std::ifstream in(path, std::ios::binary);
   if (!in || in.peek() == std::ifstream::traits_type::eof()) {
@@ -358,8 +366,7 @@ template <typename Use, typename Report> void readArray(const std::string &path,
       begin = offset() - 1;
     if (event != Event::object_end && event != Event::array_end && event != Event::value)
       return true;
-    auto place = [&] { return event == Event::value ? Place{} : placeIn(path, begin); };
-    if (!use(value, place, fmt::format("record {}: ", ++count)))
+    if (!use(value, Origin{{}, event == Event::value ? -1 : begin}, fmt::format("record {}: ", ++count)))
       throw Enough{};
     return false; // and it is forgotten
   };
@@ -393,13 +400,15 @@ bool ftc::readRecords(const std::string &path, bool isArray, const DataOptions &
     return errors <= maxErrors;
   };
   Sample sample;
-  auto use = [&](const json &record, auto place, const std::string &where) {
+  auto use = [&](const json &record, const Origin &origin, const std::string &where) {
     const int64_t index = counts.seen++;
     if (index < counts.first || index >= counts.last)
       return true;
     sample.clear();
     if (Problem problem = encodeRecord(record, options, tokenizer, counts, sample))
-      return report(place(), where + *problem);
+      return report(origin.in(path), where + *problem);
+    sample.line = origin.place.line;
+    sample.offset = origin.offset;
     if (!sample.ids.empty() && !errors)
       sink(context, sample);
     return true;
@@ -428,7 +437,7 @@ bool ftc::readRecords(const std::string &path, bool isArray, const DataOptions &
       continue;
     }
     // A record's place is where it begins.
-    if (!use(record, [&] { return Place{line, static_cast<int>(begin) + 1}; }, ""))
+    if (!use(record, Origin{{line, static_cast<int>(begin) + 1}}, ""))
       break;
   }
   if (in.bad())
@@ -436,10 +445,13 @@ bool ftc::readRecords(const std::string &path, bool isArray, const DataOptions &
   return !errors;
 }
 
+int ftc::lineAt(const std::string &path, int64_t offset) { return placeIn(path, offset).line; }
+
 void ftc::countRecords(const std::string &path, bool isArray, int64_t &count) {
   if (isArray)
     return readArray(
-        path, [&](const json &, auto, const std::string &) { return ++count; }, [](Place, const std::string &) {});
+        path, [&](const json &, const Origin &, const std::string &) { return ++count; },
+        [](Place, const std::string &) {});
   std::ifstream in(path, std::ios::binary);
   std::string text;
   for (bool isFirst = true; std::getline(in, text); isFirst = false)

@@ -38,7 +38,8 @@ bool ftc::readAt(int file, void *to, size_t bytes, uint64_t offset) {
   return true;
 }
 
-ScratchFile::ScratchFile(std::string folder) : folder(std::move(folder)), window(mostWindowBytes) {
+ScratchFile::ScratchFile(std::string folder)
+    : folder(std::move(folder)), inTemporary(this->folder.empty()), window(mostWindowBytes) {
   pending.reserve(pendingBytes);
 }
 
@@ -51,6 +52,7 @@ ScratchFile::ScratchFile(ScratchFile &&other) noexcept { *this = std::move(other
 
 ScratchFile &ScratchFile::operator=(ScratchFile &&other) noexcept {
   std::swap(folder, other.folder);
+  std::swap(inTemporary, other.inTemporary);
   std::swap(file, other.file);
   std::swap(inFile, other.inFile);
   std::swap(pending, other.pending);
@@ -62,15 +64,16 @@ ScratchFile &ScratchFile::operator=(ScratchFile &&other) noexcept {
 }
 
 void ScratchFile::fail(const char *doing, int code) {
-  problem = fmt::format("cannot {} a file for tokens in '{}': {}; free some space there, or choose another folder with "
-                        "--far-dir",
-                        doing, folder, std::strerror(code));
+  problem =
+      fmt::format("cannot {} a file for tokens in '{}': {}; free some space there, or choose another folder with "
+                  "{}",
+                  doing, folder, std::strerror(code), inTemporary ? "the environment variable TMPDIR" : "--far-dir");
 }
 
 void ScratchFile::flush() {
   if (file < 0) {
     std::error_code error;
-    if (folder.empty())
+    if (inTemporary)
       folder = std::filesystem::temp_directory_path(error).native();
     else
       std::filesystem::create_directories(folder, error);

@@ -45,6 +45,7 @@ private:
   void fail(const char *doing, int code);
 
   std::string folder;
+  bool inTemporary = true; ///< `folder` is the system's for temporary files
   int file = -1;
   uint64_t inFile = 0;            ///< bytes of the file that count
   std::vector<std::byte> pending; ///< what follows them

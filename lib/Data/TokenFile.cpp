@@ -160,5 +160,6 @@ std::optional<LoadedData> DataSetBuilder::tokenFile(const DataOptions &options, 
   LoadedData data;
   data.train = part(0, rows - held);
   data.heldOut = part(rows - held, held);
+  data.longest = {options.seqLen, options.path, 0};
   return data;
 }

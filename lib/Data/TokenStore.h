@@ -103,6 +103,7 @@ struct DataSetBuilder {
   void cutSamples(int32_t endId, bool conversations, CutCounts &counts);
   DataSet finish(RowLayout layout, bool paired = false);
   int64_t tokens() const { return static_cast<int64_t>(store->stored()); }
+  int64_t samples() const { return static_cast<int64_t>(store->samples); }
 
   /// Why the tokens could not be kept, or read again; "" where they could.
   std::string problem() const;
@@ -132,6 +133,8 @@ struct Sample {
   bool conversation = false;
   std::vector<int32_t> rejectedIds; ///< of a pair the other answer; `ids` is the chosen one
   std::vector<uint8_t> rejectedTrained;
+  int line = 0;        ///< of a .jsonl file
+  int64_t offset = -1; ///< of a list's object: where it begins in the file
 
   void clear() {
     ids.clear();
@@ -157,6 +160,9 @@ using SampleSink = void (*)(void *context, Sample &sample);
 /// Reads the objects of a .jsonl file, or with `isArray` those of one JSON array. False with errors in `diags`.
 bool readRecords(const std::string &path, bool isArray, const DataOptions &options, const Tokenizer &tokenizer,
                  RecordCounts &counts, SampleSink sink, void *context, std::vector<Diagnostic> &diags);
+
+/// The line, from 1, of byte `offset` of a file.
+int lineAt(const std::string &path, int64_t offset);
 
 /// Adds the number of records of a file to `count`. Where it breaks off, reading them tells why.
 void countRecords(const std::string &path, bool isArray, int64_t &count);

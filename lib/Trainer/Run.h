@@ -46,7 +46,7 @@ private:
   void readData(const manifest::Entry &entry);
   void nameData();
   void readHeldOut();
-  DataOptions dataOptions(const DatasetConfig &set) const;
+  DataOptions readingOf(const DatasetConfig &set) const;
   LoadedData load(const DataOptions &wanted);
   void countSteps();
   void findCheckpoint();

@@ -12,68 +12,21 @@
 
 #include "lib/Trainer/Run.h"
 
-#include "ftc/Config/Datasets.h"
+#include "ftc/Data/RecipeData.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 
 using namespace ftc;
 
-static void requireReadable(const std::string &path) {
-  if (access(path.c_str(), R_OK) != 0)
-    throw RunError(ExitCode::NoFile, fmt::format("{}: cannot read the data: {}", path, std::strerror(errno)));
-}
-
 /// How the files of a data set, of which there are some, are read.
-DataOptions Run::dataOptions(const DatasetConfig &d) const {
-  for (const std::string &path : d.dataFiles)
-    requireReadable(path);
-  DataOptions wanted;
-  wanted.path = d.dataFiles.front();
-  wanted.morePaths.assign(d.dataFiles.begin() + 1, d.dataFiles.end());
-  wanted.slice = d.slice;
+DataOptions Run::readingOf(const DatasetConfig &d) const {
+  if (std::string why = whyUnreadable(d); !why.empty())
+    throw RunError(ExitCode::NoFile, why);
+  DataOptions wanted = dataOptions(recipe, d, rowLength);
   wanted.column = options.column.value_or(d.column);
-  wanted.seqLen = rowLength;
-  wanted.vocabSize = recipe.model.vocabSize;
-  wanted.packed = d.packed;
-  wanted.splitAcrossPack = d.splitAcrossPack;
-  wanted.addEos = d.addEos;
-  wanted.notInside = {recipe.outputDir, recipe.checkpointer.outputDir};
-  wanted.tokenizerFile = recipe.specialTokensPath.empty() ? recipe.tokenizerPath : recipe.specialTokensPath;
-  wanted.scratchFolder = options.farDir.empty() ? recipe.outputDir : options.farDir;
-  wanted.instructionKey = d.instructionKey;
-  wanted.inputKey = d.inputKey;
-  wanted.outputKey = d.outputKey;
-  wanted.promptKey = d.promptKey;
-  wanted.chosenKey = d.chosenKey;
-  wanted.rejectedKey = d.rejectedKey;
-  wanted.trainOnInput = d.trainOnInput;
-  wanted.masking = d.masking;
-  wanted.systemPrompt = d.systemPrompt;
-  if (recipe.promptTemplate)
-    wanted.promptTags = recipe.promptTemplate->tags;
-  switch (datasetBuilder(d.component).kind) {
-  case DatasetKind::Text:
-  case DatasetKind::Other:
-    break;
-  case DatasetKind::Chat:
-    wanted.records = d.conversationStyle == "sharegpt" ? RecordKind::ShareGpt : RecordKind::Chat;
-    break;
-  case DatasetKind::Instruct:
-    wanted.records = RecordKind::Instruct;
-    break;
-  case DatasetKind::Alpaca:
-    wanted.records = RecordKind::Alpaca;
-    break;
-  case DatasetKind::Pairs:
-    wanted.records = RecordKind::Pairs;
-    break;
-  case DatasetKind::PairsOfTexts:
-    wanted.records = RecordKind::PairsOfTexts;
-    break;
-  }
+  if (!options.farDir.empty())
+    wanted.scratchFolder = options.farDir;
   if (options.column) {
     if (wanted.records == RecordKind::Instruct || wanted.records == RecordKind::Alpaca || givesPairs(wanted.records))
       warn("--column is without effect: {} has keys of its own, which dataset.column_map names",
@@ -88,32 +41,11 @@ DataOptions Run::dataOptions(const DatasetConfig &d) const {
 
 /// Gives the data sets that are trained their files, where --data names them.
 void Run::nameData() {
-  std::vector<DatasetConfig *> sets{&recipe.dataset};
-  for (DatasetConfig &set : recipe.moreDatasets)
-    sets.push_back(&set);
-  if (sets.size() == 1 && !options.data.empty())
-    recipe.dataset.dataFiles = options.data;
-  else if (!options.data.empty() && options.data.size() != sets.size())
-    throw RunError(
-        ExitCode::Usage,
-        fmt::format("the recipe's dataset is a list of {}, and --data names {}; give --data once for each, in "
-                    "their order, or not at all where all have data_files",
-                    sets.size(), options.data.size()));
-  else
-    for (size_t i = 0; i < options.data.size(); ++i)
-      sets[i]->dataFiles = {options.data[i]};
+  if (std::string problem = nameDataFiles(recipe, options.data); !problem.empty())
+    throw RunError(ExitCode::Usage, problem);
   std::vector<std::string> names;
-  for (size_t i = 0; i < sets.size(); ++i) {
-    if (sets[i]->dataFiles.empty())
-      throw RunError(
-          ExitCode::Usage,
-          sets.size() == 1
-              ? std::string("no data: name a file or a directory with --data, or set dataset.data_files")
-              : fmt::format("no data for dataset[{}]: give --data {} times, once for each node of the list, or "
-                            "set data_files in all of them",
-                            i, sets.size()));
-    names.insert(names.end(), sets[i]->dataFiles.begin(), sets[i]->dataFiles.end());
-  }
+  for (const DatasetConfig &set : trainedSets(recipe))
+    names.insert(names.end(), set.dataFiles.begin(), set.dataFiles.end());
   constexpr size_t named = 3;
   dataNames = fmt::format("{}{}", fmt::join(names.begin(), names.begin() + std::min(named, names.size()), ", "),
                           names.size() > named ? fmt::format(" and {} more", names.size() - named) : "");
@@ -122,11 +54,10 @@ void Run::nameData() {
 void Run::readData(const manifest::Entry &entry) {
   nameData();
   rowLength = entry.sequence();
-  std::vector<DatasetConfig> sets = recipe.moreDatasets;
-  sets.insert(sets.begin(), recipe.dataset);
+  const std::vector<DatasetConfig> sets = trainedSets(recipe);
   std::vector<LoadedData> parts;
   for (const DatasetConfig &set : sets) {
-    DataOptions wanted = dataOptions(set);
+    DataOptions wanted = readingOf(set);
     wanted.heldOut = options.heldOut;
     if (parts.empty())
       wording = wanted;
@@ -158,23 +89,19 @@ void Run::readHeldOut() {
     sets[0].dataFiles = {options.heldOutData};
     sets[0].slice = {};
   } else if (options.heldOut == 0) {
-    sets = recipe.heldOut;
+    sets = heldOutSets(recipe);
   }
   size_t unnamed = 0;
   std::vector<DataSet> heldOut;
-  for (DatasetConfig &set : sets) {
-    const bool isPart = !set.slice.isWhole() && set.split == recipe.dataset.split && recipe.moreDatasets.empty();
-    if (set.dataFiles.empty() && isPart)
-      set.dataFiles = recipe.dataset.dataFiles; // the other records of the same files
-    else if (set.dataFiles.empty())
-      ++unnamed;
+  for (const DatasetConfig &set : sets) {
+    unnamed += set.dataFiles.empty();
     const bool isOther = areApart(set.slice, recipe.dataset.slice);
     for (const std::string &path : set.dataFiles)
       for (const std::string &trained : recipe.dataset.dataFiles)
         if (std::error_code error; !isOther && std::filesystem::equivalent(trained, path, error))
           warn("{} is{} what is trained on: {}", name, set.slice.isWhole() ? "" : ", or is in part,", trained);
     if (!set.dataFiles.empty())
-      heldOut.push_back(std::move(load(dataOptions(set)).train));
+      heldOut.push_back(std::move(load(readingOf(set)).train));
   }
   if (!heldOut.empty())
     data->heldOut = DataSet::join(std::move(heldOut));

@@ -7,6 +7,7 @@
 
 #include "lib/Trainer/Run.h"
 
+#include "ftc/Data/RecipeData.h"
 #include "ftc/Runtime/CPU/FmaPeak.h"
 #include "ftc/Support/Files.h"
 #include "ftc/Support/Units.h"
@@ -91,9 +92,7 @@ void Run::readRecipe(const LoadedStep &step) {
   const std::string &weights = recipe.checkpointer.checkpointDir;
   refuseInside(options.out.empty() ? "output_dir" : "--out", recipe.outputDir, weights);
   refuseInside("checkpointer.output_dir", recipe.checkpointer.outputDir, weights);
-  tokenizer = makeTokenizer(
-      {recipe.tokenizer, recipe.tokenizerPath, recipe.specialTokensPath, recipe.mergesFile, !recipe.promptTemplate},
-      diags);
+  tokenizer = makeTokenizer(tokenizerOf(recipe), diags);
   if (!tokenizer)
     throwErrors(ExitCode::Unsupported, diags);
 }

@@ -42,6 +42,15 @@ enum class RecordKind {
 /// Whether a record gives two samples, the chosen answer and the rejected one.
 inline bool givesPairs(RecordKind kind) { return kind == RecordKind::Pairs || kind == RecordKind::PairsOfTexts; }
 
+/// What becomes of samples that are longer than a row. (Rows of texts that go on in the next one have none.)
+enum class LongSamples {
+  Cut,    ///< they are cut, with a remark
+  Refuse, ///< they are an error
+  /// They are an error, and so is a token file: samples are read for their lengths, one a row, and DataOptions::seqLen
+  /// is the model's longest sequence.
+  Measure
+};
+
 struct DataOptions {
   std::string path; ///< a file (text, .jsonl, .bin) or a directory
   /// Further files and directories, read behind `path` as parts of the same data set. Token files only with token
@@ -59,10 +68,11 @@ struct DataOptions {
   std::optional<std::string> systemPrompt; ///< in place of a conversation's own; never trained
   std::vector<PromptTags> promptTags;      ///< words around messages, trained with them
   int64_t seqLen = 0;                      ///< tokens in a row
-  int64_t vocabSize = 0;                   ///< the model's; every id must lie below it
-  bool packed = true;                      ///< several samples in a row; else one, the rest is padding; not for pairs
-  bool splitAcrossPack = true;             ///< a text may go on in the next row; conversations are never split
-  bool addEos = true;                      ///< end a text with the end token
+  LongSamples longSamples = LongSamples::Cut;
+  int64_t vocabSize = 0;       ///< the model's; every id must lie below it
+  bool packed = true;          ///< several samples in a row; else one, the rest is padding; not for pairs
+  bool splitAcrossPack = true; ///< a text may go on in the next row; conversations are never split
+  bool addEos = true;          ///< end a text with the end token
   double heldOut = 0.0;   ///< share of the conversations, and of each text its tail, kept for evaluation, in [0, 1)
   int64_t tokenWidth = 0; ///< bytes of an id in a .bin file without header: 2 or 4; 0: 2
   /// Positions lie below this (rows of the rotary table). 0: seqLen. A sample that goes on in the next row counts on
@@ -130,13 +140,21 @@ private:
   std::unique_ptr<TokenStore> store;
 };
 
+/// A sample, and where it was read.
+struct FoundSample {
+  int64_t tokens = 0;
+  std::string file;
+  int line = 0; ///< of a record; 0: not known
+};
+
 /// Training rows and held-out rows (without rows if DataOptions::heldOut is 0).
 struct LoadedData {
   DataSet train;
   DataSet heldOut;
+  FoundSample longest; ///< of both, before any was cut; of a token file a row
 };
 
-/// Rows of several data sets as one: DataSet::join of both halves.
+/// Rows of several data sets as one: DataSet::join of both halves, and the longest sample of all.
 LoadedData join(std::vector<LoadedData> parts);
 
 /// The records [first, second) that `slice` takes of `records`. Percentages are rounded to the nearest record, halves

@@ -1,0 +1,45 @@
+//===- RecipeData.h - The data sets of a recipe ------------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// How a recipe's data are read, for all who read them: what a step is compiled for is what it is trained with.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FTC_DATA_RECIPEDATA_H
+#define FTC_DATA_RECIPEDATA_H
+
+#include "ftc/Data/DataSet.h"
+
+#include <string>
+#include <vector>
+
+namespace ftc {
+
+/// What makeTokenizer is to be asked for.
+TokenizerConfig tokenizerOf(const Recipe &recipe);
+
+/// The nodes of `dataset`, one or a list.
+std::vector<DatasetConfig> trainedSets(const Recipe &recipe);
+
+/// Gives the nodes of `dataset` the files that --data names: all to a single node, one to each of a list. Returns why
+/// they do not fit, or which node has none, and the way out; "" where all have some.
+std::string nameDataFiles(Recipe &recipe, const std::vector<std::string> &data);
+
+/// The nodes of dataset_val. One that names no files, but a slice of the split that is trained, has those files;
+/// another one has none.
+std::vector<DatasetConfig> heldOutSets(const Recipe &recipe);
+
+/// "PATH: cannot read the data: REASON" of the first of a node's files that is not there or cannot be opened; "": none.
+std::string whyUnreadable(const DatasetConfig &set);
+
+/// How a node with files is read, with rows of `rowLength` tokens, and none held out. Ids are kept where the run
+/// writes.
+DataOptions dataOptions(const Recipe &recipe, const DatasetConfig &set, int64_t rowLength);
+
+} // namespace ftc
+
+#endif // FTC_DATA_RECIPEDATA_H

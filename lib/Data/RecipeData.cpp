@@ -1,0 +1,116 @@
+//===- RecipeData.cpp - The data sets of a recipe -------------------------===//
+//
+// Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ftc/Data/RecipeData.h"
+
+#include "ftc/Config/Datasets.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <unistd.h>
+
+using namespace ftc;
+
+TokenizerConfig ftc::tokenizerOf(const Recipe &recipe) {
+  return {recipe.tokenizer, recipe.tokenizerPath, recipe.specialTokensPath, recipe.mergesFile, !recipe.promptTemplate};
+}
+
+std::vector<DatasetConfig> ftc::trainedSets(const Recipe &recipe) {
+  std::vector<DatasetConfig> sets = recipe.moreDatasets;
+  sets.insert(sets.begin(), recipe.dataset);
+  return sets;
+}
+
+std::string ftc::nameDataFiles(Recipe &recipe, const std::vector<std::string> &data) {
+  std::vector<DatasetConfig *> sets{&recipe.dataset};
+  for (DatasetConfig &set : recipe.moreDatasets)
+    sets.push_back(&set);
+  if (sets.size() == 1 && !data.empty())
+    recipe.dataset.dataFiles = data;
+  else if (!data.empty() && data.size() != sets.size())
+    return fmt::format("the recipe's dataset is a list of {}, and --data names {}; give --data once for each, in their "
+                       "order, or not at all where all have data_files",
+                       sets.size(), data.size());
+  else
+    for (size_t i = 0; i < data.size(); ++i)
+      sets[i]->dataFiles = {data[i]};
+  for (size_t i = 0; i < sets.size(); ++i)
+    if (sets[i]->dataFiles.empty())
+      return sets.size() == 1
+                 ? std::string("no data: name a file or a directory with --data, or set dataset.data_files")
+                 : fmt::format("no data for dataset[{}]: give --data {} times, once for each node of the list, or set "
+                               "data_files in all of them",
+                               i, sets.size());
+  return "";
+}
+
+std::vector<DatasetConfig> ftc::heldOutSets(const Recipe &recipe) {
+  std::vector<DatasetConfig> sets = recipe.heldOut;
+  for (DatasetConfig &set : sets) {
+    const bool isPart = !set.slice.isWhole() && set.split == recipe.dataset.split && recipe.moreDatasets.empty();
+    if (set.dataFiles.empty() && isPart)
+      set.dataFiles = recipe.dataset.dataFiles; // the other records of the same files
+  }
+  return sets;
+}
+
+std::string ftc::whyUnreadable(const DatasetConfig &set) {
+  for (const std::string &path : set.dataFiles)
+    if (access(path.c_str(), R_OK) != 0)
+      return fmt::format("{}: cannot read the data: {}", path, std::strerror(errno));
+  return "";
+}
+
+DataOptions ftc::dataOptions(const Recipe &recipe, const DatasetConfig &set, int64_t rowLength) {
+  DataOptions wanted;
+  wanted.path = set.dataFiles.front();
+  wanted.morePaths.assign(set.dataFiles.begin() + 1, set.dataFiles.end());
+  wanted.slice = set.slice;
+  wanted.column = set.column;
+  wanted.seqLen = rowLength;
+  wanted.longSamples = recipe.truncates ? LongSamples::Cut : LongSamples::Refuse;
+  wanted.vocabSize = recipe.model.vocabSize;
+  wanted.packed = set.packed;
+  wanted.splitAcrossPack = set.splitAcrossPack;
+  wanted.addEos = set.addEos;
+  wanted.notInside = {recipe.outputDir, recipe.checkpointer.outputDir};
+  wanted.tokenizerFile = recipe.specialTokensPath.empty() ? recipe.tokenizerPath : recipe.specialTokensPath;
+  wanted.scratchFolder = recipe.outputDir;
+  wanted.instructionKey = set.instructionKey;
+  wanted.inputKey = set.inputKey;
+  wanted.outputKey = set.outputKey;
+  wanted.promptKey = set.promptKey;
+  wanted.chosenKey = set.chosenKey;
+  wanted.rejectedKey = set.rejectedKey;
+  wanted.trainOnInput = set.trainOnInput;
+  wanted.masking = set.masking;
+  wanted.systemPrompt = set.systemPrompt;
+  if (recipe.promptTemplate)
+    wanted.promptTags = recipe.promptTemplate->tags;
+  switch (datasetBuilder(set.component).kind) {
+  case DatasetKind::Text:
+  case DatasetKind::Other:
+    break;
+  case DatasetKind::Chat:
+    wanted.records = set.conversationStyle == "sharegpt" ? RecordKind::ShareGpt : RecordKind::Chat;
+    break;
+  case DatasetKind::Instruct:
+    wanted.records = RecordKind::Instruct;
+    break;
+  case DatasetKind::Alpaca:
+    wanted.records = RecordKind::Alpaca;
+    break;
+  case DatasetKind::Pairs:
+    wanted.records = RecordKind::Pairs;
+    break;
+  case DatasetKind::PairsOfTexts:
+    wanted.records = RecordKind::PairsOfTexts;
+    break;
+  }
+  return wanted;
+}
