@@ -46,7 +46,7 @@ BELOW = {
     "Data": {"Config", "Support", "Tokenizer"},
     "Checkpoint": {"Config", "Support"},
     "Trainer": {"Checkpoint", "Config", "Data", "Runtime", "Schema", "Support", "Tokenizer", "ftrt"},
-    "tools/ftc": {"Config", "Pipelines", "Support"},
+    "tools/ftc": {"Config", "Data", "Pipelines", "Planning", "Support", "Tokenizer"},
     "tools/ftc-opt": {"Pipelines", "Support"},
     "tools/ftrun": {"Config", "Support", "Trainer"},
     "examples": {"ftrt"},

@@ -5,7 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "ftc/Config/Recipe.h"
+#include "DataLengths.h"
+
 #include "ftc/Pipelines/Pipeline.h"
 #include "ftc/Support/Files.h"
 #include "ftc/Support/Suggest.h"
@@ -27,7 +28,7 @@ namespace {
 /// The command line.
 struct Arguments {
   std::string config, output, report, emit = "step";
-  std::vector<std::string> overrides;
+  std::vector<std::string> overrides, data;
   CompileOptions options;
   bool timing = false;
 };
@@ -36,6 +37,13 @@ void addCommonOptions(CLI::App &command, Arguments &arguments) {
   command.add_option("config", arguments.config, "The recipe, YAML as torchtune writes it")->required();
   command.add_option("overrides", arguments.overrides,
                      "key=value sets a key of the recipe, ~key removes one, in order");
+  command
+      .add_option(
+          "--data", arguments.data,
+          "What will be trained, as for ftrun: lets the data decide tokenizer.max_seq_len where it is null, and "
+          "the lengths of rows. Given several times as there")
+      ->type_name("PATH")
+      ->allow_extra_args(false);
   command
       .add_option(
           "--mcpu", arguments.options.cpu,
@@ -107,7 +115,11 @@ int run(Arguments &arguments) {
   if (!readFile(arguments.config, text, error))
     return complain(error);
   std::vector<Diagnostic> diagnostics;
-  std::optional<Recipe> recipe = parseRecipe(text, arguments.config, arguments.overrides, diagnostics);
+  DataLengths lengths;
+  std::optional<Recipe> recipe =
+      arguments.data.empty()
+          ? parseRecipe(text, arguments.config, arguments.overrides, diagnostics)
+          : parseRecipeFor(arguments.data, text, arguments.config, arguments.overrides, lengths, diagnostics);
   print(diagnostics);
   if (!recipe)
     return 1;
@@ -116,10 +128,14 @@ int run(Arguments &arguments) {
   if (binary && arguments.output.empty())
     return complain("give the file to write, e.g. '-o step.so'");
   diagnostics.clear();
-  const std::pair<std::string, std::string> config{"the recipe", arguments.config},
-      device{"the device file", arguments.options.device}, report{"the report", arguments.report};
-  if (!canWrite("-o", arguments.output, {config, device, report}, error) ||
-      !canWrite("--report", arguments.report, {config, device}, error))
+  std::vector<std::pair<std::string, std::string>> inputs{{"the recipe", arguments.config},
+                                                          {"the device file", arguments.options.device}};
+  for (const std::string &path : arguments.data)
+    inputs.emplace_back("the data", path);
+  if (!canWrite("--report", arguments.report, inputs, error))
+    return complain(error);
+  inputs.emplace_back("the report", arguments.report);
+  if (!canWrite("-o", arguments.output, inputs, error))
     return complain(error);
   std::optional<CompileResult> result = compile(*recipe, arguments.options, diagnostics);
   print(diagnostics);
@@ -130,11 +146,14 @@ int run(Arguments &arguments) {
   bool toStdout = arguments.output.empty() || arguments.output == "-";
   bool hasOutput = arguments.options.stopAfter != Stage::Plan || arguments.emit == "plan";
   FILE *told = toStdout && hasOutput ? stderr : stdout;
+  result->memoryReport += lengths.table;
   std::fputs(result->memoryReport.c_str(), told);
   std::fputs(result->decisions.c_str(), told);
   if (!arguments.report.empty() &&
       !writeFileAtomically(arguments.report, result->memoryReport + result->decisions + result->allDecisions, error))
     return complain(error);
+  if (arguments.timing && !arguments.data.empty())
+    std::fprintf(told, "  %-28s %s\n", "data", formatSeconds(lengths.seconds).c_str());
   if (arguments.timing)
     for (const auto &[stage, seconds] : result->seconds)
       std::fprintf(told, "  %-28s %s\n", stage.c_str(), formatSeconds(seconds).c_str());
