@@ -104,9 +104,10 @@ TEST(Errors, LengthOfRows) {
             "r.yaml:3:3: error: 'tokenizer.max_seq_len' is null or absent: the memory of a step is planned for rows up "
             "to a length; "
             "'dataset.packed' (line 5) needs it too; override tokenizer.max_seq_len=N, N tokens a row");
-  EXPECT_EQ(errors(model + "tokenizer: {max_seq_len: null}\ndataset: [{packed: True}, {packed: True}]\n"),
-            "r.yaml:2:13: error: 'tokenizer.max_seq_len' is null or absent: the memory of a step is planned for rows up "
-            "to a length; data sets that are packed need it too; override tokenizer.max_seq_len=N, N tokens a row");
+  EXPECT_EQ(
+      errors(model + "tokenizer: {max_seq_len: null}\ndataset: [{packed: True}, {packed: True}]\n"),
+      "r.yaml:2:13: error: 'tokenizer.max_seq_len' is null or absent: the memory of a step is planned for rows up "
+      "to a length; data sets that are packed need it too; override tokenizer.max_seq_len=N, N tokens a row");
   EXPECT_EQ(errors(model),
             "r.yaml:1:1: error: 'tokenizer.max_seq_len' is null or absent: the memory of a step is planned for rows up "
             "to a length; override tokenizer.max_seq_len=N, N tokens a row, or let the longest sample decide with "

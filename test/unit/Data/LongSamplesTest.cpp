@@ -68,9 +68,10 @@ TEST_F(SampleLengths, AreRefused) {
   EXPECT_TRUE(load(good)) << messages();
   const std::string path = write("a.jsonl", record(3) + "\n" + record(7) + "\n" + record(12) + "\n");
   EXPECT_FALSE(load(path));
-  EXPECT_EQ(messages(), path + ":3: error: 2 of 3 samples are longer than the step's rows of 8 tokens, and its recipe "
-                               "cuts none (tokenizer.truncation is False); the longest, here, has 14: recompile with "
-                               "these data (ftc compile RECIPE --data " +
+  EXPECT_EQ(messages(), path +
+                            ":3: error: 2 of 3 samples are longer than the step's rows of 8 tokens, and its recipe "
+                            "cuts none (tokenizer.truncation is False); the longest, here, has 14: recompile with "
+                            "these data (ftc compile RECIPE --data " +
                             path + "), or override tokenizer.truncation=True to cut them\n");
   // Nothing is cut where texts go on in the next row.
   options.packed = true;
