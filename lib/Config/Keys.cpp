@@ -75,7 +75,7 @@ static const std::vector<KeyInfo> table = {
   {"model.quantize_base", C, Bool, "False", lora, nullptr, "QLoRA: the projections of attention and feed-forward blocks in NF4, whether they have adapters or not; absent with a `qlora_*` builder: True"},
   {"model.quantizer", C, Text, "torchao", lora, nullptr, "ftc's own key: whose NF4, `torchao` (torchtune's; weights of a multiple of 16384 elements) or `bitsandbytes`"},
 
-  {"tokenizer._component_", C, Text, "ftc.tokenizers.byte", "", nullptr, "the byte-level tokenizer: ids 0–255 are bytes, 256 begin of text, 257 end of text, 258 padding; `vocab_size` is 259 or more. Or torchtune's for Llama 3, Llama 2, Mistral, Qwen2, Qwen2.5, Gemma, Phi-3 and Phi-4, with their files, for the same ids as torchtune gives"},
+  {"tokenizer._component_", C, Text, "ftc.tokenizers.byte", "", nullptr, "the byte-level tokenizer: ids 0–255 are bytes, 256 begin of text, 257 end of text, 258 padding; `vocab_size` is 259 or more. Or torchtune's for Llama 3, Llama 2, Mistral, Qwen2, Qwen2.5, Qwen3, Gemma, Phi-3 and Phi-4, with their files, for the same ids as torchtune gives"},
   {"tokenizer.max_seq_len", C, Int, "", "", nullptr, "tokens a row: the step is compiled for it (required where rows are packed, and without `--data`); null: as many as the longest sample of `ftc compile --data FILE` has"},
   {"tokenizer.truncation", R, Bool, "True", "", nullptr, "ftc's own key: samples longer than a row are cut to its length, as torchtune does with a `max_seq_len`; False: they are an error. Absent where `max_seq_len` is null: False, since torchtune cuts nothing then"},
   {"tokenizer.truncation_type", C, Text, "right", "", "only truncation at the right is built", "which end of a long sample is cut"},

@@ -37,7 +37,7 @@ void Reader::tokenizer() {
                      named(other) + " is not an argument of " + recipe.tokenizer + "; it is called " + key + " there");
   text("tokenizer.vocab_path", recipe.tokenizerPath);
   text("tokenizer.merges_path", recipe.mergesFile);
-  if (!recipe.mergesFile.empty() && !isPhi4 && !lastWord(recipe.tokenizer).starts_with("qwen2")) {
+  if (!recipe.mergesFile.empty() && !isPhi4 && !lastWord(recipe.tokenizer).starts_with("qwen")) {
     messages.remark(placeOf("tokenizer.merges_file"),
                     named("tokenizer.merges_file") +
                         " is without effect: only Qwen's tokenizers read merges from a file " +

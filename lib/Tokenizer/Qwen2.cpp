@@ -1,14 +1,15 @@
-//===- Qwen2.cpp - Tokenizers of Qwen2 and Qwen2.5 ------------------------===//
+//===- Qwen2.cpp - Tokenizers of Qwen2, Qwen2.5 and Qwen3 -----------------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
 //
-// Ids and masks are those of torchtune's Qwen2Tokenizer and Qwen2_5Tokenizer: text in normalization form C; special
-// tokens that it spells are special; the rest is cut by Qwen's pattern and joined by GPT-2's merges. The two differ in
-// their special tokens alone, as long as no message is a call of a tool by its format. There is no token for the begin
-// of a text; a text or a conversation ends with <|im_end|>.
+// Ids and masks are those of torchtune's Qwen2Tokenizer, Qwen2_5Tokenizer and Qwen3Tokenizer: text in normalization
+// form C; special tokens that it spells are special; the rest is cut by Qwen's pattern and joined by GPT-2's merges.
+// They differ in their special tokens alone, as long as no message is a call of a tool by its format: Qwen3 has tokens
+// for thoughts and for the <tool_response> that Qwen2.5 writes too. There is no token for the begin of a text; a text
+// or a conversation ends with <|im_end|>.
 //
 //===----------------------------------------------------------------------===//
 
@@ -25,22 +26,37 @@ using namespace ftc;
 
 namespace {
 
-constexpr const char *qwen2Component = "torchtune.models.qwen2.qwen2_tokenizer";
+/// What of a family differs from the others: how many of the special tokens below it has, and which it needs.
+struct Family {
+  const char *component, *name;
+  size_t special, needed;
+};
 constexpr const char *startOfMessage = "<|im_start|>", *endOfMessage = "<|im_end|>", *endOfText = "<|endoftext|>";
-constexpr std::string_view needed[] = {endOfText, startOfMessage, endOfMessage, "<tool_call>", "</tool_call>"};
-constexpr size_t neededByQwen2 = 3;
+constexpr std::string_view needed[] = {endOfText,          startOfMessage, endOfMessage,
+                                       "<tool_call>",      "</tool_call>", "<tool_response>",
+                                       "</tool_response>", "<think>",      "</think>"};
+constexpr Family families[] = {{"torchtune.models.qwen2.qwen2_tokenizer", "Qwen2", 3, 3},
+                               {"torchtune.models.qwen2_5.qwen2_5_tokenizer", "Qwen2.5", 22, 5},
+                               {"torchtune.models.qwen3.qwen3_tokenizer", "Qwen3", 26, 9}};
 
 constexpr int32_t firstSpecial = 151643;
-/// Qwen2.5's special tokens in the order of their ids; the first three are Qwen2's.
+/// Qwen3's special tokens in the order of their ids; those of Qwen2 and Qwen2.5 are the first of them.
 constexpr const char *specialNames[] = {
-    endOfText,        startOfMessage,   endOfMessage,    "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>",
-    "<|box_end|>",    "<|quad_start|>", "<|quad_end|>",  "<|vision_start|>",     "<|vision_end|>",     "<|vision_pad|>",
-    "<|image_pad|>",  "<|video_pad|>",  "<tool_call>",   "</tool_call>",         "<|fim_prefix|>",     "<|fim_middle|>",
-    "<|fim_suffix|>", "<|fim_pad|>",    "<|repo_name|>", "<|file_sep|>"};
+    endOfText,        startOfMessage,   endOfMessage,      "<|object_ref_start|>", "<|object_ref_end|>",
+    "<|box_start|>",  "<|box_end|>",    "<|quad_start|>",  "<|quad_end|>",         "<|vision_start|>",
+    "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>",   "<|video_pad|>",        "<tool_call>",
+    "</tool_call>",   "<|fim_prefix|>", "<|fim_middle|>",  "<|fim_suffix|>",       "<|fim_pad|>",
+    "<|repo_name|>",  "<|file_sep|>",   "<tool_response>", "</tool_response>",     "<think>",
+    "</think>"};
 
-std::map<std::string, int32_t> canonicalTokens(bool isQwen2) {
+const Family &familyOf(std::string_view component) {
+  return *std::find_if(std::begin(families), std::end(families) - 1,
+                       [&](const Family &family) { return component == family.component; });
+}
+
+std::map<std::string, int32_t> canonicalTokens(const Family &family) {
   std::map<std::string, int32_t> tokens;
-  for (int32_t i = 0; const char *name : std::span(specialNames).first(isQwen2 ? 3 : std::size(specialNames)))
+  for (int32_t i = 0; const char *name : std::span(specialNames).first(family.special))
     tokens.emplace(name, firstSpecial + i++);
   return tokens;
 }
@@ -97,7 +113,7 @@ private:
 class Qwen2Tokenizer final : public Tokenizer {
 public:
   Qwen2Tokenizer(std::string component, BytePairs base, const std::map<std::string, int32_t> &special)
-      : component(std::move(component)), isQwen2(this->component == qwen2Component), base(std::move(base)),
+      : component(std::move(component)), isQwen2(this->component == families[0].component), base(std::move(base)),
         special(special), start(special.at(startOfMessage)), end(special.at(endOfMessage)), pad(special.at(endOfText)) {
     count = this->base.size();
     for (const auto &[text, id] : special) {
@@ -124,7 +140,7 @@ public:
   /// For each message <|im_start|>, its role and a line feed, its words, <|im_end|> and a line feed; the last message
   /// goes without the last two if it is the assistant's. <|im_end|> ends all. A message is trained as a whole, header
   /// included, and that last token with the last message. What a tool answers ("ipython") is a message of the user's in
-  /// Qwen2.5's wording, several together, each in <tool_response>; in Qwen2's it is its words alone.
+  /// Qwen2.5's and Qwen3's wording, several together, each in <tool_response>; in Qwen2's it is its words alone.
   void encodeConversation(std::span<const Message> messages, std::vector<int32_t> &ids,
                           std::vector<uint8_t> &trained) const override {
     for (size_t i = 0; i < messages.size(); ++i) {
@@ -176,7 +192,7 @@ public:
 
 private:
   std::string component;
-  bool isQwen2; ///< else 2.5
+  bool isQwen2; ///< else 2.5 or 3
   BytePairs base;
   SpecialTokens special;
   std::map<int32_t, std::string> spelling;
@@ -187,7 +203,7 @@ private:
 } // namespace
 
 std::unique_ptr<Tokenizer> ftc::makeQwen2Tokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags) {
-  bool isQwen2 = config.component == qwen2Component;
+  const Family &family = familyOf(config.component);
   const char *wayOut = config.mergesFile.empty()
                            ? "name Qwen's tokenizer.json, or vocab.json together with tokenizer.merges_file=merges.txt"
                            : "name Qwen's vocab.json or tokenizer.json";
@@ -204,10 +220,8 @@ std::unique_ptr<Tokenizer> ftc::makeQwen2Tokenizer(const TokenizerConfig &config
   std::string specialFrom =
       config.specialTokensPath.empty() && read->isTokenizerJson ? config.path : config.specialTokensPath;
   std::optional<std::map<std::string, int32_t>> special =
-      specialFrom.empty()
-          ? canonicalTokens(isQwen2)
-          : readSpecialTokens(specialFrom, std::span(needed).first(isQwen2 ? neededByQwen2 : std::size(needed)),
-                              isQwen2 ? "Qwen2" : "Qwen2.5", diags);
+      specialFrom.empty() ? canonicalTokens(family)
+                          : readSpecialTokens(specialFrom, std::span(needed).first(family.needed), family.name, diags);
   if (!special || !areApart(*base, *special, config.path, diags))
     return nullptr;
   return std::make_unique<Qwen2Tokenizer>(config.component, std::move(*base), *special);

@@ -140,6 +140,7 @@ constexpr Family families[] = {
     {"torchtune.models.gemma.gemma_tokenizer", {2, 1, 0}, "a SentencePiece model", "path", makeSentencePieceTokenizer},
     {"torchtune.models.qwen2.qwen2_tokenizer", {-1, 151645, 151643}, qwenFile, "path", makeQwen2Tokenizer},
     {"torchtune.models.qwen2_5.qwen2_5_tokenizer", {-1, 151645, 151643}, qwenFile, "path", makeQwen2Tokenizer},
+    {"torchtune.models.qwen3.qwen3_tokenizer", {-1, 151645, 151643}, qwenFile, "path", makeQwen2Tokenizer},
     {"torchtune.models.phi3.phi3_mini_tokenizer", {1, 2, 32000}, "a SentencePiece model", "path", makePhi3Tokenizer},
     {"torchtune.models.phi4.phi4_tokenizer", {100257, 100265, 100349}, phi4File, "vocab_path", makePhi4Tokenizer},
 };

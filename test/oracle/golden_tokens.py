@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 # Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Ids and masks of torchtune's tokenizers of Llama 2, Llama 3, Qwen2, Qwen2.5, Mistral, Gemma, Phi-3 and Phi-4, for the unit tests of ours.
+"""Ids and masks of torchtune's tokenizers of Llama 2, Llama 3, Qwen2, Qwen2.5, Qwen3, Mistral, Gemma, Phi-3 and Phi-4, for the unit tests of ours.
 
 usage: golden_tokens.py OUT_FOLDER     (in the environment of requirements-torchtune.txt)
 
 Writes small vocabularies, trained here on the texts below and on the GPL: llama3.model (tiktoken's format), special.json
 (special tokens behind it), tokenizer.json (both, as Hugging Face has them; its library is asked too), llama2.model (SentencePiece, with Llama 2's settings; Mistral's and Phi-3's are the same), gemma.model (with Gemma's: no space in front, symbols that text may
 spell); in qwen/ vocab.json, merges.txt
-and tokenizer.json (GPT-2's byte pairs cut by Qwen's pattern), and the same in phi4/, with Phi-4's pattern and a few tokens more; and golden.json: texts with the ids
+and tokenizer.json (GPT-2's byte pairs cut by Qwen's pattern), and qwen3.json (Qwen3's special tokens besides: its tokenizer came after torchtune 0.6.1, and is Qwen2.5's class with four tokens more;
+Hugging Face's library is asked too), and the same in phi4/, with Phi-4's pattern and a few tokens more; and golden.json: texts with the ids
 that torchtune's own classes give, and conversations with ids and masks; of long texts a number that stands for the ids.
 """
 import base64
@@ -74,6 +75,10 @@ TOOL_CHATS = [
     [("user", "Look both up."), ("assistant", "a, b"), ("ipython", "{\"a\": 1}"), ("ipython", " 2 "), ("assistant", "1 and 2")],
     [("user", "Look it up."), ("assistant", "a"), ("ipython", "1"), ("user", "And?"), ("ipython", "3")],
 ]
+# Thoughts and what tools answer are tokens of Qwen3.
+QWEN3_TEXTS = ["<think>\nHm, 2+2.\n</think>\n\n4", "<think></think><thinking> </think", "<tool_response>\n{}\n</tool_response><tool_call>x</tool_call>"]
+QWEN3_CHATS = [[("user", "2+2?"), ("assistant", "<think>\nEasy.\n</think>\n\n4"), ("user", "3+3?"), ("assistant", "<think>\n\n</think>\n\n6")]]
+QWEN3_SPECIAL = ["<tool_response>", "</tool_response>", "<think>", "</think>"]
 QWEN_SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|endoftext|>e", "<tool_call>", "</tool_call>"]
 # Merges before the trained ones: "qwq" has a rank before "qw", of which it is made, and "jkl" is made in two ways. So it
 # matters that all pairs of a rank are joined before what they give.
@@ -186,6 +191,40 @@ def write_qwen(folder, corpus):
         assert theirs.encode(text, add_special_tokens=False).ids == ours.encode(text, add_bos=False, add_eos=False), text
 
 
+def write_qwen3(folder):
+    """qwen3.json beside Qwen's files. Hugging Face's tokenizer with these tokens, to compare with."""
+    with open(os.path.join(folder, "tokenizer.json"), encoding="utf-8") as file:
+        whole = json.load(file)
+    first = whole["added_tokens"][-1]["id"] + 1
+    whole["added_tokens"] += [dict(whole["added_tokens"][-1], id=first + i, content=text, special=False) for i, text in enumerate(QWEN3_SPECIAL)]
+    with open(os.path.join(folder, "qwen3.json"), "w", encoding="utf-8") as out:
+        json.dump({"added_tokens": [{"id": token["id"], "content": token["content"]} for token in whole["added_tokens"]]}, out, indent=1)
+        out.write("\n")
+    return tokenizers.Tokenizer.from_str(json.dumps(whole))
+
+
+def check_qwen3(theirs, golden):
+    """Texts, and conversations as Qwen's chat templates spell them (without empty thoughts), are Hugging Face's ids too."""
+    ids = lambda text: theirs.encode(text, add_special_tokens=False).ids
+    for entry in golden["texts"]:
+        assert entry["text"] in QWEN_TEXTS[-2:] or ids(entry["text"]) == entry["ids"], entry["text"]
+    checked = 0
+    for chat in golden["chats"]:
+        words = [message["content"] for message in chat["messages"]]
+        if all(isinstance(each, str) for each in words) and chat["messages"][-1]["role"] == "assistant":
+            text, tools = "", 0
+            for message in chat["messages"]:
+                if message["role"] == "ipython":
+                    text += ("\n" if tools else "<|im_start|>user\n") + f"<tool_response>\n{message['content']}\n</tool_response>"
+                    tools += 1
+                    continue
+                text += ("<|im_end|>\n" if tools else "") + f"<|im_start|>{message['role']}\n{message['content']}<|im_end|>\n"
+                tools = 0
+            assert ids(text.removesuffix("\n")) == chat["ids"], text
+            checked += 1
+    assert checked >= 5
+
+
 # Phi's: GPT-2's pattern as Python reads it, special tokens that stay text.
 PHI_TEXTS = ["12345 a1b2 e_x (x) x.\n (x 'S", "snake_case _x __y__ 'S it's IT'S", "a1b2 12ab ½x Ⅷi ² ٣٤", "\x1c\x1d x\x1e y\x1f\x1f z", "<|im_start|>user<|im_sep|>Hi<|im_end|>",
              "<|user|>\nHi<|end|>\n<|assistant|>", "  \n\n  x", "naïve_é 日本_語 \u0301\u0302 x\u0301y"]
@@ -282,13 +321,14 @@ def main():
 
     write_qwen(path("qwen"), corpus)
     qwen = [path("qwen/vocab.json"), path("qwen/merges.txt"), path("qwen/tokenizer.json")]
+    qwen3 = write_qwen3(path("qwen"))
 
     phi4 = [path("phi4/vocab.json"), path("phi4/merges.txt")]
     to_messages = OpenAIToMessages()
     golden = {"phi4-huggingface": {"texts": write_phi4(path("phi4"), path("qwen"))}}
     for family, tokenizer in (("llama3", llama3_tokenizer(path("llama3.model"), path("special.json"))),
                               ("llama2", llama2_tokenizer(path("llama2.model"))), ("qwen2", qwen2_tokenizer(*qwen)),
-                              ("qwen2_5", qwen2_5_tokenizer(*qwen)), ("mistral", mistral_tokenizer(path("llama2.model"))),
+                              ("qwen2_5", qwen2_5_tokenizer(*qwen)), ("qwen3", qwen2_5_tokenizer(*qwen[:2], path("qwen/qwen3.json"))), ("mistral", mistral_tokenizer(path("llama2.model"))),
                               ("gemma", gemma_tokenizer(path("gemma.model"))),
                               ("phi3", phi3_mini_tokenizer(path("llama2.model"))), ("phi4", phi4_tokenizer(*phi4))):
         is_qwen, is_phi = family.startswith("qwen"), family.startswith("phi")
@@ -296,7 +336,7 @@ def main():
         encode = lambda text: tokenizer.encode(text, add_bos=False, add_eos=False)
         chats = []
         has_tools = family not in ("mistral", "phi3", "llama2")  # the last says the message before once more
-        for chat in CHATS + (QWEN_CHATS if is_qwen else PHI_CHATS if is_phi else []) + (TOOL_CHATS if has_tools else []):
+        for chat in CHATS + (QWEN_CHATS if is_qwen else PHI_CHATS if is_phi else []) + (QWEN3_CHATS if family == "qwen3" else []) + (TOOL_CHATS if has_tools else []):
             if pieces and chat[-1][1] == "":
                 chat = chat[:-1] + [("assistant", "-")]
             messages = [{"role": role, "content": [{"type": "text", "text": piece} for piece in words]
@@ -328,7 +368,7 @@ def main():
             pairs = [tokenizer.tokenize_messages(transform(dict(record))["messages"]) for record in given]
             records[name] = {"records": given, "ids": [ids for ids, _ in pairs],
                              "trained": [[int(not masked) for masked in mask] for _, mask in pairs]}
-        texts = TEXTS + (QWEN_TEXTS if is_qwen else PHI_TEXTS if is_phi else GEMMA_TEXTS if family == "gemma" else [])
+        texts = TEXTS + (QWEN_TEXTS if is_qwen else PHI_TEXTS if is_phi else GEMMA_TEXTS if family == "gemma" else []) + (QWEN3_TEXTS if family == "qwen3" else [])
         golden[family] = {"records": records, "texts": [{"text": text, "ids": encode(text)} | ({"spelled": tokenizer.decode(encode(text))} if is_qwen else {})
                                                        for text in texts], "chats": chats, "questions": questions,
                           "long": [{"text": text, "times": times, "count": len(ids), "digest": digest(ids)} for text, times in LONG
@@ -342,9 +382,10 @@ def main():
             golden[family]["decoded"] = [{"ids": ids, "text": tokenizer.decode(ids) if family == "phi3" else phi4_text(tokenizer, ids)} for ids in lists]
         if is_qwen:
             dice = random.Random(2)
-            lists = [[dice.randrange(len(tokenizer.encoder) + len(QWEN_SPECIAL)) for _ in range(12)] for _ in range(40)]
+            lists = [[dice.randrange(len(tokenizer.encoder) + len(QWEN_SPECIAL) + (len(QWEN3_SPECIAL) if family == "qwen3" else 0)) for _ in range(12)] for _ in range(40)]
             golden[family]["decoded"] = [{"ids": ids, "text": tokenizer.decode(ids, skip_special_tokens=True), "spelled": tokenizer.decode(ids)}
                                          for ids in lists]
+    check_qwen3(qwen3, golden["qwen3"])
     golden["templates"] = []
     for family, template in TEMPLATES:
         tokenizer = {"llama3": lambda: llama3_tokenizer(path("llama3.model"), path("special.json"), prompt_template=template),

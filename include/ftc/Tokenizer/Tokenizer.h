@@ -99,8 +99,8 @@ struct TokenizerConfig {
 
 /// The tokenizer that a recipe names: "byte" (ids 0..255 are bytes, 256 <|begin_of_text|>, 257 <|end_of_text|>, 258
 /// <|finetune_right_pad_id|>, as Llama 3 spells them), or torchtune's for Llama 3, Llama 2, Mistral, Gemma, Qwen2,
-/// Qwen2.5, Phi-3 and Phi-4, with the ids that torchtune gives. Another one of torchtune's, and one whose file does not
-/// exist, reads no text. Null with errors: a name that nobody knows, or a file that is not what it should be.
+/// Qwen2.5, Qwen3, Phi-3 and Phi-4, with the ids that torchtune gives. Another one of torchtune's, and one whose file
+/// does not exist, reads no text. Null with errors: a name that nobody knows, or a file that is not what it should be.
 std::unique_ptr<Tokenizer> makeTokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
 
 /// `bytes` as valid UTF-8: see Tokenizer::decode.

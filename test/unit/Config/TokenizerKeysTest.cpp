@@ -30,6 +30,10 @@ TEST(TokenizerKeys, QwensTokenizersHaveTwoFiles) {
   EXPECT_EQ(changed->mergesFile, "n/m.txt");
   EXPECT_EQ(changed->tokenizerPath, "/m/vocab.json");
 
+  r = good(minimal, {"tokenizer=torchtune.models.qwen3.qwen3_tokenizer", "tokenizer.merges_file=m.txt"});
+  EXPECT_EQ(r.mergesFile, "m.txt");
+  EXPECT_EQ(remarks(r), "");
+
   Recipe other = good(minimal, {"tokenizer.merges_file=m.txt"});
   EXPECT_EQ(other.mergesFile, "");
   EXPECT_NE(remarks(other).find("'tokenizer.merges_file' (command line) is without effect: only Qwen's tokenizers"),

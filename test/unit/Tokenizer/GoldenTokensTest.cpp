@@ -32,7 +32,8 @@ protected:
   json wanted = golden(GetParam());
 };
 INSTANTIATE_TEST_SUITE_P(Families, Golden,
-                         testing::Values("llama3", "llama2", "mistral", "gemma", "qwen2", "qwen2_5", "phi3", "phi4"));
+                         testing::Values("llama3", "llama2", "mistral", "gemma", "qwen2", "qwen2_5", "qwen3", "phi3",
+                                         "phi4"));
 
 TEST_P(Golden, TextsHaveTorchtunesIds) {
   ASSERT_GT(wanted["texts"].size(), 20u);

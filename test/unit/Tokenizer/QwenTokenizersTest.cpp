@@ -1,4 +1,4 @@
-//===- QwenTokenizersTest.cpp - Tokenizers of Qwen2 and 2.5 ---------------===//
+//===- QwenTokenizersTest.cpp - Tokenizers of Qwen2, 2.5 and 3 ------------===//
 //
 // Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -32,7 +32,7 @@ TEST(QwenTokenizer, SpecialTokens) {
 }
 
 TEST(QwenTokenizer, WithoutAFileOfThemSpecialTokensAreQwens) {
-  for (auto [family, size] : {std::pair("qwen2", 151646), {"qwen2_5", 151665}}) {
+  for (auto [family, size] : {std::pair("qwen2", 151646), {"qwen2_5", 151665}, {"qwen3", 151669}}) {
     TokenizerConfig config = qwenConfig(family);
     config.specialTokensPath.clear();
     auto tokenizer = make(config);
@@ -40,12 +40,17 @@ TEST(QwenTokenizer, WithoutAFileOfThemSpecialTokensAreQwens) {
     EXPECT_EQ(tokenizer->eosId(), 151645);
     EXPECT_EQ(tokenizer->padId(), 151643);
     // Qwen2's have no calls of tools: there it is text.
-    EXPECT_EQ(encoded(*tokenizer, "</tool_call>").size() == 1, family == std::string("qwen2_5"));
+    EXPECT_EQ(encoded(*tokenizer, "</tool_call>").size() == 1, family != std::string("qwen2"));
+    EXPECT_EQ(encoded(*tokenizer, "<think>").size() == 1, family == std::string("qwen3"));
   }
   TokenizerConfig config = qwenConfig("qwen2_5");
   config.specialTokensPath.clear();
   auto tokenizer = make(config);
   EXPECT_EQ(encoded(*tokenizer, "</tool_call><|file_sep|>"), (std::vector<int32_t>{151658, 151664}));
+  config.component = qwenConfig("qwen3").component;
+  tokenizer = make(config);
+  EXPECT_EQ(encoded(*tokenizer, "<|file_sep|><tool_response></tool_response><think></think>"),
+            (std::vector<int32_t>{151664, 151665, 151666, 151667, 151668}));
 }
 
 TEST(QwenTokenizer, TokenizerJsonIsEnough) {
@@ -176,6 +181,9 @@ TEST_F(BadFile, OfQwensSpecialTokens) {
   config.specialTokensPath = write(R"({"added_tokens": [{"id": 700, "content": "<|endoftext|>"},
       {"id": 701, "content": "<|im_start|>"}, {"id": 702, "content": "<|im_end|>"}]})");
   EXPECT_NE(errorOf(config).find("has no '<tool_call>', which Qwen2.5 needs"), std::string::npos);
+  TokenizerConfig third = qwenConfig("qwen3");
+  third.specialTokensPath = folder + "qwen/tokenizer.json"; // Qwen2.5's
+  EXPECT_NE(errorOf(third).find("has no '<tool_response>', which Qwen3 needs"), std::string::npos) << errorOf(third);
   config.component = "torchtune.models.qwen2.qwen2_tokenizer";
   EXPECT_EQ(make(config)->eosId(), 702);
   write(R"({"added_tokens": [{"id": 700, "content": ""}]})");

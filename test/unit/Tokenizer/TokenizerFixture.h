@@ -57,10 +57,10 @@ inline TokenizerConfig mistralConfig() {
 
 inline TokenizerConfig gemmaConfig() { return {"torchtune.models.gemma.gemma_tokenizer", folder + "gemma.model", ""}; }
 
-/// `family` is "qwen2" or "qwen2_5".
+/// `family` is "qwen2", "qwen2_5" or "qwen3".
 inline TokenizerConfig qwenConfig(const std::string &family) {
   return {"torchtune.models." + family + "." + family + "_tokenizer", folder + "qwen/vocab.json",
-          folder + "qwen/tokenizer.json", folder + "qwen/merges.txt"};
+          folder + (family == "qwen3" ? "qwen/qwen3.json" : "qwen/tokenizer.json"), folder + "qwen/merges.txt"};
 }
 
 inline TokenizerConfig phi3Config() {
