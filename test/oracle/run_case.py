@@ -37,7 +37,8 @@ def run(build, name, case, out, overrides=()):
     os.makedirs(out, exist_ok=True)
     step, folder = os.path.join(out, name + ".so"), os.path.join(out, name)
     shutil.rmtree(folder, ignore_errors=True)
-    call([os.path.join(build, "bin", "ftc"), "compile", case["recipe"], "-o", step, *case["overrides"], *overrides])
+    lengths = ["--data", case["data"]] if case.get("lengths") == "by data" else []
+    call([os.path.join(build, "bin", "ftc"), "compile", case["recipe"], "-o", step, *lengths, *case["overrides"], *overrides])
     call([os.path.join(build, "bin", "ftrun"), step, "--data", case["data"], "--steps", str(plain.STEPS), "--out", folder])
     return step, folder
 
