@@ -14,8 +14,10 @@
 // CHECK: llvm.getelementptr %[[DEVICE]][0, 5]
 // CHECK: llvm.call %{{.*}}(%{{.*}}, %{{.*}}, %{{.*}}, %[[RATE]], %{{.*}})
 
-// A copy out starts behind event 0 and ends with event 1, for which the entry waits before it ends.
-// CHECK: llvm.call @k(%[[DEVICE]], %{{.*}}, %{{.*}})
+// A launch that fails ends the entry. A copy out starts behind event 0 and ends with event 1, for which the entry waits
+// before it ends.
+// CHECK: %[[CODE:.*]] = llvm.call @step.run(%[[DEVICE]], %[[SLABS]], %{{.*}}, %{{.*}})
+// CHECK: llvm.icmp "eq" %[[CODE]]
 // CHECK: llvm.getelementptr %[[DEVICE]][0, 8]
 // CHECK: llvm.getelementptr %[[DEVICE]][0, 9]
 // CHECK: llvm.getelementptr %[[DEVICE]][0, 6]
@@ -24,6 +26,9 @@
 // CHECK: llvm.mlir.constant(0 : i32)
 // CHECK: llvm.return
 
+// CHECK: llvm.func internal @step.run(
+// CHECK: %[[ONE:.*]] = llvm.call %{{.*}}(%{{.*}}, %{{.*}}, %{{.*}}) : !llvm.ptr, (!llvm.ptr, !llvm.ptr, !llvm.ptr) -> i32
+// CHECK: llvm.br ^{{.*}}(%[[ONE]],
 // CHECK: llvm.mlir.global external constant @ftrt_step_v1
 // CHECK: llvm.mlir.addressof @step.kernels
 // CHECK: llvm.mlir.constant(5 : i32)

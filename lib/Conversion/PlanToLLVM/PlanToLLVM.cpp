@@ -10,6 +10,8 @@
 // does is queued on streams: launches on the compute stream, copies of the far tier on streams of their own, between
 // two events each, one before which the copy does not start, and one that plan.wait waits for.
 //
+// Launches are data (LaunchList.h); an entry is a call for each run of them between copies and waits.
+//
 // Promises that nothing but a failure makes the calls of an entry differ from run to run. Refuses buffers without a
 // place, kernels that are no functions, and scalars of the wrong type.
 //
@@ -20,6 +22,7 @@
 #include "dialects/Plan/IR/Plan.h"
 #include "ftrt/step.h"
 #include "lib/Conversion/PlanToLLVM/DeviceTable.h"
+#include "lib/Conversion/PlanToLLVM/LaunchList.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -34,19 +37,17 @@ using namespace mlir;
 using namespace ftc;
 
 namespace {
-/// A place in a slab.
-struct Place {
-  StringRef slab;
-  int64_t offset;
-};
+using Place = LaunchList::Place;
 
 /// Writes one entry's function.
 class EntryWriter {
 public:
   EntryWriter(ModuleOp module, plan::EntryOp entry, const ConvertPlanToLLVMPassOptions &options,
-              const llvm::StringMap<int32_t> &slabs, const SymbolTable &symbols, uint32_t firstEvent)
-      : module(module), entry(entry), options(options), slabs(slabs), symbols(symbols), builder(module.getContext()),
-        loc(entry.getLoc()), pointer(LLVM::LLVMPointerType::get(module.getContext())), eventCount(firstEvent) {}
+              const llvm::StringMap<int32_t> &slabs, const SymbolTable &symbols, LaunchList &launches,
+              uint32_t firstEvent)
+      : module(module), entry(entry), options(options), slabs(slabs), symbols(symbols), launches(launches),
+        builder(module.getContext()), loc(entry.getLoc()), pointer(LLVM::LLVMPointerType::get(module.getContext())),
+        eventCount(firstEvent) {}
 
   LogicalResult write();
 
@@ -64,6 +65,7 @@ private:
   void returnUnless(Value condition, int32_t code);
   void checkServices(LLVM::LLVMFuncOp function);
   FailureOr<Place> placeOf(Operation *buffer);
+  FailureOr<Place> placeIn(Operation *buffer, StringRef slab, uint64_t offset);
   FailureOr<Value> address(Operation *buffer);
   /// Calls a function of ftrt_device, and ends the entry where it fails.
   void callDevice(DeviceFunction function, ArrayRef<Value> arguments);
@@ -72,9 +74,10 @@ private:
   void wait(uint32_t stream, uint32_t event);
   LogicalResult copyScalars();
   LogicalResult callKernels();
-  LogicalResult callKernel(plan::LaunchOp launch);
+  LogicalResult addLaunch(plan::LaunchOp launch);
+  void runLaunches();
   LogicalResult startCopy(Operation *copy, Value near, Value far, bool out);
-  void startDeviceCopy(Operation *copy, Value near, int32_t slab, int64_t offset, Value address, bool out);
+  void startDeviceCopy(Operation *copy, Value near, Place far, Value address, bool out);
   void waitForCopy(plan::WaitOp wait);
   void joinStreams();
 
@@ -83,6 +86,8 @@ private:
   const ConvertPlanToLLVMPassOptions &options;
   const llvm::StringMap<int32_t> &slabs;
   const SymbolTable &symbols;
+  LaunchList &launches;
+  int64_t firstLaunch = 0; ///< where those begin that no call runs yet
   OpBuilder builder;
   Location loc;
   Type pointer;
@@ -159,6 +164,13 @@ void EntryWriter::checkServices(LLVM::LLVMFuncOp function) {
   returnUnless(compare(LLVM::ICmpPredicate::ult, less, options.threads), FTRT_BAD_THREADS);
 }
 
+FailureOr<Place> EntryWriter::placeIn(Operation *buffer, StringRef slab, uint64_t offset) {
+  auto found = slabs.find(slab);
+  if (found == slabs.end())
+    return buffer->emitOpError("lies in the slab '") << slab << "', which does not exist", failure();
+  return Place{found->second, static_cast<int64_t>(offset)};
+}
+
 FailureOr<Place> EntryWriter::placeOf(Operation *buffer) {
   if (auto slice = dyn_cast<plan::SliceOp>(buffer)) {
     FailureOr<Place> place = placeOf(slice.getSource().getDefiningOp());
@@ -167,16 +179,16 @@ FailureOr<Place> EntryWriter::placeOf(Operation *buffer) {
     return place;
   }
   if (auto view = dyn_cast<plan::ViewOp>(buffer))
-    return Place{view.getSlab(), static_cast<int64_t>(view.getOffset())};
+    return placeIn(buffer, view.getSlab(), view.getOffset());
   if (auto input = dyn_cast<plan::InputOp>(buffer))
     if (input.getSlab() && input.getOffset())
-      return Place{*input.getSlab(), static_cast<int64_t>(*input.getOffset())};
+      return placeIn(buffer, *input.getSlab(), *input.getOffset());
   if (auto get = dyn_cast<plan::ReadVariableOp>(buffer)) {
     auto variable = symbols.lookup<plan::VariableOp>(get.getVariable());
     if (!variable)
       return get.emitOpError("names the variable '") << get.getVariable() << "', which does not exist", failure();
     if (variable.getSlab() && variable.getOffset())
-      return Place{*variable.getSlab(), static_cast<int64_t>(*variable.getOffset())};
+      return placeIn(buffer, *variable.getSlab(), *variable.getOffset());
   }
   return buffer->emitOpError("has no place in a slab; run plan-assign-offsets first"), failure();
 }
@@ -185,14 +197,11 @@ FailureOr<Value> EntryWriter::address(Operation *buffer) {
   FailureOr<Place> place = placeOf(buffer);
   if (failed(place))
     return failure();
-  auto found = slabs.find(place->slab);
-  if (found == slabs.end())
-    return buffer->emitOpError("lies in the slab '") << place->slab << "', which does not exist", failure();
+  Value base = bases[place->slab];
   if (place->offset == 0)
-    return bases[found->second];
+    return base;
   Value offset = constant(builder.getI64Type(), place->offset);
-  return Value(LLVM::GEPOp::create(builder, loc, pointer, builder.getI8Type(), bases[found->second],
-                                   ArrayRef<LLVM::GEPArg>{offset}));
+  return Value(LLVM::GEPOp::create(builder, loc, pointer, builder.getI8Type(), base, ArrayRef<LLVM::GEPArg>{offset}));
 }
 
 LogicalResult EntryWriter::copyScalars() {
@@ -229,26 +238,33 @@ LogicalResult EntryWriter::copyScalars() {
   return success();
 }
 
-LogicalResult EntryWriter::callKernel(plan::LaunchOp launch) {
+LogicalResult EntryWriter::addLaunch(plan::LaunchOp launch) {
   auto driver = symbols.lookup<LLVM::LLVMFuncOp>(launch.getKernel());
   if (!driver)
     return launch.emitOpError("launches '") << launch.getKernel() << "', which is no function; lower kernels first";
-  SmallVector<Value> arguments{options.device ? device : body->getArgument(0)};
+  SmallVector<Place> buffers;
   for (Value buffer : launch.getBuffers()) {
-    FailureOr<Value> place = address(buffer.getDefiningOp());
+    FailureOr<Place> place = placeOf(buffer.getDefiningOp());
     if (failed(place))
       return failure();
-    arguments.push_back(*place);
+    buffers.push_back(*place);
   }
-  if (driver.getNumArguments() != arguments.size())
-    return launch.emitOpError("hands ") << launch.getBuffers().size() << " buffers to a kernel of "
-                                        << driver.getNumArguments() - 1;
-  // Launches share the kernel's code; hundreds of copies would take seconds to compile.
-  driver.setNoInline(true);
-  auto call = LLVM::CallOp::create(builder, loc, driver, arguments);
-  if (options.device)
-    checkCode(call.getResult());
+  if (driver.getNumArguments() != buffers.size() + 1)
+    return launch.emitOpError("hands ") << buffers.size() << " buffers to a kernel of " << driver.getNumArguments() - 1;
+  launches.add(driver, buffers);
   return success();
+}
+
+/// Calls what runs the launches since the last call; before anything else happens, and at the end.
+void EntryWriter::runLaunches() {
+  int64_t first = firstLaunch, end = launches.size();
+  if (first == end)
+    return;
+  firstLaunch = end;
+  Value code =
+      launches.emitRun(builder, loc, options.device ? device : body->getArgument(0), body->getArgument(1), first, end);
+  if (options.device)
+    checkCode(code);
 }
 
 LogicalResult EntryWriter::startCopy(Operation *copy, Value near, Value far, bool out) {
@@ -256,17 +272,14 @@ LogicalResult EntryWriter::startCopy(Operation *copy, Value near, Value far, boo
   FailureOr<Place> place = placeOf(far.getDefiningOp());
   if (failed(address) || failed(place))
     return failure();
-  auto slab = slabs.find(place->slab);
-  if (slab == slabs.end())
-    return far.getDefiningOp()->emitOpError("lies in the slab '") << place->slab << "', which does not exist";
   if (options.device)
-    return startDeviceCopy(copy, near, slab->second, place->offset, *address, out), success();
+    return startDeviceCopy(copy, near, *place, *address, out), success();
   Type i32 = builder.getI32Type(), i64 = builder.getI64Type();
   LLVM::LLVMStructType type = servicesType(module.getContext());
   Value services = body->getArgument(0);
   SmallVector<Value> arguments{field(type, services, out ? 6 : 7, pointer),
                                field(type, services, 2, pointer),
-                               constant(i32, slab->second),
+                               constant(i32, place->slab),
                                constant(i64, place->offset),
                                *address,
                                constant(i64, plan::bytesOf(near.getType()))};
@@ -277,14 +290,14 @@ LogicalResult EntryWriter::startCopy(Operation *copy, Value near, Value far, boo
 
 /// The copy starts when all launches before it are over, as the plan counts them, and everything that may wait for it
 /// waits for an event behind it.
-void EntryWriter::startDeviceCopy(Operation *copy, Value near, int32_t slab, int64_t offset, Value address, bool out) {
+void EntryWriter::startDeviceCopy(Operation *copy, Value near, Place far, Value address, bool out) {
   Type i32 = builder.getI32Type(), i64 = builder.getI64Type();
   uint32_t stream = out ? FTRT_STREAM_COPY_OUT : FTRT_STREAM_COPY_IN;
   uint32_t before = eventCount++, after = eventCount++;
   record(FTRT_STREAM_COMPUTE, before);
   wait(stream, before);
   callDevice(out ? DeviceFunction::FarWrite : DeviceFunction::FarRead,
-             {constant(i32, stream), constant(i32, slab), constant(i64, offset),
+             {constant(i32, stream), constant(i32, far.slab), constant(i64, far.offset),
               LLVM::PtrToIntOp::create(builder, loc, i64, address), constant(i64, plan::bytesOf(near.getType()))});
   record(stream, after);
   overAt[copy->getResult(0)] = after;
@@ -313,10 +326,13 @@ void EntryWriter::waitForCopy(plan::WaitOp wait) {
 }
 
 LogicalResult EntryWriter::callKernels() {
+  firstLaunch = launches.size();
   for (Operation &op : entry.getBody().front()) {
+    if (isa<plan::CopyOutOp, plan::CopyInOp, plan::WaitOp>(op))
+      runLaunches();
     LogicalResult done =
         llvm::TypeSwitch<Operation *, LogicalResult>(&op)
-            .Case([&](plan::LaunchOp launch) { return callKernel(launch); })
+            .Case([&](plan::LaunchOp launch) { return addLaunch(launch); })
             .Case([&](plan::CopyOutOp copy) { return startCopy(copy, copy.getNear(), copy.getFar(), /*out=*/true); })
             .Case([&](plan::CopyInOp copy) { return startCopy(copy, copy.getNear(), copy.getFar(), /*out=*/false); })
             .Case([&](plan::WaitOp wait) { return waitForCopy(wait), success(); })
@@ -324,6 +340,7 @@ LogicalResult EntryWriter::callKernels() {
     if (failed(done))
       return failure();
   }
+  runLaunches();
   return success();
 }
 
@@ -332,8 +349,8 @@ LogicalResult EntryWriter::write() {
   auto type = LLVM::LLVMFunctionType::get(builder.getI32Type(), {pointer, pointer, pointer});
   auto function =
       LLVM::LLVMFuncOp::create(builder, loc, (entry.getSymName() + ".entry").str(), type, LLVM::Linkage::Internal);
-  // Thousands of calls in a line, each with its own addresses. Optimized, equal addresses would be kept from call to
-  // call, all at once, and spilled: most of the time that a step takes to compile, for nothing.
+  // Copies, a call for each, may be thousands in a line, each with its own addresses. Optimized, equal addresses would
+  // be kept from call to call, all at once, and spilled, for nothing.
   function.setNoInline(true);
   function.setOptimizeNone(true);
   body = function.addEntryBlock(builder);
@@ -446,9 +463,10 @@ struct ConvertPlanToLLVMPass : ftc::impl::ConvertPlanToLLVMPassBase<ConvertPlanT
     uint32_t driverEvents = ofDrivers ? static_cast<uint32_t>(ofDrivers.getInt()) : 0, events = 0;
     module->removeAttr(driverEventsAttrName);
     std::vector<std::string> entries;
+    LaunchList launches;
     auto all = llvm::to_vector(module.getOps<plan::EntryOp>());
     for (plan::EntryOp entry : all) {
-      EntryWriter writer(module, entry, options, slabs, symbols, driverEvents);
+      EntryWriter writer(module, entry, options, slabs, symbols, launches, driverEvents);
       if (failed(writer.write()))
         return signalPassFailure();
       events = std::max(events, writer.events());
@@ -457,6 +475,7 @@ struct ConvertPlanToLLVMPass : ftc::impl::ConvertPlanToLLVMPassBase<ConvertPlanT
     for (Operation &op : llvm::make_early_inc_range(*module.getBody()))
       if (isa<plan::EntryOp, plan::SlabOp, plan::VariableOp>(op))
         op.erase();
+    launches.write(module, device);
     createStep(module, entries, events);
   }
 };
