@@ -30,6 +30,7 @@ public:
 
   void addLoweringPasses(OpPassManager &passes) const override {
     passes.addPass(createCpuLowerKernelsPass({.cpu = name(), .threads = target.threads}));
+    passes.addPass(createCpuShareCodePass());
     passes.addPass(createConvertPlanToLLVMPass({.threads = target.threads}));
     passes.addPass(createCpuLowerToLLVMPass());
   }

@@ -80,3 +80,30 @@ void cpu::emitParallelFor(OpBuilder &builder, Location loc, Value services, Stri
   auto callType = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {pointer, pointer, pointer, i64});
   LLVM::CallOp::create(builder, loc, callType, ValueRange{parallelFor, host, taskAddress, frame, tasks});
 }
+
+bool cpu::isTask(LLVM::LLVMFuncOp function) { return function.getSymName().contains(".task"); }
+
+Value cpu::addCapture(LLVM::LLVMFuncOp driver, LLVM::LLVMFuncOp task, Value value) {
+  // The call of services->parallel_for: its address, the host, the task, the frame, the number of tasks.
+  LLVM::AllocaOp frame;
+  driver.walk([&](LLVM::AddressOfOp address) {
+    if (address.getGlobalName() == task.getSymName())
+      frame = cast<LLVM::CallOp>(*address->user_begin()).getOperand(3).getDefiningOp<LLVM::AllocaOp>();
+  });
+  auto type = cast<LLVM::LLVMStructType>(frame.getElemType());
+  SmallVector<Type> fields(type.getBody());
+  fields.push_back(value.getType());
+  // Fields before the new one stay where they are.
+  type = LLVM::LLVMStructType::getLiteral(type.getContext(), fields);
+  frame.setElemType(type);
+  Location loc = driver.getLoc();
+  OpBuilder builder(frame->getContext());
+  auto place = [&](Value base) -> Value {
+    return LLVM::GEPOp::create(builder, loc, base.getType(), type, base,
+                               ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(fields.size() - 1)});
+  };
+  builder.setInsertionPointAfter(frame);
+  LLVM::StoreOp::create(builder, loc, value, place(frame));
+  builder.setInsertionPointToStart(&task.getBody().front());
+  return LLVM::LoadOp::create(builder, loc, value.getType(), place(task.getArgument(0)));
+}

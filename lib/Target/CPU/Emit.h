@@ -54,6 +54,13 @@ void emitParallelFor(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value s
                      mlir::Value tasks, mlir::ValueRange captures,
                      llvm::function_ref<void(mlir::OpBuilder &, TaskFunction &)> body);
 
+/// Whether a function is one that emitParallelFor has made.
+bool isTask(mlir::LLVM::LLVMFuncOp function);
+
+/// Hands one more value to `task`, which `driver` runs through emitParallelFor and nobody else: `value` dominates the
+/// driver's whole body. Returns it as the task sees it.
+mlir::Value addCapture(mlir::LLVM::LLVMFuncOp driver, mlir::LLVM::LLVMFuncOp task, mlir::Value value);
+
 using target::constantI64;
 using target::elementPointer;
 using target::emitExp;

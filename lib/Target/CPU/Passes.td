@@ -97,6 +97,50 @@ def CpuLowerKernelsPass : CpuPass<"cpu-lower-kernels"> {
                            "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
 }
 
+def CpuShareCodePass : Pass<"cpu-share-code", "::mlir::ModuleOp"> {
+  let summary = "Compiles kernels that differ in numbers alone once";
+  let description = [{
+    Kernels whose driver and tasks are the same ops on the same types, but for constants of type i64, become one code that
+    loads those constants, its sizes, where its functions begin. Each keeps a driver under its name, which hands the
+    shared one a constant with its own. A step for several lengths of rows has most of its kernels once for each length;
+    this compiles them once. Nothing else changes: shared code has the bits of each kernel's own. A divisor in a loop of a
+    task stays a constant: kernels that differ in one are not shared.
+
+    Before: two tasks of 32 rows, and four.
+
+    ```mlir
+    llvm.func internal @double_64x16(%services: !llvm.ptr, %a: !llvm.ptr, %b: !llvm.ptr) {
+      %task = llvm.mlir.addressof @double_64x16.task0 : !llvm.ptr
+      %tasks = arith.constant 2 : i64
+      ...
+    }
+    llvm.func internal @double_128x16(%services: !llvm.ptr, %a: !llvm.ptr, %b: !llvm.ptr) {
+      %task = llvm.mlir.addressof @double_128x16.task0 : !llvm.ptr
+      %tasks = arith.constant 4 : i64
+      ...
+    }
+    ```
+
+    After:
+
+    ```mlir
+    llvm.mlir.global internal constant @double_64x16.sizes(dense<2> : tensor<1xi64>) : !llvm.array<1 x i64>
+    llvm.func internal @double_64x16(%services: !llvm.ptr, %a: !llvm.ptr, %b: !llvm.ptr) {
+      %sizes = llvm.mlir.addressof @double_64x16.sizes : !llvm.ptr
+      llvm.call @double_64x16.shared(%services, %a, %b, %sizes) : (!llvm.ptr, !llvm.ptr, !llvm.ptr, !llvm.ptr) -> ()
+      llvm.return
+    }
+    ... // the same for @double_128x16, with 4
+    llvm.func internal @double_64x16.shared(%services: !llvm.ptr, %a: !llvm.ptr, %b: !llvm.ptr, %sizes: !llvm.ptr) {
+      %tasks = llvm.load %sizes invariant {alignment = 8 : i64} : !llvm.ptr -> i64
+      %task = llvm.mlir.addressof @double_64x16.task0 : !llvm.ptr
+      ...
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
 def CpuLowerToLLVMPass : Pass<"cpu-lower-to-llvm", "::mlir::ModuleOp"> {
   let summary = "Brings function bodies to the llvm dialect";
   let description = [{
