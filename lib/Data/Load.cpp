@@ -313,8 +313,9 @@ bool Loader::refuseLong() {
       {Severity::Error, longest.file, longest.line, 0,
        options.longSamples == LongSamples::Measure
            ? fmt::format("{} are longer than the model's longest sequence, {} tokens; the longest, here, has {}: "
-                         "tokenizer.max_seq_len={} cuts them, as torchtune does with a length, or take them out",
-                         all, options.seqLen, longest.tokens, options.seqLen)
+                         "tokenizer.max_seq_len={} cuts them, as torchtune does with a length{}, or take them out",
+                         all, options.seqLen, longest.tokens, options.seqLen,
+                         conversations ? "" : ", and with dataset.packed=True texts go on in the next row")
            : fmt::format("{} are longer than the step's rows of {} tokens, and its recipe cuts none "
                          "(tokenizer.truncation is False); the longest, here, has {}: recompile with these data (ftc "
                          "compile RECIPE --data {}), or override tokenizer.truncation=True to cut them",

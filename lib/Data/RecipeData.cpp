@@ -61,7 +61,9 @@ std::vector<DatasetConfig> ftc::heldOutSets(const Recipe &recipe) {
 
 std::string ftc::whyUnreadable(const DatasetConfig &set) {
   for (const std::string &path : set.dataFiles)
-    if (access(path.c_str(), R_OK) != 0)
+    if (path.empty())
+      return "no data: --data names nothing; give it a file or a directory";
+    else if (access(path.c_str(), R_OK) != 0)
       return fmt::format("{}: cannot read the data: {}", path, std::strerror(errno));
   return "";
 }

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fmt/format.h>
@@ -73,10 +74,13 @@ void ScratchFile::fail(const char *doing, int code) {
 void ScratchFile::flush() {
   if (file < 0) {
     std::error_code error;
-    if (inTemporary)
+    if (inTemporary) {
       folder = std::filesystem::temp_directory_path(error).native();
-    else
+      if (const char *named = std::getenv("TMPDIR"); error && named)
+        folder = named; // which is no folder, as opening a file in it will tell
+    } else {
       std::filesystem::create_directories(folder, error);
+    }
     file = openUnnamedFile(folder);
     if (file < 0)
       return fail("make", errno);

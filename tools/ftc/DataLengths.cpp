@@ -187,10 +187,13 @@ std::string Measurement::table(const std::vector<int64_t> &lengths) const {
     text += fmt::format("  {:>7} tokens {:>6.1f} % of batches {:>6.1f} % of positions\n", length, 100 * share,
                         100 * share * static_cast<double>(length) / expected);
   }
-  return text +
-         fmt::format("a row takes {:.1f} positions on average, {:.1f} % of them padding; {:.2f} of what rows of {} "
-                     "would take\n",
-                     expected, padding(expected), expected / static_cast<double>(lengths.back()), lengths.back());
+  double least = 0;
+  for (size_t length = 0; length < batches.size(); ++length)
+    least += batches[length] * static_cast<double>(length);
+  return text + fmt::format(
+                    "a row takes {:.1f} positions on average, {:.1f} % of them padding; {:.2f} of what rows of {} "
+                    "would take, and {:.1f} if each batch were as long as its longest row\n",
+                    expected, padding(expected), expected / static_cast<double>(lengths.back()), lengths.back(), least);
 }
 
 } // namespace

@@ -33,7 +33,8 @@ std::string nameDataFiles(Recipe &recipe, const std::vector<std::string> &data);
 /// another one has none.
 std::vector<DatasetConfig> heldOutSets(const Recipe &recipe);
 
-/// "PATH: cannot read the data: REASON" of the first of a node's files that is not there or cannot be opened; "": none.
+/// "PATH: cannot read the data: REASON" of the first of a node's files that has no name, is not there or cannot be
+/// opened; "": none.
 std::string whyUnreadable(const DatasetConfig &set);
 
 /// How a node with files is read, with rows of `rowLength` tokens, and none held out. Ids are kept where the run

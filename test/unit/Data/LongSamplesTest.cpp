@@ -94,7 +94,7 @@ TEST_F(SampleLengths, MeasuringTakesWhatTheModelTakes) {
   EXPECT_FALSE(load(path));
   EXPECT_EQ(messages(), path + ":2: error: 1 of 2 samples are longer than the model's longest sequence, 11 tokens; the "
                                "longest, here, has 12: tokenizer.max_seq_len=11 cuts them, as torchtune does with a "
-                               "length, or take them out\n");
+                               "length, and with dataset.packed=True texts go on in the next row, or take them out\n");
   EXPECT_FALSE(load(writeIds<uint16_t>("ids.bin", {1, 2, 3, 4}, false)));
   EXPECT_TRUE(says("ids.bin: error: a token file is cut into rows of tokenizer.max_seq_len ids, which is null"));
 }
