@@ -81,6 +81,18 @@ const OtherRecipe otherRecipes[] = {
     {"generating text", "prompt max_new_tokens temperature top_k enable_kv_cache", ""},
     {"quantization-aware training", "quantizer fake_quant_after_n_steps", ""}};
 
+/// Arguments of optimizers elsewhere that are another name here, and what that is.
+struct OtherName {
+  const char *path, *hint;
+};
+
+const OtherName otherNames[] = {
+    {"optimizer.bf16_stochastic_round", "stochastic rounding has a key of its own: stochastic_rounding=True"},
+    {"optimizer.optim_bits", "the optimizer's name says it: bitsandbytes.optim.AdamW8bit for 8, "
+                             "bitsandbytes.optim.AdamW for 32"},
+    {"optimizer.is_paged", "the optimizer's name says it: bitsandbytes.optim.PagedAdamW or PagedAdamW8bit where it is "
+                           "True"}};
+
 class Checker {
 public:
   Checker(const Node &root, const std::set<std::string> &variables, Messages &messages)
@@ -146,8 +158,11 @@ private:
       std::string way = count ? (count > 1 ? "remove them (" : "remove it (") + remove + ")" : "";
       if (!replace.empty())
         way += (way.empty() ? "override" : " and override") + replace;
+      // The quantizers of QAT say so in their names.
+      const Node *quantizer = first == "quantizer" ? root.find("quantizer._component_") : nullptr;
+      const bool isAfter = quantizer && quantizer->isScalar() && quantizer->text.find("QAT") == std::string::npos;
       messages.error(
-          place, "'" + first + "' belongs to recipes for " + other.kind +
+          place, "'" + first + "' belongs to recipes for " + (isAfter ? "quantizing trained weights" : other.kind) +
                      ", which are not built; full fine-tuning, LoRA, QLoRA, and DPO with LoRA are: for one of these " +
                      way);
       return true;
@@ -202,8 +217,7 @@ private:
                "it (~" +
                path + ")";
       else if (node == "model" && holds(key.components, "llama2") && !takes(sizeKey, component))
-        hint = std::string(", whose sizes are fixed; for sizes of your own use torchtune.models.llama3_2.") +
-               (isLoraBuilder(component) ? "lora_" : "") + "llama3_2" +
+        hint = ", whose sizes are fixed; for sizes of your own use " + builderOfSizes(component) +
                (isQloraBuilder(component) ? " with quantize_base: True" : "");
       messages.error(e.place, "'" + path + "' is not an argument of " + component + hint);
       return;
@@ -247,6 +261,10 @@ private:
       paths.push_back(other);
     }
     std::string hint;
+    for (const OtherName &other : otherNames)
+      if (path == other.path)
+        return messages.error(e.place,
+                              "'" + path + "' is not a key here: " + other.hint + "; remove it (~" + path + ")");
     if (!elsewhere.empty()) {
       hint = "; did you mean '" + elsewhere + "'?";
     } else {

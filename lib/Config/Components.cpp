@@ -154,9 +154,9 @@ const std::vector<NodeComponents> &nodes() {
           "torchtune.utils.FullModelMetaCheckpointer", "torchtune.utils.FullModelTorchTuneCheckpointer"}},
         {"optimizer",
          {"torch.optim.AdamW", "torch.optim.SGD", "bitsandbytes.optim.AdamW", "bitsandbytes.optim.PagedAdamW",
-          "bitsandbytes.optim.AdamW8bit", "bitsandbytes.optim.PagedAdamW8bit", "torchao.optim.AdamW8bit",
-          "torchao.prototype.low_bit_optim.AdamW8bit", "torchao.optim.AdamW4bit",
-          "torchao.prototype.low_bit_optim.AdamW4bit"}},
+          "bitsandbytes.optim.AdamW32bit", "bitsandbytes.optim.PagedAdamW32bit", "bitsandbytes.optim.AdamW8bit",
+          "bitsandbytes.optim.PagedAdamW8bit", "torchao.optim.AdamW8bit", "torchao.prototype.low_bit_optim.AdamW8bit",
+          "torchao.optim.AdamW4bit", "torchao.prototype.low_bit_optim.AdamW4bit"}},
         {"lr_scheduler",
          {"torchtune.training.lr_schedulers.get_cosine_schedule_with_warmup",
           "torchtune.training.get_cosine_schedule_with_warmup", "torchtune.modules.get_cosine_schedule_with_warmup",
@@ -184,6 +184,8 @@ const NodeComponents *nodeOf(const std::string &path) {
 
 /// What comes near to an optimizer that is not built.
 std::string nearestOptimizer(const std::string &name, const std::vector<std::string> &works) {
+  if (lastWord(name) == "CPUOffloadOptimizer")
+    return "bitsandbytes.optim.PagedAdamW or PagedAdamW8bit, whose states lie outside of the device's memory";
   std::vector<std::string> words;
   for (const std::string &each : works)
     words.push_back(lastWord(each));
@@ -216,6 +218,20 @@ std::string nearestModel(const std::string &name, const std::vector<std::string>
   return nearest(fixed, works).value_or("");
 }
 
+/// Whether a model's name begins as those of a generation that is built: "llama3" of "llama3_2_1b", and "llama" of one
+/// that says none; but not "llama4".
+bool isBuiltGeneration(std::string word) {
+  if (startsWith(word, "code_"))
+    word.erase(0, 5);
+  const size_t letters = std::min(word.size(), word.find_first_of("0123456789_"));
+  const std::string generation = word.substr(0, word.find_first_not_of("0123456789", letters));
+  for (const char *known :
+       {"llama", "llama2", "llama3", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi3", "phi4"})
+    if (generation == known)
+      return true;
+  return false;
+}
+
 /// Why a component that torchtune has cannot be used, and what to do; "" for one that nobody knows.
 std::string refusal(const std::string &path, const std::string &name, const Node &node) {
   const std::vector<std::string> &works = nodeOf(path)->works;
@@ -236,17 +252,15 @@ std::string refusal(const std::string &path, const std::string &name, const Node
     for (const char *prefix : {loraPrefix, qloraPrefix})
       if (startsWith(word, prefix))
         word = word.substr(std::string(prefix).size());
-    bool built = false;
-    for (const char *family : {"llama", "code_llama", "mistral", "qwen2", "qwen3", "gemma", "phi3", "phi4"})
-      built |= startsWith(word, family);
+    bool built = isBuiltGeneration(word);
     for (const char *other : {"vision", "reward", "classifier", "moe"})
       built &= word.find(other) == std::string::npos;
     if (std::string near = built ? "" : nearestModel(name, works); startsWith(name, modelPrefix) && !near.empty())
       return "unknown component '" + name + "' for 'model'; did you mean '" + near + "'?";
     if (startsWith(name, modelPrefix) && !built)
       return "'" + name +
-             "': this kind of model is not built yet; Llama, Mistral, Qwen2, 2.5 and 3, Gemma and Gemma 2, Phi-3 and "
-             "4 are, such as " +
+             "': this kind of model is not built yet; Llama 2 to 3.3, Mistral, Qwen2, 2.5 and 3, Gemma and Gemma 2, "
+             "Phi-3 and 4 are, such as " +
              modelPrefix + "llama3_2.llama3_2_1b, or torchtune.models.llama3_2.llama3_2 with explicit sizes";
   }
   if (path == "tokenizer" && (startsWith(name, modelPrefix) || startsWith(name, "torchtune.modules."))) {
@@ -305,8 +319,11 @@ std::optional<std::string> componentOf(const std::string &path, const Node *node
                    "'" + path + "._component_' needs a name, such as " + works[0] + ", or leave it out for that one");
     return std::nullopt;
   }
-  if (std::find(works.begin(), works.end(), name->text) != works.end())
-    return name->text;
+  if (std::find(works.begin(), works.end(), name->text) != works.end()) {
+    // bitsandbytes' AdamW and PagedAdamW with the number of bits that these have unless told otherwise.
+    constexpr std::string_view bits = "32bit";
+    return name->text.ends_with(bits) ? name->text.substr(0, name->text.size() - bits.size()) : name->text;
+  }
   if (isMadeBefore(path, name->text)) {
     messages.remark(name->place, "'" + name->text +
                                      "' is not built in: ftrun takes the ids that it gives, as token files "
@@ -326,6 +343,15 @@ std::optional<std::string> componentOf(const std::string &path, const Node *node
           (near.empty() ? "; what works: " + works[0] : near);
   messages.error(name->place, why);
   return std::nullopt;
+}
+
+std::string builderOfSizes(const std::string &component) {
+  ModelConfig model;
+  startModel(component, model);
+  for (const ModelFamily &family : families)
+    if (std::string builder = modelPrefix + std::string(family.builder); lastWord(builder) == model.family)
+      return isLoraBuilder(component) ? builder.insert(builder.rfind('.') + 1, loraPrefix) : builder;
+  return nodeOf("model")->works[0];
 }
 
 bool startModel(const std::string &component, ModelConfig &model) {

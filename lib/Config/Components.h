@@ -24,6 +24,10 @@ bool isLoraBuilder(const std::string &component);
 /// Whether it also quantizes what is frozen: "qlora_llama3_2_1b".
 bool isQloraBuilder(const std::string &component);
 
+/// The builder with explicit sizes of the same family, with adapters where `component` has some: of
+/// "torchtune.models.qwen2.qlora_qwen2_7b" "torchtune.models.qwen2.lora_qwen2".
+std::string builderOfSizes(const std::string &component);
+
 /// The component of the node at `path`, the usual one when it names none. Nothing when it cannot be used; then the
 /// error says what works. `node` may be null: absent.
 std::optional<std::string> componentOf(const std::string &path, const Node *node, Messages &messages);

@@ -79,6 +79,7 @@ private:
   /// {role: [BEFORE, AFTER]}.
   void promptTags(const Node &map, std::vector<PromptTags> &tags);
   void dataset();
+  void source();
   void conversations();
   /// dataset.masking_strategy.
   void masking();

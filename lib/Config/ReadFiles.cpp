@@ -146,7 +146,7 @@ void Reader::promptTags(const Node &map, std::vector<PromptTags> &tags) {
 void Reader::dataset() {
   DatasetConfig &d = recipe.dataset;
   d.component = components.at("dataset");
-  text("dataset.source", d.source);
+  source();
   if (const Node *node = value("dataset.data_files"))
     d.dataFiles = asTexts(*node).value_or(std::vector<std::string>());
   split();
@@ -165,6 +165,18 @@ void Reader::dataset() {
     messages.error(placeOf("dataset.packed"), named("dataset.packed") +
                                                   " is True, and pairs of answers are not packed, as in "
                                                   "torchtune: each answer is a row; set dataset.packed=False");
+}
+
+void Reader::source() {
+  const std::string path = "dataset.source";
+  text(path, recipe.dataset.source);
+  // Kinds of files that datasets.load_dataset has beside names of data sets.
+  for (const char *kind : {"parquet", "arrow", "pandas", "webdataset", "xml", "sql", "imagefolder", "audiofolder"})
+    if (recipe.dataset.source == kind)
+      messages.error(placeOf(path), named(path) + " is '" + kind +
+                                        "', and what is read are json, csv and text; write them anew once, in Python: "
+                                        "datasets.load_dataset(…, split=\"train\").to_json(\"x.jsonl\"), and "
+                                        "override dataset.source=json dataset.data_files=x.jsonl");
 }
 
 /// Lengths up to `longest`, ascending, each at most 1.5 times the one before.
@@ -307,6 +319,17 @@ void Reader::checkpointer() {
                         "' says how weights are read, which their names decide here; checkpoints are "
                         "written in Hugging Face's layout, as safetensors");
   integer("checkpointer.keep_last_n_checkpoints", c.keepLast, 1, maxCount);
+  const std::string state = "checkpointer.recipe_checkpoint";
+  bool resumes = false;
+  boolean("resume_from_checkpoint", resumes);
+  if (const Node *node = value(state); node && resumes)
+    messages.error(
+        node->place,
+        named(state) + " is '" + node->text +
+            "', torchtune's state of a run, which cannot be read: ftrun goes on from checkpoints of its own; remove "
+            "it (~" +
+            state + "), or start a run from what torchtune trained with checkpointer." +
+            (recipe.lora ? "adapter_checkpoint" : "checkpoint_dir") + "=OUT/epoch_N and resume_from_checkpoint=False");
   text("checkpointer.adapter_checkpoint", c.adapterCheckpoint);
   if (!c.adapterCheckpoint.empty()) {
     if (!recipe.lora)

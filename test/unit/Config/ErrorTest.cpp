@@ -38,6 +38,11 @@ TEST(Errors, ArgumentsOfAnotherComponent) {
              "tokenizer: {max_seq_len: 8}\n"),
       "r.yaml:3:3: error: 'model.num_layers' is not an argument of torchtune.models.llama3_2.llama3_2_1b, whose sizes "
       "are fixed; for sizes of your own use torchtune.models.llama3_2.llama3_2");
+  const std::string sized = "model: {_component_: torchtune.models.",
+                    rest = ", embed_dim: 64}\ntokenizer: {max_seq_len: 8}\n";
+  EXPECT_TRUE(contains(errors(sized + "qwen2_5.qwen2_5_0_5b" + rest), "use torchtune.models.qwen2.qwen2"));
+  EXPECT_TRUE(contains(errors(sized + "gemma2.qlora_gemma2_2b, lora_attn_modules: [q_proj]" + rest),
+                       "use torchtune.models.gemma2.lora_gemma2 with quantize_base: True"));
   EXPECT_EQ(errors(minimal, {"model.tie_word_embeddings=True"}),
             "<command line>:1:1: error: 'model.tie_word_embeddings' is not an argument of "
             "torchtune.models.llama3_1.llama3_1; "
@@ -151,7 +156,12 @@ TEST(Errors, NotBuiltYet) {
   EXPECT_TRUE(contains(errors(minimal, {"model=torchtune.models.clip.qdora_clip"}),
                        "with model.use_dora=True model.quantize_base=True"));
   EXPECT_TRUE(contains(errors(minimal, {"model=torchtune.models.clip.clip_vision_encoder"}),
-                       "is not built yet; Llama, Mistral, Qwen2"));
+                       "is not built yet; Llama 2 to 3.3, Mistral, Qwen2"));
+  // Of a generation that is not known no other one is meant.
+  for (const char *other : {"llama4.llama4_scout_17b_16e", "gemma3.gemma3_4b", "phi5.phi5_mini"})
+    EXPECT_TRUE(
+        contains(errors(minimal, {std::string("model=torchtune.models.") + other}), "is not built yet; Llama 2"))
+        << other;
   EXPECT_TRUE(
       contains(errors(minimal, {"model=torchtune.models.llama3_2_vision.llama3_2_vision_11b"}), "is not built yet"));
   EXPECT_EQ(
@@ -173,7 +183,10 @@ TEST(Errors, NotBuiltYet) {
                             {"bitsandbytes.optim.Adam8bit", "bitsandbytes.optim.AdamW8bit"},
                             {"torchao.optim.Adam8bit", "torchao.optim.AdamW8bit"},
                             {"bitsandbytes.optim.PagedAdam", "bitsandbytes.optim.PagedAdamW"},
-                            {"bitsandbytes.optim.Lion8bit", "bitsandbytes.optim.AdamW8bit"}})
+                            {"bitsandbytes.optim.Lion8bit", "bitsandbytes.optim.AdamW8bit"},
+                            {"torchao.prototype.low_bit_optim.CPUOffloadOptimizer",
+                             "bitsandbytes.optim.PagedAdamW or PagedAdamW8bit, whose states lie outside of the "
+                             "device's memory"}})
     EXPECT_TRUE(errors(minimal, {std::string("optimizer=") + name})
                     .ends_with(std::string("is not built yet; what works: override optimizer=") + near))
         << name;
@@ -188,6 +201,17 @@ TEST(Errors, NotBuiltYet) {
       errors(minimal, {"checkpointer=torchtune.training.FullModelMetaCheckpointer", "checkpointer.checkpoint_dir=/m",
                        "checkpointer.checkpoint_files=[consolidated.00.pth,consolidated.01.pth]"}),
       "names 2 files of Meta's, which are parts of one model for as many devices"));
+  EXPECT_EQ(
+      errors(minimal, {"dataset.source=parquet"}),
+      "<command line>:1:1: error: 'dataset.source' (command line) is 'parquet', and what is read are json, csv "
+      "and text; write them anew once, in Python: datasets.load_dataset(…, split=\"train\").to_json(\"x.jsonl\"), "
+      "and override dataset.source=json dataset.data_files=x.jsonl");
+  EXPECT_EQ(good(minimal, {"dataset.source=tatsu-lab/alpaca"}).dataset.source, "tatsu-lab/alpaca");
+  EXPECT_TRUE(
+      contains(errors(minimal, {"checkpointer.recipe_checkpoint=recipe_state.pt", "resume_from_checkpoint=True"}),
+               "start a run from what torchtune trained with checkpointer.checkpoint_dir=OUT/epoch_N"));
+  EXPECT_EQ(good(minimal, {"checkpointer.recipe_checkpoint=null", "resume_from_checkpoint=True"}).resumeFromCheckpoint,
+            true);
   EXPECT_TRUE(contains(errors(minimal, {"model.attn_dropout=0.1"}), "dropout is not built yet"));
   EXPECT_TRUE(contains(errors(minimal, {"optimizer.amsgrad=True"}), "only False works"));
   EXPECT_TRUE(contains(errors(minimal, {"optimizer.maximize=True"}), "'optimizer.maximize' is 'True', and only False"));
@@ -196,10 +220,29 @@ TEST(Errors, NotBuiltYet) {
             8);
 }
 
+TEST(Errors, BitsandbytesNamesOfOptimizers) {
+  // The same classes by other names, which is what a step is compiled for and says.
+  for (auto [name, usual] : {std::pair("AdamW32bit", "AdamW"), {"PagedAdamW32bit", "PagedAdamW"}}) {
+    const Recipe r = good(minimal, {std::string("optimizer=bitsandbytes.optim.") + name, "optimizer.betas=[0.8, 0.9]"});
+    EXPECT_EQ(r.optimizer.component, std::string("bitsandbytes.optim.") + usual);
+    EXPECT_EQ(r.optimizer.stateType, DType::F32);
+    EXPECT_EQ(r.optimizer.paged, std::string(usual) == "PagedAdamW");
+    EXPECT_FALSE(r.optimizer.quantizedStates);
+  }
+  EXPECT_EQ(errors(minimal, {"optimizer.bf16_stochastic_round=True"}),
+            "<command line>:1:1: error: 'optimizer.bf16_stochastic_round' is not a key here: stochastic rounding has a "
+            "key of its own: stochastic_rounding=True; remove it (~optimizer.bf16_stochastic_round)");
+  EXPECT_TRUE(contains(errors(minimal, {"optimizer.optim_bits=8"}), "bitsandbytes.optim.AdamW8bit for 8"));
+  EXPECT_TRUE(contains(errors(minimal, {"optimizer.is_paged=True"}), "bitsandbytes.optim.PagedAdamW or"));
+}
+
 TEST(Errors, OtherRecipes) {
   EXPECT_EQ(below("quantizer: {_component_: torchtune.training.quantization.Int8DynActInt4WeightQATQuantizer}\n"),
             "r.yaml:11:1: error: 'quantizer' belongs to recipes for quantization-aware training, which are not built; "
             "full fine-tuning, LoRA, QLoRA, and DPO with LoRA are: for one of these remove it (~quantizer)");
+  EXPECT_TRUE(
+      contains(below("quantizer: {_component_: torchtune.training.quantization.Int8DynActInt4WeightQuantizer}\n"),
+               "recipes for quantizing trained weights, which are not built"));
   EXPECT_TRUE(contains(below("kd_ratio: 0.5\n"), "recipes for knowledge distillation"));
   EXPECT_TRUE(contains(below("ref_checkpointer: {}\n"), "recipes for preference optimization"));
   EXPECT_TRUE(contains(below("top_k: 300\n"), "recipes for generating text"));
