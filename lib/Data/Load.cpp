@@ -9,7 +9,6 @@
 #include "TokenStore.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <filesystem>
 #include <fmt/format.h>
@@ -22,16 +21,6 @@ using namespace ftc;
 namespace fs = std::filesystem;
 
 namespace {
-
-/// The ending of a file's name in small letters, with its dot.
-std::string extensionOf(const fs::path &path) {
-  std::string ending = path.extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
-  return ending;
-}
-
-/// Whether files of this ending hold a JSON object a line.
-bool isLines(const std::string &extension) { return extension == ".jsonl" || extension == ".ndjson"; }
 
 /// Loads documents one after the other into the two sets.
 class Loader {
@@ -51,11 +40,12 @@ private:
   struct File {
     std::string path;
     bool inDirectory;
+    std::optional<RecordFormat> format = {}; ///< of its records; nothing: it is a document
   };
   bool listDirectory(const std::string &root);
   /// How many records all files have, and which of them are taken.
   bool chooseRecords();
-  bool loadRecords(const std::string &path, bool isArray);
+  bool loadRecords(const std::string &path, RecordFormat format);
   bool loadText(const std::string &path, bool inDirectory);
   void add(Sample &sample, const std::string &path);
   /// One sample of so many tokens is part of the data.
@@ -144,30 +134,42 @@ void Loader::add(Sample &sample, const std::string &path) {
   }
 }
 
-bool Loader::loadRecords(const std::string &path, bool isArray) {
+bool Loader::loadRecords(const std::string &path, RecordFormat format) {
   struct Sink {
     Loader &loader;
     const std::string &path;
   } sink{*this, path};
   return readRecords(
-      path, isArray, options, tokenizer, counts,
+      path, format, options, tokenizer, counts,
       [](void *to, Sample &sample) { static_cast<Sink *>(to)->loader.add(sample, static_cast<Sink *>(to)->path); },
       &sink, diags);
 }
 
 bool Loader::loadText(const std::string &path, bool inDirectory) {
+  if (const std::string why = whyNotRead(path); !why.empty()) {
+    if (!inDirectory)
+      return fail(path, why);
+    skip(why, path);
+    return true;
+  }
   if (!options.slice.isWhole())
-    return fail(path, "a slice in 'split' counts JSON records, and this is a text; for a part of it use --held-out, or "
+    return fail(path, "a slice in 'split' counts records, and this is a text; for a part of it use --held-out, or "
                       "cut the file");
   if (options.records != RecordKind::TextOrChat) {
     if (!inDirectory)
-      return fail(path,
-                  std::string("the recipe's data set is made of JSON records, and this is called neither .jsonl nor "
-                              ".json: rename it if it holds some") +
-                      (givesPairs(options.records)
-                           ? ""
-                           : ", or for text override dataset=torchtune.datasets.text_completion_dataset"));
-    skip("is not called .jsonl, and the recipe's data set is made of JSON records", path);
+      return fail(path, std::string("the recipe's data set is made of records, and this is called neither .jsonl nor "
+                                    ".json nor .csv: rename it if it holds some") +
+                            (givesPairs(options.records)
+                                 ? ""
+                                 : ", or for text override dataset=torchtune.datasets.text_completion_dataset"));
+    skip("is not called .jsonl, and the recipe's data set is made of records", path);
+    return true;
+  }
+  if (inDirectory && (options.source == DataSource::Json || options.source == DataSource::Csv)) {
+    skip(fmt::format("is not called {}, and the recipe's dataset.source is {}",
+                     options.source == DataSource::Json ? ".jsonl" : ".csv",
+                     options.source == DataSource::Json ? "json" : "csv"),
+         path);
     return true;
   }
   TextFile file(path, options.scratchFolder);
@@ -264,11 +266,9 @@ bool Loader::chooseRecords() {
   if (options.slice.isWhole())
     return true;
   int64_t records = 0;
-  for (const File &file : files) {
-    const std::string extension = extensionOf(file.path);
-    if (isLines(extension) || (extension == ".json" && !file.inDirectory))
-      countRecords(file.path, extension == ".json", records);
-  }
+  for (const File &file : files)
+    if (file.format)
+      countRecords(file.path, *file.format, records);
   std::tie(counts.first, counts.last) = recordsOf(options.slice, records);
   if (counts.first < counts.last)
     diags.push_back({Severity::Remark, options.path, 0, 0,
@@ -280,19 +280,30 @@ bool Loader::chooseRecords() {
 }
 
 bool Loader::load() {
+  std::string others; // files that are not what the recipe says
+  constexpr DataSource sources[] = {DataSource::Json, DataSource::Json, DataSource::Csv, DataSource::Csv,
+                                    DataSource::Text};
+  for (File &file : files) {
+    file.format = formatOf(file.path, file.inDirectory, options);
+    if (file.format && options.source != DataSource::ByName && others.empty() &&
+        sources[static_cast<size_t>(*file.format)] != options.source)
+      others = file.path;
+  }
+  if (!others.empty())
+    diags.push_back({Severity::Remark, others, 0, 0,
+                     "it is read as its name says, and not as dataset.source, which is of another format"});
   if (!chooseRecords())
     return false;
   bool good = true;
-  for (const auto &[path, inDirectory] : files) {
+  for (const auto &[path, inDirectory, format] : files) {
     if (!train.problem().empty() || !held.problem().empty())
       break; // told at the end
-    const std::string extension = extensionOf(path);
-    if (!isLines(extension) && (extension != ".json" || inDirectory))
+    if (!format)
       good &= loadText(path, inDirectory);
     else if (inDirectory && !std::ifstream(path).is_open())
       skip("cannot be read", path);
     else
-      good &= loadRecords(path, !isLines(extension));
+      good &= loadRecords(path, *format);
   }
   return good;
 }
@@ -343,6 +354,10 @@ std::optional<LoadedData> Loader::finish() {
     remark(fmt::format("{} records without text left out", counts.empty));
   if (counts.unanswered)
     remark(fmt::format("{} {} without a turn of the assistant left out", counts.unanswered, things));
+  if (counts.instructions)
+    remark(fmt::format("the key 'instruction' of {} records is not read: of Alpaca's records instruct_dataset trains "
+                       "input and output alone; override dataset=torchtune.datasets.alpaca_dataset",
+                       counts.instructions));
   for (const auto &[key, count] : counts.unread) {
     static const std::set<std::string> marks = {"weight", "mask", "masked", "train", "trainable", "loss", "loss_mask"};
     remark(fmt::format("the key '{}' of {} messages is not read{}", key, count,
@@ -354,7 +369,7 @@ std::optional<LoadedData> Loader::finish() {
     return std::nullopt;
   if (!trainSamples) {
     fail(options.path, "the data set is empty: no text to train on was found; --data takes a text file, a directory of "
-                       "text files, .jsonl, .json or a token file (.bin)");
+                       "text files, .jsonl, .json, .csv or a token file (.bin)");
     return std::nullopt;
   }
   if (options.heldOut > 0 && !heldSamples) {
@@ -424,11 +439,6 @@ std::optional<LoadedData> Loader::finish() {
 
 } // namespace
 
-bool ftc::holdsRecords(const std::string &path) {
-  const std::string extension = extensionOf(path);
-  return isLines(extension) || extension == ".json";
-}
-
 /// Whether the path names something that can be read as data; an error if not.
 static bool isThere(const std::string &path, std::vector<Diagnostic> &diags) {
   std::error_code error;
@@ -438,7 +448,7 @@ static bool isThere(const std::string &path, std::vector<Diagnostic> &diags) {
       {Severity::Error, path, 0, 0,
        error && error != std::errc::no_such_file_or_directory
            ? "cannot look at it: " + error.message()
-           : "no such file or directory; --data takes a text file, a directory of text files, .jsonl, .json "
+           : "no such file or directory; --data takes a text file, a directory of text files, .jsonl, .json, .csv "
              "or a token file (.bin)"});
   return false;
 }
@@ -467,7 +477,7 @@ std::optional<LoadedData> ftc::loadData(const DataOptions &options, const Tokeni
   for (const std::string &each : paths) {
     if (!isThere(each, diags))
       return std::nullopt;
-    tokenFiles += !fs::is_directory(each) && extensionOf(each) == ".bin";
+    tokenFiles += !fs::is_directory(each) && isTokenFile(each);
   }
   if (tokenFiles && tokenFiles < paths.size())
     return fail("token files (.bin) and other files are not one data set; make 'dataset' a list, with a node for each "
@@ -476,10 +486,10 @@ std::optional<LoadedData> ftc::loadData(const DataOptions &options, const Tokeni
     return fail("a token file is cut into rows of tokenizer.max_seq_len ids, which is null, and has no samples to "
                 "measure; override tokenizer.max_seq_len=N");
   if (tokenFiles && givesPairs(options.records))
-    return fail("a token file has no pairs of answers; give records (.jsonl, .json) with both of them");
+    return fail("a token file has no pairs of answers; give records (.jsonl, .json, .csv) with both of them");
   if (tokenFiles) {
     if (!options.slice.isWhole())
-      return fail("a slice in 'split' counts JSON records, and this is a token file; for a part of it use --held-out");
+      return fail("a slice in 'split' counts records, and this is a token file; for a part of it use --held-out");
     std::vector<LoadedData> parts;
     DataOptions one = options;
     for (const std::string &each : paths) {

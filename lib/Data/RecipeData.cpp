@@ -11,7 +11,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fmt/format.h>
+#include <glob.h>
 #include <unistd.h>
 
 using namespace ftc;
@@ -24,6 +26,30 @@ std::vector<DatasetConfig> ftc::trainedSets(const Recipe &recipe) {
   std::vector<DatasetConfig> sets = recipe.moreDatasets;
   sets.insert(sets.begin(), recipe.dataset);
   return sets;
+}
+
+/// Puts the files that match in place of each pattern, by name. Returns why there are none; "" where there are.
+static std::string expandPatterns(std::vector<std::string> &paths) {
+  std::vector<std::string> found;
+  for (const std::string &path : paths) {
+    std::error_code error;
+    if (path.find_first_of("*?[") == path.npos || std::filesystem::exists(path, error)) {
+      found.push_back(path);
+      continue;
+    }
+    if (path.find("**") != path.npos)
+      return path + ": '**' is not built; name the folder, of which everything below is read";
+    glob_t matches;
+    const int code = glob(path.c_str(), 0, nullptr, &matches);
+    if (code == 0)
+      found.insert(found.end(), matches.gl_pathv, matches.gl_pathv + matches.gl_pathc);
+    globfree(&matches);
+    if (code != 0)
+      return path +
+             (code == GLOB_NOMATCH ? ": no file matches this pattern" : ": cannot list the files of this pattern");
+  }
+  paths = std::move(found);
+  return "";
 }
 
 std::string ftc::nameDataFiles(Recipe &recipe, const std::vector<std::string> &data) {
@@ -46,6 +72,11 @@ std::string ftc::nameDataFiles(Recipe &recipe, const std::vector<std::string> &d
                  : fmt::format("no data for dataset[{}]: give --data {} times, once for each node of the list, or set "
                                "data_files in all of them",
                                i, sets.size());
+  for (DatasetConfig &set : recipe.heldOut)
+    sets.push_back(&set);
+  for (DatasetConfig *set : sets)
+    if (std::string problem = expandPatterns(set->dataFiles); !problem.empty())
+      return problem;
   return "";
 }
 
@@ -73,6 +104,10 @@ DataOptions ftc::dataOptions(const Recipe &recipe, const DatasetConfig &set, int
   wanted.path = set.dataFiles.front();
   wanted.morePaths.assign(set.dataFiles.begin() + 1, set.dataFiles.end());
   wanted.slice = set.slice;
+  wanted.source = set.source == "json"   ? DataSource::Json
+                  : set.source == "csv"  ? DataSource::Csv
+                  : set.source == "text" ? DataSource::Text
+                                         : DataSource::ByName;
   wanted.column = set.column;
   wanted.seqLen = rowLength;
   wanted.longSamples = recipe.truncates ? LongSamples::Cut : LongSamples::Refuse;

@@ -5,23 +5,16 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "TokenStore.h"
+#include "Records.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <fmt/format.h>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 using namespace ftc;
 using nlohmann::json;
 
 namespace {
-
-constexpr int64_t maxErrors = 20;
-constexpr const char *onlyList =
-    "a .json data file holds one list of objects; a file with an object on each line must be called .jsonl";
 
 /// Why a record cannot be used.
 using Problem = std::optional<std::string>;
@@ -98,16 +91,34 @@ Problem encodeTurns(std::vector<Message> turns, const DataOptions &options, cons
   return std::nullopt;
 }
 
+/// Whether a message is an object in which both are strings.
+bool hasStrings(const json &message, const char *who, const char *what) {
+  return message.is_object() && message.contains(who) && message[who].is_string() && message.contains(what) &&
+         message[what].is_string();
+}
+
+bool isShareGptMessage(const json &message) { return hasStrings(message, "from", "value"); }
+bool isOpenAiMessage(const json &message) { return hasStrings(message, "role", "content"); }
+
+/// Why what should be a conversation is none; `shape`: of a message.
+std::string noConversation(const std::string &key, const json &messages, const char *shape) {
+  return fmt::format("'{}' must be a list of {}{}", key, shape,
+                     messages.is_string() ? ", and is a text; write conversations as JSON lines, a list each" : "");
+}
+
 Problem readMessages(const std::string &key, const json &messages, RecordCounts &counts, std::vector<Message> &turns) {
   if (!messages.is_array() || messages.empty())
-    return fmt::format("'{}' must be a list of {{\"role\": ..., \"content\": ...}}", key);
+    return noConversation(key, messages, "{\"role\": ..., \"content\": ...}");
   for (size_t i = 0; i < messages.size(); ++i) {
     const json &message = messages[i];
     if (!message.is_object())
       return fmt::format("message {} is {} instead of an object", i + 1, message.type_name());
     auto role = message.find("role");
     if (role == message.end() || !role->is_string())
-      return fmt::format("message {} has no 'role' that is a string", i + 1);
+      return fmt::format("message {} has no 'role' that is a string{}", i + 1,
+                         isShareGptMessage(message) ? "; with 'from' and 'value' it is one of ShareGPT's, which "
+                                                      "chat_dataset reads with dataset.conversation_style=sharegpt"
+                                                    : "");
     const std::string &who = role->get_ref<const std::string &>();
     if (who != "system" && who != "user" && who != "assistant" && who != "tool" && who != "ipython")
       return fmt::format("message {} has the role '{}'; known are system, user, assistant, tool, ipython", i + 1, who);
@@ -129,12 +140,15 @@ Problem readMessages(const std::string &key, const json &messages, RecordCounts 
 
 Problem readShareGpt(const std::string &key, const json &messages, RecordCounts &counts, std::vector<Message> &turns) {
   if (!messages.is_array() || messages.empty())
-    return fmt::format("'{}' must be a list of {{\"from\": ..., \"value\": ...}}", key);
+    return noConversation(key, messages, "{\"from\": ..., \"value\": ...}");
   for (size_t i = 0; i < messages.size(); ++i) {
     const json &message = messages[i];
     for (const char *part : {"from", "value"})
       if (!message.is_object() || !message.contains(part) || !message[part].is_string())
-        return fmt::format("message {} has no '{}' that is a string", i + 1, part);
+        return fmt::format("message {} has no '{}' that is a string{}", i + 1, part,
+                           isOpenAiMessage(message) ? "; with 'role' and 'content' it is one of OpenAI's, which "
+                                                      "chat_dataset reads with dataset.conversation_style=openai"
+                                                    : "");
     const std::string &who = message["from"].get_ref<const std::string &>();
     static constexpr std::pair<const char *, const char *> roles[] = {{"system", "system"},       {"human", "user"},
                                                                       {"gpt", "assistant"},       {"user", "user"},
@@ -155,6 +169,43 @@ std::string keysOf(const json &record) {
   return keys.empty() ? "none" : keys;
 }
 
+/// The data set, with its keys, that records like this one are made for, as overrides; "" for any other record.
+std::string dataSetFor(const json &record) {
+  const auto isText = [&](const char *key) { return record.contains(key) && record[key].is_string(); };
+  const auto isChat = [&](const char *key) {
+    return record.contains(key) && record[key].is_array() && !record[key].empty() &&
+           isOpenAiMessage(record[key].front());
+  };
+  const std::string sets = "dataset=torchtune.datasets.";
+  if (isChat("chosen") && isChat("rejected"))
+    return sets + "preference_dataset with loss=torchtune.rlhf.loss.DPOLoss";
+  for (const auto &item : record.items()) {
+    const json &value = item.value();
+    if (!value.is_array() || value.empty())
+      continue;
+    const bool isShareGpt = isShareGptMessage(value.front());
+    if (isShareGpt || isOpenAiMessage(value.front()))
+      return sets + "chat_dataset" + (isShareGpt ? " dataset.conversation_style=sharegpt" : "") +
+             (item.key() == "messages" ? "" : " dataset.conversation_column=" + item.key());
+  }
+  if (isText("instruction") && isText("output"))
+    return sets + "alpaca_dataset";
+  if (isText("input") && isText("output"))
+    return sets + "instruct_dataset";
+  for (const char *question : {"question", "prompt", "instruction", "query", "input"})
+    for (const char *answer : {"answer", "response", "completion", "output"})
+      if (isText(question) && isText(answer))
+        return fmt::format("{}instruct_dataset dataset.column_map.input={} dataset.column_map.output={}", sets,
+                           question, answer);
+  return isText("text") ? sets + "text_completion_dataset" : "";
+}
+
+/// How to go on where a record lacks a key: with another data set, or `other`.
+std::string wayOutOf(const json &record, const std::string &other) {
+  const std::string fit = dataSetFor(record);
+  return fit.empty() ? other : fmt::format("{}; a record like this one is read with {}", other, fit);
+}
+
 /// Why a record of pairs lacks a key.
 std::string noSide(const json &record, const char *name, const std::string &key) {
   return fmt::format("no key '{}' (keys here: {}), which pairs of answers need; name it with dataset.column_map.{}=KEY",
@@ -168,10 +219,8 @@ Problem readText(const json &record, const char *name, const std::string &key, c
     return noSide(record, name, key);
   if (found == record.end())
     return fmt::format(
-        "no key '{}' (keys here: {}), which the recipe's {} needs; name it with dataset.column_map.{}=KEY, "
-        "or for other records override dataset=torchtune.datasets.text_completion_dataset (or "
-        "chat_dataset)",
-        key, keysOf(record), what, name);
+        "no key '{}' (keys here: {}), which the recipe's {} needs; {}", key, keysOf(record), what,
+        wayOutOf(record, fmt::format("name it with dataset.column_map.{}=KEY, or override dataset", name)));
   if (!found->is_string())
     return fmt::format("key '{}' is {} instead of a string", key, found->type_name());
   text = found->get_ref<const std::string &>();
@@ -179,7 +228,8 @@ Problem readText(const json &record, const char *name, const std::string &key, c
 }
 
 /// A question and its answer.
-Problem readQuestion(const json &record, const DataOptions &options, std::vector<Message> &turns) {
+Problem readQuestion(const json &record, const DataOptions &options, RecordCounts &counts,
+                     std::vector<Message> &turns) {
   bool alpaca = options.records == RecordKind::Alpaca;
   const char *what = alpaca ? "alpaca_dataset" : "instruct_dataset";
   std::string question, input, answer;
@@ -191,6 +241,8 @@ Problem readQuestion(const json &record, const DataOptions &options, std::vector
     problem = readText(record, "input", options.inputKey, what, input);
   if (problem)
     return problem;
+  if (!alpaca && options.inputKey == "input" && record.contains("instruction"))
+    ++counts.instructions;
   if (alpaca)
     question = alpacaWords(question, input);
   turns = {{"user", {std::move(question)}}, {"assistant", {std::move(answer)}}};
@@ -237,15 +289,17 @@ Problem encodePair(const json &record, const DataOptions &options, const Tokeniz
   return std::nullopt;
 }
 
-Problem encodeRecord(const json &record, const DataOptions &options, const Tokenizer &tokenizer, RecordCounts &counts,
-                     Sample &sample) {
+} // namespace
+
+Problem ftc::encodeRecord(const json &record, const DataOptions &options, const Tokenizer &tokenizer,
+                          RecordCounts &counts, Sample &sample) {
   if (!record.is_object())
     return fmt::format("expected an object, found {}", record.type_name());
   if (givesPairs(options.records))
     return encodePair(record, options, tokenizer, counts, sample);
   std::vector<Message> turns;
   if (options.records == RecordKind::Instruct || options.records == RecordKind::Alpaca) {
-    if (Problem problem = readQuestion(record, options, turns))
+    if (Problem problem = readQuestion(record, options, counts, turns))
       return problem;
     return encodeTurns(std::move(turns), options, tokenizer, sample);
   }
@@ -284,104 +338,11 @@ Problem encodeRecord(const json &record, const DataOptions &options, const Token
     return std::nullopt;
   }
   if (options.column == conversation)
-    return fmt::format("no key '{}' (keys here: {}); name the conversation's key with --column", conversation,
-                       keysOf(record));
-  return fmt::format("no key '{}' and no 'messages' (keys here: {}); name the text's key with --column", options.column,
-                     keysOf(record));
+    return fmt::format("no key '{}' (keys here: {}); {}", conversation, keysOf(record),
+                       wayOutOf(record, "name the conversation's key with --column"));
+  return fmt::format("no key '{}' and no 'messages' (keys here: {}); {}", options.column, keysOf(record),
+                     wayOutOf(record, "name the text's key with --column"));
 }
-
-/// What nlohmann-json says, without its own place and number: the place is in the diagnostic.
-std::string reason(const json::exception &error) {
-  std::string_view what = error.what();
-  if (size_t end = what.find("] "); end != what.npos)
-    what.remove_prefix(end + 2);
-  if (what.starts_with("parse error"))
-    if (size_t end = what.find(": "); end != what.npos)
-      what.remove_prefix(end + 2);
-  return std::string(what);
-}
-
-/// Index of the byte at which parsing ended, from 1; 0 where the library does not say, as for a number that is too
-/// large.
-size_t placeOf(const json::exception &error) {
-  const auto *parse = dynamic_cast<const json::parse_error *>(&error);
-  return parse ? parse->byte : 0;
-}
-
-/// Line and column, from 1; 0: not known.
-struct Place {
-  int line = 0, column = 0;
-};
-
-/// Of byte `offset` of a file.
-Place placeIn(const std::string &path, int64_t offset) {
-  if (offset < 0)
-    return {};
-  std::ifstream in(path, std::ios::binary);
-  Place place{1, 1};
-  char letter;
-  for (int64_t at = 0; at < offset && in.get(letter); ++at) {
-    place.column = letter == '\n' ? 1 : place.column + 1;
-    place.line += letter == '\n';
-  }
-  return place;
-}
-
-/// Where a record begins: a line, or only a byte of a list, whose line is counted when somebody asks.
-struct Origin {
-  Place place;
-  int64_t offset = -1;
-
-  Place in(const std::string &path) const { return offset < 0 ? place : placeIn(path, offset); }
-};
-
-/// Reads one JSON array, an element at a time: memory holds one of them. `use(record, origin, where)` says false when
-/// it is enough; `report(place, message)` tells an error.
-template <typename Use, typename Report> void readArray(const std::string &path, Use use, Report report) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in || in.peek() == std::ifstream::traits_type::eof()) {
-    bool unreadable = !in || in.bad();
-    report(Place{}, unreadable ? fmt::format("cannot read: {}", std::strerror(errno)) : "the file is empty");
-    return;
-  }
-  // The parser would complain of the second line.
-  if ((in >> std::ws).peek() == '{') {
-    report(Place{}, onlyList);
-    return;
-  }
-  in.clear();
-  // Where the parser is, which takes one character after the other; below 0 in what has no places (a pipe).
-  auto offset = [&] { return int64_t(in.rdbuf()->pubseekoff(0, std::ios::cur, std::ios::in)); };
-  const int64_t start = offset();
-  struct Enough {};
-  bool isList = false;
-  int64_t begin = -1, count = 0;
-  auto element = [&](int depth, json::parse_event_t event, json &value) {
-    using Event = json::parse_event_t;
-    if (depth == 0)
-      isList = event == Event::array_start || event == Event::array_end;
-    if (depth != 1 || !isList)
-      return true;
-    if (event == Event::object_start || event == Event::array_start)
-      begin = offset() - 1;
-    if (event != Event::object_end && event != Event::array_end && event != Event::value)
-      return true;
-    if (!use(value, Origin{{}, event == Event::value ? -1 : begin}, fmt::format("record {}: ", ++count)))
-      throw Enough{};
-    return false; // and it is forgotten
-  };
-  try {
-    if (!json::parse(in, element).is_array())
-      report(Place{}, onlyList);
-  } catch (const Enough &) {
-  } catch (const json::exception &error) {
-    size_t byte = placeOf(error);
-    report(byte && start >= 0 ? placeIn(path, start + static_cast<int64_t>(byte) - 1) : Place{},
-           (byte ? "" : "bad JSON: ") + reason(error));
-  }
-}
-
-} // namespace
 
 void ftc::encodeText(std::string_view text, const Tokenizer &tokenizer, bool addEos, Sample &sample) {
   if (int32_t begin = tokenizer.bosId(); begin >= 0)
@@ -389,71 +350,4 @@ void ftc::encodeText(std::string_view text, const Tokenizer &tokenizer, bool add
   tokenizer.encode(text, sample.ids);
   if (addEos)
     sample.ids.push_back(tokenizer.eosId());
-}
-
-bool ftc::readRecords(const std::string &path, bool isArray, const DataOptions &options, const Tokenizer &tokenizer,
-                      RecordCounts &counts, SampleSink sink, void *context, std::vector<Diagnostic> &diags) {
-  int64_t errors = 0;
-  auto report = [&](Place place, std::string message) {
-    if (++errors <= maxErrors)
-      diags.push_back({Severity::Error, path, place.line, place.column, std::move(message)});
-    return errors <= maxErrors;
-  };
-  Sample sample;
-  auto use = [&](const json &record, const Origin &origin, const std::string &where) {
-    const int64_t index = counts.seen++;
-    if (index < counts.first || index >= counts.last)
-      return true;
-    sample.clear();
-    if (Problem problem = encodeRecord(record, options, tokenizer, counts, sample))
-      return report(origin.in(path), where + *problem);
-    sample.line = origin.place.line;
-    sample.offset = origin.offset;
-    if (!sample.ids.empty() && !errors)
-      sink(context, sample);
-    return true;
-  };
-  if (isArray) {
-    readArray(path, use, report);
-    return !errors;
-  }
-
-  std::ifstream in(path, std::ios::binary);
-  if (!in)
-    return report({}, fmt::format("cannot read: {}", std::strerror(errno))), false;
-  std::string text;
-  for (int line = 1; std::getline(in, text); ++line) {
-    size_t mark = line == 1 && text.starts_with("\xEF\xBB\xBF") ? 3 : 0;
-    size_t begin = text.find_first_not_of(" \t\r", mark);
-    if (begin == text.npos)
-      continue;
-    json record;
-    try {
-      record = json::parse(std::string_view(text).substr(mark));
-    } catch (const json::exception &error) {
-      size_t byte = placeOf(error);
-      if (!report({line, static_cast<int>(byte ? mark + byte : begin + 1)}, "bad JSON: " + reason(error)))
-        break;
-      continue;
-    }
-    // A record's place is where it begins.
-    if (!use(record, Origin{{line, static_cast<int>(begin) + 1}}, ""))
-      break;
-  }
-  if (in.bad())
-    report({}, "cannot read to the end");
-  return !errors;
-}
-
-int ftc::lineAt(const std::string &path, int64_t offset) { return placeIn(path, offset).line; }
-
-void ftc::countRecords(const std::string &path, bool isArray, int64_t &count) {
-  if (isArray)
-    return readArray(
-        path, [&](const json &, const Origin &, const std::string &) { return ++count; },
-        [](Place, const std::string &) {});
-  std::ifstream in(path, std::ios::binary);
-  std::string text;
-  for (bool isFirst = true; std::getline(in, text); isFirst = false)
-    count += text.find_first_not_of(" \t\r", isFirst && text.starts_with("\xEF\xBB\xBF") ? 3 : 0) != text.npos;
 }

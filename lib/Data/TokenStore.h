@@ -151,21 +151,44 @@ struct RecordCounts {
   int64_t first = 0, last = INT64_MAX;   ///< those that are read are [first, last)
   int64_t empty = 0;                     ///< records without text
   int64_t unanswered = 0;                ///< conversations in which the assistant says nothing
+  int64_t instructions = 0;              ///< instruct_dataset's with a key 'instruction' that it does not read
   std::map<std::string, int64_t> unread; ///< messages with a key that says nothing here, by key
 };
 
 /// Called for each sample.
 using SampleSink = void (*)(void *context, Sample &sample);
 
-/// Reads the objects of a .jsonl file, or with `isArray` those of one JSON array. False with errors in `diags`.
-bool readRecords(const std::string &path, bool isArray, const DataOptions &options, const Tokenizer &tokenizer,
+/// How a file's records are written.
+enum class RecordFormat {
+  Lines,  ///< a JSON object a line
+  List,   ///< one JSON array of objects, or as above
+  Commas, ///< a row of CSV each, below one with the names of the columns
+  Tabs,   ///< the same with tabs in place of commas
+  Texts   ///< a text a line
+};
+
+/// How the records of a file are written, by its name, or else as the recipe says; nothing for documents.
+/// `inDirectory`: the file is not named itself, but lies in a folder that is.
+std::optional<RecordFormat> formatOf(const std::string &path, bool inDirectory, const DataOptions &options);
+
+/// Whether a file of this name holds token ids.
+bool isTokenFile(const std::string &path);
+
+/// Why files of this name are not read, and what to do; "" for others.
+std::string whyNotRead(const std::string &path);
+
+/// Reads the records of a file. False with errors in `diags`.
+bool readRecords(const std::string &path, RecordFormat format, const DataOptions &options, const Tokenizer &tokenizer,
                  RecordCounts &counts, SampleSink sink, void *context, std::vector<Diagnostic> &diags);
 
 /// The line, from 1, of byte `offset` of a file.
 int lineAt(const std::string &path, int64_t offset);
 
 /// Adds the number of records of a file to `count`. Where it breaks off, reading them tells why.
-void countRecords(const std::string &path, bool isArray, int64_t &count);
+void countRecords(const std::string &path, RecordFormat format, int64_t &count);
+
+/// Whether a .json file begins as a list of objects, or as objects on a line each.
+bool holdsList(const std::string &path);
 
 /// Alpaca's wording of an instruction, with an input or without ("").
 std::string alpacaWords(const std::string &instruction, const std::string &input);

@@ -34,7 +34,7 @@ DataOptions Run::readingOf(const DatasetConfig &d) const {
     else if (std::none_of(d.dataFiles.begin(), d.dataFiles.end(), [](const std::string &path) {
                return std::filesystem::is_directory(path) || holdsRecords(path);
              }))
-      warn("--column is without effect: {} holds no JSON records", fmt::join(d.dataFiles, ", "));
+      warn("--column is without effect: {} holds no records", fmt::join(d.dataFiles, ", "));
   }
   return wanted;
 }

@@ -52,7 +52,6 @@ tokenizer:
   max_seq_len: 64
 dataset:
   _component_: torchtune.datasets.text_completion_dataset
-  source: text
   packed: True
 seed: 7
 shuffle: True

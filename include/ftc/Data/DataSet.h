@@ -42,6 +42,14 @@ enum class RecordKind {
 /// Whether a record gives two samples, the chosen answer and the rejected one.
 inline bool givesPairs(RecordKind kind) { return kind == RecordKind::Pairs || kind == RecordKind::PairsOfTexts; }
 
+/// What files hold whose names do not end as those of records do.
+enum class DataSource {
+  ByName, ///< a document each
+  Json,   ///< a JSON object a line
+  Csv,    ///< a row of CSV each, below one with the names of the columns
+  Text    ///< a text a line
+};
+
 /// What becomes of samples that are longer than a row. (Rows of texts that go on in the next one have none.)
 enum class LongSamples {
   Cut,    ///< they are cut, with a remark
@@ -56,7 +64,8 @@ struct DataOptions {
   /// Further files and directories, read behind `path` as parts of the same data set. Token files only with token
   /// files.
   std::vector<std::string> morePaths;
-  DataSlice slice; ///< of the records, counted over all files; not of texts and token files
+  DataSlice slice; ///< of the records, counted over all files; not of documents and token files
+  DataSource source = DataSource::ByName;
   RecordKind records = RecordKind::TextOrChat;
   std::string column = "text"; ///< key of a .jsonl object that holds its text or conversation
   /// Keys of Instruct (input, output) and Alpaca.
@@ -167,7 +176,7 @@ std::pair<int64_t, int64_t> recordsOf(const DataSlice &slice, int64_t records);
 std::string encodeQuestion(const std::string &question, const DataOptions &options, const Tokenizer &tokenizer,
                            std::vector<int32_t> &ids);
 
-/// Whether a file of this name is read as JSON records: .jsonl, .ndjson, .json.
+/// Whether a file of this name is read as records: .jsonl, .ndjson, .json, .csv, .tsv.
 bool holdsRecords(const std::string &path);
 
 /// Reads everything that `options.path` and `options.morePaths` name. Skipped files, cut samples and the like are

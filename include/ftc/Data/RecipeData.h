@@ -26,7 +26,8 @@ TokenizerConfig tokenizerOf(const Recipe &recipe);
 std::vector<DatasetConfig> trainedSets(const Recipe &recipe);
 
 /// Gives the nodes of `dataset` the files that --data names: all to a single node, one to each of a list. Returns why
-/// they do not fit, or which node has none, and the way out; "" where all have some.
+/// they do not fit, or which node has none, and the way out; "" where all have some. A pattern such as parts/*.jsonl is
+/// replaced by the files that match, by name, in dataset_val too.
 std::string nameDataFiles(Recipe &recipe, const std::vector<std::string> &data);
 
 /// The nodes of dataset_val. One that names no files, but a slice of the split that is trained, has those files;

@@ -2,6 +2,7 @@
 # Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Writes the same eight documents of 62 bytes, a row of 64 tokens each, in every form that ftrun reads: `forms.py DIR`."""
+import csv
 import json
 import os
 import struct
@@ -19,6 +20,10 @@ with open(os.path.join(folder, "text.jsonl"), "w", encoding="utf-8") as file:
     file.writelines(json.dumps({"text": text}) + "\n" for text in documents)
 with open(os.path.join(folder, "column.jsonl"), "w", encoding="utf-8") as file:
     file.writelines(json.dumps({"body": text, "id": 1}) + "\n" for text in documents)
+with open(os.path.join(folder, "table.csv"), "w", encoding="utf-8", newline="") as file:
+    csv.writer(file).writerows([["n", "text"], *enumerate(documents)])
+with open(os.path.join(folder, "lines.txt"), "w", encoding="utf-8") as file:
+    file.writelines(text + "\n" for text in documents)
 ids = [token for text in documents for token in (256, *text.encode(), 257)]
 with open(os.path.join(folder, "short.bin"), "wb") as file:
     file.write(struct.pack(f"<{len(ids)}H", *ids))

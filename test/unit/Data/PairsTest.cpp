@@ -176,7 +176,7 @@ TEST_F(Pairs, ErrorsNameTheSide) {
   EXPECT_FALSE(load(write("c.txt", "text")));
   EXPECT_TRUE(says("rename it if it holds some\n")) << messages();
   EXPECT_FALSE(load(writeIds("d.bin", std::vector<uint16_t>(64, 1), true)));
-  EXPECT_TRUE(says("a token file has no pairs of answers; give records (.jsonl, .json) with both of them"))
+  EXPECT_TRUE(says("a token file has no pairs of answers; give records (.jsonl, .json, .csv) with both of them"))
       << messages();
   options.records = RecordKind::Pairs;
   const std::string asked = R"({"chosen": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "c"}], )";

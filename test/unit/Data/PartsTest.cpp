@@ -122,11 +122,11 @@ TEST_F(Parts, ASliceOfAListOrADirectory) {
 TEST_F(Parts, TextsAndTokenFilesHaveNoRecords) {
   options.slice = {1, std::nullopt, false};
   EXPECT_FALSE(load(write("a.txt", "abc")));
-  EXPECT_TRUE(says("a.txt: error: a slice in 'split' counts JSON records, and this is a text; for a part of it use "
+  EXPECT_TRUE(says("a.txt: error: a slice in 'split' counts records, and this is a text; for a part of it use "
                    "--held-out, or cut the file"))
       << messages();
   EXPECT_FALSE(load(writeIds("a.bin", std::vector<uint16_t>(8, 1), false)));
-  EXPECT_TRUE(says("a.bin: error: a slice in 'split' counts JSON records, and this is a token file")) << messages();
+  EXPECT_TRUE(says("a.bin: error: a slice in 'split' counts records, and this is a token file")) << messages();
 }
 
 TEST_F(Parts, SeveralPathsAreOneDataSet) {

@@ -381,16 +381,16 @@ TEST_F(RecordKinds, TextIsNoRecord) {
     start({"", kind});
     if (kind == RecordKind::Chat)
       options.column = "messages";
-    for (const char *name : {"a.txt", "README.md", "a.jsonlines", "a.csv", "a"}) {
+    for (const char *name : {"a.txt", "README.md", "a.jsonlines", "a.log", "a"}) {
       EXPECT_FALSE(load(write(name, line)));
-      EXPECT_TRUE(says(std::string(name) + ": error: the recipe's data set is made of JSON records")) << messages();
+      EXPECT_TRUE(says(std::string(name) + ": error: the recipe's data set is made of records")) << messages();
     }
-    for (const char *name : {"d/README.md", "d/a.jsonlines", "d/b.jsonl", "d/c.csv"})
+    for (const char *name : {"d/README.md", "d/a.jsonlines", "d/b.jsonl", "d/c.log"})
       write(name, line);
     auto data = load(root / "d");
     ASSERT_TRUE(data) << messages();
     EXPECT_EQ(data->train.samples(), 1);
-    EXPECT_TRUE(says("README.md: remark: skipped: is not called .jsonl, and the recipe's data set is made of JSON "
+    EXPECT_TRUE(says("README.md: remark: skipped: is not called .jsonl, and the recipe's data set is made of "
                      "records (and 2 more: "))
         << messages();
   }
