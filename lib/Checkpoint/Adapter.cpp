@@ -18,6 +18,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fmt/format.h>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -234,10 +235,31 @@ bool AdapterReader::addParts(std::span<const FusedPart> parts, std::string_view 
   return true;
 }
 
+static bool isMagnitude(const std::string &name) { return name.ends_with(adapterEndings[2]); }
+
+/// Whether the first set of names is the other one and DoRA's magnitudes, of which that has none.
+static bool hasMagnitudesMore(const std::set<std::string> &names, const std::set<std::string> &others) {
+  std::vector<std::string> more;
+  std::ranges::set_difference(names, others, std::back_inserter(more));
+  return !more.empty() && std::ranges::all_of(more, isMagnitude) && std::ranges::none_of(others, isMagnitude);
+}
+
 bool AdapterReader::check(std::span<const TensorSpec> wanted, std::vector<Diagnostic> &diags) const {
-  std::set<std::string> wantedNames;
+  std::set<std::string> wantedNames, names;
   for (const TensorSpec &tensor : wanted)
     wantedNames.insert(peftName(tensor.name));
+  for (const auto &[name, entry] : entries)
+    names.insert(name);
+  // One thing is wrong then, not each of its tensors.
+  for (const bool isDora : {true, false})
+    if (hasMagnitudesMore(isDora ? names : wantedNames, isDora ? wantedNames : names)) {
+      diags.push_back({Severity::Error, file->path(), 0, 0,
+                       fmt::format("this is an adapter of {}, and the step was compiled for {}; recompile with "
+                                   "model.use_dora={}",
+                                   isDora ? "DoRA, with magnitudes" : "LoRA, without magnitudes",
+                                   isDora ? "LoRA" : "DoRA", isDora ? "True" : "False")});
+      return false;
+    }
   std::vector<std::string> unexpected, messages;
   for (const auto &[name, entry] : entries)
     if (!wantedNames.contains(name))

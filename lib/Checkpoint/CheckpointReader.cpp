@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "ftc/Checkpoint/Adapter.h"
 #include "ftc/Checkpoint/Checkpoint.h"
 
 #include "FusedWeights.h"
@@ -107,6 +108,12 @@ std::unique_ptr<CheckpointReader> CheckpointReader::open(const std::string &dire
     for (const auto &[tensor, file] : index)
       distinct.insert(file);
     found.names.assign(distinct.begin(), distinct.end());
+  } else if (const std::string adapter = found.names.empty() ? adapterFile(directory) : ""; !adapter.empty()) {
+    const std::string base = adapterBase(adapter).value_or("");
+    return fail(directory, fmt::format("holds an adapter alone; name it with checkpointer.adapter_checkpoint={} (for a "
+                                       "builder with adapters, model=…lora…), and the weights that it was trained on "
+                                       "with checkpointer.checkpoint_dir={}",
+                                       directory, base.empty() ? "FOLDER" : base));
   } else if (found.names.empty()) {
     const bool below = fs::exists(root / "original" / "consolidated.00.pth", ignored);
     return fail(directory, fmt::format("has none of model.safetensors, pytorch_model.bin, an index of either, and "

@@ -179,6 +179,12 @@ TEST_F(Adapter, MagnitudesAreTheNormsOfMergedRows) {
   std::vector<TensorSpec> specs = wanted();
   specs.push_back(options.parameters.back().spec);
   EXPECT_TRUE(reader->check(specs, diags)) << messages();
+  EXPECT_FALSE(reader->check(wanted(), diags));
+  EXPECT_TRUE(says("this is an adapter of DoRA, with magnitudes, and the step was compiled for LoRA; recompile with "
+                   "model.use_dora=True"))
+      << messages();
+  EXPECT_FALSE(says("has no place")) << messages();
+  diags.clear();
   EXPECT_TRUE(isAdapterName("m.q_proj.lora_magnitude_vector"));
   EXPECT_EQ(json::parse(readAll(folder + "/adapter/adapter_config.json"))["use_dora"], true);
 
@@ -294,6 +300,15 @@ TEST_F(Adapter, DifferencesAreToldByName) {
   auto reader = AdapterReader::open(folder, lora, {}, diags);
   ASSERT_TRUE(reader) << messages();
   std::vector<TensorSpec> specs = wanted();
+  specs.push_back(view("m.q_proj.lora_magnitude_vector", {3}, 3).spec);
+  EXPECT_FALSE(reader->check(specs, diags));
+  EXPECT_TRUE(says("this is an adapter of LoRA, without magnitudes, and the step was compiled for DoRA")) << messages();
+  EXPECT_FALSE(says("is missing")) << messages();
+  EXPECT_FALSE(CheckpointReader::open(folder + "/adapter", {}, diags));
+  EXPECT_TRUE(says("step_1/adapter: error: holds an adapter alone; name it with checkpointer.adapter_checkpoint=" +
+                   folder + "/adapter (for a builder"))
+      << messages();
+  specs = wanted();
   specs[0].name = "m.k_proj.lora_A.weight";
   specs[1].shape = {4, 2};
   diags.clear();
