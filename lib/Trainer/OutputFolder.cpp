@@ -100,6 +100,44 @@ bool hasCheckpoints(const std::string &checkpoints) {
   return false;
 }
 
+static bool hasState(const fs::path &checkpoint) {
+  std::error_code error;
+  return fs::exists(checkpoint / "training_state.json", error);
+}
+
+bool canGoOn(const std::string &checkpoints) {
+  std::error_code error;
+  for (fs::directory_iterator it(checkpoints, error), end; !error && it != end; it.increment(error))
+    if (stepOfName(it->path().filename().string()) && hasState(it->path()))
+      return true;
+  return false;
+}
+
+std::string torchtuneCheckpoint(const std::string &checkpoints) {
+  std::error_code error;
+  std::string newest;
+  uint64_t most = 0;
+  for (fs::directory_iterator it(checkpoints, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string(), epoch = "epoch_";
+    const bool isEpoch = name.starts_with(epoch);
+    const std::optional<uint64_t> number = stepOfName(isEpoch ? "step_" + name.substr(epoch.size()) : name);
+    // A step_N that was broken off has its weights under another name.
+    if (!number || (!newest.empty() && *number < most) || (!isEpoch && hasState(it->path())))
+      continue;
+    bool hasWeights = false;
+    for (fs::directory_iterator file(it->path(), error); !error && file != end; file.increment(error)) {
+      const std::string ending = file->path().extension().string();
+      hasWeights |= ending == ".safetensors" || ending == ".pt" || ending == ".bin";
+    }
+    error.clear();
+    if (hasWeights) {
+      newest = it->path().string();
+      most = *number;
+    }
+  }
+  return newest;
+}
+
 std::string EarlierRun::now(const std::string &path) const {
   if (checkpoints.empty() || path.empty())
     return path;

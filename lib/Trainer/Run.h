@@ -48,10 +48,13 @@ private:
   void readHeldOut();
   DataOptions readingOf(const DatasetConfig &set) const;
   LoadedData load(const DataOptions &wanted);
+  void tellPadding(const LoadedStep &step) const;
   void countSteps();
   void findCheckpoint();
   void checkBase(const std::string &adapter, const TrainingOrigin &then, bool resumes);
   void tellDifferences() const;
+  void warnOfMerged(const std::string &adapter, const std::optional<std::string> &base) const;
+  void findAdapter();
   std::string startFrom(const std::string &checkpoint) const;
   void beginOutput();
   void beginEvents();

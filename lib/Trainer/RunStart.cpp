@@ -64,6 +64,11 @@ void Run::findCheckpoint() {
   tellRemarks(diags);
   if (found)
     return;
+  if (const std::string theirs = torchtuneCheckpoint(folder); !theirs.empty() && !canGoOn(folder))
+    throw RunError(ExitCode::BadCheckpoint,
+                   fmt::format("{}: {} was left by torchtune, and its runs cannot be gone on with here (their "
+                               "recipe_state.pt is not read); {}",
+                               folder, fs::path(theirs).filename().native(), startFrom(theirs)));
   if (hasCheckpoints(folder))
     throw RunError(
         ExitCode::BadCheckpoint,
@@ -73,8 +78,9 @@ void Run::findCheckpoint() {
                     folder));
   const std::string earlier = newestEarlierRun(folder);
   warn("{} has no checkpoint to resume from{}; starting from the beginning", folder,
-       earlier.empty() ? ""
-                       : fmt::format(" (an earlier run's are in {}: --out {} goes on from them)", earlier, earlier));
+       earlier.empty()    ? ""
+       : canGoOn(earlier) ? fmt::format(" (an earlier run's are in {}: --out {} goes on from them)", earlier, earlier)
+                          : fmt::format(" (an earlier run's are in {}, which says nothing of where it was)", earlier));
 }
 
 /// How to use a checkpoint that cannot be resumed from.
@@ -82,6 +88,38 @@ std::string Run::startFrom(const std::string &checkpoint) const {
   return fmt::format("start anew from its {} with checkpointer.{}={} resume_from_checkpoint=False",
                      recipe.lora ? "adapter" : "weights", recipe.lora ? "adapter_checkpoint" : "checkpoint_dir",
                      checkpoint);
+}
+
+/// Warns where an adapter lies beside the weights that are loaded, and was not trained on them as far as is known:
+/// torchtune writes the weights with the adapter merged in, and the adapter, into one folder.
+void Run::warnOfMerged(const std::string &adapter, const std::optional<std::string> &base) const {
+  const std::string &weights = recipe.checkpointer.checkpointDir;
+  std::error_code error;
+  const std::string file = fs::is_directory(adapter, error) ? adapterFile(adapter) : adapter;
+  if (weights.empty() || !fs::equivalent(fs::path(file).parent_path(), weights, error) ||
+      (base && fs::equivalent(*base, weights, error)))
+    return;
+  warn("{}: this adapter lies in checkpointer.checkpoint_dir, {}, whose weights have it merged in already if torchtune "
+       "wrote both; it would count twice. Name the weights that it was trained on with checkpointer.checkpoint_dir={}, "
+       "or train a new one on the merged weights with checkpointer.adapter_checkpoint=null",
+       adapter, weights, base && !base->empty() ? *base : "FOLDER");
+}
+
+/// torchtune looks for an adapter in the output folder.
+void Run::findAdapter() {
+  std::string &adapter = recipe.checkpointer.adapterCheckpoint;
+  std::error_code error;
+  if (adapter.empty() || fs::path(adapter).is_absolute() || fs::exists(adapter, error))
+    return;
+  const std::string folder = recipe.checkpointer.outputDir;
+  const fs::path inside = fs::path(folder) / adapter;
+  if (!fs::exists(inside, error))
+    throw RunError(ExitCode::NoFile,
+                   fmt::format("{}: no such file or folder, nor is it in {}; "
+                               "checkpointer.adapter_checkpoint names an adapter in PEFT's format, or "
+                               "torchtune's",
+                               adapter, folder));
+  adapter = inside.native();
 }
 
 /// An adapter belongs to the frozen weights that it was trained on. `then`: what is known of its run.
@@ -98,6 +136,8 @@ void Run::checkBase(const std::string &adapter, const TrainingOrigin &then, bool
     throw RunError(ExitCode::BadCheckpoint, fmt::format("{}: this adapter was trained on {}, and this run has random "
                                                         "ones; {}",
                                                         adapter, those, wayOut));
+  if (!then.frozenWeights)
+    warnOfMerged(adapter, base);
   if (!then.frozenWeights || !sameForm(then, origin) || then.frozenWeights == origin.frozenWeights)
     return;
   const std::string here = folder.empty() ? fmt::format("random ones, of seed {}", recipe.seed) : "those of " + folder;
@@ -121,6 +161,8 @@ void Run::restore() {
     warn("the checkpoint's seed {} replaces {}", found->state.seed, recipe.seed);
     recipe.seed = found->state.seed;
   }
+  if (!found)
+    findAdapter();
   origin.recipe = trainingValues(recipe);
   const std::string adapter = found ? adapterFile(found->directory) : "";
   if (found && !recipe.lora && !adapter.empty()) {
@@ -205,8 +247,10 @@ void Run::beginOutput() {
   if (!found)
     earlier = moveEarlierRun(recipe.outputDir, c.outputDir);
   if (!earlier.checkpoints.empty()) {
-    warn("an earlier run's checkpoints were moved to {} (--out {} resume_from_checkpoint=True goes on from them)",
-         earlier.checkpoints, earlier.checkpoints);
+    warn("an earlier run's checkpoints were moved to {}{}", earlier.checkpoints,
+         canGoOn(earlier.checkpoints)
+             ? fmt::format(" (--out {} resume_from_checkpoint=True goes on from them)", earlier.checkpoints)
+             : "");
     // This run may have started from the weights of that one.
     c.checkpointDir = earlier.now(c.checkpointDir);
     c.adapterCheckpoint = earlier.now(c.adapterCheckpoint);

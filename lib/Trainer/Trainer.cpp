@@ -92,9 +92,21 @@ void Run::readRecipe(const LoadedStep &step) {
   const std::string &weights = recipe.checkpointer.checkpointDir;
   refuseInside(options.out.empty() ? "output_dir" : "--out", recipe.outputDir, weights);
   refuseInside("checkpointer.output_dir", recipe.checkpointer.outputDir, weights);
+  tellPadding(step);
   tokenizer = makeTokenizer(tokenizerOf(recipe), diags);
   if (!tokenizer)
     throwErrors(ExitCode::Unsupported, diags);
+}
+
+/// A step for packed rows has one length of them.
+void Run::tellPadding(const LoadedStep &step) const {
+  std::vector<Diagnostic> ignored;
+  const std::optional<Recipe> compiled = overrideRun(step.manifest().recipe()->str(), {}, ignored);
+  if (!recipe.dataset.packed && compiled && compiled->dataset.packed && recipe.sequenceLengths.size() == 1)
+    warn("dataset.packed is False, and the step was compiled with dataset.packed=True, for rows of {} tokens alone: "
+         "each "
+         "sample is padded to that; recompile with dataset.packed=False for rows of several lengths (sequence_lengths)",
+         recipe.seqLen);
 }
 
 void Run::countSteps() {

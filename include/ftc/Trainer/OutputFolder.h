@@ -33,6 +33,13 @@ std::string newestEarlierRun(const std::string &checkpoints);
 /// Whether `checkpoints` has a step_N, whole or not.
 bool hasCheckpoints(const std::string &checkpoints);
 
+/// Whether `checkpoints` has a step_N with the state of a run, which one of torchtune's has not.
+bool canGoOn(const std::string &checkpoints);
+
+/// The newest folder in `checkpoints` that torchtune has written: epoch_N, or a step_N without the state of a run of
+/// ours; "" if there is none.
+std::string torchtuneCheckpoint(const std::string &checkpoints);
+
 /// What moveEarlierRun did.
 struct EarlierRun {
   std::string checkpoints; ///< CHECKPOINTS/earlier_K; empty: there was nothing to move
