@@ -97,6 +97,16 @@ std::unique_ptr<CheckpointReader> CheckpointReader::open(const std::string &dire
     return fail(directory, "no such directory; checkpointer.checkpoint_dir names a directory of weights");
   fs::path root = directory;
   Found found = files.empty() ? findWeights(root) : Found{files};
+  const bool isNone = found.index.empty() && std::ranges::none_of(found.names, [&](const std::string &name) {
+                        return fs::exists(root / name, ignored);
+                      });
+  if (const std::string adapter = isNone ? adapterFile(directory) : ""; !adapter.empty()) {
+    const std::string base = adapterBase(adapter).value_or("");
+    return fail(directory, fmt::format("holds an adapter alone; name it with checkpointer.adapter_checkpoint={} (for a "
+                                       "builder with adapters, model=…lora…), and the weights that it was trained on "
+                                       "with checkpointer.checkpoint_dir={}",
+                                       directory, base.empty() ? "FOLDER" : base));
+  }
   std::map<std::string, std::string> index;
   const std::string indexPath = root / found.index;
   if (!found.index.empty()) {
@@ -108,12 +118,6 @@ std::unique_ptr<CheckpointReader> CheckpointReader::open(const std::string &dire
     for (const auto &[tensor, file] : index)
       distinct.insert(file);
     found.names.assign(distinct.begin(), distinct.end());
-  } else if (const std::string adapter = found.names.empty() ? adapterFile(directory) : ""; !adapter.empty()) {
-    const std::string base = adapterBase(adapter).value_or("");
-    return fail(directory, fmt::format("holds an adapter alone; name it with checkpointer.adapter_checkpoint={} (for a "
-                                       "builder with adapters, model=…lora…), and the weights that it was trained on "
-                                       "with checkpointer.checkpoint_dir={}",
-                                       directory, base.empty() ? "FOLDER" : base));
   } else if (found.names.empty()) {
     const bool below = fs::exists(root / "original" / "consolidated.00.pth", ignored);
     return fail(directory, fmt::format("has none of model.safetensors, pytorch_model.bin, an index of either, and "
