@@ -48,7 +48,7 @@ private:
   void readHeldOut();
   DataOptions readingOf(const DatasetConfig &set) const;
   LoadedData load(const DataOptions &wanted);
-  void tellPadding(const LoadedStep &step) const;
+  void tellPadding(const LoadedStep &step);
   void countSteps();
   void findCheckpoint();
   void checkBase(const std::string &adapter, const TrainingOrigin &then, bool resumes);

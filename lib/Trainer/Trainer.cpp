@@ -99,14 +99,17 @@ void Run::readRecipe(const LoadedStep &step) {
 }
 
 /// A step for packed rows has one length of them.
-void Run::tellPadding(const LoadedStep &step) const {
+void Run::tellPadding(const LoadedStep &step) {
   std::vector<Diagnostic> ignored;
   const std::optional<Recipe> compiled = overrideRun(step.manifest().recipe()->str(), {}, ignored);
   if (!recipe.dataset.packed && compiled && compiled->dataset.packed && recipe.sequenceLengths.size() == 1)
-    warn("dataset.packed is False, and the step was compiled with dataset.packed=True, for rows of {} tokens alone: "
-         "each "
-         "sample is padded to that; recompile with dataset.packed=False for rows of several lengths (sequence_lengths)",
-         recipe.seqLen);
+    diags.push_back(
+        {Severity::Remark, step.path(), 0, 0,
+         fmt::format("dataset.packed is False, and the step was compiled with dataset.packed=True, for rows "
+                     "of {} tokens alone: each sample is padded to that; recompile with "
+                     "dataset.packed=False for rows of several lengths (sequence_lengths)",
+                     recipe.seqLen)});
+  tellRemarks(diags);
 }
 
 void Run::countSteps() {
