@@ -81,12 +81,15 @@ const OtherRecipe otherRecipes[] = {
     {"generating text", "prompt max_new_tokens temperature top_k enable_kv_cache", ""},
     {"quantization-aware training", "quantizer fake_quant_after_n_steps", ""}};
 
-/// Arguments of optimizers elsewhere that are another name here, and what that is.
+/// Arguments of other libraries that have another way here, and which.
 struct OtherName {
   const char *path, *hint;
 };
 
 const OtherName otherNames[] = {
+    {"dataset.field", "a .json file that is one object is written as the list in it first; ftrun says how"},
+    {"dataset.delimiter", "tables have commas between their cells, and files that are called .tsv tabs"},
+    {"dataset.sep", "tables have commas between their cells, and files that are called .tsv tabs"},
     {"optimizer.bf16_stochastic_round", "stochastic rounding has a key of its own: stochastic_rounding=True"},
     {"optimizer.optim_bits", "the optimizer's name says it: bitsandbytes.optim.AdamW8bit for 8, "
                              "bitsandbytes.optim.AdamW for 32"},

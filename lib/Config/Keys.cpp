@@ -130,7 +130,7 @@ static const std::vector<KeyInfo> table = {
   {"max_steps_per_epoch", R, Int, "null", "", nullptr, "updates an epoch, at most; null: as many as the data gives"},
   {"gradient_accumulation_steps", C, Int, "1", "", nullptr, "micro-batches an update"},
 
-  {"optimizer._component_", C, Text, "torch.optim.AdamW", "", nullptr, "`torch.optim.AdamW`, `torch.optim.SGD`, or with fp32 moments whatever `dtype` is `bitsandbytes.optim.AdamW`; with 8-bit moments `bitsandbytes.optim.AdamW8bit` and `torchao.optim.AdamW8bit`, with 4-bit ones `torchao.optim.AdamW4bit`; `bitsandbytes.optim.PagedAdamW` and `PagedAdamW8bit` keep large states in the far tier"},
+  {"optimizer._component_", C, Text, "torch.optim.AdamW", "", nullptr, "`torch.optim.AdamW`, `torch.optim.SGD`, or with fp32 moments whatever `dtype` is `bitsandbytes.optim.AdamW` (also called `AdamW32bit`); with 8-bit moments `bitsandbytes.optim.AdamW8bit` and `torchao.optim.AdamW8bit`, with 4-bit ones `torchao.optim.AdamW4bit`; `bitsandbytes.optim.PagedAdamW` and `PagedAdamW8bit` keep large states in the far tier"},
   {"optimizer.lr", R, Float, "0.001", "", nullptr, "peak learning rate"},
   {"optimizer.weight_decay", C, Float, "", "", nullptr, "AdamW: decoupled, absent 0.01; SGD: added to the gradient, absent 0"},
   {"optimizer.betas", C, FloatPair, "[0.9, 0.999]", "AdamW PagedAdamW AdamW8bit PagedAdamW8bit AdamW4bit", nullptr, "decay of the two moments"},

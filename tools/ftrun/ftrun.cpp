@@ -64,9 +64,10 @@ int main(int argc, char **argv) {
   app.add_option("step", options.step, "The compiled step (step.so)")->required();
   app.add_option("overrides", options.overrides,
                  "key=value for keys of the recipe that belong to a run, e.g. optimizer.lr=1e-4");
-  app.add_option("--data", options.data,
-                 "Text file, directory, .jsonl, .json, .csv or token file (.bin). Given several times: all of them, or where "
-                 "the recipe's dataset is a list one for each of its nodes")
+  app.add_option(
+         "--data", options.data,
+         "Text file, directory, .jsonl, .json, .csv or token file (.bin). Given several times: all of them, or where "
+         "the recipe's dataset is a list one for each of its nodes")
       ->type_name("PATH")
       ->allow_extra_args(false);
   app.add_option("--steps", options.steps, "Number of the last update; default: the recipe's epochs")

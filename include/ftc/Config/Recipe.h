@@ -191,7 +191,7 @@ enum class MaskingStrategy {
 
 struct DatasetConfig {
   std::string component;              ///< e.g. "torchtune.datasets.text_completion_dataset"
-  std::string source;                 ///< "json", "text" ...; informative, `ftrun --data` decides
+  std::string source;                 ///< "json", "csv", "text": of files whose names say nothing; else none
   std::vector<std::string> dataFiles; ///< files and folders, one data set; may be empty when --data is given
   std::string split = "train";        ///< without its slice; the files are that split, whatever it is called
   DataSlice slice;
