@@ -99,3 +99,33 @@ module attributes {train.loss_chunks = 2 : i64} {
     train.return %loss : tensor<f32>
   }
 }
+
+// -----
+
+// Log-probabilities and their gradient could go apart, but for who else reads the logits.
+// REMARK: the logits stay whole: train.return needs the logits whole
+// CHECK-LABEL: train.entry @returned
+module attributes {train.loss_chunks = 4 : i64} {
+train.entry @returned kind(step) batch 1 sequence 8 inputs ["labels", "h", "w", "g"] outputs ["logits", "dh"] {
+^bb0(%l: tensor<8xi32>, %h: tensor<8x4xf32>, %w: tensor<320x4xf32>, %q: tensor<8xf32>):
+  %x = train.matmul %h, %w transpose_b : tensor<8x4xf32>, tensor<320x4xf32> -> tensor<8x320xf32>
+  %p, %lse = train.label_log_probs %x, %l ignore -100 : tensor<8x320xf32>, tensor<8xi32> -> tensor<8xf32>, tensor<8xf32>
+  %g = train.label_log_probs_grad %x, %l, %lse, %p ignore -100 : tensor<8x320xf32>, tensor<8xi32>, tensor<8xf32>, tensor<8xf32>
+  %dh = train.matmul %g, %w : tensor<8x320xf32>, tensor<320x4xf32> -> tensor<8x4xf32>
+  train.return %x, %dh : tensor<8x320xf32>, tensor<8x4xf32>
+}
+}
+
+// -----
+
+// REMARK: the logits stay whole: the logits are an input
+// CHECK-LABEL: train.entry @given
+module attributes {train.loss_chunks = 4 : i64} {
+train.entry @given kind(step) batch 1 sequence 8 inputs ["labels", "x", "g"] outputs ["d"] {
+^bb0(%l: tensor<8xi32>, %x: tensor<8x320xf32>, %q: tensor<8xf32>):
+  %p, %lse = train.label_log_probs %x, %l ignore -100 : tensor<8x320xf32>, tensor<8xi32> -> tensor<8xf32>, tensor<8xf32>
+  %g = train.label_log_probs_grad %x, %l, %lse, %p ignore -100 : tensor<8x320xf32>, tensor<8xi32>, tensor<8xf32>, tensor<8xf32>
+  %m = train.add %g, %x : tensor<8x320xf32>
+  train.return %m : tensor<8x320xf32>
+}
+}

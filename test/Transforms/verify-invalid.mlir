@@ -11,8 +11,14 @@ plan.variable @w : memref<8xf32> parameter init #train.ones at @far[0]
 // -----
 
 plan.slab @near bytes 64 alignment 64
-// expected-error @below {{variable w ends at byte 128 of slab @near, which has 64}}
+// expected-error @below {{variable w takes 64 bytes from byte 64 of slab @near, which has 64}}
 plan.variable @w : memref<16xf32> parameter init #train.ones at @near[64]
+
+// -----
+
+plan.slab @near bytes 64 alignment 64
+// expected-error @below {{variable w takes 64 bytes from byte 9223372036854775744 of slab @near, which has 64}}
+plan.variable @w : memref<16xf32> parameter init #train.ones at @near[9223372036854775744]
 
 // -----
 

@@ -56,6 +56,18 @@ BufferPart plan::partOf(Value buffer) {
   return {buffer, offset};
 }
 
+bool plan::hasKnownBytes(Type type) {
+  auto memref = dyn_cast<MemRefType>(type);
+  if (!memref || !memref.hasStaticShape())
+    return false;
+  constexpr int64_t most = int64_t(1) << 60;
+  int64_t bytes = static_cast<int64_t>(llvm::divideCeil(memref.getElementTypeBitWidth(), 8));
+  for (int64_t size : memref.getShape())
+    if (llvm::MulOverflow(bytes, size, bytes) || bytes >= most)
+      return false;
+  return true;
+}
+
 int64_t plan::bytesOf(Type bufferType) {
   auto type = cast<MemRefType>(bufferType);
   return type.getNumElements() * llvm::divideCeil(type.getElementTypeBitWidth(), 8);

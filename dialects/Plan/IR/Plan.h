@@ -41,6 +41,9 @@ Nf4Format formatOf(Nf4Attr attr);
 /// it, and the bytes of that (i64). For the memory table.
 inline constexpr const char workspaceAttrName[] = "plan.workspace";
 
+/// Whether a memref has a static shape and takes less than 2^60 bytes, so that sums of bytes do not overflow.
+bool hasKnownBytes(mlir::Type type);
+
 /// Bytes of a buffer of this type (identity layout, static shape).
 int64_t bytesOf(mlir::Type bufferType);
 

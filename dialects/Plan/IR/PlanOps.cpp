@@ -102,8 +102,14 @@ int64_t RowsOp::getColumns() {
   return columns;
 }
 
+LogicalResult EntryOp::verify() {
+  if (static_cast<int64_t>(getBatch()) < 1 || static_cast<int64_t>(getSequence()) < 1)
+    return emitOpError("batch and sequence must be positive");
+  return success();
+}
+
 LogicalResult RowsOp::verify() {
-  if (getRows() < 1 || getPerTask() < 1)
+  if (static_cast<int64_t>(getRows()) < 1 || static_cast<int64_t>(getPerTask()) < 1)
     return emitOpError("rows and per_task must be positive");
   Block &body = getBody().front();
   if (body.getNumArguments() != 1 || !body.getArgument(0).getType().isIndex())
@@ -117,6 +123,17 @@ LogicalResult RowsOp::verify() {
           op->emitOpError("has a row value of type ") << row << " in a body of " << columns << " columns";
           return WalkResult::interrupt();
         }
+    // Every row finds its own place; places that are computed from it are the body's concern.
+    if (isa<LoadOp, StoreOp>(op)) {
+      auto load = dyn_cast<LoadOp>(op);
+      ValueRange indices = load ? load.getIndices() : cast<StoreOp>(op).getIndices();
+      auto buffer = cast<MemRefType>((load ? load.getBuffer() : cast<StoreOp>(op).getBuffer()).getType());
+      if (!indices.empty() && indices.front() == body.getArgument(0) &&
+          buffer.getDimSize(0) < static_cast<int64_t>(getRows())) {
+        op->emitOpError("goes through ") << getRows() << " rows, and " << buffer << " has fewer";
+        return WalkResult::interrupt();
+      }
+    }
     if (sequential && isa<ReduceOp, AccumulateOp>(op)) {
       op->emitOpError("is not allowed where rows are sequential");
       return WalkResult::interrupt();

@@ -17,7 +17,9 @@ include "mlir/Interfaces/SideEffectInterfaces.td"
 
 class Plan_Op<string mnemonic, list<Trait> traits = []> : Op<Plan_Dialect, mnemonic, traits>;
 
-def Plan_Buffer : MemRefOf<[F32, BF16, F64, I32, I64, I8]>;
+// Its bytes are known and can be added up.
+def Plan_Buffer : ConfinedType<MemRefOf<[F32, BF16, F64, I32, I64, I8]>, [CPred<"::ftc::plan::hasKnownBytes($_self)">],
+                               "memref of static shape, of less than 2^60 bytes, of f32, bf16, f64, i32, i64 or i8 values">;
 def Plan_RowOrScalar : AnyTypeOf<[F32, BF16, F64, I32, I64, 1DTensorOf<[F32, BF16, F64, I32, I8]>]>;
 
 //===----------------------------------------------------------------------===//
@@ -116,6 +118,7 @@ def EntryOp : Plan_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock, NoTermin
   let assemblyFormat = [{
     $sym_name `kind` `(` $kind `)` `batch` $batch `sequence` $sequence `flops` $flops attr-dict-with-keyword $body
   }];
+  let hasVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//

@@ -62,6 +62,8 @@ public:
     for (auto launch : llvm::make_early_inc_range(entry.getBody().front().getOps<LaunchOp>())) {
       if (llvm::none_of(launch.getBuffers(), [&](Value buffer) { return isFar(symbols, buffer); }))
         continue;
+      if (!symbols.lookup<KernelOp>(launch.getKernel()))
+        continue; // plan-verify says so
       SmallVector<Part> parts = partsOf(launch);
       for (Part &part : parts)
         emit(part);

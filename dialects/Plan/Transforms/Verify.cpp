@@ -285,8 +285,9 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
     }
     int64_t bytes = plan::bytesOf(type);
     int64_t size = slab.getBytes();
-    if (*offset < 0 || *offset + bytes > size) {
-      op->emitError(name) << " ends at byte " << *offset + bytes << " of slab @" << *slabName << ", which has " << size;
+    if (*offset < 0 || bytes > size || *offset > size - bytes) {
+      op->emitError(name) << " takes " << bytes << " bytes from byte " << *offset << " of slab @" << *slabName
+                          << ", which has " << size;
       return false;
     }
     int64_t alignment = slab.getAlignment();

@@ -16,18 +16,23 @@ include "mlir/IR/SymbolInterfaces.td"
 include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
-// Shapes are static everywhere: a step is compiled for its sizes.
+// Shapes are static everywhere, and nothing is empty: a step is compiled for its sizes.
+def Train_HasElementsPred
+    : And<[HasStaticShapePred, CPred<"::llvm::cast<::mlir::ShapedType>($_self).getNumElements() > 0">]>;
+class Train_TensorOf<list<Type> elements>
+    : RankedTensorOf<elements, [Train_HasElementsPred], "tensor of static shape that is not empty">;
 class Train_StaticTensor<list<Type> elements, list<int> ranks, string summary>
-    : RankedTensorOf<elements, [HasStaticShapePred, HasAnyRankOfPred<ranks>], summary # " of static shape">;
+    : RankedTensorOf<elements, [Train_HasElementsPred, HasAnyRankOfPred<ranks>],
+                     summary # " of static shape that is not empty">;
 
 def Train_Matrix : Train_StaticTensor<[F32, BF16, F64], [2], "matrix">;
 def Train_Vector : Train_StaticTensor<[F32, BF16, F64], [1], "vector">;
-def Train_Tensor : StaticShapeTensorOf<[F32, BF16, F64]>;
-def Train_Any : StaticShapeTensorOf<[F32, BF16, F64, I32, I64, I8]>;
+def Train_Tensor : Train_TensorOf<[F32, BF16, F64]>;
+def Train_Any : Train_TensorOf<[F32, BF16, F64, I32, I64, I8]>;
 // What a variable can hold; a weight in four bits has no other use than as a factor of a product.
-def Train_Stored : StaticShapeTensorOf<[F32, BF16, F64, I32, I64, I8, Train_Nf4]>;
+def Train_Stored : Train_TensorOf<[F32, BF16, F64, I32, I64, I8, Train_Nf4]>;
 def Train_Factor : Train_StaticTensor<[F32, BF16, F64, Train_Nf4], [2], "matrix or matrix in four bits">;
-def Train_Summable : StaticShapeTensorOf<[F32, BF16, F64, I32]>;
+def Train_Summable : Train_TensorOf<[F32, BF16, F64, I32]>;
 def Train_Ids : Train_StaticTensor<[I32], [1], "vector of ids">;
 def Train_Scalar : 0DTensorOf<[F32, F64]>;
 def Train_StepNumber : 0DTensorOf<[I64]>;
@@ -177,6 +182,7 @@ def ConstantOp : Train_PureOp<"constant", [ConstantLike, AllTypesMatch<["value",
   let results = (outs Train_Any:$result);
   let assemblyFormat = "attr-dict $value";
   let hasFolder = 1;
+  let hasVerifier = 1;
 }
 
 def FusedOp : Train_Op<"fused", [IsolatedFromAbove, SingleBlock, RecursiveMemoryEffects]> {

@@ -51,6 +51,8 @@ constexpr int64_t rowUnit = 64;
 constexpr double trafficShare = 1.0 / 8;
 /// but not more than this part of all rows.
 constexpr int64_t mostOf = 4;
+/// There are no more chunks than this: passes behind this one take time for each, and each is a launch or more.
+constexpr int64_t mostChunks = 128;
 
 RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
 
@@ -76,11 +78,15 @@ class LossGroup {
 public:
   explicit LossGroup(Value logits) : logits(logits), rows(typeOf(logits).getDimSize(0)) {
     collect();
-    whyWhole = findObstacle();
+    whyUncut = findUncut();
+    if (whyUncut.empty())
+      pathBack = findPathBack();
   }
 
   /// Why the logits have to be whole; empty where they need not.
-  StringRef obstacle() const { return whyWhole; }
+  StringRef obstacle() const { return whyUncut.empty() ? pathBack : whyUncut; }
+  /// Why they have to be whole even where the group is separated.
+  StringRef obstacleApart() const { return whyUncut; }
 
   /// Rows of a chunk where the recipe names no number of chunks; see Passes.td.
   int64_t chooseRows() const;
@@ -100,7 +106,7 @@ public:
 private:
   bool isBig(Value value) const { return big.contains(value); }
   void collect();
-  std::string findObstacle();
+  std::string findUncut();
   std::string findPathBack();
 
   // How an op of the group is cut.
@@ -118,7 +124,7 @@ private:
   SmallVector<Operation *> ops; ///< the group, in the order of the block
   llvm::DenseSet<Operation *> inside;
   SmallVector<Operation *> behind; ///< between the group's ops, but depending on them
-  std::string whyWhole;
+  std::string whyUncut, pathBack;
   llvm::DenseMap<Value, SmallVector<Value>> pieces; ///< of each result of the group, one a chunk; of a product that
                                                     ///< sums over rows, the sum so far
 };
@@ -141,7 +147,8 @@ int64_t LossGroup::chooseRows() const {
   int64_t enough = 0;
   if (secondsOfRow > 0)
     enough = std::min(static_cast<int64_t>(std::ceil(trafficSeconds / trafficShare / secondsOfRow)), rows / mostOf);
-  return std::max({minRows, entering / (bytesOf(typeOf(logits)) / rows), enough});
+  return std::max({minRows, entering / (bytesOf(typeOf(logits)) / rows), enough,
+                   static_cast<int64_t>(llvm::divideCeil(rows, mostChunks))});
 }
 
 void LossGroup::collect() {
@@ -188,7 +195,8 @@ bool LossGroup::isCutResult(OpResult result) const {
   return cast<RowWiseOpInterface>(result.getOwner()).isRowResult(result.getResultNumber());
 }
 
-std::string LossGroup::findObstacle() {
+/// What of the group cannot be cut into chunks of rows.
+std::string LossGroup::findUncut() {
   if (!logits.getDefiningOp())
     return "the logits are an input";
   for (Operation *op : ops) {
@@ -215,7 +223,7 @@ std::string LossGroup::findObstacle() {
       if (auto result = dyn_cast<OpResult>(operand); result && inside.contains(result.getOwner()))
         if (!isCutResult(result))
           return op->getName().getStringRef().str() + " reads a sum over all rows";
-  return findPathBack();
+  return {};
 }
 
 /// Ops between those of the group that depend on it go behind it. None may feed it.
@@ -249,7 +257,7 @@ Operation *LossGroup::gradientApart() const {
 
 Value LossGroup::separate() {
   Operation *gradient = gradientApart();
-  if (!gradient || !logits.getDefiningOp())
+  if (!gradient)
     return {};
   // What depends on the gradient, inside of the group.
   llvm::DenseSet<Operation *> dependent{gradient};
@@ -385,7 +393,7 @@ struct ChunkLossPass : impl::ChunkLossPassBase<ChunkLossPass> {
 
   static void chunkBoth(Location loc, LossGroup &group, int64_t chunks, int64_t mostRows) {
     const int64_t chunkRows = chunks == 0 ? chosenRows(group, mostRows) : llvm::divideCeil(group.getRows(), chunks);
-    if (!group.needsSeparation() || chunkRows >= group.getRows())
+    if (!group.needsSeparation() || !group.obstacleApart().empty() || chunkRows >= group.getRows())
       return chunk(loc, group, chunkRows);
     Value logits = group.getLogits(), again = group.separate();
     for (Value each : {logits, again}) {
@@ -396,7 +404,7 @@ struct ChunkLossPass : impl::ChunkLossPassBase<ChunkLossPass> {
 
   static void chunk(Location loc, LossGroup &group, int64_t chunkRows) {
     int64_t rows = group.getRows();
-    if (!group.needsSeparation() && !group.obstacle().empty()) {
+    if (!group.obstacle().empty()) {
       remark::missed(loc, remarkOpts) << remark::add("the logits stay whole: {0}", group.obstacle().str());
       return;
     }

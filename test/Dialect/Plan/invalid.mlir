@@ -60,6 +60,50 @@ plan.kernel @no_rows {
 
 // -----
 
+plan.kernel @rows_beyond_what_is_loaded {
+^bb0(%a: memref<2x4xf32>, %b: memref<3x4xf32>):
+  plan.rows 3 per_task 1 parallel {
+  ^bb0(%r: index):
+    // expected-error @below {{goes through 3 rows, and 'memref<2x4xf32>' has fewer}}
+    %0 = plan.load %a[%r] : memref<2x4xf32> -> tensor<4xf32>
+    plan.store %0, %b[%r] : tensor<4xf32>, memref<3x4xf32>
+  }
+}
+
+// -----
+
+plan.kernel @rows_beyond_what_is_stored {
+^bb0(%a: memref<3x4xf32>, %b: memref<2x4xf32>):
+  plan.rows 3 per_task 1 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %a[%r] : memref<3x4xf32> -> tensor<4xf32>
+    // expected-error @below {{goes through 3 rows, and 'memref<2x4xf32>' has fewer}}
+    plan.store %0, %b[%r] : tensor<4xf32>, memref<2x4xf32>
+  }
+}
+
+// -----
+
+// expected-error @below {{batch and sequence must be positive}}
+plan.entry @no_tokens kind(step) batch 0 sequence 8 flops 0.0 {
+}
+
+// -----
+
+plan.entry @unknown_size kind(step) batch 1 sequence 8 flops 0.0 {
+  // expected-error @below {{must be memref of static shape, of less than 2^60 bytes, of f32, bf16, f64, i32, i64 or i8 values, but got 'memref<?x4xf32>'}}
+  %x = plan.alloc "x" : memref<?x4xf32>
+}
+
+// -----
+
+plan.entry @too_large kind(step) batch 1 sequence 8 flops 0.0 {
+  // expected-error @below {{must be memref of static shape, of less than 2^60 bytes}}
+  %x = plan.alloc "x" : memref<4611686018427387904x4xf32>
+}
+
+// -----
+
 plan.kernel @no_row_argument {
 ^bb0(%a: memref<4xf32>):
   // expected-error @below {{body takes the row as its one argument, an index}}

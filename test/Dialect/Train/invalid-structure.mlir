@@ -156,8 +156,16 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["tokens"] outputs [] {
 // -----
 
 train.entry @e kind(step) batch 2 sequence 8 inputs [] outputs [] {
-  // expected-error@+1 {{has an empty result, 'tensor<0x4xf32>'}}
+  // expected-error@+1 {{must be tensor of static shape that is not empty of 32-bit float or bfloat16 type or 64-bit float or 32-bit signless integer or 64-bit signless integer or 8-bit signless integer values, but got 'tensor<0x4xf32>'}}
   %c = train.constant dense<> : tensor<0x4xf32>
+  train.return
+}
+
+// -----
+
+train.entry @e kind(step) batch 2 sequence 8 inputs [] outputs [] {
+  // expected-error@+1 {{holds more than one number; only a splat can be computed with}}
+  %c = train.constant dense<[1.0, 2.0]> : tensor<2xf32>
   train.return
 }
 

@@ -12,7 +12,7 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["a", "b"] outputs [] {
 
 train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
 ^bb0(%a: tensor<4xi64>):
-  // expected-error@+1 {{must be statically shaped tensor of 32-bit float or bfloat16 type or 64-bit float or 32-bit signless integer values}}
+  // expected-error@+1 {{must be tensor of static shape that is not empty of 32-bit float or bfloat16 type or 64-bit float or 32-bit signless integer values}}
   %c = train.add %a, %a : tensor<4xi64>
   train.return
 }
