@@ -117,6 +117,7 @@ void Reader::top() {
   }
   if (const Node *node = value("memory_budget")) {
     recipe.memoryBudget = parseBytes(node->text);
+    recipe.overBudget = Diagnostic{Severity::Error, node->place.file, node->place.line, node->place.column, ""};
     if (!recipe.memoryBudget || *recipe.memoryBudget == 0)
       messages.error(node->place, "'memory_budget' is '" + node->text +
                                       "'; it must be a number of bytes above 0, or one with a unit, such as 12GiB");
@@ -161,6 +162,11 @@ void Reader::combinations() {
                                                            std::to_string(recipe.lossChunks) + ", and a batch has " +
                                                            std::to_string(recipe.rowsOfBatch() * recipe.seqLen) +
                                                            " tokens: each of them is a chunk");
+  if (const int64_t tokens = recipe.rowsOfBatch() * recipe.seqLen; std::min(recipe.lossChunks, tokens) > mostLossChunks)
+    messages.error(placeOf("loss.num_output_chunks"),
+                   named("loss.num_output_chunks") + " is " + std::to_string(recipe.lossChunks) +
+                       "; each chunk is launched by itself, and more than " + std::to_string(mostLossChunks) +
+                       " are not compiled; set loss.num_output_chunks=" + std::to_string(mostLossChunks) + " or less");
   insideCheckpoint("output_dir", recipe.outputDir);
   if (value("checkpointer.output_dir"))
     insideCheckpoint("checkpointer.output_dir", recipe.checkpointer.outputDir);

@@ -22,6 +22,7 @@ constexpr size_t mostAnswers = 3;
 struct Change {
   std::vector<std::string> words;    ///< as a person writes it
   std::vector<std::string> measured; ///< what is planned for it, if that is something else
+  std::string besides = {};          ///< one more, where the recipe does not allow it without
   std::vector<std::string> overrides() const { return measured.empty() ? words : measured; }
 };
 
@@ -53,14 +54,16 @@ std::vector<Change> changesOf(const Recipe &recipe, bool gpu) {
                        {}});
   if (recipe.dtype == DType::F32)
     changes.push_back({{"dtype=bf16"}, {}});
+  if (recipe.lora && !recipe.quantizedBase)
+    changes.push_back({{"model.quantize_base=True"}, {}, "model.quantizer=bitsandbytes"});
   return changes;
 }
 
-/// Bytes of the step; none where the recipe does not allow the overrides.
+/// Bytes of the step, within memory_budget if there is a way; none where the recipe does not allow the overrides. The
+/// least that `auto` can reach is no more than what `full` takes.
 std::optional<int64_t> planned(const Recipe &recipe, const CompileOptions &options,
                                std::vector<std::string> overrides) {
   std::vector<Diagnostic> unheard;
-  overrides.insert(overrides.begin(), "memory_budget=null");
   if (recipe.checkpointing.mode == CheckpointingConfig::Mode::Auto)
     overrides.insert(overrides.begin(), "activation_checkpointing.mode=full");
   std::optional<Recipe> changed = parseRecipe(recipe.normalizedYaml, "recipe", overrides, unheard);
@@ -83,13 +86,17 @@ std::string inWords(const Change &change, int64_t total) {
 
 } // namespace
 
-std::string ftc::adviceToFit(const Recipe &recipe, const CompileOptions &options, int64_t budget) {
+std::string ftc::adviceToFit(const Recipe &recipe, const CompileOptions &options, int64_t budget, int64_t fixed) {
   std::vector<std::string> answers;
   Change all;
   std::optional<int64_t> least;
   std::vector<Change> changes = changesOf(recipe, options.target == "cuda");
-  for (const Change &change : changes) {
+  for (Change &change : changes) {
     std::optional<int64_t> total = planned(recipe, options, change.overrides());
+    if (!total && !change.besides.empty()) {
+      change.words.push_back(change.besides);
+      total = planned(recipe, options, change.overrides());
+    }
     if (total && *total <= budget)
       answers.push_back(inWords(change, *total));
     if (answers.size() == mostAnswers)
@@ -109,8 +116,12 @@ std::string ftc::adviceToFit(const Recipe &recipe, const CompileOptions &options
     if (*total <= budget)
       return "no single change is enough; it fits with " + inWords(all, *total);
   }
-  std::string smaller = recipe.lora ? "shorten tokenizer.max_seq_len"
-                                    : "shorten tokenizer.max_seq_len, or train adapters (a lora_ or qlora_ builder)";
+  // Shorter rows spare activations alone.
+  std::string smaller = fixed <= budget ? "shorten tokenizer.max_seq_len" : "";
+  if (!recipe.lora)
+    smaller += std::string(smaller.empty() ? "" : ", or ") + "train adapters (a lora_ or qlora_ builder)";
+  else if (smaller.empty())
+    smaller = "choose a smaller model";
   if (!least)
     return smaller;
   return "it still does not fit with " + inWords(all, *least) + "; " + smaller;

@@ -14,8 +14,9 @@ namespace ftc {
 
 /// What a person can change in `recipe`, whose step is larger than `budget` bytes, so that it fits: overrides as they
 /// are written on the command line, each with the bytes that the step then takes. Every answer was planned. Changes
-/// that cost little come first; where no single one is enough, they are joined in that order until they are.
-std::string adviceToFit(const Recipe &recipe, const CompileOptions &options, int64_t budget);
+/// that cost little come first; where no single one is enough, they are joined in that order until they are. `fixed`:
+/// bytes of the step that do not depend on its rows.
+std::string adviceToFit(const Recipe &recipe, const CompileOptions &options, int64_t budget, int64_t fixed);
 
 } // namespace ftc
 

@@ -86,7 +86,7 @@ private:
   /// Says so where the plan takes more than the device has. An error only for memory_budget: boards differ.
   void warnOfDevice(const MemoryTable &memory);
   /// Says which lengths of rows share the memory.
-  void tellLengths(const MemoryTable &memory);
+  void tellLengths();
   /// Says what a step computes, and on a GPU how long that takes at best.
   void tellWork();
 
@@ -141,7 +141,9 @@ bool Compiler::setUp() {
     return fail("--device is for --target cuda; --target cpu takes --mcpu");
   if (!cuda && options.byLaunch != ByLaunch::No)
     return fail("--by-launch is for --target cuda: it makes one plan whose launches a GPU and the CPU compute");
-  if ((!cuda || options.byLaunch == ByLaunch::Host) && stopsAt(Stage::Ptx))
+  if (options.byLaunch == ByLaunch::Host && stopsAt(Stage::Ptx))
+    return fail("--emit=ptx shows the kernels of a GPU, and --by-launch host runs the CPU's; use --by-launch device");
+  if (!cuda && stopsAt(Stage::Ptx))
     return fail("--emit=ptx shows the kernels of a step for a GPU; name one with --target cuda --device");
   if (cuda && !(device = readDevice(options.device, diagnostics)))
     return false;
@@ -360,6 +362,16 @@ bool Compiler::mayRunTwice() const {
          recipe.gradientAccumulationSteps == 1;
 }
 
+/// Bytes that no way to compute the step and no shorter rows would spare.
+static int64_t fixedBytes(const MemoryTable &memory) {
+  int64_t bytes = 0;
+  for (const MemoryRow &row : memory.rows)
+    if (StringRef(row.what).starts_with("parameters") || row.what == "optimizer states" ||
+        row.what == "gradient accumulators" || row.what == "constants")
+      bytes += row.bytes;
+  return bytes;
+}
+
 bool Compiler::failToFit(const MemoryTable &memory) {
   auto bytes = [](int64_t count) { return formatBytes(static_cast<uint64_t>(count)); };
   int64_t budget = static_cast<int64_t>(*recipe.memoryBudget);
@@ -370,8 +382,11 @@ bool Compiler::failToFit(const MemoryTable &memory) {
   for (const MemoryRow &row : ArrayRef<MemoryRow>(rows).take_front(3))
     text += " " + row.what + " " + bytes(row.bytes) + ",";
   text.back() = ';';
-  text += " " + adviceToFit(recipe, options, budget);
-  return fail(std::move(text));
+  text += " " + adviceToFit(recipe, options, budget, fixedBytes(memory));
+  ftc::Diagnostic error = recipe.overBudget.value_or(ftc::Diagnostic{Severity::Error, "", 0, 0, ""});
+  error.message = std::move(text);
+  diagnostics.push_back(std::move(error));
+  return false;
 }
 
 void Compiler::warnOfDevice(const MemoryTable &memory) {
@@ -382,22 +397,34 @@ void Compiler::warnOfDevice(const MemoryTable &memory) {
   std::string text = "the step takes " + bytes(memory.total) + ", and device '" + target.device + "' has " +
                      bytes(target.memoryBytes) + ": it will not fit";
   if (options.advise)
-    text += "; " + adviceToFit(recipe, options, target.memoryBytes);
+    text += "; " + adviceToFit(recipe, options, target.memoryBytes, fixedBytes(memory));
   diagnostics.push_back({Severity::Warning, "", 0, 0, std::move(text)});
 }
 
-void Compiler::tellLengths(const MemoryTable &memory) {
+void Compiler::tellLengths() {
   if (recipe.sequenceLengths.size() < 2)
     return;
   std::string lengths;
   llvm::raw_string_ostream out(lengths);
   llvm::interleaveComma(ArrayRef<int64_t>(recipe.sequenceLengths).drop_back(), out);
   result.memoryReport += "rows of " + lengths + " tokens have entries of their own, in the same memory\n";
-  // A plan for the longest alone would have said less.
-  if (auto peak = module->lookupSymbol<plan::EntryOp>(memory.peakEntry);
-      peak && static_cast<int64_t>(peak.getSequence()) < recipe.seqLen && peak.getKind() != plan::EntryKind::Logits)
+  // Every length's buffers lie in one slab, and what an entry takes of it is more than its live bytes where they do not
+  // fit together well. A plan for the longest alone would have said less.
+  int64_t longest = 0, most = 0, lengthOfMost = 0;
+  for (auto entry : module->getOps<plan::EntryOp>()) {
+    auto taken = entry->getAttrOfType<IntegerAttr>("plan.transient_bytes");
+    const auto length = static_cast<int64_t>(entry.getSequence());
+    if (!taken || entry.getKind() == plan::EntryKind::Logits)
+      continue;
+    if (length >= recipe.seqLen)
+      longest = std::max(longest, taken.getInt());
+    else if (taken.getInt() > most)
+      std::tie(most, lengthOfMost) = std::pair(taken.getInt(), length);
+  }
+  if (most > longest)
     diagnostics.push_back({Severity::Warning, "", 0, 0,
-                           "rows of " + std::to_string(peak.getSequence()) + " tokens take more memory than those of " +
+                           "rows of " + std::to_string(lengthOfMost) + " tokens take " +
+                               formatBytes(static_cast<uint64_t>(most - longest)) + " more memory than those of " +
                                std::to_string(recipe.seqLen) + ": 'ftc plan' tells less than this step takes; leave " +
                                "that length out of sequence_lengths"});
 }
@@ -428,35 +455,60 @@ bool Compiler::planWithinBudget(MemoryTable &memory) {
   std::vector<RemarkRecord> told = remarks;
   auto begin = std::chrono::steady_clock::now();
   bool ok = true;
-  int64_t last = -1;
-  auto measure = [&](int64_t kept) {
+  train::RematAttr chosen;
+  // A null attribute computes nothing again.
+  auto measure = [&](train::RematAttr remat) {
     module = start->clone();
     remarks = told;
+    chosen = remat;
     // The longest rows decide.
     if (searching)
       for (auto entry : llvm::make_early_inc_range(module->getOps<train::EntryOp>()))
         if (static_cast<int64_t>(entry.getSequence()) < recipe.seqLen)
           entry.erase();
-    (*module)->setAttr(train::TrainDialect::rematAttrName,
-                       train::RematAttr::get(&context, train::RematMode::Budget, recipe.checkpointing.every, kept));
+    if (remat)
+      (*module)->setAttr(train::TrainDialect::rematAttrName, remat);
+    else
+      (*module)->removeAttr(train::TrainDialect::rematAttrName);
     ok = ok && runLastTrainStages();
     if (!searching && stopsAt(Stage::TrainOpt))
       return int64_t(0);
     ok = ok && runPlanStages();
     if (ok)
       memory = memoryTable(*module);
-    last = kept;
     return memory.total;
   };
+  auto within = [&](int64_t kept) {
+    return train::RematAttr::get(&context, train::RematMode::Budget, recipe.checkpointing.every, kept);
+  };
   searching = true;
-  Allowance found = largestFitting(train::mostKeptBytes(*start), static_cast<int64_t>(*budget), measure);
+  const auto most = static_cast<int64_t>(*budget);
+  Allowance found =
+      largestFitting(train::mostKeptBytes(*start), most, [&](int64_t kept) { return measure(within(kept)); });
+  train::RematAttr best = within(found.kept);
+  // The choice counts bytes of values; a plan's peak is another sum, and a plain rule can be below what was found.
+  int64_t least = found.total;
+  StringRef rule;
+  for (auto [name, remat] :
+       {std::pair<StringRef, train::RematAttr>("no recomputation", {}),
+        {"selective", train::RematAttr::get(&context, train::RematMode::Selective, recipe.checkpointing.every)},
+        {"full", train::RematAttr::get(&context, train::RematMode::Full, recipe.checkpointing.every)}})
+    if (ok && least > most)
+      if (int64_t total = measure(remat); total < least)
+        std::tie(least, best, rule) = std::tuple(total, remat, name);
   searching = false;
   result.seconds.emplace_back("search within budget",
                               std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   // The last plan that was made need not be the one that was found, and was not written.
-  if (ok && (last != found.kept || !options.dumpFolder.empty() || stopsAt(Stage::TrainOpt) ||
-             recipe.sequenceLengths.size() > 1))
-    measure(found.kept);
+  if (ok &&
+      (chosen != best || !options.dumpFolder.empty() || stopsAt(Stage::TrainOpt) || recipe.sequenceLengths.size() > 1))
+    measure(best);
+  if (!rule.empty())
+    remarks.push_back({"train-insert-remat",
+                       "",
+                       (rule + " takes less memory than any choice of single values").str(),
+                       {{"bytes", least}, {"budget_bytes", most}},
+                       true});
   return ok;
 }
 
@@ -494,8 +546,12 @@ bool Compiler::finish() {
     twoPasses = true;
     if (!makePlan(memory))
       return false;
-    if (!fits(memory) && recipe.memoryBudget)
-      return failToFit(held.total < memory.total ? held : memory);
+    if (!fits(memory) && recipe.memoryBudget) {
+      const MemoryTable &least = held.total < memory.total ? held : memory;
+      if (options.advise)
+        return failToFit(least);
+      memory = least;
+    }
     remarks.push_back({"train-fuse-updates",
                        "",
                        "clipping runs the backward pass twice: with gradients held, the step would not fit into " +
@@ -503,11 +559,11 @@ bool Compiler::finish() {
                        {{"bytes", held.total}, {"budget_bytes", static_cast<int64_t>(*budget)}},
                        true});
   }
-  if (!fits(memory) && recipe.memoryBudget)
+  if (!fits(memory) && recipe.memoryBudget && options.advise)
     return failToFit(memory);
   warnOfDevice(memory);
   result.memoryReport = formatMemoryTable(memory);
-  tellLengths(memory);
+  tellLengths();
   tellWork();
   result.totalBytes = static_cast<uint64_t>(memory.total);
   result.decisions = summarizeRemarks(remarks, decisionsShown);

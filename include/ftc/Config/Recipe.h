@@ -268,6 +268,7 @@ struct Recipe {
   bool offloadActivations = false;                 ///< to the far tier between forward and backward
   UpdatePlacement updates = UpdatePlacement::Auto; ///< optimizer_in_bwd
   std::optional<uint64_t> memoryBudget;            ///< most bytes that the step may take
+  std::optional<Diagnostic> overBudget;            ///< the error without its text, at the place of memory_budget
   /// With Mode::Auto and no memoryBudget: the error, with its place, for a target whose memory is not known.
   std::optional<Diagnostic> lacksBudget;
   std::string lossComponent = "torch.nn.CrossEntropyLoss";

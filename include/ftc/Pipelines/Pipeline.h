@@ -64,7 +64,9 @@ struct CompileOptions {
   /// Plan for the longest of the recipe's sequence lengths alone. Shorter rows take no more memory, which compiling
   /// checks.
   bool longestOnly = false;
-  bool advise = true; ///< where a step does not fit, plan what would; costs some plans
+  /// Where a step does not fit into memory_budget, plan what would (this costs some plans) and fail. False: give the
+  /// plan that does not fit.
+  bool advise = true;
 };
 
 struct CompileResult {
