@@ -10,9 +10,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <string_view>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -95,7 +97,30 @@ bool syncFolder(const std::string &path, std::string &error) {
   return true;
 }
 
+/// The descriptor that a name such as /dev/stdout or /dev/fd/3 stands for; -1 for other names.
+static int descriptorOf(std::string_view path) {
+  if (path == "/dev/stdout")
+    return STDOUT_FILENO;
+  if (path == "/dev/stderr")
+    return STDERR_FILENO;
+  for (std::string_view folder : {"/dev/fd/", "/proc/self/fd/"})
+    if (path.starts_with(folder)) {
+      int number = -1;
+      const char *end = path.data() + path.size();
+      const auto [rest, error] = std::from_chars(path.data() + folder.size(), end, number);
+      return error == std::errc() && rest == end ? number : -1;
+    }
+  return -1;
+}
+
 AtomicFile::AtomicFile(std::string name, unsigned mode) : path(std::move(name)) {
+  // What is open already may be a file that others write too: it goes on where they are.
+  if (int open = descriptorOf(path); open >= 0) {
+    descriptor = fcntl(open, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (descriptor < 0)
+      fail(errno, "write");
+    return;
+  }
   struct stat info;
   if (stat(path.c_str(), &info) == 0) {
     if (S_ISDIR(info.st_mode)) {

@@ -64,11 +64,13 @@ void addCommonOptions(CLI::App &command, Arguments &arguments) {
           "GPU to compile for, with --target cuda: a100, h100, h200, b200, or a file like configs/devices/h100.yaml")
       ->type_name("NAME|FILE.yaml");
   command.add_option("--dump-ir", arguments.options.dumpFolder, "Write one numbered file a stage into this folder")
-      ->type_name("DIR");
+      ->type_name("DIR")
+      ->check(CLI::Validator([](std::string &name) { return name.empty() ? "needs the name of a folder" : ""; }, ""));
   command
       .add_option(
           "--report", arguments.report,
-          "Write the memory table and every decision of the passes, with place, bytes and reason, into this file")
+          "Write the memory table and every decision of the passes, with place, bytes and reason, into this file "
+          "('-': standard output)")
       ->type_name("FILE");
   command.add_flag("--timing", arguments.timing, "Tell how long each stage took");
 }
@@ -93,7 +95,7 @@ bool isSameFile(const std::string &a, const std::string &b) {
 }
 
 /// Whether `path` can be written to when all is done, and is none of `others` (what it is called, and its name). What
-/// is not a file, such as /dev/stdout, is taken as it is.
+/// is no file, such as /dev/null or a pipe, is taken as it is.
 bool canWrite(const std::string &option, const std::string &path,
               const std::vector<std::pair<std::string, std::string>> &others, std::string &message) {
   std::error_code ignored;
@@ -127,6 +129,11 @@ int run(Arguments &arguments) {
   bool binary = arguments.emit == "step" || arguments.emit == "obj";
   if (binary && arguments.output.empty())
     return complain("give the file to write, e.g. '-o step.so'");
+  if (!arguments.report.empty() && arguments.options.stopAfter < Stage::Plan)
+    return complain("--report tells of a plan, and --emit=" + arguments.emit +
+                    " stops before it; leave one of them out");
+  if (arguments.report == "-")
+    arguments.report = "/dev/stdout";
   diagnostics.clear();
   std::vector<std::pair<std::string, std::string>> inputs{{"the recipe", arguments.config},
                                                           {"the device file", arguments.options.device}};
@@ -149,6 +156,7 @@ int run(Arguments &arguments) {
   result->memoryReport += lengths.table;
   std::fputs(result->memoryReport.c_str(), told);
   std::fputs(result->decisions.c_str(), told);
+  std::fflush(told); // the files may be where that goes
   if (!arguments.report.empty() &&
       !writeFileAtomically(arguments.report, result->memoryReport + result->decisions + result->allDecisions, error))
     return complain(error);
