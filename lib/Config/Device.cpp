@@ -66,18 +66,24 @@ const char *wanted(Form form) {
   case Form::Architecture:
     return "LLVM's name of an instruction set from sm_80 on, such as sm_90a";
   case Form::PtxVersion:
-    return "a version of PTX from 7.0 on, such as 8.0";
+    return "a version of PTX that LLVM writes, 7.0 to 7.8, 8.0 to 8.8 or 9.0";
   case Form::Count:
     return "a whole number from 1 to 1048576";
   case Form::Bytes:
-    return "a number of bytes above 0, or one with a unit, such as 227KiB";
+    return "a number of bytes above 0, or one with a unit, such as 227KiB (1 PiB at most)";
   case Form::BytesOrNone:
-    return "a number of bytes, or one with a unit, such as 1GiB; 0 leaves attention to our own kernels";
+    return "a number of bytes, or one with a unit, such as 1GiB (1 PiB at most); 0 leaves attention to our own kernels";
   case Form::Rate:
     return "a number above 0, such as 3.35e12";
   }
   return "";
 }
+
+// Of LLVM 22 (NVPTX.td), from the first that has sm_80 on.
+constexpr int64_t ptxVersions[] = {70, 71, 72, 73, 74, 75, 76, 77, 78, 80, 81, 82, 83, 84, 85, 86, 87, 88, 90};
+
+/// Sizes that can be added up.
+constexpr int64_t mostBytes = int64_t(1) << 50;
 
 bool isWord(const std::string &text) {
   return !text.empty() && text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") ==
@@ -125,21 +131,21 @@ bool store(const DeviceKey &key, const Node &node, DeviceFile &to) {
     return firstPtxOf(node.text) > 0;
   case Form::PtxVersion: {
     const std::string &text = node.text;
-    const bool good =
-        text.size() == 3 && text[0] >= '7' && text[0] <= '9' && text[1] == '.' && text[2] >= '0' && text[2] <= '9';
-    to.*key.number = good ? (text[0] - '0') * 10 + (text[2] - '0') : 0;
-    return good;
+    const bool isVersion =
+        text.size() == 3 && text[0] >= '0' && text[0] <= '9' && text[1] == '.' && text[2] >= '0' && text[2] <= '9';
+    to.*key.number = isVersion ? (text[0] - '0') * 10 + (text[2] - '0') : 0;
+    return std::find(std::begin(ptxVersions), std::end(ptxVersions), to.*key.number) != std::end(ptxVersions);
   }
   case Form::Count:
     to.*key.number = asInt(node).value_or(0);
     return to.*key.number > 0 && to.*key.number <= 1 << 20;
   case Form::Bytes:
     to.*key.number = static_cast<int64_t>(parseBytes(node.text).value_or(0));
-    return to.*key.number > 0;
+    return to.*key.number > 0 && to.*key.number <= mostBytes;
   case Form::BytesOrNone: {
     const std::optional<uint64_t> bytes = parseBytes(node.text);
     to.*key.number = static_cast<int64_t>(bytes.value_or(0));
-    return bytes && to.*key.number >= 0;
+    return bytes && to.*key.number >= 0 && to.*key.number <= mostBytes;
   }
   case Form::Rate:
     to.*key.rate = asFloat(node).value_or(0);

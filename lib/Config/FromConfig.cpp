@@ -61,7 +61,7 @@ public:
       return messages.error(place, error + "; 'model' (" + model.find("_component_")->text +
                                        ") takes its sizes from there: name another folder with model.path, or a "
                                        "builder with sizes, such as torchtune.models.llama3_2.llama3_2_1b");
-    std::optional<Node> read = readTree(text, path, messages);
+    std::optional<Node> read = readConfigJsonTree(text, path, messages);
     if (!read)
       return;
     config = std::move(*read);
@@ -168,6 +168,8 @@ private:
   void rotary(const std::string &name) {
     // transformers 5 keeps base and scaling together, earlier versions apart.
     const std::string joint = given("rope_parameters") ? "rope_parameters" : "rope_scaling";
+    if (const Node *scaling = given(joint); scaling && !scaling->isMap())
+      return refuse(*scaling, joint, "it must be an object with \"rope_type\", or null");
     copy(given("rope_parameters.rope_theta") ? "rope_parameters.rope_theta" : "rope_theta", "rope_base", "10000");
     for (const std::string &key : {joint + ".partial_rotary_factor", std::string("partial_rotary_factor")})
       if (const Node *part = given(key); part && asFloat(*part) != 1.0)
@@ -184,8 +186,11 @@ private:
     copy(joint + ".factor", "scale_factor");
     for (const auto &[word, wanted] :
          {std::pair("low_freq_factor", 1.0), {"high_freq_factor", 4.0}, {"original_max_position_embeddings", 8192.0}})
-      if (const Node *value = given(joint + "." + word); !value || asFloat(*value) != wanted)
-        refuse(value ? *value : *given(joint), joint + "." + word, "only " + floatText(wanted) + " is built");
+      if (const Node *value = given(joint + "." + word); !value)
+        messages.error(given(joint)->place,
+                       "'" + joint + "." + word + "' is missing; only " + floatText(wanted) + " is built");
+      else if (asFloat(*value) != wanted)
+        refuse(*value, joint + "." + word, "only " + floatText(wanted) + " is built");
   }
 
   /// Puts the builder in the place of this component.

@@ -164,7 +164,7 @@ static const std::vector<KeyInfo> table = {
   {"loss._component_", C, Text, "torch.nn.CrossEntropyLoss", "", nullptr, "cross-entropy: `torch.nn.CrossEntropyLoss`; or with head and loss computed by chunks of rows, so that the logits are never whole: `torchtune.modules.loss.LinearCrossEntropyLoss`, `torchtune.modules.loss.CEWithChunkedOutputLoss`. Of pairs of answers, with a LoRA builder: `torchtune.rlhf.loss.DPOLoss`, `torchtune.rlhf.loss.RSOLoss`"},
   {"loss.beta", C, Float, "0.1", "DPOLoss", nullptr, "how much a pair's log-ratio counts, above 0: small values let the model move far from where it started"},
   {"loss.gamma", C, Float, "0.1", "RSOLoss", nullptr, "the same of RSO's hinge"},
-  {"loss.ignore_index", C, Int, "-100", "", nullptr, "label that does not count"},
+  {"loss.ignore_index", C, Int, "-100", "", "ftrun marks masked and padded tokens with it", "label that does not count"},
   {"loss.reduction", C, Text, "mean", "CrossEntropyLoss", "only the mean over valid tokens is built", "how losses are joined"},
   {"loss.label_smoothing", C, Float, "0.0", "CrossEntropyLoss DPOLoss", nullptr, "`DPOLoss`: how likely a pair is the wrong way round, at least 0 and below 1; `CrossEntropyLoss`: only 0 is built"},
   {"loss.weight", C, Any, "null", "CrossEntropyLoss", "class weights are not built; remove the key", "weights of classes"},
@@ -172,7 +172,7 @@ static const std::vector<KeyInfo> table = {
   {"clip_grad_norm", C, Float, "null", "", nullptr, "largest global norm of the gradients; `inf`: the norm is reported, nothing is clipped; null: neither"},
   {"dtype", C, Text, "fp32", "", nullptr, "storage of parameters and activations: `fp32` or `bf16`"},
 
-  {"sequence_lengths", C, Any, "null", "", nullptr, "ftc's own key: lengths of rows that the step is compiled for, as `[128, 256]`; a batch is padded to the shortest that holds its longest sample, and `tokenizer.max_seq_len` is always one of them; `auto`: those that compute least for the data of `ftc compile --data`, without it from a sixteenth of the longest on, each at most 1.5 times the one before, and none below 64; null: `auto` where rows are not packed, else `tokenizer.max_seq_len` alone"},
+  {"sequence_lengths", C, Any, "null", "", nullptr, "ftc's own key: lengths of rows that the step is compiled for, as `[128, 256]`; a batch is padded to the shortest that holds its longest sample, and `tokenizer.max_seq_len` is always one of them; `auto`: those that compute least for the data of `ftc compile --data`, without it from a sixteenth of the longest on, each about 1.33 or 1.5 times the one before (multiples of 16), and none below 64; null: `auto` where rows are not packed, else `tokenizer.max_seq_len` alone"},
   {"memory_budget", C, Text, "null", "", nullptr, "ftc's own key: most memory that the step may take, in bytes or with a unit (`12GiB`, `800 MB`); a step that needs more is an error; null: no limit"},
   {"enable_activation_checkpointing", C, Bool, "False", "", nullptr, "keep each layer's input only and compute its other activations again in the backward pass; results are the same"},
   {"activation_checkpointing.mode", C, Text, "full", "", nullptr, "ftc's own key, absent unless `enable_activation_checkpointing`: `full`; `selective`: compute again what is cheap (norms, gated activations, casts), keep products and attention; or `auto`: compute again what costs least for the step to fit into `memory_budget` (absent: a GPU's memory), nothing if it fits; with `enable_activation_offloading`, keep in the far tier what is cheaper to copy"},

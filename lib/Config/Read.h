@@ -19,6 +19,8 @@ namespace ftc::config {
 // Bounds that keep every later product of sizes far from 64 bits.
 constexpr int64_t maxWidth = int64_t(1) << 24;
 constexpr int64_t maxTokens = int64_t(1) << 20;
+/// Each chunk of head and loss is launched by itself.
+constexpr int64_t mostLossChunks = 1024;
 constexpr int64_t maxCount = int64_t(1) << 31;
 
 /// Reads a tree whose keys and types are checked; what is left to find are values out of range and keys that clash.

@@ -179,7 +179,7 @@ void Reader::source() {
                                         "override dataset.source=json dataset.data_files=x.jsonl");
 }
 
-/// Lengths up to `longest`, ascending, each at most 1.5 times the one before.
+/// Lengths up to `longest`, ascending, each about 1.33 or 1.5 times the one before.
 static std::vector<int64_t> lengthLadder(int64_t longest) {
   std::vector<int64_t> lengths = {longest};
   // Multiples of 16 keep whole tiles of products and attention.

@@ -35,7 +35,7 @@ void Reader::loss() {
     PreferenceConfig &p = recipe.preference.emplace();
     p.kind = kind == "RSOLoss" ? PreferenceConfig::Kind::Hinge : PreferenceConfig::Kind::Sigmoid;
     number(kind == "RSOLoss" ? "loss.gamma" : "loss.beta", p.beta, "above 0 and finite",
-           [](double x) { return x > 0 && std::isfinite(x); });
+           [](double x) { return x > 0 && isSinglePrecision(x); });
     number("loss.label_smoothing", p.labelSmoothing, "at least 0 and below 1",
            [](double x) { return x >= 0 && x < 1; });
     return;

@@ -52,7 +52,7 @@ void Reader::optimizer() {
   if (o.component.starts_with("bitsandbytes."))
     o.stateType = DType::F32; // the same update as PyTorch's, with moments that are fp32 whatever the parameters are
   o.paged = lastWord(o.component).starts_with("Paged");
-  auto notNegative = [](double x) { return x >= 0 && std::isfinite(x); };
+  auto notNegative = [](double x) { return x >= 0 && isSinglePrecision(x); };
   number("optimizer.lr", o.lr, "at least 0 and finite", notNegative);
   number("optimizer.weight_decay", o.weightDecay, "at least 0 and finite", notNegative);
   number("optimizer.eps", o.eps, "at least 0 and finite", notNegative);

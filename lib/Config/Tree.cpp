@@ -319,6 +319,11 @@ std::optional<Node> readTree(const std::string &text, const std::string &file, M
                  "a recipe is a map of keys, such as 'batch_size: 4'", messages);
 }
 
+std::optional<Node> readConfigJsonTree(const std::string &text, const std::string &file, Messages &messages) {
+  return loadMap(text, file, "the file is empty; it is the model's config.json, with \"model_type\" and sizes",
+                 "a config.json is one object, { ... }, with \"model_type\" and sizes", messages);
+}
+
 std::optional<Node> readDeviceTree(const std::string &text, const std::string &file, Messages &messages) {
   return loadMap(text, file, "the device file is empty; start from one of configs/devices",
                  "a device file is a map of keys, such as 'multiprocessors: 132'", messages);

@@ -76,6 +76,8 @@ inline constexpr const char *commandLine = "<command line>";
 
 /// Reads one YAML document whose top is a map. Nothing on failure, with at least one error.
 std::optional<Node> readTree(const std::string &text, const std::string &file, Messages &messages);
+/// The same of a model's config.json; JSON is YAML, but for surrogate pairs in texts, which no key of ours has.
+std::optional<Node> readConfigJsonTree(const std::string &text, const std::string &file, Messages &messages);
 /// The same for a device file; messages say so.
 std::optional<Node> readDeviceTree(const std::string &text, const std::string &file, Messages &messages);
 

@@ -11,6 +11,9 @@
 #include "Tree.h"
 #include "ftc/Config/Keys.h"
 
+#include <cmath>
+#include <limits>
+
 namespace ftc::config {
 
 /// Each returns nothing when the node is not written that way. Quoted scalars are text, as in YAML.
@@ -20,6 +23,8 @@ bool isHugeInt(const Node &node);
 /// Whole numbers too; inf and nan as YAML (.inf) or Python (inf) writes them.
 std::optional<double> asFloat(const Node &node);
 std::optional<bool> asBool(const Node &node);
+/// Whether it is finite in the steps' arithmetic too.
+inline bool isSinglePrecision(double value) { return std::abs(value) <= std::numeric_limits<float>::max(); }
 /// A scalar, or the scalars of a list.
 std::optional<std::vector<std::string>> asTexts(const Node &node);
 

@@ -91,7 +91,7 @@ TEST(Device, Keys) {
   EXPECT_EQ(errors(with("l2_cache", "l2_cash")),
             "d.yaml:6:1: error: unknown key 'l2_cash' of a device; did you mean 'l2_cache'?\n"
             "d.yaml:1:1: error: a device needs 'l2_cache': a number of bytes above 0, or one with a unit, such as "
-            "227KiB");
+            "227KiB (1 PiB at most)");
   EXPECT_EQ(errors("name: x\nname: y\n").substr(0, 10), "d.yaml:2:1");
   EXPECT_EQ(errors(""), "d.yaml:1:1: error: the device file is empty; start from one of configs/devices");
   EXPECT_EQ(errors("- a\n"), "d.yaml:1:1: error: a device file is a map of keys, such as 'multiprocessors: 132'");
@@ -102,8 +102,11 @@ TEST(Device, Values) {
                                             "an instruction set from sm_80 on, such as sm_90a");
   for (const char *wrong : {"sm_", "sm_75", "sm_90b", "sm_80a", "sm_95", "compute_90", "sm_9000"})
     EXPECT_NE(errors(with("sm_89", wrong)), "") << wrong;
-  EXPECT_EQ(errors(with("7.8", "78")),
-            "d.yaml:3:6: error: 'ptx' is '78'; it must be a version of PTX from 7.0 on, such as 8.0");
+  EXPECT_EQ(
+      errors(with("7.8", "78")),
+      "d.yaml:3:6: error: 'ptx' is '78'; it must be a version of PTX that LLVM writes, 7.0 to 7.8, 8.0 to 8.8 or 9.0");
+  for (const char *unknown : {"7.9", "8.9", "9.9", "6.5"})
+    EXPECT_NE(errors(with("7.8", unknown)), "") << unknown;
   // Versions in which LLVM cannot name the instruction set.
   EXPECT_EQ(errors(with("7.8", "7.0")),
             "d.yaml:3:6: error: 'ptx' is '7.0', and 'sm_89' is in PTX from 7.8 on; write that, or a later version");
@@ -114,12 +117,13 @@ TEST(Device, Values) {
   EXPECT_EQ(errors(with("128", "0")),
             "d.yaml:4:18: error: 'multiprocessors' is '0'; it must be a whole number from 1 to 1048576");
   EXPECT_EQ(errors(with("72MiB", "many")), "d.yaml:6:11: error: 'l2_cache' is 'many'; it must be a number of bytes "
-                                           "above 0, or one with a unit, such as 227KiB");
+                                           "above 0, or one with a unit, such as 227KiB (1 PiB at most)");
+  EXPECT_NE(errors(with("72MiB", "2048TiB")), "");
   EXPECT_EQ(errors(with("1008e9", ".inf")), "d.yaml:11:26: error: 'memory_bytes_per_second' is '.inf'; it must be a "
                                             "number above 0, such as 3.35e12");
   EXPECT_EQ(errors(with("attention_workspace: 0", "attention_workspace: -1")),
             "d.yaml:9:22: error: 'attention_workspace' is '-1'; it must be a number of bytes, or one with a unit, such "
-            "as 1GiB; 0 leaves attention to our own kernels");
+            "as 1GiB (1 PiB at most); 0 leaves attention to our own kernels");
   EXPECT_EQ(errors(with("mine", "a/b")),
             "d.yaml:1:7: error: 'name' is 'a/b'; it must be a word of letters, digits, '-' and '_'");
 }

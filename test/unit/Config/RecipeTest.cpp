@@ -321,7 +321,7 @@ TEST(Recipe, NormalFormReadsBackEqual) {
       {"model=torchtune.models.llama2.llama2", "model.norm_eps=1e-6", "model.rope_base=12345.678901234567"},
       {"model=torchtune.models.llama3_2.llama3_2", "model.tie_word_embeddings=False", "model.scale_factor=4"},
       {"dataset=torchtune.datasets.chat_dataset", "dataset.data_files=/x/y z", "lr_scheduler.num_warmup_steps=3"},
-      {"output_dir='quo\"te \\ \\${seed} \u00fc: #'", "resume_from_checkpoint=True", "loss.ignore_index=-1"},
+      {"output_dir='quo\"te \\ \\${seed} \u00fc: #'", "resume_from_checkpoint=True"},
       {"checkpointer.checkpoint_dir=/m", "checkpointer.checkpoint_files=['a, b.safetensors']",
        "checkpointer.output_dir=/o", "checkpointer.keep_last_n_checkpoints=3"},
       {"model=torchtune.models.llama3_2.lora_llama3_2", "model.lora_attn_modules=[k_proj,output_proj]",
@@ -331,7 +331,7 @@ TEST(Recipe, NormalFormReadsBackEqual) {
       {"activation_checkpointing={mode: selective, every: 2}"},
       {"activation_checkpointing={mode: auto, every: 2}", "memory_budget=1GiB"},
       {"loss=torchtune.modules.loss.LinearCrossEntropyLoss"},
-      {"loss=torchtune.modules.loss.CEWithChunkedOutputLoss", "loss.num_output_chunks=3", "loss.ignore_index=7"},
+      {"loss=torchtune.modules.loss.CEWithChunkedOutputLoss", "loss.num_output_chunks=3"},
       {"optimizer.betas=[0.1,0.2]", "optimizer.eps=1e-7", "dataset.packed=True", "dataset.add_eos=False"},
   };
   for (const std::vector<std::string> &overrides : cases) {
