@@ -109,6 +109,8 @@ def check_file(path, text):
             found.append((line, f"only Tokenizer may cut text ({header})"))
         if header == "zip.h" and room != "Checkpoint":
             found.append((line, f"only Checkpoint may open archives ({header})"))
+        if header == "csv.h" and room != "Data":
+            found.append((line, f"only Data may read tables ({header})"))
         if room == "ftrt" and header not in C_HEADERS and seen != "ftrt":
             found.append((line, f"the C ABI includes C headers only ({header})"))
     return found

@@ -217,7 +217,7 @@ def add_program(build, folder):
     subprocess.run(["strip", os.path.join(folder, "bin", "ftrun")], check=True)
     text, said = run(["ldd", program])
     for name, path in re.findall(r"^\s*(\S+) => (\S+)", text or sys.exit(said), re.MULTILINE):
-        if re.match(r"lib(yaml-cpp|fmt|pcre2-8|sentencepiece|utf8proc|zip|bz2|crypto)\.", name):
+        if re.match(r"lib(yaml-cpp|fmt|pcre2-8|sentencepiece|utf8proc|csv|zip|bz2|crypto)\.", name):
             shutil.copy(path, os.path.join(folder, "lib", name))
 
 

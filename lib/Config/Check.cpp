@@ -88,6 +88,7 @@ struct OtherName {
 
 const OtherName otherNames[] = {
     {"dataset.field", "a .json file that is one object is written as the list in it first; ftrun says how"},
+    {"dataset.sample_by", "a text file is one document, or with dataset.source=text a sample a line"},
     {"dataset.delimiter", "tables have commas between their cells, and files that are called .tsv tabs"},
     {"dataset.sep", "tables have commas between their cells, and files that are called .tsv tabs"},
     {"optimizer.bf16_stochastic_round", "stochastic rounding has a key of its own: stochastic_rounding=True"},

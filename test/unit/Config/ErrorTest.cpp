@@ -233,6 +233,7 @@ TEST(Errors, BitsandbytesNamesOfOptimizers) {
             "<command line>:1:1: error: 'optimizer.bf16_stochastic_round' is not a key here: stochastic rounding has a "
             "key of its own: stochastic_rounding=True; remove it (~optimizer.bf16_stochastic_round)");
   EXPECT_TRUE(contains(errors(minimal, {"dataset.field=data"}), "is written as the list in it first"));
+  EXPECT_TRUE(contains(errors(minimal, {"dataset.sample_by=document"}), "a text file is one document, or with"));
   EXPECT_TRUE(contains(errors(minimal, {"optimizer.optim_bits=8"}), "bitsandbytes.optim.AdamW8bit for 8"));
   EXPECT_TRUE(contains(errors(minimal, {"optimizer.is_paged=True"}), "bitsandbytes.optim.PagedAdamW or"));
 }
