@@ -85,6 +85,7 @@ private:
   int64_t longestAt = -1;                                  ///< of a list's object: where it begins in the file
   int64_t longSamples = 0;                                 ///< that are longer than a row
   std::map<std::string, std::vector<std::string>> skipped; ///< by reason
+  std::vector<std::string> asTexts;                        ///< .json files of a directory that hold no list of objects
   std::set<std::pair<uint64_t, uint64_t>> seen;            ///< hashes of contents
 };
 
@@ -194,6 +195,8 @@ bool Loader::loadText(const std::string &path, bool inDirectory) {
     skip("has the same contents as another file", path);
     return true;
   }
+  if (holdsRecords(path))
+    asTexts.push_back(path);
   if (int32_t begin = tokenizer.bosId(); begin >= 0)
     train.append({&begin, 1});
   if (!file.encode(tokenizer, [&](std::span<const int32_t> ids) { train.append(ids); }))
@@ -346,6 +349,11 @@ std::optional<LoadedData> Loader::finish() {
             : "";
     diags.push_back({Severity::Remark, paths.front(), 0, 0, fmt::format("skipped: {}{}", reason, more)});
   }
+  if (!asTexts.empty())
+    diags.push_back(
+        {Severity::Remark, asTexts.front(), 0, 0,
+         fmt::format("it is no list of objects, and is read as a text{}",
+                     asTexts.size() > 1 ? fmt::format(" (and {} more .json files)", asTexts.size() - 1) : "")});
   auto remark = [&](std::string message) {
     diags.push_back({Severity::Remark, options.path, 0, 0, std::move(message)});
   };

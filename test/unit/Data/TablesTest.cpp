@@ -131,6 +131,7 @@ TEST_F(Tables, AListMeansTheSameInADirectory) {
   EXPECT_EQ(texts(write("t/b.json", lines)), (Texts{"c", "d"})) << messages();
   write("t/c.json", "{\"name\": \"x\"}");
   EXPECT_EQ(texts(root / "t"), (Texts{"a", "b", "c", "d", "{\"name\": \"x\"}"})) << messages();
+  EXPECT_TRUE(says("c.json: remark: it is no list of objects, and is read as a text\n")) << messages();
   EXPECT_FALSE(load(write("b.json", "\n{\"text\": \"c\"}\n\n{\"txt\": \"d\"}\n")));
   EXPECT_TRUE(says("b.json:4:1: error: no key 'text'")) << messages();
   options.records = RecordKind::Instruct;
