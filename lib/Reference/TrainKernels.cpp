@@ -530,6 +530,8 @@ llvm::Error evaluate(Operation *op, Operands operands, Results results) {
       .Case<AttentionGradOp>(call(evaluateAttentionGrad))
       .Case<CrossEntropyOp>(call(crossEntropy))
       .Case<CrossEntropyGradOp>(call(crossEntropyGrad))
+      .Case<DistillationLossOp>(call(evaluateDistillationLoss))
+      .Case<DistillationLossGradOp>(call(evaluateDistillationLossGrad))
       .Case<LabelLogProbsOp>(call(evaluateLabelLogProbs))
       .Case<LabelLogProbsGradOp>(call(evaluateLabelLogProbsGrad))
       .Case<SequenceSumsOp>(call(evaluateSequenceSums))

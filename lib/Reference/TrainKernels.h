@@ -40,6 +40,10 @@ llvm::Error evaluateSequenceSpread(train::SequenceSpreadOp op, Operands operands
 llvm::Error evaluatePreferenceLoss(train::PreferenceLossOp op, Operands operands, Results results);
 llvm::Error evaluatePreferenceLossGrad(train::PreferenceLossGradOp op, Operands operands, Results results);
 
+/// Losses of a student and its teacher (TrainDistillation.cpp); `evaluate` calls these.
+llvm::Error evaluateDistillationLoss(train::DistillationLossOp op, Operands operands, Results results);
+llvm::Error evaluateDistillationLossGrad(train::DistillationLossGradOp op, Operands operands, Results results);
+
 /// train.attention and train.attention_grad; `evaluate` calls these.
 llvm::Error evaluateAttention(train::AttentionOp op, Operands operands, Results results);
 llvm::Error evaluateAttentionGrad(train::AttentionGradOp op, Operands operands, Results results);

@@ -47,6 +47,11 @@ int64_t columnsOf(mlir::Type type);
 /// (labels, statistics). Ops that share a kernel agree on this number.
 int64_t columnsPerRow(RowWiseOpInterface op);
 
+/// Fails, with an error on `op`, unless there is a label and one of each of `numbers` for each row of the logits;
+/// numbers are f32, or f64 beside f64.
+mlir::LogicalResult verifyLabels(mlir::Operation *op, mlir::RankedTensorType logits, mlir::RankedTensorType labels,
+                                 llvm::ArrayRef<mlir::RankedTensorType> numbers);
+
 } // namespace ftc::train
 
 #endif // FTC_TRAIN_IR_TRAIN_H

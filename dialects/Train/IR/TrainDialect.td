@@ -81,7 +81,8 @@ def Train_VariableRole : I32EnumAttr<"VariableRole", "what a variable holds", [
     I32EnumAttrCase<"Parameter", 0, "parameter">,
     I32EnumAttrCase<"State", 1, "state">,
     I32EnumAttrCase<"Constant", 2, "constant">,
-    I32EnumAttrCase<"Accumulator", 3, "accumulator">]> {
+    I32EnumAttrCase<"Accumulator", 3, "accumulator">,
+    I32EnumAttrCase<"Teacher", 4, "teacher">]> {
   let cppNamespace = "::ftc::train";
   let genSpecializedAttr = 0;
 }

@@ -171,6 +171,8 @@ LogicalResult EntryOp::verifyRegions() {
         return failure();
       if (variable->getRole() == VariableRole::Constant)
         return write.emitOpError("writes ") << write.getVariableAttr() << ", which is a constant";
+      if (variable->getRole() == VariableRole::Teacher)
+        return write.emitOpError("writes ") << write.getVariableAttr() << ", which is a teacher's";
       if (!written.insert(write.getVariable()).second)
         return write.emitOpError("writes ") << write.getVariableAttr() << " a second time";
     } else if (auto update = dyn_cast<UpdateOp>(op)) {

@@ -56,11 +56,13 @@ def VariableOp : Train_Op<"variable", [Symbol]> {
     Parameters carry their Hugging Face name, states `<parameter>.<state>`. `trainable` parameters get gradients. An
     accumulator holds a sum of gradients between the micro-batches of one step; no checkpoint keeps it. A `far` state lives in
     the far tier and is streamed past the ops that use it; its value is the same. A parameter in four bits (`!train.nf4`) is
-    frozen, and `init` says what it is quantized from.
+    frozen, and `init` says what it is quantized from. A `teacher` is a weight of another model, from which this one learns:
+    nothing writes it, it gets no adapter, and no checkpoint keeps it.
 
     ```mlir
     train.variable @"model.norm.weight" : tensor<64xf32> parameter init #train.ones trainable
     train.variable @"w.exp_avg" : tensor<4096x64xf32> state init #train.zeros far
+    train.variable @"teacher.model.norm.weight" : tensor<96xf32> teacher init #train.ones
     train.variable @"rotary.cos" : tensor<128x8xf32> constant init #train.rotary<sine = false, headDim = 16,
       base = 5.0e+05 : f64, factor = 3.2e+01 : f64, lowFactor = 1.0 : f64, highFactor = 4.0 : f64, oldContext = 8192>
     ```
@@ -545,6 +547,7 @@ def CrossEntropyGradOp : Train_PureOp<"cross_entropy_grad", [AllTypesMatch<["log
 }
 
 include "dialects/Train/IR/TrainPreference.td"
+include "dialects/Train/IR/TrainDistillation.td"
 
 //===----------------------------------------------------------------------===//
 // Gradient accumulation

@@ -19,9 +19,8 @@ using Gradients = SmallVector<Value>;
 // Verifiers
 //===----------------------------------------------------------------------===//
 
-/// A label and a number for each row of the logits; numbers are f32, or f64 beside f64.
-static LogicalResult verifyLabels(Operation *op, RankedTensorType logits, RankedTensorType labels,
-                                  ArrayRef<RankedTensorType> numbers) {
+LogicalResult ftc::train::verifyLabels(Operation *op, RankedTensorType logits, RankedTensorType labels,
+                                       ArrayRef<RankedTensorType> numbers) {
   const int64_t rows = logits.getDimSize(0);
   if (labels.getDimSize(0) != rows)
     return op->emitOpError("labels ") << labels << " are not one for each row of " << logits;

@@ -195,6 +195,13 @@ std::vector<Case> cases() {
        "tensor<5xf64>, tensor<5xf64>",
        {{"tensor<5x7xf64>"}, {"tensor<5xi32>", {3, -100, 0, 6, -100}}},
        {0}},
+      {"distillation_loss",
+       "train.distillation_loss %x0, %x1, %x2, %x3 ratio 0.25 ignore -100 : tensor<5x7xf64>, tensor<5xi32>, "
+       "tensor<f64> "
+       "-> tensor<i32>, tensor<5xf64>",
+       "tensor<f64>, tensor<f64>, tensor<f64>, tensor<i32>, tensor<5xf64>, tensor<5xf64>",
+       {{"tensor<5x7xf64>"}, {"tensor<5x7xf64>"}, {"tensor<5xi32>", {3, -100, 0, 6, -100}}, {"tensor<f64>"}},
+       {0}},
       {"sequence_sums",
        "train.sequence_sums %x0, %x1 batch 2 ignore -100 : tensor<6xf64>, tensor<6xi32> -> tensor<2xf64>",
        "tensor<2xf64>, tensor<2xf64>",
