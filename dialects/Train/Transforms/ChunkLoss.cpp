@@ -69,7 +69,8 @@ RankedTensorType withRows(RankedTensorType type, int64_t rows) {
 /// The logits that `op` makes a loss or a gradient of; null for other ops.
 Value logitsOf(Operation *op) {
   return llvm::TypeSwitch<Operation *, Value>(op)
-      .Case<CrossEntropyOp, LabelLogProbsOp, LabelLogProbsGradOp>([](auto reader) { return reader.getLogits(); })
+      .Case<CrossEntropyOp, DistillationLossOp, LabelLogProbsOp, LabelLogProbsGradOp>(
+          [](auto reader) { return reader.getLogits(); })
       .Default(Value());
 }
 
@@ -212,7 +213,7 @@ std::string LossGroup::findUncut() {
       if (rowWise.getRows() != rows)
         return name + " does not take the logits row by row";
       for (OpResult result : op->getResults())
-        if (!result.use_empty() && !isCutResult(result) && !isa<CrossEntropyOp>(op))
+        if (!result.use_empty() && !isCutResult(result) && !isa<CrossEntropyOp, DistillationLossOp>(op))
           return name + " sums over the rows";
     } else {
       return name + " needs the logits whole";

@@ -78,7 +78,7 @@ public:
       if (backward)
         gradients.insert(&op);
       // Statistics of rows are kept: they are small, and the losses with them would be computed twice.
-      else if (ofChunk && !isa<CrossEntropyOp, LabelLogProbsOp>(op))
+      else if (ofChunk && !isa<CrossEntropyOp, DistillationLossOp, LabelLogProbsOp>(op))
         chunks.insert(&op);
       if (backward || chunks.contains(&op))
         again.insert(&op);

@@ -189,9 +189,28 @@ private:
         CrossEntropyOp::create(builder, loc, TypeRange{scalarType, count, statistics}, logits, ids, pickScalar(), -100);
     scalars.push_back(loss.getLoss());
     addPairs(logits);
+    addTeacher(logits);
     if (below(4))
       values.push_back(CrossEntropyGradOp::create(builder, loc, logits.getType(), logits, ids, loss.getLse(),
                                                   pickScalar(), pickScalar(), -100));
+  }
+
+  /// A loss with a teacher, any matrix of the logits' shape, and its gradient.
+  void addTeacher(Value logits) {
+    if (below(2))
+      return;
+    auto type = cast<RankedTensorType>(logits.getType());
+    auto count = RankedTensorType::get({}, builder.getI32Type());
+    auto numbers = RankedTensorType::get({type.getDimSize(0)}, builder.getF32Type());
+    Value teacher = pick(type), share = pickScalar();
+    FloatAttr ratio = builder.getF64FloatAttr(0.25);
+    IntegerAttr ignored = builder.getI64IntegerAttr(-100);
+    auto loss =
+        DistillationLossOp::create(builder, loc, TypeRange{scalarType, scalarType, scalarType, count, numbers, numbers},
+                                   logits, teacher, ids, share, ratio, ignored);
+    scalars.append({loss.getLoss(), loss.getKdLoss()});
+    values.push_back(DistillationLossGradOp::create(builder, loc, type, logits, teacher, ids, loss.getLse(),
+                                                    loss.getTeacherLse(), share, pickScalar(), ratio, ignored));
   }
 
   /// A loss of pairs and its gradient, where the rows are two answers.
