@@ -158,7 +158,7 @@ static std::pair<StringRef, int64_t> workspaceIn(Operation *buffer) {
 MemoryTable ftc::memoryTable(ModuleOp module) {
   MemoryTable table;
   SymbolTable symbols(module);
-  int64_t parameters = 0, quantized = 0, states = 0, accumulators = 0, constants = 0;
+  int64_t parameters = 0, quantized = 0, teacher = 0, states = 0, accumulators = 0, constants = 0;
   int64_t farStates = 0;
   for (auto slab : module.getOps<plan::SlabOp>())
     (slab.getFar() ? table.farTotal : table.total) += slab.getBytes();
@@ -170,6 +170,7 @@ MemoryTable ftc::memoryTable(ModuleOp module) {
     }
     (variable.getRole() == plan::Role::Parameter     ? parameters
      : variable.getRole() == plan::Role::Quantized   ? quantized
+     : variable.getRole() == plan::Role::Teacher     ? teacher
      : variable.getRole() == plan::Role::State       ? states
      : variable.getRole() == plan::Role::Accumulator ? accumulators
                                                      : constants) += bytes;
@@ -227,6 +228,8 @@ MemoryTable ftc::memoryTable(ModuleOp module) {
   }
   if (accumulators)
     table.rows.insert(table.rows.begin() + 2, {"gradient accumulators", accumulators});
+  if (teacher)
+    table.rows.insert(table.rows.begin() + 1, {"parameters of the teacher", teacher});
   if (quantized)
     table.rows.insert(table.rows.begin() + 1, {"parameters in NF4", quantized});
   int64_t known = 0;

@@ -191,6 +191,29 @@ plan.entry @step kind(step) batch 1 sequence 8 flops 0.0 {
 
 // -----
 
+plan.slab @near bytes 1024 alignment 64
+plan.kernel @fill {
+^bb0(%a: memref<16xf32>):
+  plan.rows 16 per_task 16 parallel {
+  ^bb0(%r: index):
+    %0 = arith.constant 1.0 : f32
+    plan.store %0, %a[%r] : f32, memref<16xf32>
+  }
+}
+plan.variable @teacher.norm : memref<16xf32> teacher init #train.ones at @near[0]
+plan.entry @step kind(step) batch 1 sequence 8 flops 0.0 {
+  %c = plan.get @teacher.norm : memref<16xf32>
+  // expected-error @below {{writes the teacher's "teacher.norm"}}
+  plan.launch @fill(%c) "fill" : memref<16xf32>
+  // expected-error @below {{names no variable of type 'memref<16xf32>': @sin}}
+  %s = plan.get @sin : memref<16xf32>
+  %o = plan.view @near[64] "o" : memref<16xf32>
+  // expected-error @below {{"o" is a buffer that nothing has written}}
+  plan.output "o", %o : memref<16xf32>
+}
+
+// -----
+
 plan.entry @step kind(step) batch 1 sequence 8 flops 0.0 {
   // expected-error @below {{is no buffer, launch, copy or output; entries hold nothing else}}
   %c = arith.constant 1.0 : f32

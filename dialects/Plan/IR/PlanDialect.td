@@ -54,7 +54,8 @@ def Plan_Role : I32EnumAttr<"Role", "what a persistent buffer holds", [
     I32EnumAttrCase<"State", 1, "state">,
     I32EnumAttrCase<"Constant", 2, "constant">,
     I32EnumAttrCase<"Accumulator", 3, "accumulator">,
-    I32EnumAttrCase<"Quantized", 4, "quantized">]> {
+    I32EnumAttrCase<"Quantized", 4, "quantized">,
+    I32EnumAttrCase<"Teacher", 5, "teacher">]> {
   let cppNamespace = "::ftc::plan";
   let genSpecializedAttr = 0;
 }

@@ -171,8 +171,10 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
       }
       auto get = plan::partOf(buffer).whole.getDefiningOp<plan::ReadVariableOp>();
       auto variable = get ? symbols.lookup<plan::VariableOp>(get.getVariable()) : plan::VariableOp();
-      if (variable && variable.getRole() == plan::Role::Constant && kernel.writes(index)) {
-        launch.emitError("writes constant ") << variable.getSymNameAttr();
+      const plan::Role role = variable ? variable.getRole() : plan::Role::State;
+      if ((role == plan::Role::Constant || role == plan::Role::Teacher) && kernel.writes(index)) {
+        launch.emitError("writes ") << (role == plan::Role::Teacher ? "the teacher's " : "constant ")
+                                    << variable.getSymNameAttr();
         return false;
       }
       for (unsigned other = 0; other < index; ++other) {

@@ -18,16 +18,14 @@ using plan::ReduceKind;
 // Tokens
 //===----------------------------------------------------------------------===//
 
-/// Which columns of a row are its label's: the same body whether the logits are in memory or made in the row.
-static Value labelColumn(RowLaunch &launch, RowMath &math, Value label, RankedTensorType rowType) {
+Value ftc::labelColumn(RowLaunch &launch, RowMath &math, Value label, RankedTensorType rowType) {
   OpBuilder &b = launch.body();
   Value column = plan::ColumnOp::create(b, launch.loc(), rowType.clone(b.getI32Type()));
   return arith::CmpIOp::create(b, launch.loc(), arith::CmpIPredicate::eq, column,
                                math.broadcast(label, column.getType()));
 }
 
-/// Whether labels, a scalar or a row, are not `ignored`.
-static Value isLabel(RowLaunch &launch, RowMath &math, Value labels, int64_t ignored) {
+Value ftc::isLabel(RowLaunch &launch, RowMath &math, Value labels, int64_t ignored) {
   OpBuilder &b = launch.body();
   Value none = arith::ConstantOp::create(b, launch.loc(), b.getI32IntegerAttr(static_cast<int32_t>(ignored)));
   return arith::CmpIOp::create(b, launch.loc(), arith::CmpIPredicate::ne, labels,

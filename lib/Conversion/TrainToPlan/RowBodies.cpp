@@ -210,6 +210,8 @@ LogicalResult RowEmitter::emit(Operation *op) {
       .Case([&](train::RmsNormGradOp op) { return emitRmsNormGrad(op), success(); })
       .Case([&](train::CrossEntropyOp op) { return emitCrossEntropy(op), success(); })
       .Case([&](train::CrossEntropyGradOp op) { return emitCrossEntropyGrad(op), success(); })
+      .Case([&](train::DistillationLossOp op) { return emitDistillationLoss(op), success(); })
+      .Case([&](train::DistillationLossGradOp op) { return emitDistillationLossGrad(op), success(); })
       .Case([&](train::LabelLogProbsOp op) { return emitLabelLogProbs(op), success(); })
       .Case([&](train::LabelLogProbsGradOp op) { return emitLabelLogProbsGrad(op), success(); })
       .Case([&](train::SumSquaresOp op) {

@@ -102,6 +102,8 @@ private:
   mlir::Value sumsOfRows(mlir::Value sums, int64_t count, const std::string &name, const std::string &what);
   void emitCrossEntropy(train::CrossEntropyOp op);
   void emitCrossEntropyGrad(train::CrossEntropyGradOp op);
+  void emitDistillationLoss(train::DistillationLossOp op);
+  void emitDistillationLossGrad(train::DistillationLossGradOp op);
   void emitLabelLogProbs(train::LabelLogProbsOp op);
   void emitLabelLogProbsGrad(train::LabelLogProbsGradOp op);
   void emitSGDMomentum(train::SGDMomentumOp op);
@@ -119,6 +121,12 @@ private:
 
 /// The scalar of a rank-0 value, inside a launch.
 mlir::Value loadScalar(RowLaunch &launch, Place place);
+
+/// Which columns of a row are its label's: the same body whether the logits are in memory or made in the row.
+mlir::Value labelColumn(RowLaunch &launch, RowMath &math, mlir::Value label, mlir::RankedTensorType rowType);
+
+/// Whether labels, a scalar or a row, are not `ignored`.
+mlir::Value isLabel(RowLaunch &launch, RowMath &math, mlir::Value labels, int64_t ignored);
 
 /// Launches the kernel that prepares the scalars of train.adamw, so that rows do not compute them again:
 /// [1 - lr * weight_decay, lr / (1 - beta1^t), 1 / sqrt(1 - beta2^t)], computed in fp64, rounded to fp32 once.

@@ -100,6 +100,8 @@ struct ConvertTrainToPlanPass : ftc::impl::ConvertTrainToPlanPassBase<ConvertTra
       return plan::Role::Constant;
     case train::VariableRole::Accumulator:
       return plan::Role::Accumulator;
+    case train::VariableRole::Teacher:
+      return plan::Role::Teacher;
     }
     llvm_unreachable("a role of train.variable");
   }
