@@ -69,9 +69,6 @@ struct OtherRecipe {
 };
 
 const OtherRecipe otherRecipes[] = {
-    {"knowledge distillation", "teacher_model teacher_checkpointer kd_loss kd_ratio",
-     "ForwardKLLoss ForwardKLWithChunkedOutputLoss ReverseKLLoss ReverseKLWithChunkedOutputLoss SymmetricKLLoss "
-     "SymmetricKLWithChunkedOutputLoss"},
     {"preference optimization with a second model",
      "ref_checkpointer ref_policy_checkpointer value_checkpointer reward_checkpointer policy_model "
      "reward_and_value_model ppo_epochs ppo_batch_size reward_penalty penalise_no_eos min_response_length "
@@ -167,7 +164,8 @@ private:
       const bool isAfter = quantizer && quantizer->isScalar() && quantizer->text.find("QAT") == std::string::npos;
       messages.error(
           place, "'" + first + "' belongs to recipes for " + (isAfter ? "quantizing trained weights" : other.kind) +
-                     ", which are not built; full fine-tuning, LoRA, QLoRA, and DPO with LoRA are: for one of these " +
+                     ", which are not built; full fine-tuning, LoRA, QLoRA, DPO with LoRA, and knowledge distillation "
+                     "are: for one of these " +
                      way);
       return true;
     }

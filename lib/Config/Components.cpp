@@ -124,6 +124,7 @@ const std::vector<NodeComponents> &nodes() {
         models.push_back(modelPrefix + std::string(family.builder));
     for (const ModelSize &size : sizes)
       models.push_back(modelPrefix + std::string(size.component));
+    const std::vector<std::string> withoutAdapters = models;
     // Each has a twin with adapters; those by size, another one that quantizes what is frozen.
     for (size_t i = 0, count = models.size(); i < count; ++i)
       models.push_back(std::string(models[i]).insert(models[i].rfind('.') + 1, loraPrefix));
@@ -131,8 +132,13 @@ const std::vector<NodeComponents> &nodes() {
       models.push_back(
           (modelPrefix + std::string(size.component))
               .insert(std::string(modelPrefix).size() + std::string(size.component).rfind('.') + 1, qloraPrefix));
+    const std::vector<std::string> checkpointers = {
+        "torchtune.training.FullModelHFCheckpointer",        "torchtune.training.FullModelMetaCheckpointer",
+        "torchtune.training.FullModelTorchTuneCheckpointer", "torchtune.utils.FullModelHFCheckpointer",
+        "torchtune.utils.FullModelMetaCheckpointer",         "torchtune.utils.FullModelTorchTuneCheckpointer"};
     return std::vector<NodeComponents>{
         {"model", models},
+        {"teacher_model", withoutAdapters},
         {"tokenizer",
          {byteTokenizer, "torchtune.models.llama3.llama3_tokenizer", "torchtune.models.llama2.llama2_tokenizer",
           "torchtune.models.mistral.mistral_tokenizer", "torchtune.models.qwen2.qwen2_tokenizer",
@@ -148,10 +154,8 @@ const std::vector<NodeComponents> &nodes() {
           "torchtune.datasets.wikitext_dataset", "torchtune.datasets.cnn_dailymail_articles_dataset",
           "torchtune.datasets.preference_dataset", "torchtune.datasets.stack_exchange_paired_dataset",
           "torchtune.datasets.hh_rlhf_helpful_dataset"}},
-        {"checkpointer",
-         {"torchtune.training.FullModelHFCheckpointer", "torchtune.training.FullModelMetaCheckpointer",
-          "torchtune.training.FullModelTorchTuneCheckpointer", "torchtune.utils.FullModelHFCheckpointer",
-          "torchtune.utils.FullModelMetaCheckpointer", "torchtune.utils.FullModelTorchTuneCheckpointer"}},
+        {"checkpointer", checkpointers},
+        {"teacher_checkpointer", checkpointers},
         {"optimizer",
          {"torch.optim.AdamW", "torch.optim.SGD", "bitsandbytes.optim.AdamW", "bitsandbytes.optim.PagedAdamW",
           "bitsandbytes.optim.AdamW32bit", "bitsandbytes.optim.PagedAdamW32bit", "bitsandbytes.optim.AdamW8bit",
@@ -169,6 +173,7 @@ const std::vector<NodeComponents> &nodes() {
          {"torch.nn.CrossEntropyLoss", "torchtune.modules.loss.CEWithChunkedOutputLoss",
           "torchtune.modules.loss.LinearCrossEntropyLoss", "torchtune.rlhf.loss.DPOLoss",
           "torchtune.rlhf.loss.RSOLoss"}},
+        {"kd_loss", {"torchtune.modules.loss.ForwardKLWithChunkedOutputLoss", "torchtune.modules.loss.ForwardKLLoss"}},
         {"metric_logger", {}},
         {"profiler", {}}};
   }();
@@ -287,6 +292,9 @@ std::string refusal(const std::string &path, const std::string &name, const Node
     return "'" + name + "' is not built; what works: " + works[0] + ", transformers' schedules such as " +
            "transformers.get_linear_schedule_with_warmup, or ~lr_scheduler for a constant rate" + near;
   }
+  if (path == "kd_loss" && startsWith(name, "torchtune."))
+    return "'" + name + "' is not built; the forward divergence from the teacher is: override kd_loss=" +
+           works[word.find("Chunked") == std::string::npos];
   if (path == "loss" && (startsWith(name, "torch.nn.") || startsWith(name, "torchtune.")))
     return "'" + name + "' is not built; what works: " + works[0];
   return "";

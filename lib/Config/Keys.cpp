@@ -169,6 +169,12 @@ static const std::vector<KeyInfo> table = {
   {"loss.label_smoothing", C, Float, "0.0", "CrossEntropyLoss DPOLoss", nullptr, "`DPOLoss`: how likely a pair is the wrong way round, at least 0 and below 1; `CrossEntropyLoss`: only 0 is built"},
   {"loss.weight", C, Any, "null", "CrossEntropyLoss", "class weights are not built; remove the key", "weights of classes"},
   {"loss.num_output_chunks", C, Int, "", "CEWithChunkedOutputLoss LinearCrossEntropyLoss DPOLoss RSOLoss", nullptr, "chunks of head and loss (ftc's own key for `DPOLoss` and `RSOLoss`); absent: the compiler's choice, at least 256 rows each"},
+  {"teacher_model", C, Any, "null", "", nullptr, "knowledge distillation: the model that is learned from, with the keys of `model` (`_component_`, and for builders that take them sizes), without adapters; as many ids as `model`. It is frozen, and stored as `dtype` says; null: none"},
+  {"teacher_checkpointer", R, Any, "null", "", nullptr, "where the teacher's weights are, with the keys `_component_`, `checkpoint_dir` and `checkpoint_files` of `checkpointer`; without a folder they are random. They are read by every run, and never written"},
+  {"kd_loss._component_", C, Text, "", "", nullptr, "`torchtune.modules.loss.ForwardKLWithChunkedOutputLoss`, or `torchtune.modules.loss.ForwardKLLoss` where `loss` takes the logits whole; absent: the one that goes with `loss`"},
+  {"kd_loss.ignore_index", C, Int, "-100", "", "ftrun marks masked and padded tokens with it", "label that does not count"},
+  {"kd_loss.num_output_chunks", C, Int, "", "ForwardKLWithChunkedOutputLoss", nullptr, "that of `loss`, if given"},
+  {"kd_ratio", C, Float, "0.5", "", nullptr, "share of `kd_loss` in the loss, from 0 to 1; that of `loss` is the rest"},
   {"clip_grad_norm", C, Float, "null", "", nullptr, "largest global norm of the gradients; `inf`: the norm is reported, nothing is clipped; null: neither"},
   {"dtype", C, Text, "fp32", "", nullptr, "storage of parameters and activations: `fp32` or `bf16`"},
 

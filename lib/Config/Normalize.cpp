@@ -173,10 +173,8 @@ static std::map<std::string, std::string> valuesOf(const SchedulerConfig &s) {
   return v;
 }
 
-/// "{_component_: ..., packed: True}", keys as in the table.
-static std::string flowText(const DatasetConfig &d) {
-  const std::map<std::string, std::string> values = valuesOf(d);
-  const std::string node = "dataset.";
+/// "{_component_: ..., packed: True}": the values of a node, "dataset." for one, keys as in the table.
+static std::string flowText(const std::map<std::string, std::string> &values, const std::string &node) {
   std::string text;
   for (const KeyInfo &key : keyTable())
     if (auto found = values.find(key.path); found != values.end())
@@ -187,23 +185,19 @@ static std::string flowText(const DatasetConfig &d) {
 /// One node, or a list of nodes.
 static std::string flowText(const std::vector<DatasetConfig> &sets) {
   if (sets.size() == 1)
-    return flowText(sets[0]);
+    return flowText(valuesOf(sets[0]), "dataset.");
   std::string text;
   for (const DatasetConfig &set : sets)
-    text += (text.empty() ? "[" : ", ") + flowText(set);
+    text += (text.empty() ? "[" : ", ") + flowText(valuesOf(set), "dataset.");
   return text + "]";
 }
 
-/// The values that count, by key. A key that is not here is not written: it has the one value that works.
-static std::map<std::string, std::string> valuesOf(const Recipe &r) {
+/// Values of a model, by key of the table ("model.num_layers").
+static std::map<std::string, std::string> valuesOf(const ModelConfig &m, bool hasAdapters) {
   std::map<std::string, std::string> v;
-  v["output_dir"] = quoted(r.outputDir);
-
-  const ModelConfig &m = r.model;
   v["model._component_"] = m.component;
   ModelConfig usual;
-  bool explicitSizes = startModel(m.component, usual);
-  if (explicitSizes) {
+  if (startModel(m.component, usual)) {
     v["model.vocab_size"] = std::to_string(m.vocabSize);
     v["model.num_layers"] = std::to_string(m.numLayers);
     v["model.num_heads"] = std::to_string(m.numHeads);
@@ -225,6 +219,31 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
     }
   }
   std::string builder = lastWord(m.component);
+  if (hasAdapters)
+    builder = builder.substr(builder.find('_') + 1);
+  if (builder == "qwen2" || builder == "qwen3" || builder == "llama3_2" || builder == "llama3_2_1b" ||
+      builder == "llama3_2_3b")
+    v["model.tie_word_embeddings"] = word(m.tiedEmbeddings);
+  return v;
+}
+
+/// What says where weights are.
+static std::map<std::string, std::string> weightsOf(const CheckpointerConfig &c) {
+  std::map<std::string, std::string> v;
+  v["checkpointer._component_"] = "torchtune.training.FullModelHFCheckpointer";
+  if (!c.checkpointDir.empty())
+    v["checkpointer.checkpoint_dir"] = quoted(c.checkpointDir);
+  if (!c.checkpointFiles.empty())
+    v["checkpointer.checkpoint_files"] = quoted(c.checkpointFiles);
+  return v;
+}
+
+/// The values that count, by key. A key that is not here is not written: it has the one value that works.
+static std::map<std::string, std::string> valuesOf(const Recipe &r) {
+  std::map<std::string, std::string> v;
+  v["output_dir"] = quoted(r.outputDir);
+
+  v.merge(valuesOf(r.model, r.lora.has_value()));
   if (r.lora) {
     auto has = [&](const char *target) {
       return std::find(r.lora->targets.begin(), r.lora->targets.end(), target) != r.lora->targets.end();
@@ -245,11 +264,7 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
     v["model.quantize_base"] = word(r.quantizedBase.has_value());
     if (r.quantizedBase)
       v["model.quantizer"] = *r.quantizedBase == Nf4Quantizer::Torchao ? "torchao" : "bitsandbytes";
-    builder = builder.substr(builder.find('_') + 1);
   }
-  if (builder == "qwen2" || builder == "qwen3" || builder == "llama3_2" || builder == "llama3_2_1b" ||
-      builder == "llama3_2_3b")
-    v["model.tie_word_embeddings"] = word(m.tiedEmbeddings);
 
   v["tokenizer._component_"] = r.tokenizer == "byte" ? byteTokenizer : r.tokenizer;
   if (r.promptTemplate)
@@ -280,11 +295,7 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   v["batch_size"] = std::to_string(r.batchSize);
 
   const CheckpointerConfig &c = r.checkpointer;
-  v["checkpointer._component_"] = "torchtune.training.FullModelHFCheckpointer";
-  if (!c.checkpointDir.empty())
-    v["checkpointer.checkpoint_dir"] = quoted(c.checkpointDir);
-  if (!c.checkpointFiles.empty())
-    v["checkpointer.checkpoint_files"] = quoted(c.checkpointFiles);
+  v.merge(weightsOf(c));
   // Follows an override of output_dir.
   v["checkpointer.output_dir"] = c.outputDir == r.outputDir ? "${output_dir}" : quoted(c.outputDir);
   if (!c.adapterCheckpoint.empty())
@@ -330,6 +341,12 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   if (r.lossChunks)
     v["loss.num_output_chunks"] = std::to_string(r.lossChunks);
   v["loss.ignore_index"] = std::to_string(r.ignoreIndex);
+  if (const std::optional<DistillationConfig> &d = r.distillation) {
+    v["teacher_model"] = flowText(valuesOf(d->teacher, /*hasAdapters=*/false), "model.");
+    v["teacher_checkpointer"] = flowText(weightsOf(d->checkpointer), "checkpointer.");
+    v["kd_loss._component_"] = d->lossComponent;
+    v["kd_ratio"] = floatText(d->ratio);
+  }
   v["clip_grad_norm"] = r.clipGradNorm ? floatText(*r.clipGradNorm) : "null";
   v["dtype"] = r.dtype == DType::BF16 ? "bf16" : "fp32";
   if (r.updates != UpdatePlacement::Auto)
@@ -398,9 +415,9 @@ std::map<std::string, std::string> ftc::trainingValues(const Recipe &recipe) {
     for (const char *start : {"optimizer.", "lr_scheduler.", "model.lora_", "model.quantize"})
       if (key.starts_with(start))
         return false;
-    for (const char *same :
-         {"model._component_", "model.use_dora", "tokenizer.max_seq_len", "shuffle", "gradient_accumulation_steps",
-          "optimizer_state_dtype", "master_weights", "stochastic_rounding", "clip_grad_norm", "dtype"})
+    for (const char *same : {"teacher_model", "kd_ratio", "model._component_", "model.use_dora",
+                             "tokenizer.max_seq_len", "shuffle", "gradient_accumulation_steps", "optimizer_state_dtype",
+                             "master_weights", "stochastic_rounding", "clip_grad_norm", "dtype"})
       if (key == same)
         return false;
     return true;

@@ -33,6 +33,7 @@ void Reader::run() {
   checkpointing();
   metricLogger();
   preference();
+  distillation();
   combinations();
 }
 

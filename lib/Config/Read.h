@@ -23,6 +23,9 @@ constexpr int64_t maxTokens = int64_t(1) << 20;
 constexpr int64_t mostLossChunks = 1024;
 constexpr int64_t maxCount = int64_t(1) << 31;
 
+/// A message with `name` in place of each `usual` that is that node: 'dataset.packed', dataset=torchtune...
+std::string withName(std::string text, const std::string &usual, const std::string &name);
+
 /// Reads a tree whose keys and types are checked; what is left to find are values out of range and keys that clash.
 class Reader {
 public:
@@ -110,6 +113,12 @@ private:
   // ReadPreference.cpp
   void loss();
   void preference();
+
+  // ReadDistillation.cpp
+  void distillation();
+  /// Reads teacher_model and teacher_checkpointer.
+  void teacher(const Node &model, DistillationConfig &d);
+  void kdLoss(DistillationConfig &d);
 
   // ReadTraining.cpp
   void optimizer();

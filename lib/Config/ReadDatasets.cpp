@@ -21,9 +21,7 @@
 
 namespace ftc::config {
 
-/// `text` with `name` in place of each "dataset" that is the node: 'dataset.packed', dataset=torchtune...
-static std::string withName(std::string text, const std::string &name) {
-  const std::string usual = "dataset";
+std::string withName(std::string text, const std::string &usual, const std::string &name) {
   for (size_t at = 0; (at = text.find(usual, at)) != std::string::npos;) {
     const char before = at ? text[at - 1] : ' ';
     const size_t end = at + usual.size();
@@ -53,7 +51,7 @@ std::optional<DatasetConfig> Reader::datasetAt(Node node, const std::string &nam
           return std::tie(other.file, other.line, other.column) == std::tie(message.file, message.line, message.column);
         }))
       continue;
-    message.message = withName(std::move(message.message), name);
+    message.message = withName(std::move(message.message), "dataset", name);
     messages.add(std::move(message));
   }
   if (heard.failed())

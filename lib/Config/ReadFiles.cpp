@@ -407,18 +407,20 @@ void Reader::formattedFiles(const Node &node, std::vector<std::string> &files) {
 }
 
 void Reader::insideCheckpoint(const std::string &path, const std::string &folder) {
-  const std::string &checkpoint = recipe.checkpointer.checkpointDir;
-  if (checkpoint.empty() || folder.empty())
-    return;
   auto parts = [](const std::string &name) {
     std::filesystem::path clean = std::filesystem::path(name).lexically_normal();
     return clean.has_filename() || clean == "/" ? clean : clean.parent_path();
   };
-  std::filesystem::path inner = parts(folder), outer = parts(checkpoint);
-  auto [outerEnd, innerEnd] = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
-  if (outerEnd == outer.end())
-    messages.error(placeOf(path), named(path) + " lies inside " + named("checkpointer.checkpoint_dir") + ", '" +
-                                      checkpoint + "'; write somewhere else");
+  const std::string teacher = recipe.distillation ? recipe.distillation->checkpointer.checkpointDir : "";
+  for (const auto &[key, checkpoint] : {std::pair("checkpointer.checkpoint_dir", recipe.checkpointer.checkpointDir),
+                                        std::pair("teacher_checkpointer.checkpoint_dir", teacher)}) {
+    if (checkpoint.empty() || folder.empty())
+      continue;
+    const std::filesystem::path inner = parts(folder), outer = parts(checkpoint);
+    if (std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end())
+      messages.error(placeOf(path),
+                     named(path) + " lies inside " + named(key) + ", '" + checkpoint + "'; write somewhere else");
+  }
 }
 
 } // namespace ftc::config

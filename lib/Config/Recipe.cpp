@@ -83,12 +83,16 @@ static void refuseCompiled(const std::string &path, const Node *value, const Ove
   bool namesComponent = value && value->isScalar() && hasComponent(path);
   for (const KeyInfo &key : keyTable()) {
     std::string other = key.path;
-    bool touched = other == path || (namesComponent ? other == below + "_component_" : other.rfind(below, 0) == 0);
+    // A node that the table has as one key (`teacher_model`) is compiled with all that is in it.
+    const bool isInside = key.type == ValueType::Any && path.starts_with(other + ".");
+    bool touched =
+        other == path || isInside || (namesComponent ? other == below + "_component_" : other.rfind(below, 0) == 0);
     if (!touched || key.keyClass != KeyClass::Compiled)
       continue;
     std::string change = item.removes ? "~" + item.key : item.key + "=" + item.value;
-    messages.error(item.place, "'" + other + "' is compiled into the step and cannot change here; recompile with " +
-                                   change + " (ftc compile CONFIG -o step.so " + change + ")");
+    messages.error(item.place, "'" + (isInside ? path : other) +
+                                   "' is compiled into the step and cannot change here; recompile with " + change +
+                                   " (ftc compile CONFIG -o step.so " + change + ")");
     return;
   }
 }

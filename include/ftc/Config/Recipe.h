@@ -155,6 +155,22 @@ struct CheckpointerConfig {
   friend bool operator==(const CheckpointerConfig &, const CheckpointerConfig &) = default;
 };
 
+/// Knowledge distillation (Hinton et al. 2015), as torchtune's recipe of that name does it: the model that is trained,
+/// the student, learns from the probabilities of another one, the teacher, besides its labels. A token costs
+/// (1 - ratio) * cross-entropy with its label + ratio * cross-entropy with the teacher's probabilities.
+struct DistillationConfig {
+  ModelConfig teacher; ///< as many ids as the student; frozen, stored as `dtype`
+  double ratio = 0.5;  ///< from 0 to 1
+  std::string lossComponent = "torchtune.modules.loss.ForwardKLLoss"; ///< or the chunked one, which chunks as `loss`
+  /// Where the teacher's weights are; without a folder they are random. Nothing is written there.
+  CheckpointerConfig checkpointer;
+
+  friend bool operator==(const DistillationConfig &, const DistillationConfig &) = default;
+};
+
+/// Begins the names of a teacher's weights, in front of those that they have in checkpoints.
+inline constexpr const char *teacherPrefix = "teacher.";
+
 /// Words before and after the messages of a role.
 struct PromptTags {
   std::string role; ///< "system", "user", "assistant", "tool" or "ipython"
@@ -276,6 +292,8 @@ struct Recipe {
   int64_t ignoreIndex = -100;
   /// Present: pairs of answers are trained, by a loss of preferences; only with `lora`.
   std::optional<PreferenceConfig> preference;
+  /// Present: a teacher's probabilities are learned too; not with `preference`.
+  std::optional<DistillationConfig> distillation;
   /// "byte" (256 bytes and specials), or a component of torchtune's: for Llama 3, Llama 2, Mistral, Qwen2, Qwen2.5,
   /// Phi-3, Phi-4, or one that is not built in, where data are ids.
   std::string tokenizer = "byte";

@@ -241,37 +241,31 @@ TEST(Errors, BitsandbytesNamesOfOptimizers) {
 TEST(Errors, OtherRecipes) {
   EXPECT_EQ(below("quantizer: {_component_: torchtune.training.quantization.Int8DynActInt4WeightQATQuantizer}\n"),
             "r.yaml:11:1: error: 'quantizer' belongs to recipes for quantization-aware training, which are not built; "
-            "full fine-tuning, LoRA, QLoRA, and DPO with LoRA are: for one of these remove it (~quantizer)");
+            "full fine-tuning, LoRA, QLoRA, DPO with LoRA, and knowledge distillation are: for one of these remove it "
+            "(~quantizer)");
   EXPECT_TRUE(
       contains(below("quantizer: {_component_: torchtune.training.quantization.Int8DynActInt4WeightQuantizer}\n"),
                "recipes for quantizing trained weights, which are not built"));
-  EXPECT_TRUE(contains(below("kd_ratio: 0.5\n"), "recipes for knowledge distillation"));
   EXPECT_TRUE(contains(below("ref_checkpointer: {}\n"), "recipes for preference optimization"));
   EXPECT_TRUE(contains(below("top_k: 300\n"), "recipes for generating text"));
   // One error for a recipe, however many of its keys and components say it.
   EXPECT_EQ(below("loss: {_component_: torchtune.rlhf.loss.PPOLoss}\nvalue_checkpointer: {}\nsede: 1\n"),
             "r.yaml:11:21: error: 'torchtune.rlhf.loss.PPOLoss' belongs to recipes for preference optimization with a "
-            "second model, which are not built; full fine-tuning, LoRA, QLoRA, and DPO with LoRA are: for one of these "
-            "remove it (~value_checkpointer) and override loss=torch.nn.CrossEntropyLoss");
-  EXPECT_EQ(
-      below("teacher_model: {_component_: torchtune.models.llama3_1.llama3_1_8b}\n"
-            "teacher_checkpointer: {checkpoint_dir: /t}\n"
-            "kd_loss: {_component_: torchtune.modules.loss.ForwardKLWithChunkedOutputLoss}\nkd_ratio: 0.5\n"),
-      "r.yaml:11:1: error: 'teacher_model' belongs to recipes for knowledge distillation, which are not built; full "
-      "fine-tuning, LoRA, QLoRA, and DPO with LoRA are: for one of these remove them (~teacher_model "
-      "~teacher_checkpointer ~kd_loss "
-      "~kd_ratio)");
+            "second model, which are not built; full fine-tuning, LoRA, QLoRA, DPO with LoRA, and knowledge "
+            "distillation are: "
+            "for one of these remove it (~value_checkpointer) and override loss=torch.nn.CrossEntropyLoss");
   EXPECT_TRUE(
       contains(below("temperature: 0.7\nref_policy_checkpointer: {}\n"
                      "loss: {_component_: torchtune.rlhf.loss.PPOLoss}\n"),
                "'ref_policy_checkpointer' belongs to recipes for preference optimization with a second model, which "
                "are not built; "
-               "full fine-tuning, LoRA, QLoRA, and DPO with LoRA are: for one of these remove them (~temperature "
+               "full fine-tuning, LoRA, QLoRA, DPO with LoRA, and knowledge distillation are: for one of these remove "
+               "them (~temperature "
                "~ref_policy_checkpointer) and override loss=torch.nn.CrossEntropyLoss"));
   EXPECT_EQ(
       below("quantizer: null\ntasks: [truthfulqa_mc2]\nlimit: null\n"),
       "r.yaml:12:1: error: 'tasks' belongs to recipes for evaluation, which are not built; full fine-tuning, LoRA, "
-      "QLoRA, and DPO with LoRA are: for one of these remove them (~quantizer ~tasks ~limit)");
+      "QLoRA, DPO with LoRA, and knowledge distillation are: for one of these remove them (~quantizer ~tasks ~limit)");
   // A name of the recipe's own that it uses elsewhere is not meant.
   EXPECT_EQ(good(std::string(minimal) + "limit: 3\nepochs: ${limit}\n").epochs, 3);
 }
