@@ -104,6 +104,32 @@ PreferenceValues buildPreference(EntryBuilder &entry, LlamaBuilder &model, const
   return values;
 }
 
+/// What an entry that learns from a teacher gives: the loss, its two parts, and the number of valid tokens.
+struct DistillationValues {
+  Value loss, classLoss, kdLoss, count;
+};
+
+/// The teacher first: all that is kept of it are its last hidden states, when the student's activations are made. Both
+/// heads stand at the loss, so that they are made by chunks of the same rows.
+DistillationValues buildDistillation(EntryBuilder &entry, LlamaBuilder &model, LlamaBuilder &teacher,
+                                     const Recipe &recipe, Value invTokens) {
+  OpBuilder &builder = entry.builder;
+  const int64_t batch = recipe.rowsOfBatch(), rows = batch * static_cast<int64_t>(entry.entry.getSequence());
+  model.buildInside(entry.entry);
+  teacher.buildInside(entry.entry);
+  Value theirs = teacher.buildHidden(builder, entry.modelInputs(), batch);
+  Value hidden = model.buildHidden(builder, entry.modelInputs(), batch);
+  Value teacherLogits = teacher.buildHead(builder, theirs), logits = model.buildHead(builder, hidden);
+  auto f32 = builder.getF32Type();
+  auto scalar = RankedTensorType::get({}, f32), numbers = RankedTensorType::get({rows}, f32);
+  auto loss = train::DistillationLossOp::create(
+      builder, NameLoc::get(builder.getStringAttr("loss"), logits.getLoc()),
+      TypeRange{scalar, scalar, scalar, RankedTensorType::get({}, builder.getI32Type()), numbers, numbers}, logits,
+      teacherLogits, entry.input("labels"), invTokens, builder.getF64FloatAttr(recipe.distillation->ratio),
+      builder.getI64IntegerAttr(recipe.ignoreIndex));
+  return {loss.getLoss(), loss.getClassLoss(), loss.getKdLoss(), loss.getCount()};
+}
+
 Attribute optimizerAttr(OpBuilder &builder, const OptimizerConfig &optimizer) {
   auto f64 = [&](double value) { return builder.getF64FloatAttr(value); };
   if (optimizer.kind == OptimizerConfig::Kind::SGD && optimizer.momentum == 0)
@@ -177,6 +203,11 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
 
   LlamaBuilder model(*module, recipe);
   model.declareVariables();
+  std::optional<LlamaBuilder> teacher;
+  if (recipe.distillation) {
+    teacher.emplace(LlamaBuilder::ofTeacher(*module, recipe));
+    teacher->declareVariables();
+  }
   int64_t batch = recipe.rowsOfBatch();
   // A step of several micro-batches: all but the last run `micro`, the last runs `step`. Both have the same graph up to
   // the gradients; train-accumulate-gradients makes the difference.
@@ -193,6 +224,14 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
       auto [loss, pairs, policy, reference] = buildPreference(entry, model, recipe, entry.input("inv_tokens"));
       train::LossOp::create(entry.builder, loss.getLoc(), loss);
       entry.finish({loss, policy, reference});
+      return;
+    }
+    if (teacher) {
+      EntryBuilder entry(*module, name.str(), kind, batch, sequence, inputs, {"loss", "class_loss", "kd_loss"});
+      auto [loss, classLoss, kdLoss, count] =
+          buildDistillation(entry, model, *teacher, recipe, entry.input("inv_tokens"));
+      train::LossOp::create(entry.builder, loss.getLoc(), loss);
+      entry.finish({loss, classLoss, kdLoss});
       return;
     }
     EntryBuilder entry(*module, name.str(), kind, batch, sequence, inputs, {"loss"});
@@ -218,6 +257,16 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
       Value one = train::ConstantOp::create(evaluate.builder, loc, DenseElementsAttr::get(scalar, 1.0f));
       auto [loss, pairs, policy, reference] = buildPreference(evaluate, model, recipe, one);
       evaluate.finish({loss, pairs, policy, reference});
+      return;
+    }
+    if (teacher) {
+      EntryBuilder evaluate(*module, name.str(), train::EntryKind::Evaluate, batch, sequence,
+                            {"tokens", "labels", "positions", "segment_starts"},
+                            {"loss_sum", "class_loss_sum", "kd_loss_sum", "valid_tokens"});
+      auto scalar = RankedTensorType::get({}, builder.getF32Type());
+      Value one = train::ConstantOp::create(evaluate.builder, loc, DenseElementsAttr::get(scalar, 1.0f));
+      auto [loss, classLoss, kdLoss, count] = buildDistillation(evaluate, model, *teacher, recipe, one);
+      evaluate.finish({loss, classLoss, kdLoss, count});
       return;
     }
     EntryBuilder evaluate(*module, name.str(), train::EntryKind::Evaluate, batch, sequence,

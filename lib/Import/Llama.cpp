@@ -21,22 +21,23 @@ std::string layerName(int64_t layer, StringRef rest) {
 }
 } // namespace
 
-LlamaBuilder::LlamaBuilder(ModuleOp module, const Recipe &recipe)
-    : module(module), recipe(recipe), model(recipe.model), location(module.getLoc()) {
+LlamaBuilder::LlamaBuilder(ModuleOp module, const Recipe &recipe, const ModelConfig &model, StringRef prefix)
+    : module(module), recipe(recipe), model(model), prefix(prefix), location(module.getLoc()) {
   MLIRContext *context = module.getContext();
   elementType = recipe.dtype == DType::BF16 ? Type(BFloat16Type::get(context)) : Type(Float32Type::get(context));
 }
 
 Location LlamaBuilder::at(const Twine &where) {
-  return NameLoc::get(StringAttr::get(module.getContext(), where), location);
+  return NameLoc::get(StringAttr::get(module.getContext(), prefix + where), location);
 }
 
 void LlamaBuilder::declare(OpBuilder &builder, StringRef name, ArrayRef<int64_t> shape, Attribute init) {
   auto type = RankedTensorType::get(shape, elementType);
   types[name] = type;
-  train::VariableOp::create(builder, location, builder.getStringAttr(name), TypeAttr::get(type),
-                            train::VariableRoleAttr::get(builder.getContext(), train::VariableRole::Parameter), init,
-                            builder.getUnitAttr());
+  auto role = isTeacher() ? train::VariableRole::Teacher : train::VariableRole::Parameter;
+  train::VariableOp::create(builder, location, builder.getStringAttr(prefix + name), TypeAttr::get(type),
+                            train::VariableRoleAttr::get(builder.getContext(), role), init,
+                            isTeacher() ? UnitAttr() : builder.getUnitAttr());
 }
 
 void LlamaBuilder::declareVariables() {
@@ -88,13 +89,13 @@ void LlamaBuilder::declareVariables() {
     auto init = train::RotaryInitAttr::get(context, sine, model.headDim, f64(model.ropeBase),
                                            f64(model.ropeScaling.factor), f64(model.ropeScaling.lowFactor),
                                            f64(model.ropeScaling.highFactor), model.ropeScaling.oldContext);
-    train::VariableOp::create(builder, location, builder.getStringAttr(name), TypeAttr::get(table),
+    train::VariableOp::create(builder, location, builder.getStringAttr(prefix + name), TypeAttr::get(table),
                               train::VariableRoleAttr::get(context, train::VariableRole::Constant), init, UnitAttr());
   }
 }
 
 Value LlamaBuilder::read(OpBuilder &builder, StringRef name) {
-  return train::ReadOp::create(builder, at(name), types[name], name);
+  return train::ReadOp::create(builder, at(name), types[name], prefix + name.str());
 }
 
 Value LlamaBuilder::linear(OpBuilder &builder, Value input, StringRef weight) {
@@ -192,7 +193,7 @@ Value LlamaBuilder::buildHidden(OpBuilder &builder, const LlamaInputs &inputs, i
     x = attentionBlock(builder, x, layer, inputs, batch);
     x = feedForwardBlock(builder, x, layer);
     // Variables belong to no layer: where they are read says nothing about when.
-    for (Operation *op = last->getNextNode(); op && !isReference; op = op->getNextNode())
+    for (Operation *op = last->getNextNode(); op && !isReference && !isTeacher(); op = op->getNextNode())
       if (!isa<train::ReadOp>(op))
         op->setAttr(train::TrainDialect::layerAttrName, builder.getI64IntegerAttr(layer));
   }

@@ -27,7 +27,14 @@ struct LlamaInputs {
 /// windows in every other layer), with the names and the half-split rotary layout of Hugging Face checkpoints.
 class LlamaBuilder {
 public:
-  LlamaBuilder(mlir::ModuleOp module, const Recipe &recipe);
+  /// A builder of the model that is trained.
+  LlamaBuilder(mlir::ModuleOp module, const Recipe &recipe) : LlamaBuilder(module, recipe, recipe.model, "") {}
+
+  /// A builder of the recipe's teacher, whose weights are of the role `teacher` and have `teacherPrefix` in front of
+  /// their names; it has no layers in the sense of `train.layer`.
+  static LlamaBuilder ofTeacher(mlir::ModuleOp module, const Recipe &recipe) {
+    return {module, recipe, recipe.distillation->teacher, teacherPrefix};
+  }
 
   /// Declares every parameter and the rotary tables, in the order of a checkpoint.
   void declareVariables();
@@ -48,6 +55,8 @@ public:
   mlir::Type getElementType() const { return elementType; }
 
 private:
+  LlamaBuilder(mlir::ModuleOp module, const Recipe &recipe, const ModelConfig &model, llvm::StringRef prefix);
+  bool isTeacher() const { return !prefix.empty(); }
   void declare(mlir::OpBuilder &builder, llvm::StringRef name, llvm::ArrayRef<int64_t> shape, mlir::Attribute init);
   mlir::Value read(mlir::OpBuilder &builder, llvm::StringRef name);
   mlir::Value linear(mlir::OpBuilder &builder, mlir::Value input, llvm::StringRef weight);
@@ -64,6 +73,7 @@ private:
   mlir::ModuleOp module;
   const Recipe &recipe;
   const ModelConfig &model;
+  std::string prefix; ///< of variables and locations
   mlir::Type elementType;
   mlir::Location location;
   llvm::StringMap<mlir::RankedTensorType> types;

@@ -34,6 +34,8 @@ std::vector<Change> changesOf(const Recipe &recipe, bool gpu) {
     changes.push_back({{"optimizer_in_bwd=True"}, {}});
   if (!recipe.chunksLoss())
     changes.push_back({{"loss=torchtune.modules.loss.LinearCrossEntropyLoss"}, {}});
+  if (!recipe.chunksLoss() && recipe.distillation) // both losses take the logits alike
+    changes.back().words.push_back("kd_loss=torchtune.modules.loss.ForwardKLWithChunkedOutputLoss");
   // `auto` computes again no more than it must; the least that it can reach is what `full` takes. A GPU's link is wide
   // enough for some of it to be cheaper in the far tier.
   if (recipe.checkpointing.mode == Mode::None || recipe.checkpointing.mode == Mode::Selective) {

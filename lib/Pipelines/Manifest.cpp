@@ -171,6 +171,7 @@ LogicalResult ManifestBuilder::addVariables(manifest::ManifestT &out) {
                           : variable.getRole() == plan::Role::Quantized   ? manifest::Role::Quantized
                           : variable.getRole() == plan::Role::State       ? manifest::Role::State
                           : variable.getRole() == plan::Role::Accumulator ? manifest::Role::Accumulator
+                          : variable.getRole() == plan::Role::Teacher     ? manifest::Role::Teacher
                                                                           : manifest::Role::Constant;
     auto tensor = describe(variable, variable.getSymName(), variable.getBufferType(), role, *variable.getSlab(),
                            *variable.getOffset());

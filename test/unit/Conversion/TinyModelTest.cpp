@@ -333,6 +333,80 @@ TEST_P(TinyModel, PreferencesAreTheSameInGraphAndPlan) {
     }
 }
 
+/// Graph and plan agree with a teacher of other sizes, whose weights stay as they are; where gradients are made and
+/// what is computed again changes no bit.
+TEST_P(TinyModel, DistillationIsTheSameInGraphAndPlan) {
+  auto [dtype, tied, chunks] = GetParam();
+  Outcome plain;
+  for (bool remat : {false, true})
+    for (auto placement : {train::UpdatePlacement::End, train::UpdatePlacement::TwoPasses}) {
+      SCOPED_TRACE("remat " + std::to_string(remat) + " " + train::stringifyUpdatePlacement(placement).str());
+      Recipe recipe = tinyRecipe(dtype, tied);
+      recipe.lossComponent = "torchtune.modules.loss.CEWithChunkedOutputLoss";
+      recipe.lossChunks = chunks ? chunks : 1;
+      recipe.lora = LoraConfig{{"q_proj", "o_proj", "up_proj", "down_proj"}, 4, 8, 0.3};
+      recipe.clipGradNorm = 0.25;
+      DistillationConfig &d = recipe.distillation.emplace();
+      d.teacher = recipe.model;
+      d.teacher.numLayers = 1;
+      d.teacher.numHeads = d.teacher.numKvHeads = 3;
+      d.teacher.embedDim = d.teacher.headDim * 3;
+      d.teacher.tiedEmbeddings = !tied;
+      d.ratio = 0.25;
+      if (remat)
+        recipe.checkpointing = {CheckpointingConfig::Mode::Full, 1};
+      auto module = importRecipe(context(), recipe);
+      (*module)->setAttr(train::TrainDialect::updatesAttrName, train::UpdatesAttr::get(&context(), placement));
+      ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
+        passes.addPass(train::createAttachAdaptersPass());
+        passes.addPass(train::createDifferentiatePass());
+        passes.addPass(train::createChunkLossPass());
+        passes.addPass(train::createClipGradientsPass());
+        passes.addPass(createCanonicalizerPass());
+        passes.addPass(createCSEPass());
+        passes.addPass(train::createInsertRematPass());
+        passes.addPass(train::createFuseUpdatesPass());
+        passes.addPass(train::createLowerOptimizerPass());
+        passes.addPass(createCanonicalizerPass());
+        passes.addPass(createCSEPass());
+      }));
+      int64_t forward = 0, backward = 0, rows = 0;
+      module->walk([&](train::DistillationLossOp op) { ++forward, rows = std::max(rows, op.getRows()); });
+      module->walk([&](train::DistillationLossGradOp) { ++backward; });
+      EXPECT_EQ(forward, 2 * std::max<int64_t>(1, chunks)); // of two entries
+      EXPECT_EQ(backward, (placement == train::UpdatePlacement::TwoPasses ? 2 : 1) * std::max<int64_t>(1, chunks));
+      if (chunks)
+        EXPECT_EQ(rows, llvm::divideCeil(recipe.rowsOfBatch() * recipe.seqLen, chunks));
+      NamedTensors start, inputs = inputsOf(module->lookupSymbol<train::EntryOp>("step"));
+      Outcome evaluation =
+          runTrain(*module, "evaluate", inputsOf(module->lookupSymbol<train::EntryOp>("evaluate")), start);
+      const auto number = [](const Outcome &of, const char *name) { return of.outputs.at(name).reals.front(); };
+      EXPECT_NEAR(number(evaluation, "loss_sum"),
+                  0.75 * number(evaluation, "class_loss_sum") + 0.25 * number(evaluation, "kd_loss_sum"), 1e-4);
+      EXPECT_NE(number(evaluation, "class_loss_sum"), number(evaluation, "kd_loss_sum"));
+      start.clear();
+      Outcome graph = runTrain(*module, "step", inputs, start);
+      for (const auto &[name, value] : start)
+        if (name.starts_with(teacherPrefix))
+          EXPECT_EQ(graph.variables.at(name).reals, value.reals) << name;
+      ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
+        passes.addPass(train::createFormKernelsPass());
+        passes.addPass(createConvertTrainToPlanPass());
+        passes.addPass(plan::createPlanAssignOffsetsPass());
+        passes.addPass(plan::createPlanVerifyPass());
+      }));
+      Outcome plan = runPlan(*module, "step", inputs, start);
+      expectNear(graph.outputs, plan.outputs, dtype == DType::BF16 ? 2e-2 : 1e-5);
+      expectNear(graph.variables, plan.variables, dtype == DType::BF16 ? 2e-2 : 1e-4);
+      if (plain.outputs.empty()) {
+        plain = std::move(plan);
+        continue;
+      }
+      expectIdentical(plain.outputs, plan.outputs);
+      expectIdentical(plain.variables, plan.variables);
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(DTypes, TinyModel,
                          testing::Combine(testing::Values(DType::F32, DType::BF16), testing::Bool(),
                                           testing::Values(0, 2, 3)));

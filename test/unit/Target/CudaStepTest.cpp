@@ -73,6 +73,18 @@ void addPreference(Recipe &recipe) {
   recipe.preference = PreferenceConfig{PreferenceConfig::Kind::Sigmoid, 0.2};
 }
 
+/// A teacher of other sizes, one layer of three heads.
+void addTeacher(Recipe &recipe) {
+  addAdapters(recipe);
+  DistillationConfig &d = recipe.distillation.emplace();
+  d.teacher = recipe.model;
+  d.teacher.numLayers = 1;
+  d.teacher.numHeads = d.teacher.numKvHeads = 3;
+  d.teacher.embedDim = 3 * d.teacher.headDim;
+  d.teacher.tiedEmbeddings = false;
+  d.ratio = 0.25;
+}
+
 /// Square matrices of width * width elements: 8-bit states need 4096, torchao's NF4 multiples of 16384.
 void widen(Recipe &recipe, int64_t width) {
   recipe.model.embedDim = width;
@@ -509,6 +521,20 @@ INSTANTIATE_TEST_SUITE_P(
                addPreference(recipe);
                recipe.preference->kind = PreferenceConfig::Kind::Hinge;
              }},
+        Case{"Distillation", DType::F32, addTeacher},
+        Case{"DistillationChunked", DType::F32,
+             [](Recipe &recipe) {
+               addTeacher(recipe);
+               recipe.lossComponent = "torchtune.modules.loss.CEWithChunkedOutputLoss";
+               recipe.lossChunks = 3;
+             }},
+        Case{"DistillationBf16", DType::BF16,
+             [](Recipe &recipe) {
+               addTeacher(recipe);
+               recipe.lossComponent = "torchtune.modules.loss.CEWithChunkedOutputLoss";
+               recipe.lossChunks = 2;
+             },
+             "h100", true},
         Case{"QloraSlabs", DType::BF16, addWideAdapters, smallDevice},
         Case{"Paged", DType::F32,
              [](Recipe &recipe) {
