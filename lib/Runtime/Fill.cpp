@@ -86,7 +86,9 @@ void Session::initialize(uint64_t seed, const std::function<bool(std::string_vie
       writeArrays(*encoded[first + index], arraysOf(*encoded[first + index], rooms[index]));
   }
   for (const Tensor *tensor : *manifest().tensors()) {
-    if (parameters && tensor->role() == ftc::manifest::Role::Parameter && !parameters(tensor->name()->string_view()))
+    const bool isWeight =
+        tensor->role() == ftc::manifest::Role::Parameter || tensor->role() == ftc::manifest::Role::Teacher;
+    if (parameters && isWeight && !parameters(tensor->name()->string_view()))
       continue;
     if (tensor->role() == ftc::manifest::Role::Quantized || tensor->init() == InitKind::RowNorms)
       continue;

@@ -70,10 +70,13 @@ EntryFeed &LengthFeeds::holding(int64_t tokens) {
                        [&](const EntryFeed &feed) { return feed.sequence() >= tokens; });
 }
 
-std::optional<double> evaluate(LengthFeeds &feeds, const DataSet &data, PairMeasure *pairs, const volatile int &stop) {
+std::optional<double> evaluate(LengthFeeds &feeds, const DataSet &data, PairMeasure *pairs, DistillationLosses *parts,
+                               const volatile int &stop) {
   BatchStream stream(data, {.batchSize = feeds.batch(), .shuffle = false, .seed = 0, .dropLast = false});
   if (pairs)
     pairs->clear();
+  if (parts)
+    *parts = {};
   double sum = 0;
   int64_t count = 0;
   for (int64_t batch = 0; batch < stream.batchesPerEpoch(); ++batch) {
@@ -90,6 +93,14 @@ std::optional<double> evaluate(LengthFeeds &feeds, const DataSet &data, PairMeas
     count += *static_cast<const int32_t *>(feed.output(pairs ? "pairs" : "valid_tokens"));
     if (pairs)
       pairs->add(feed);
+    if (parts) {
+      parts->classLoss += *static_cast<const float *>(feed.output("class_loss_sum"));
+      parts->kdLoss += *static_cast<const float *>(feed.output("kd_loss_sum"));
+    }
+  }
+  if (parts) {
+    parts->classLoss = count ? parts->classLoss / static_cast<double>(count) : NAN;
+    parts->kdLoss = count ? parts->kdLoss / static_cast<double>(count) : NAN;
   }
   return count ? sum / static_cast<double>(count) : NAN;
 }

@@ -34,6 +34,8 @@ const char *roleName(manifest::Role role) {
     return "output";
   case manifest::Role::Quantized:
     return "quantized";
+  case manifest::Role::Teacher:
+    return "teacher";
   case manifest::Role::Accumulator:
     return "accumulator";
   }
@@ -122,19 +124,22 @@ std::string describeStep(const std::string &path) {
   if (info.peak_at())
     fmt::format_to(out, "  the peak is at {}\n", info.peak_at()->str());
 
-  uint64_t parameters = 0, trained = 0;
+  uint64_t parameters = 0, trained = 0, teacher = 0;
   for (const auto *tensor : *info.tensors())
     if (tensor->role() == manifest::Role::Parameter) {
       uint64_t elements = tensor->bytes() / elementSize(tensor->type());
       parameters += elements;
       trained += tensor->trainable() ? elements : 0;
+    } else if (tensor->role() == manifest::Role::Teacher) {
+      teacher += tensor->bytes() / elementSize(tensor->type());
     } else if (tensor->encoding() != manifest::Encoding::None) {
       uint64_t elements = 1;
       for (int64_t size : *tensor->decoded_shape())
         elements *= static_cast<uint64_t>(size);
       parameters += elements;
     }
-  fmt::format_to(out, "\ntensors     {} parameters, {} of them trained\n", parameters, trained);
+  fmt::format_to(out, "\ntensors     {} parameters, {} of them trained{}\n", parameters, trained,
+                 teacher ? fmt::format("; {} of the teacher", teacher) : "");
   for (const auto *tensor : *info.tensors())
     fmt::format_to(out, "  {:<60} {:<9} {:<5} {:<16} slab {} + {:<12} {}\n", tensor->name()->str(),
                    roleName(tensor->role()), elementName(tensor->type()), shapeString(*tensor), tensor->slab(),

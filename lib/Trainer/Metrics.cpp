@@ -153,6 +153,12 @@ void MetricsLog::add(const StepMetrics &metrics) {
       line.text(name);
       line.number(value);
     }
+  if (metrics.parts) {
+    line.text(",\"class_loss\":");
+    line.number(metrics.parts->classLoss);
+    line.text(",\"kd_loss\":");
+    line.number(metrics.parts->kdLoss);
+  }
   line.text("}\n");
   write(line.data(), line.size());
   evaluated = false;
@@ -169,6 +175,12 @@ void MetricsLog::add(const HeldOutLoss &metrics) {
     line.number(metrics.pairs->accuracy);
     line.text(",\"val_rewards/margins\":");
     line.number(metrics.pairs->margin);
+  }
+  if (metrics.parts) {
+    line.text(",\"val_class_loss\":");
+    line.number(metrics.parts->classLoss);
+    line.text(",\"val_kd_loss\":");
+    line.number(metrics.parts->kdLoss);
   }
   line.text("}\n");
   write(line.data(), line.size());
@@ -204,6 +216,8 @@ void Progress::show(const StepMetrics &metrics) {
     line.format("  grad norm {:.3f}", unsignedNan(*metrics.gradNorm));
   if (metrics.pairs)
     line.format("  margin {:.4f}  accuracy {:.3f}", unsignedNan(metrics.pairs->margin), metrics.pairs->accuracy);
+  if (metrics.parts)
+    line.format("  class {:.4f}  kd {:.4f}", unsignedNan(metrics.parts->classLoss), unsignedNan(metrics.parts->kdLoss));
   line.format("  {:.0f} tokens/s", metrics.tokensPerSecond);
   if (metrics.shareOfPeak > 0)
     line.format("  {:.1f}% of peak", 100 * metrics.shareOfPeak);
@@ -223,6 +237,8 @@ void Progress::show(const HeldOutLoss &metrics) {
   line.format("step {}/{}  held-out loss {:.4f}", metrics.step, totalSteps, unsignedNan(metrics.loss));
   if (metrics.pairs)
     line.format("  margin {:.4f}  accuracy {:.3f}", unsignedNan(metrics.pairs->margin), metrics.pairs->accuracy);
+  if (metrics.parts)
+    line.format("  class {:.4f}  kd {:.4f}", unsignedNan(metrics.parts->classLoss), unsignedNan(metrics.parts->kdLoss));
   line.text("\n");
   writeAll(STDOUT_FILENO, line.data(), line.size());
 }

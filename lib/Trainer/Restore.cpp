@@ -112,23 +112,27 @@ void throwErrors(ExitCode code, const std::vector<Diagnostic> &diags) {
   throw RunError(code, message);
 }
 
-void loadParameters(Session &session, const std::string &directory, const std::vector<std::string> &files,
-                    const ModelConfig &model) {
+/// Fills `views` from a directory of weights; `node` is the recipe's that names it.
+static void loadWeights(const std::vector<TensorView> &views, const std::string &directory,
+                        const std::vector<std::string> &files, const ModelConfig &model, const std::string &node) {
   std::error_code error;
   if (!fs::is_directory(directory, error))
-    throw RunError(ExitCode::NoFile,
-                   fmt::format("{}: no such directory; checkpointer.checkpoint_dir names the folder that holds the "
-                               "weights, such as model.safetensors",
-                               directory));
+    throw RunError(ExitCode::NoFile, fmt::format("{}: no such directory; {}.checkpoint_dir names the folder that holds "
+                                                 "the weights, such as model.safetensors",
+                                                 directory, node));
   std::vector<Diagnostic> diags;
+  // Readers do not know of which model's weights they read.
+  auto tell = [&] {
+    constexpr std::string_view usual = " checkpointer.";
+    for (Diagnostic &diag : diags)
+      for (size_t at = 0; (at = diag.message.find(usual, at)) != std::string::npos; at += node.size())
+        diag.message.replace(at, usual.size(), " " + node + ".");
+    tellRemarks(diags);
+  };
   std::unique_ptr<CheckpointReader> reader = CheckpointReader::open(directory, files, diags, &model);
-  tellRemarks(diags);
+  tell();
   if (!reader)
     throwErrors(ExitCode::BadCheckpoint, diags);
-  std::vector<TensorView> views = viewsOf(session, manifest::Role::Parameter);
-  std::erase_if(views, [](const TensorView &view) { return isAdapterName(view.spec.name); });
-  for (TensorView &weight : quantizedOf(session))
-    views.push_back(std::move(weight));
   std::vector<TensorSpec> wanted;
   for (const TensorView &view : views)
     wanted.push_back(view.spec);
@@ -138,12 +142,33 @@ void loadParameters(Session &session, const std::string &directory, const std::v
     good = checkConfigJson(config, model, diags);
   else if (std::string params = fs::path(directory) / "params.json"; good && fs::exists(params, error))
     good = checkParamsJson(params, model, diags);
-  tellRemarks(diags);
+  tell();
   if (!good)
     throwErrors(ExitCode::BadCheckpoint, diags);
   for (const TensorView &view : views)
     if (!(view.nf4 ? reader->quantize(view.spec, *view.nf4, diags) : reader->read(view, diags)))
       throwErrors(ExitCode::BadCheckpoint, diags);
+}
+
+void loadParameters(Session &session, const std::string &directory, const std::vector<std::string> &files,
+                    const ModelConfig &model) {
+  std::vector<TensorView> views = viewsOf(session, manifest::Role::Parameter);
+  std::erase_if(views, [](const TensorView &view) { return isAdapterName(view.spec.name); });
+  for (TensorView &weight : quantizedOf(session))
+    views.push_back(std::move(weight));
+  loadWeights(views, directory, files, model, "checkpointer");
+}
+
+void loadTeacher(Session &session, const DistillationConfig &distillation) {
+  std::vector<TensorView> views = viewsOf(session, manifest::Role::Teacher);
+  for (TensorView &view : views) {
+    if (!view.spec.name.starts_with(teacherPrefix))
+      throw RunError(ExitCode::BadStep, fmt::format("{}: the teacher's '{}' is not called '{}...'; recompile it",
+                                                    session.step().path(), view.spec.name, teacherPrefix));
+    view.spec.name.erase(0, std::string_view(teacherPrefix).size());
+  }
+  const CheckpointerConfig &from = distillation.checkpointer;
+  loadWeights(views, from.checkpointDir, from.checkpointFiles, distillation.teacher, "teacher_checkpointer");
 }
 
 void loadAdapters(Session &session, const std::string &path, const LoraConfig &lora, const ModelConfig &model) {
@@ -199,11 +224,7 @@ void loadStates(Session &session, const std::string &directory, const std::strin
   }
 }
 
-uint64_t hashFrozenWeights(Session &session) {
-  std::vector<TensorView> weights = viewsOf(session, manifest::Role::Parameter);
-  std::erase_if(weights, [](const TensorView &view) { return isAdapterName(view.spec.name); });
-  for (TensorView &weight : quantizedOf(session))
-    weights.push_back(std::move(weight));
+static uint64_t hashOf(std::vector<TensorView> weights) {
   std::ranges::sort(weights, {}, [](const TensorView &view) { return view.spec.name; });
   uint64_t hash = 0;
   auto take = [&](const void *data, int64_t bytes) {
@@ -239,6 +260,16 @@ uint64_t hashFrozenWeights(Session &session) {
   }
   return hash;
 }
+
+uint64_t hashFrozenWeights(Session &session) {
+  std::vector<TensorView> weights = viewsOf(session, manifest::Role::Parameter);
+  std::erase_if(weights, [](const TensorView &view) { return isAdapterName(view.spec.name); });
+  for (TensorView &weight : quantizedOf(session))
+    weights.push_back(std::move(weight));
+  return hashOf(std::move(weights));
+}
+
+uint64_t hashTeacher(Session &session) { return hashOf(viewsOf(session, manifest::Role::Teacher)); }
 
 std::unique_ptr<CheckpointWriter> makeWriter(Session &session, const Recipe &recipe, const Tokenizer &tokenizer,
                                              const TrainingOrigin &origin, const std::string &outputDir) {

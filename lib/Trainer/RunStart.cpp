@@ -151,6 +151,12 @@ void Run::checkBase(const std::string &adapter, const TrainingOrigin &then, bool
 void Run::tellDifferences() const {
   if (const std::string text = differences(found->origin, origin); !text.empty())
     warn("{} was written with another recipe; this one's counts from here on: {}", found->directory, text);
+  const std::optional<uint64_t> then = found->origin.teacherWeights;
+  if (then && origin.teacherWeights && then != origin.teacherWeights && found->origin.recipe == origin.recipe)
+    warn("{} learned from a teacher with other weights than {}", found->directory,
+         recipe.distillation->checkpointer.checkpointDir.empty()
+             ? "the random ones here"
+             : "those of " + recipe.distillation->checkpointer.checkpointDir);
 }
 
 /// Parameters, states and the place in the data: from the newest checkpoint of OUT, from checkpoint_dir, or as the
@@ -183,9 +189,14 @@ void Run::restore() {
   // Of a run with adapters a checkpoint gives only these back; the frozen weights are where they were.
   const bool weightsFromDir = !from.checkpointDir.empty() && (recipe.lora || !found);
   const bool weightsFromFiles = weightsFromDir || (found && !recipe.lora);
-  session->initialize(recipe.seed, [&](std::string_view name) { return !weightsFromFiles || isAdapterName(name); });
+  const bool teacherFromDir = recipe.distillation && !recipe.distillation->checkpointer.checkpointDir.empty();
+  session->initialize(recipe.seed, [&](std::string_view name) {
+    return name.starts_with(teacherPrefix) ? !teacherFromDir : !weightsFromFiles || isAdapterName(name);
+  });
   if (weightsFromDir)
     loadParameters(*session, from.checkpointDir, from.checkpointFiles, recipe.model);
+  if (teacherFromDir)
+    loadTeacher(*session, *recipe.distillation);
   session->fillRowNorms();
   if (recipe.lora)
     origin.frozenWeights = hashFrozenWeights(*session);
@@ -194,6 +205,12 @@ void Run::restore() {
     say("{} from {}", which, from.checkpointDir);
   else if (!weightsFromFiles)
     say("{}: random, of seed {}", which, recipe.seed);
+  if (teacherFromDir)
+    say("teacher from {}", recipe.distillation->checkpointer.checkpointDir);
+  else if (recipe.distillation)
+    say("teacher: random, of seed {}", recipe.seed);
+  if (recipe.distillation)
+    origin.teacherWeights = hashTeacher(*session);
   if (found) {
     if (recipe.lora) {
       checkBase(adapter, found->origin, /*resumes=*/true);

@@ -64,6 +64,10 @@ void Run::logStep() {
   events->add("tokens_per_second", last.step, static_cast<float>(last.tokensPerSecond), now);
   if (last.gradNorm)
     events->add("grad_norm", last.step, *last.gradNorm, now);
+  if (last.parts) {
+    events->add("class_loss", last.step, static_cast<float>(last.parts->classLoss), now);
+    events->add("kd_loss", last.step, static_cast<float>(last.parts->kdLoss), now);
+  }
 }
 
 void Run::logHeldOut() {
@@ -139,6 +143,8 @@ bool Run::trainOne(uint64_t step, LengthFeeds &micro, LengthFeeds &feeds, Progre
   last.paddedTokens = 0;
   if (measure)
     measure->clear();
+  if (recipe.distillation)
+    last.parts.emplace();
   for (int64_t batch = 0; batch < batches; ++batch) {
     if (int64_t labels; batches > 1)
       entry = &read(batch + 1 < batches ? micro : feeds, labels);
@@ -154,6 +160,10 @@ bool Run::trainOne(uint64_t step, LengthFeeds &micro, LengthFeeds &feeds, Progre
     last.loss += *static_cast<const float *>(entry->output("loss"));
     if (measure)
       measure->add(*entry);
+    if (last.parts) {
+      last.parts->classLoss += *static_cast<const float *>(entry->output("class_loss"));
+      last.parts->kdLoss += *static_cast<const float *>(entry->output("kd_loss"));
+    }
   }
   if (measure)
     last.pairs = measure->means();
@@ -209,6 +219,8 @@ bool Run::epochEnded() const {
 
 /// What a step or a part of one gives.
 std::vector<std::string> Run::trainingOutputs() const {
+  if (recipe.distillation)
+    return {"loss", "class_loss", "kd_loss"};
   if (!recipe.preference)
     return {"loss"};
   return {"loss", "log_probs", "reference_log_probs"};
@@ -282,6 +294,8 @@ std::optional<HeldOutLoss> Run::judgeHeldOut() {
     std::vector<std::string> outputs = {"loss_sum", "valid_tokens"};
     if (recipe.preference)
       outputs = {"loss_sum", "pairs", "log_probs", "reference_log_probs"};
+    else if (recipe.distillation)
+      outputs.insert(outputs.end(), {"class_loss_sum", "kd_loss_sum"});
     evaluation.emplace(*session, EntryKind::Evaluate, outputs);
     if (evaluation->empty())
       throw RunError(ExitCode::Unsupported,
@@ -292,10 +306,14 @@ std::optional<HeldOutLoss> Run::judgeHeldOut() {
       heldOutPairs.emplace(evaluation->batch(), recipe.preference->beta);
   }
   PairMeasure *pairs = heldOutPairs ? &*heldOutPairs : nullptr;
-  const std::optional<double> loss = evaluate(*evaluation, data->heldOut, pairs, stopSignal);
+  DistillationLosses parts;
+  const std::optional<double> loss =
+      evaluate(*evaluation, data->heldOut, pairs, recipe.distillation ? &parts : nullptr, stopSignal);
   if (!loss)
     return std::nullopt;
-  judged = HeldOutLoss{doneSteps, *loss, std::nullopt};
+  judged = HeldOutLoss{doneSteps, *loss, std::nullopt, std::nullopt};
+  if (recipe.distillation)
+    judged->parts = parts;
   if (pairs)
     judged->pairs = pairs->means();
   return judged;

@@ -48,7 +48,8 @@ static void ignoreWriteSignals() {
 }
 
 /// What is written must not mix with what is read: a checkpoint is not to be written into the folder of weights.
-static void refuseInside(std::string_view what, const std::string &folder, const std::string &weights) {
+static void refuseInside(std::string_view what, const std::string &folder, std::string_view node,
+                         const std::string &weights) {
   namespace fs = std::filesystem;
   if (folder.empty() || weights.empty())
     return;
@@ -59,10 +60,8 @@ static void refuseInside(std::string_view what, const std::string &folder, const
   };
   const fs::path inner = real(folder), outer = real(weights);
   if (std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end())
-    throw RunError(ExitCode::Usage,
-                   fmt::format("{} '{}' lies inside checkpointer.checkpoint_dir, '{}'; write somewhere "
-                               "else",
-                               what, folder, weights));
+    throw RunError(ExitCode::Usage, fmt::format("{} '{}' lies inside {}.checkpoint_dir, '{}'; write somewhere else",
+                                                what, folder, node, weights));
 }
 
 void Run::readRecipe(const LoadedStep &step) {
@@ -89,9 +88,12 @@ void Run::readRecipe(const LoadedStep &step) {
       recipe.tensorBoard->logDir = options.out + recipe.tensorBoard->logDir.substr(inside.size() - 1);
     recipe.outputDir = recipe.checkpointer.outputDir = options.out;
   }
-  const std::string &weights = recipe.checkpointer.checkpointDir;
-  refuseInside(options.out.empty() ? "output_dir" : "--out", recipe.outputDir, weights);
-  refuseInside("checkpointer.output_dir", recipe.checkpointer.outputDir, weights);
+  const std::string teacher = recipe.distillation ? recipe.distillation->checkpointer.checkpointDir : "";
+  for (const auto &[node, weights] :
+       {std::pair("checkpointer", recipe.checkpointer.checkpointDir), std::pair("teacher_checkpointer", teacher)}) {
+    refuseInside(options.out.empty() ? "output_dir" : "--out", recipe.outputDir, node, weights);
+    refuseInside("checkpointer.output_dir", recipe.checkpointer.outputDir, node, weights);
+  }
   tellPadding(step);
   tokenizer = makeTokenizer(tokenizerOf(recipe), diags);
   if (!tokenizer)

@@ -48,6 +48,9 @@ class Lever:
 
 LORA = ["model=torchtune.models.llama3_2.lora_llama3_2", "model.lora_attn_modules=[q_proj,v_proj,output_proj]",
         "model.apply_lora_to_mlp=True", "model.lora_rank=4"]
+# Wider than the student, and random.
+TEACHER = ["teacher_model={_component_: torchtune.models.qwen2.qwen2, vocab_size: 320, num_layers: 1, num_heads: 4, num_kv_heads: 2, "
+           "embed_dim: 96, intermediate_dim: 128, max_seq_len: 64}"]
 CHUNKS = ["loss=torchtune.modules.loss.LinearCrossEntropyLoss", "loss.num_output_chunks=3"]
 # Activations outweigh parameters, and products are dear enough for a file to be cheaper.
 LARGE = ["model.embed_dim=256", "batch_size=16", "tokenizer.max_seq_len=64"]
@@ -91,6 +94,7 @@ LEVERS = [
     Lever("dropout", LORA + ["model.lora_dropout=0.2"], OWN, within="lora", lowers=True),
     Lever("qlora", LORA + ["model.quantize_base=True", "model.quantizer=bitsandbytes"], OWN, within="lora", lowers=True),
     Lever("dora", LORA + ["model.use_dora=True"], OWN, within="lora", lowers=True),
+    Lever("distilled", TEACHER, OWN),
     Lever("one-thread", [], BITS, run=["--threads", "1"]),
     Lever("resumed", [], BITS, resumed=True),
 ]

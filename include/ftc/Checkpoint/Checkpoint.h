@@ -112,6 +112,7 @@ struct TrainingState {
 struct TrainingOrigin {
   std::map<std::string, std::string> recipe; ///< trainingValues()
   std::optional<uint64_t> frozenWeights;     ///< a hash of them; only with adapters
+  std::optional<uint64_t> teacherWeights;    ///< a hash of them; only with a teacher
 };
 
 /// What a checkpoint of adapters needs to know.

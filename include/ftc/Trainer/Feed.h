@@ -11,7 +11,7 @@
 #include "ftc/Data/DataSet.h"
 #include "ftc/Runtime/Session.h"
 #include "ftc/Tokenizer/Tokenizer.h"
-#include "ftc/Trainer/PairMetrics.h"
+#include "ftc/Trainer/Metrics.h"
 
 #include <cstdint>
 #include <optional>
@@ -63,9 +63,10 @@ private:
 };
 
 /// Mean loss, over labels or pairs of answers, of all rows of `data` through the step's `evaluate` entries; `pairs`,
-/// where the step compares answers, then holds what was measured of them. Nothing when `stop` becomes non-zero. Throws
-/// RunError.
-std::optional<double> evaluate(LengthFeeds &feeds, const DataSet &data, PairMeasure *pairs, const volatile int &stop);
+/// where the step compares answers, then holds what was measured of them, and `parts`, where it has a teacher, the
+/// means of the two losses. Nothing when `stop` becomes non-zero. Throws RunError.
+std::optional<double> evaluate(LengthFeeds &feeds, const DataSet &data, PairMeasure *pairs, DistillationLosses *parts,
+                               const volatile int &stop);
 
 struct SampleOptions {
   std::vector<int32_t> start; ///< ids that the text goes on from

@@ -17,6 +17,13 @@
 
 namespace ftc {
 
+/// The parts of a loss that has a teacher, means over valid tokens, under the names of torchtune's recipe
+/// knowledge_distillation_single_device.
+struct DistillationLosses {
+  double classLoss = 0; ///< class_loss: cross-entropy with the labels
+  double kdLoss = 0;    ///< kd_loss: cross-entropy with the teacher's probabilities
+};
+
 /// What is known of a step when it is done.
 struct StepMetrics {
   uint64_t step = 0;
@@ -26,20 +33,22 @@ struct StepMetrics {
   int64_t tokens = 0;            ///< valid labels of the step
   int64_t paddedTokens = 0;      ///< positions of the step's rows, padding included
   double tokensPerSecond = 0;
-  double shareOfPeak = 0;         ///< planned FLOPs / time / measured FMA peak; 0 when unknown
-  uint64_t plannedBytes = 0;      ///< the plan's total
-  uint64_t takenBytes = 0;        ///< most bytes taken through the memory interface
-  uint64_t farBytes = 0;          ///< bytes taken in the far tier: those of the plan
-  uint64_t residentBytes = 0;     ///< the process's largest resident size so far
-  int64_t skipped = 0;            ///< batches without a valid label so far
-  std::optional<PairMeans> pairs; ///< of a step that compares answers
+  double shareOfPeak = 0;                  ///< planned FLOPs / time / measured FMA peak; 0 when unknown
+  uint64_t plannedBytes = 0;               ///< the plan's total
+  uint64_t takenBytes = 0;                 ///< most bytes taken through the memory interface
+  uint64_t farBytes = 0;                   ///< bytes taken in the far tier: those of the plan
+  uint64_t residentBytes = 0;              ///< the process's largest resident size so far
+  int64_t skipped = 0;                     ///< batches without a valid label so far
+  std::optional<PairMeans> pairs;          ///< of a step that compares answers
+  std::optional<DistillationLosses> parts; ///< of a step that has a teacher
 };
 
 /// What an evaluation gave.
 struct HeldOutLoss {
-  uint64_t step = 0;              ///< updates before it
-  double loss = 0;                ///< mean over all valid tokens, or pairs, of the held-out data
-  std::optional<PairMeans> pairs; ///< of a step that compares answers
+  uint64_t step = 0;                       ///< updates before it
+  double loss = 0;                         ///< mean over all valid tokens, or pairs, of the held-out data
+  std::optional<PairMeans> pairs;          ///< of a step that compares answers
+  std::optional<DistillationLosses> parts; ///< of a step that has a teacher
 };
 
 /// OUT/metrics.jsonl: one object a line, each written with a single write(2): a line a step, and behind it one for an

@@ -31,6 +31,8 @@ void tellRemarks(std::vector<Diagnostic> &diags);
 /// Throws RunError(NoFile or BadCheckpoint); then some parameters may have been filled.
 void loadParameters(Session &session, const std::string &directory, const std::vector<std::string> &files,
                     const ModelConfig &model);
+/// Fills the weights of the step's teacher from its checkpoint, in the same way.
+void loadTeacher(Session &session, const DistillationConfig &distillation);
 /// Fills the step's adapters from a file or folder, as in AdapterReader::open. Throws RunError(NoFile or
 /// BadCheckpoint).
 void loadAdapters(Session &session, const std::string &path, const LoraConfig &lora, const ModelConfig &model);
@@ -41,6 +43,8 @@ void loadStates(Session &session, const std::string &directory, const std::strin
 
 /// A hash of all parameters but the adapters, as the step holds them: the frozen weights that adapters belong to.
 uint64_t hashFrozenWeights(Session &session);
+/// The same of the teacher's weights.
+uint64_t hashTeacher(Session &session);
 
 /// A writer of OUT/step_N for all parameters and states of the step. Throws RunError(WriteFailed).
 std::unique_ptr<CheckpointWriter> makeWriter(Session &session, const Recipe &recipe, const Tokenizer &tokenizer,
