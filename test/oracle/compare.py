@@ -9,6 +9,7 @@ The bars, over the 20 steps of a case:
   bf16  each loss within 2e-3 relative; for each tensor that PyTorch changed |dOurs - dRef| <= 0.25 |dRef|, d being the
         change since the start
   both  each learning rate within 1e-6 relative; each gradient norm within 1e-3 (fp32) or 5e-2 (bf16), where both give one
+  parts (of a loss with a teacher): class_loss and kd_loss as the loss
   pairs (of preference optimization): each mean of rewards and log-probabilities within 1e-4, relative where above 1
 Each bar prints one line: its name, ok or FAIL, the worst figure and where it was. Exit code 1 if one fails.
 """
@@ -60,7 +61,7 @@ def compare_metrics(report, golden, metrics, bars):
     if [row.get("step") for row in metrics] != list(range(1, len(steps) + 1)):
         report.wrong("steps", f"the golden has steps 1 to {len(steps)}, the run {[row.get('step') for row in metrics]}")
         return
-    for key in ("loss", "lr", "grad_norm"):
+    for key, bar in (("loss", "loss"), ("class_loss", "loss"), ("kd_loss", "loss"), ("lr", "lr"), ("grad_norm", "grad_norm")):
         figures = []
         for number, (ours, theirs) in enumerate(zip(metrics, steps), 1):
             reference = theirs.get(key)
@@ -70,7 +71,7 @@ def compare_metrics(report, golden, metrics, bars):
             value = math.nan if value is None else float(value)
             figures.append((abs(value - reference) / max(abs(reference), 1e-12), f"step {number}"))
         if figures:
-            report.bar(key, figures, bars[key])
+            report.bar(key, figures, bars[bar])
     figures = []
     for number, (ours, theirs) in enumerate(zip(metrics, steps), 1):
         for key in theirs:

@@ -92,6 +92,10 @@ def main():
             other = [dict(row) for row in steps]
             other[7]["rewards/margins"] += 2 * bars["pairs"] * max(1, abs(other[7]["rewards/margins"]))
             expect("a moved margin", other, ["pairs"])
+        if "kd_loss" in steps[0]:
+            other = [dict(row) for row in steps]
+            other[7]["kd_loss"] *= 1 + 2 * bars["loss"]
+            expect("a moved loss of the teacher's probabilities", other, ["kd_loss"])
         share = 2 * bars["parameters"]
         if end:
             victim = next(key for key in ("model.layers.1.self_attn.k_proj.weight", "model.layers.1.self_attn.qkv_proj.weight") if key in end)

@@ -5,9 +5,9 @@
 
   shipped_recipes.py --build BUILD --torchtune-python PYTHON [--distributed] [--only WORD...]
 
-The list is torchtune's own registry: all configs of full_finetune_single_device, lora_finetune_single_device and
-lora_dpo_single_device (with --distributed also those of their distributed twins, which are planned for one device; of DPO only
-LoRA's), but for vision models. Each goes through
+The list is torchtune's own registry: all configs of full_finetune_single_device, lora_finetune_single_device,
+lora_dpo_single_device and knowledge_distillation_single_device (with --distributed also those of their distributed twins, which
+are planned for one device; of DPO only LoRA's), but for vision models. Each goes through
 `ftc plan CONFIG --data FILE`, since most leave the length open and data decide it then. FILE holds records that every data set of
 theirs can read, of 20 to 400 words, and tokenizers' files, which lie beside the weights, are the small ones of goldens/tokens.
 Prints a line for each with its length and planned bytes, or ftc's error; the last line is 'N passed, N failed'. This script
@@ -47,7 +47,8 @@ print(json.dumps([[recipe.name, config.name, os.path.join(folder, config.file_pa
 # What a recipe of ours has in common with its namesake: everything that decides about memory, time and what is learned, but
 # for packing, lengths, seeds, and data.
 LEVERS = ["optimizer._component_", "optimizer.lr", "optimizer_in_bwd", "lr_scheduler._component_", "lr_scheduler.num_warmup_steps",
-          "loss._component_", "loss.beta", "loss.label_smoothing", "batch_size", "gradient_accumulation_steps", "epochs", "clip_grad_norm", "dtype",
+          "loss._component_", "loss.beta", "loss.label_smoothing", "teacher_model._component_",
+          "kd_loss._component_", "kd_ratio", "batch_size", "gradient_accumulation_steps", "epochs", "clip_grad_norm", "dtype",
           "enable_activation_checkpointing", "enable_activation_offloading", "model._component_", "model.lora_attn_modules",
           "model.apply_lora_to_mlp", "model.apply_lora_to_output", "model.lora_rank", "model.lora_alpha", "model.lora_dropout"]
 CONFIGS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "configs")
@@ -113,7 +114,7 @@ def main():
     parser.add_argument("--distributed", action="store_true")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="configs whose names hold one of these words")
     args = parser.parse_args()
-    wanted = [f"{kind}_{where}" for kind in ("full_finetune", "lora_finetune", "lora_dpo")
+    wanted = [f"{kind}_{where}" for kind in ("full_finetune", "lora_finetune", "lora_dpo", "knowledge_distillation")
               for where in ("single_device", *(["distributed"] if args.distributed else []))]
     passed = failed = 0
     folder = tempfile.TemporaryDirectory()

@@ -100,13 +100,13 @@ def prepare(case, folder):
     return recipe, adapter
 
 
-def recipe_class():
-    """The recipes' package cannot be imported, only found."""
+def recipe_module(name):
+    """One of torchtune's recipes. Their package cannot be imported, only found."""
     root = importlib.util.find_spec("recipes").submodule_search_locations[0]
-    spec = importlib.util.spec_from_file_location(RECIPE, os.path.join(root, RECIPE + ".py"))
+    spec = importlib.util.spec_from_file_location(name, os.path.join(root, name + ".py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.LoRADPORecipeSingleDevice
+    return module
 
 
 def train(name, case, target):
@@ -115,7 +115,7 @@ def train(name, case, target):
     with tempfile.TemporaryDirectory() as folder:
         settings, adapter = prepare(case, folder)
         config = OmegaConf.create(settings)
-        recipe = recipe_class()(config)
+        recipe = recipe_module(RECIPE).LoRADPORecipeSingleDevice(config)
         recipe.setup(config)
         start = torchtune_adapter(load_file(os.path.join(adapter, "adapter_model.safetensors")), settings)
         missing, unexpected = recipe._model.load_state_dict(start, strict=False)
