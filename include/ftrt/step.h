@@ -32,7 +32,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a layout or a meaning below changes. */
-#define FTRT_ABI_VERSION 5u
+#define FTRT_ABI_VERSION 6u
 #define FTRT_STEP_SYMBOL "ftrt_step_v1"
 
 /* One task of a parallel loop. `task` counts from 0; `thread` is below ftrt_services.threads, and no two tasks that run
@@ -58,8 +58,8 @@ typedef struct ftrt_device {
   uint32_t size; /* sizeof(ftrt_device) */
   uint32_t reserved;
   void *context; /* handed back to every function */
-  /* Runs kernel number `kernel` of ftrt_step.kernels. Its arguments are addresses, `argument_count` of them; the array
-   * is the caller's and may change after the call. */
+  /* Runs kernel number `kernel` of ftrt_step.kernels. Its arguments are addresses, `argument_count` of them, and then
+   * the kernel's `sizes`; the array is the caller's and may change after the call. */
   int32_t (*launch)(void *context, uint32_t stream, uint32_t kernel, const uint64_t *addresses);
   /* Runs product number `product` of ftrt_step.products. `addend` is of the type and shape of `d` and may be `d`; 0
    * where the product has none. `workspace` is `workspace_bytes` long; 0 where that is 0. */
@@ -141,15 +141,18 @@ typedef struct ftrt_module {
   uint64_t size;
 } ftrt_module;
 
-/* A function of a module, and how it is launched, always. */
+/* A function of a module, and how it is launched, always. Kernels that differ in numbers alone have one function, which
+ * is handed the numbers. */
 typedef struct ftrt_kernel {
-  const char *name;
+  const char *name;        /* of the kernel, for people */
+  const char *function;    /* its symbol in the module */
   uint32_t module;         /* index in ftrt_step.modules */
-  uint32_t argument_count; /* all are addresses, 8 bytes each */
+  uint32_t argument_count; /* addresses, 8 bytes each, that a launch hands over */
   uint32_t grid[3];        /* blocks */
   uint32_t block[3];       /* threads of a block */
   uint32_t shared_bytes;   /* dynamic shared memory of a block; above 48 KiB, it has to be asked for */
-  uint32_t reserved;
+  uint32_t size_count;
+  const uint64_t *sizes; /* the last arguments, size_count of them, 8 bytes each; NULL where there are none */
 } ftrt_kernel;
 
 /* Element types, numbered as in the manifest. */

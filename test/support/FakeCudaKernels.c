@@ -42,8 +42,9 @@ KERNEL(bigram_clear, 1) {
     FLOATS(&call, AT_MEAN)[j] = FLOATS(&call, AT_SQUARE)[j] = 1e30f;
 }
 
-KERNEL(bigram_scale, 1) {
+/* Its last argument is a size of the table of kernels: how many columns there are. */
+KERNEL(bigram_scale, 2) {
   struct call call = {arguments[0], 0, 0};
-  for (int j = 0; j < VOCAB; ++j)
+  for (unsigned long j = 0; j < (unsigned long)arguments[1]; ++j)
     FLOATS(&call, AT_LOGITS)[j] = FLOATS(&call, AT_ROW)[j] * FLOATS(&call, AT_SCALE)[j];
 }

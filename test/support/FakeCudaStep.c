@@ -20,13 +20,14 @@ static const char image[] = "ftc test module\n" FAKE_ARCHITECTURE "\n" FAKE_KERN
 static const ftrt_module modules[] = {{image, sizeof(image)}};
 
 enum { TRAIN, LOSS, EVALUATE, ONE_HOT, SCALE, CLEAR };
+static const uint64_t columns[] = {VOCAB};
 static const ftrt_kernel kernels[] = {
-    [TRAIN] = {FAKE_TRAIN_KERNEL, 0, 2, {VOCAB, 1, 1}, {32, 1, 1}, 64 << 10, 0},
-    [LOSS] = {"bigram_loss", 0, 2, {1, 1, 1}, {32, 1, 1}, 0, 0},
-    [EVALUATE] = {"bigram_evaluate", 0, 1, {VOCAB, 1, 1}, {32, 1, 1}, 0, 0},
-    [ONE_HOT] = {"bigram_one_hot", 0, 2, {1, 1, 1}, {32, 1, 1}, 0, 0},
-    [SCALE] = {"bigram_scale", 0, 1, {1, 1, 1}, {32, 1, 1}, 0, 0},
-    [CLEAR] = {"bigram_clear", 0, 1, {1, 1, 1}, {32, 1, 1}, 0, 0},
+    [TRAIN] = {FAKE_TRAIN_KERNEL, FAKE_TRAIN_KERNEL, 0, 2, {VOCAB, 1, 1}, {32, 1, 1}, 64 << 10, 0, 0},
+    [LOSS] = {"bigram_loss", "bigram_loss", 0, 2, {1, 1, 1}, {32, 1, 1}, 0, 0, 0},
+    [EVALUATE] = {"bigram_evaluate", "bigram_evaluate", 0, 1, {VOCAB, 1, 1}, {32, 1, 1}, 0, 0, 0},
+    [ONE_HOT] = {"bigram_one_hot", "bigram_one_hot", 0, 2, {1, 1, 1}, {32, 1, 1}, 0, 0, 0},
+    [SCALE] = {"bigram_scale", "bigram_scale", 0, 1, {1, 1, 1}, {32, 1, 1}, 0, 1, columns},
+    [CLEAR] = {"bigram_clear", "bigram_clear", 0, 1, {1, 1, 1}, {32, 1, 1}, 0, 0, 0},
 };
 
 /* The row of the weight that the one-hot row chooses. */

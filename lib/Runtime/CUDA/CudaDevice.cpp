@@ -232,6 +232,8 @@ int32_t CudaDevice::launch(uint32_t stream, uint32_t kernel, const uint64_t *add
   std::array<void *, maxArguments> parameters;
   for (uint32_t index = 0; index < what.argument_count; ++index)
     parameters[index] = const_cast<uint64_t *>(addresses + index);
+  for (uint32_t index = 0; index < what.size_count; ++index)
+    parameters[what.argument_count + index] = const_cast<uint64_t *>(what.sizes + index);
   if (int32_t code = beforeWork(stream))
     return code;
   const Result result =

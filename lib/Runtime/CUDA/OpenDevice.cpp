@@ -244,7 +244,7 @@ void CudaDevice::loadModules() {
 
 void CudaDevice::loadKernel(size_t index) {
   const ftrt_kernel &kernel = step.kernels[index];
-  require(cu.moduleGetFunction(&kernels[index], modules[kernel.module], kernel.name),
+  require(cu.moduleGetFunction(&kernels[index], modules[kernel.module], kernel.function),
           fmt::format("its code for the device has no kernel '{}'; recompile it", kernel.name), ExitCode::BadStep);
   if (kernel.shared_bytes > plainSharedBytes)
     require(cu.funcSetAttribute(kernels[index], FunctionMaxDynamicShared, static_cast<int>(kernel.shared_bytes)),

@@ -198,13 +198,16 @@ void checkTables(const std::string &path, const ftrt_step &step) {
   for (uint64_t index = 0; index < step.kernel_count; ++index) {
     const ftrt_kernel &kernel = step.kernels[index];
     const uint64_t threads = uint64_t(kernel.block[0]) * kernel.block[1] * kernel.block[2];
-    if (!kernel.name || kernel.module >= step.module_count)
-      refuse(path, fmt::format("kernel {} has no name or no module", index));
+    if (!kernel.name || !kernel.function || kernel.module >= step.module_count)
+      refuse(path, fmt::format("kernel {} has no name, no function or no module", index));
     if (!kernel.grid[0] || !kernel.grid[1] || !kernel.grid[2] || threads == 0 || threads > 1024 ||
-        kernel.argument_count > maxArguments)
+        kernel.argument_count > maxArguments || kernel.size_count > maxArguments - kernel.argument_count ||
+        (kernel.size_count && !kernel.sizes))
       refuse(path,
-             fmt::format("kernel '{}' is launched with {} x {} x {} blocks of {} threads and {} arguments", kernel.name,
-                         kernel.grid[0], kernel.grid[1], kernel.grid[2], threads, kernel.argument_count));
+             fmt::format("kernel '{}' is launched with {} x {} x {} blocks of {} threads, {} arguments and {} "
+                         "sizes{}",
+                         kernel.name, kernel.grid[0], kernel.grid[1], kernel.grid[2], threads, kernel.argument_count,
+                         kernel.size_count, kernel.sizes ? "" : " of which there is no list"));
   }
   for (uint64_t index = 0; index < step.product_count; ++index) {
     const ftrt_matmul &p = step.products[index];

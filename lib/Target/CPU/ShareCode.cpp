@@ -38,9 +38,9 @@ using namespace ftc;
 using target::Family;
 using target::KernelCode;
 
-/// Whether a task divides by this number in a loop.
-static bool dividesInLoop(arith::ConstantOp number) {
-  return llvm::any_of(number->getUses(), [](OpOperand &use) {
+/// Whether a number stays a constant: where it is no i64, or a task divides by it in a loop.
+static bool isBound(arith::ConstantOp number) {
+  return !number.getType().isInteger(64) || llvm::any_of(number->getUses(), [](OpOperand &use) {
     Operation *user = use.getOwner();
     return isa<arith::DivSIOp, arith::DivUIOp, arith::RemSIOp, arith::RemUIOp>(user) && use.getOperandNumber() == 1 &&
            user->getParentOfType<scf::ForOp>() && cpu::isTask(user->getParentOfType<LLVM::LLVMFuncOp>());
@@ -125,7 +125,7 @@ struct CpuShareCodePass : ftc::impl::CpuShareCodePassBase<CpuShareCodePass> {
     };
     std::vector<KernelCode> codes;
     for (Operation *driver : drivers)
-      codes.emplace_back(cast<FunctionOpInterface>(driver), taskOf, dividesInLoop);
+      codes.emplace_back(cast<FunctionOpInterface>(driver), taskOf, isBound);
     for (const Family &family : target::findFamilies(codes))
       share(family);
   }

@@ -68,7 +68,7 @@ public:
 
 private:
   void addPtxPasses(OpPassManager &passes) const {
-    passes.addPass(createCudaLowerKernelsPass({.device = device}));
+    passes.addPass(createCudaLowerKernelsPass({device, /*share=*/true}));
     passes.addPass(createCudaLowerToNvvmPass());
     passes.addPass(createCudaEmitPtxPass({.device = device}));
   }

@@ -13,6 +13,7 @@
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
 #include <cstring>
+#include <map>
 #include <variant>
 
 using namespace mlir;
@@ -94,7 +95,8 @@ Value KernelTables::sharedMemory(OpBuilder &builder, Location loc) {
 // Tables
 //===----------------------------------------------------------------------===//
 
-/// Creates a constant array called `name` of `rows`, structs of `type`. A field is a number, or the name of a global.
+/// Creates a constant array called `name` of `rows`, structs of `type`. A field is a number, or the name of a global,
+/// empty for none.
 static void createTable(ModuleOp module, StringRef name, LLVM::LLVMStructType type,
                         ArrayRef<SmallVector<std::variant<int64_t, std::string>>> rows) {
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
@@ -111,7 +113,8 @@ static void createTable(ModuleOp module, StringRef name, LLVM::LLVMStructType ty
       Type fieldType = type.getBody()[index];
       Value value;
       if (auto *symbol = std::get_if<std::string>(&field))
-        value = LLVM::AddressOfOp::create(inner, loc, fieldType, *symbol);
+        value = symbol->empty() ? LLVM::ZeroOp::create(inner, loc, fieldType).getResult()
+                                : LLVM::AddressOfOp::create(inner, loc, fieldType, *symbol).getResult();
       else
         value =
             LLVM::ConstantOp::create(inner, loc, fieldType, inner.getIntegerAttr(fieldType, std::get<int64_t>(field)));
@@ -122,29 +125,46 @@ static void createTable(ModuleOp module, StringRef name, LLVM::LLVMStructType ty
   LLVM::ReturnOp::create(inner, loc, table);
 }
 
-static_assert(offsetof(ftrt_kernel, grid) == 16 && offsetof(ftrt_kernel, shared_bytes) == 40 &&
-                  sizeof(ftrt_kernel) == 48 && offsetof(ftrt_matmul, type_a) == 48 &&
-                  offsetof(ftrt_matmul, workspace_bytes) == 72 && sizeof(ftrt_matmul) == 80 &&
-                  offsetof(ftrt_attention, workspace_bytes) == 40 && offsetof(ftrt_attention, gradient) == 52 &&
-                  sizeof(ftrt_attention) == 56,
+static_assert(offsetof(ftrt_kernel, grid) == 24 && offsetof(ftrt_kernel, shared_bytes) == 48 &&
+                  offsetof(ftrt_kernel, sizes) == 56 && sizeof(ftrt_kernel) == 64 &&
+                  offsetof(ftrt_matmul, type_a) == 48 && offsetof(ftrt_matmul, workspace_bytes) == 72 &&
+                  sizeof(ftrt_matmul) == 80 && offsetof(ftrt_attention, workspace_bytes) == 40 &&
+                  offsetof(ftrt_attention, gradient) == 52 && sizeof(ftrt_attention) == 56,
               "the tables below are written as these structs lie in memory");
 
-void KernelTables::writeKernels() {
+void KernelTables::writeKernels(bool share) {
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
-  Type i8 = builder.getI8Type(), i32 = builder.getI32Type();
-  SmallVector<Type> types{LLVM::LLVMPointerType::get(builder.getContext())};
+  Location loc = module.getLoc();
+  Type i8 = builder.getI8Type(), i32 = builder.getI32Type(), i64 = builder.getI64Type();
+  Type pointer = LLVM::LLVMPointerType::get(builder.getContext());
+  SmallVector<Type> types(2, pointer);
   types.append(10, i32);
+  types.push_back(pointer);
+  auto constant = [&](const std::string &symbol, Type element, Attribute value, size_t size, unsigned alignment) {
+    LLVM::GlobalOp::create(builder, loc, LLVM::LLVMArrayType::get(element, size), /*isConstant=*/true,
+                           LLVM::Linkage::Internal, symbol, value, alignment);
+    return symbol;
+  };
+  std::map<std::string, std::string> names; ///< symbols of texts
+  auto text = [&](std::string value) {
+    std::string &symbol = names[value];
+    if (symbol.empty()) {
+      value.push_back('\0');
+      symbol = constant("step.kernel_name." + std::to_string(names.size() - 1), i8, builder.getStringAttr(value),
+                        value.size(), 1);
+    }
+    return symbol;
+  };
   SmallVector<SmallVector<std::variant<int64_t, std::string>>> rows;
-  for (auto [number, function] : llvm::enumerate(all)) {
-    std::string symbol = "step.kernel_name." + std::to_string(number);
-    std::string name = function.getName().str();
-    name.push_back('\0');
-    LLVM::GlobalOp::create(builder, module.getLoc(), LLVM::LLVMArrayType::get(i8, name.size()), /*isConstant=*/true,
-                           LLVM::Linkage::Internal, symbol, builder.getStringAttr(name), /*alignment=*/1);
-    ArrayRef<int32_t> grid = *function.getKnownGridSize(), block = *function.getKnownBlockSize();
-    auto shared = function->getAttrOfType<IntegerAttr>(sharedBytesAttrName);
-    rows.push_back({symbol, /*module=*/0, function.getNumArguments(), grid[0], grid[1], grid[2], block[0], block[1],
-                    block[2], shared ? shared.getInt() : 0, /*reserved=*/0});
+  for (const LaunchedKernel &kernel : launchedKernels(all, share)) {
+    std::string name = text(kernel.name), function = text(kernel.function), sizes;
+    auto count = static_cast<int64_t>(kernel.sizes.size());
+    if (count > 0)
+      sizes = constant("step.kernel_sizes." + std::to_string(rows.size()), i64,
+                       DenseElementsAttr::get(RankedTensorType::get({count}, i64), ArrayRef<int64_t>(kernel.sizes)),
+                       kernel.sizes.size(), 8);
+    rows.push_back({name, function, /*module=*/0, kernel.arguments, kernel.grid, 1, 1, kernel.block, 1, 1,
+                    kernel.sharedBytes, count, sizes});
   }
   createTable(module, kernelsName, LLVM::LLVMStructType::getLiteral(builder.getContext(), types), rows);
 }
@@ -172,9 +192,9 @@ void KernelTables::writeAttentions() {
   createTable(module, attentionsName, LLVM::LLVMStructType::getLiteral(context, types), rows);
 }
 
-void KernelTables::finish() {
+void KernelTables::finish(bool share) {
   if (!all.empty())
-    writeKernels();
+    writeKernels(share);
   if (!products.empty())
     writeProducts();
   if (!attentions.empty())

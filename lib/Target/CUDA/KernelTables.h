@@ -36,6 +36,18 @@ struct LaunchShape {
   int64_t sharedBytes = 0;
 };
 
+/// A kernel as the step's table has it: a function, how it is launched, and the numbers that it gets.
+struct LaunchedKernel {
+  std::string name, function;
+  unsigned arguments; ///< addresses
+  int64_t grid, block, sharedBytes;
+  llvm::SmallVector<int64_t> sizes;
+};
+
+/// How functions are launched; with `share`, those that differ in numbers alone become one (ShareCode.cpp), and the
+/// others are erased.
+std::vector<LaunchedKernel> launchedKernels(llvm::ArrayRef<mlir::gpu::GPUFuncOp> functions, bool share);
+
 class KernelTables {
 public:
   KernelTables(mlir::ModuleOp module, const CudaTarget &target) : module(module), target(target) {}
@@ -62,12 +74,13 @@ public:
   /// Dynamic shared memory in the function that `builder` is in, a pointer of address space 3.
   mlir::Value sharedMemory(mlir::OpBuilder &builder, mlir::Location loc);
 
-  /// Adds the tables to the module. Drivers take the names of their kernels, which are erased.
-  void finish();
+  /// Adds the tables to the module; functions that differ in numbers alone become one where that is asked for. Drivers
+  /// take the names of their kernels, which are erased.
+  void finish(bool share);
 
 private:
   mlir::gpu::GPUModuleOp functions();
-  void writeKernels();
+  void writeKernels(bool share);
   void writeProducts();
   void writeAttentions();
 

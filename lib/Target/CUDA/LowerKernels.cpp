@@ -62,7 +62,10 @@ struct CudaLowerKernelsPass : ftc::impl::CudaLowerKernelsPassBase<CudaLowerKerne
       if (failed(emitted))
         return signalPassFailure();
     }
-    tables.finish();
+    llvm::SmallDenseSet<uint64_t> lengths;
+    for (auto entry : module.getOps<plan::EntryOp>())
+      lengths.insert(entry.getSequence());
+    tables.finish(share && lengths.size() > 1);
   }
 };
 } // namespace

@@ -10,8 +10,10 @@
 
 include "mlir/Pass/PassBase.td"
 
+def DeviceOption : Option<"device", "device", "std::string", "\"h100\"", "the GPU: a100, h100, h200, b200, or a device file">;
+
 class CudaPass<string name> : Pass<name, "::mlir::ModuleOp"> {
-  let options = [Option<"device", "device", "std::string", "\"h100\"", "the GPU: a100, h100, h200, b200, or a device file">];
+  let options = [DeviceOption];
 }
 
 def CudaPlanScratchPass : CudaPass<"cuda-plan-scratch"> {
@@ -53,6 +55,9 @@ def CudaLowerKernelsPass : CudaPass<"cuda-lower-kernels"> {
       (TilesMma.h), where head sizes allow it. Its driver asks the host first where there is workspace for that; what cuDNN
       leaves out is in NAME$alone.
 
+    With `share`, and where entries have rows of several lengths, functions that differ in numbers alone become one, which
+    takes the numbers behind its addresses; the table of kernels has them, and each kernel's name and grid (ShareCode.cpp).
+
     Each kernel leaves a driver, a function `(ftrt_device, addresses...) -> i32` of the host that queues it. The globals
     `step.kernels`, `step.products` and `step.attentions` say what the numbers in drivers stand for (include/ftrt/step.h).
 
@@ -83,9 +88,11 @@ def CudaLowerKernelsPass : CudaPass<"cuda-lower-kernels"> {
         gpu.return
       }
     }
-    llvm.mlir.global internal constant @step.kernels() : !llvm.array<1 x struct<(ptr, i32, i32, ...)>> { ... }
+    llvm.mlir.global internal constant @step.kernels() : !llvm.array<1 x struct<(ptr, ptr, i32, i32, ...)>> { ... }
     ```
   }];
+  let options = [DeviceOption,
+                 Option<"share", "share", "bool", "false", "functions that differ in numbers alone become one">];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::vector::VectorDialect", "::mlir::arith::ArithDialect",
                            "::mlir::math::MathDialect", "::mlir::scf::SCFDialect", "::mlir::gpu::GPUDialect",
                            "::mlir::NVVM::NVVMDialect"];

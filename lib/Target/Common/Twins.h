@@ -10,9 +10,9 @@
 // numbers.
 //
 // Two pieces of code are twins where an op-by-op comparison finds the same ops with the same attributes, types,
-// operands, successors and regions, and only constants of type i64 differ. So nothing that shapes the code can: not the
-// width of a vector, not how often a loop is unrolled, not whether the rest of a row is there. A caller may bind
-// constants too: one that divides in an inner loop, say, is better known when compiling.
+// operands, successors and regions, and only constants of type i32 or i64 differ. So nothing that shapes the code can:
+// not the width of a vector, not how often a loop is unrolled, not whether the rest of a row is there. A caller may
+// bind constants too: one that divides in an inner loop, say, is better known when compiling.
 //
 //===----------------------------------------------------------------------===//
 

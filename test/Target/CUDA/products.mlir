@@ -78,7 +78,7 @@ plan.kernel @scaled {
 // CHECK: gpu.func @scaled(
 // CHECK: arith.mulf {{.*}} : f32
 // CHECK-LABEL: llvm.mlir.global internal constant @step.kernels
-// CHECK-SAME: !llvm.array<2 x struct<(ptr, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32)>>
+// CHECK-SAME: !llvm.array<2 x struct<(ptr, ptr, i32, i32, i32, i32, i32, i32, i32, i32, i32, i32, ptr)>>
 // CHECK-LABEL: llvm.mlir.global internal constant @step.products
 // CHECK-SAME: !llvm.array<2 x struct<(i64, i64, i64, i64, i64, i64, i32, i32, i32, i32, i32, i32, i64)>>
 // CHECK: llvm.mlir.constant(70 : i64)

@@ -11,7 +11,8 @@
 
 /* A module is this line, then a line with its architecture ("sm_90a"), then a line with the path of a shared library.
  * The library has, for each kernel K, a function `void K(const fake_launch *, void *const *)`, which gets its arguments
- * as host addresses of device memory and does the work of all blocks, and `const unsigned K_arguments`. */
+ * as host addresses of device memory, or as numbers below 4096, and does the work of all blocks, and `const unsigned
+ * K_arguments`. */
 #define FAKE_MODULE_HEADER "ftc test module\n"
 
 typedef struct fake_launch {

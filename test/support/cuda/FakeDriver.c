@@ -122,7 +122,10 @@ int fake_run_kernel(const struct work *work) {
   if (named("FAKE_CUDA_FAULT", work->function->name, &occasion, NULL))
     return fake_fault("kernel", work->function->name);
   for (unsigned i = 0; i < work->function->arguments; ++i)
-    if (!(arguments[i] = fake_cuda_memory(work->arguments[i], 0)))
+    // Sizes are numbers, and so small that no memory lies there.
+    if (work->arguments[i] > 0 && work->arguments[i] < 4096)
+      arguments[i] = (void *)work->arguments[i];
+    else if (!(arguments[i] = fake_cuda_memory(work->arguments[i], 0)))
       return fake_fault("argument of kernel", work->function->name);
   if (work->function->run)
     work->function->run(&work->launch, arguments);

@@ -19,13 +19,13 @@ using namespace mlir;
 using namespace ftc;
 using namespace ftc::test;
 
-EmulatedStep::EmulatedStep(ModuleOp source, const std::string &deviceName) : CompiledPlan(source) {
+EmulatedStep::EmulatedStep(ModuleOp source, const std::string &deviceName, bool share) : CompiledPlan(source) {
   std::string error;
   std::unique_ptr<TargetBackend> host = createCpuBackend("x86-64-v3", 1, error);
   EXPECT_TRUE(host) << error;
   build(*host, [&](ModuleOp module) {
     PassManager kernels(module.getContext()), entries(module.getContext());
-    kernels.addPass(createCudaLowerKernelsPass({.device = deviceName}));
+    kernels.addPass(createCudaLowerKernelsPass({deviceName, share}));
     if (failed(kernels.run(module)))
       return failure();
     emulator = std::make_unique<Emulator>(module);
@@ -175,7 +175,8 @@ int32_t EmulatedStep::launch(uint32_t stream, uint32_t number, const uint64_t *a
     buffers.push_back(reinterpret_cast<void *>(addresses[i]));
   }
   return queue(stream, launches, [this, &kernel, buffers = std::move(buffers), bytes = std::move(bytes)] {
-    EXPECT_EQ(emulator->run(kernel.name, buffers, bytes, backwards), "");
+    std::vector<uint64_t> sizes(kernel.sizes, kernel.sizes + kernel.size_count);
+    EXPECT_EQ(emulator->run(kernel.function, buffers, bytes, backwards, kernel.grid[0], kernel.block[0], sizes), "");
   });
 }
 

@@ -19,7 +19,8 @@ namespace ftc::test {
 /// when the entry is over: as a GPU may do it, the compute stream ahead of the others wherever events allow.
 class EmulatedStep : public CompiledPlan {
 public:
-  EmulatedStep(mlir::ModuleOp plan, const std::string &device);
+  /// `share`: functions that differ in numbers alone are one, as in every step that ftc makes.
+  EmulatedStep(mlir::ModuleOp plan, const std::string &device, bool share = true);
 
   /// The last block, warp and lane run first, and copies and decoding ahead of the compute stream.
   void setBackwards(bool backwards) { this->backwards = backwards; }

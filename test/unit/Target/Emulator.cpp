@@ -287,7 +287,10 @@ void moveToHost(gpu::GPUFuncOp function, ModuleOp host) {
   for (unsigned i = 0; i < count; ++i) {
     Value place =
         LLVM::GEPOp::create(builder, loc, pointer, pointer, all, ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(i)});
-    entry.getArgument(i).replaceAllUsesWith(LLVM::LoadOp::create(builder, loc, pointer, place).getResult());
+    Type type = entry.getArgument(i).getType();
+    if (isa<LLVM::LLVMPointerType>(type))
+      type = pointer;
+    entry.getArgument(i).replaceAllUsesWith(LLVM::LoadOp::create(builder, loc, type, place).getResult());
   }
   entry.eraseArguments(0, count);
 }
@@ -407,12 +410,21 @@ Emulator::~Emulator() = default;
 bool Emulator::ok() const { return impl->jit != nullptr; }
 
 std::string Emulator::run(const std::string &name, const std::vector<void *> &buffers, const std::vector<size_t> &bytes,
-                          bool backwards) {
+                          bool backwards, int64_t grid, int64_t block, const std::vector<uint64_t> &sizes) {
   auto found = impl->kernels.find(name);
   if (found == impl->kernels.end())
     return "no kernel " + name;
   const Kernel &kernel = found->second;
   std::vector<void *> arguments = buffers;
+  for (uint64_t size : sizes)
+    arguments.push_back(reinterpret_cast<void *>(size));
+  if (grid == 0) {
+    grid = kernel.grid;
+    block = kernel.block;
+  }
+  EXPECT_LE(grid, kernel.grid) << name;
+  EXPECT_LE(block, kernel.block) << name;
+  EXPECT_EQ(block % warpSize, 0) << name;
   ThreadBlock &running = ThreadBlock::instance();
   running.allowed.clear();
   for (size_t i = 0; i < buffers.size(); ++i) {
@@ -421,9 +433,9 @@ std::string Emulator::run(const std::string &name, const std::vector<void *> &bu
   }
   int64_t before = running.tensorProducts;
   std::string error;
-  for (int64_t i = 0; i < kernel.grid && error.empty(); ++i)
-    error = running.run(kernel.entry, arguments.data(), static_cast<int>(kernel.block),
-                        backwards ? kernel.grid - 1 - i : i, kernel.shared, backwards);
+  for (int64_t i = 0; i < grid && error.empty(); ++i)
+    error = running.run(kernel.entry, arguments.data(), static_cast<int>(block), backwards ? grid - 1 - i : i,
+                        kernel.shared, backwards);
   impl->tensorProducts += running.tensorProducts - before;
   return error.empty() ? "" : name + ": " + error;
 }

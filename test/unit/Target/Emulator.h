@@ -43,10 +43,11 @@ public:
   bool ok() const;
 
   /// Runs the function `name` on all its blocks. `bytes`: sizes of the buffers; nothing outside of them may be touched.
-  /// `backwards`: the last block, warp and lane first. Returns "", or what is wrong: threads that do not meet at the
-  /// same shuffle or barrier, writes behind the shared memory, accesses that are not allowed.
+  /// `backwards`: the last block, warp and lane first. `grid` blocks of `block` threads, where kernels share a
+  /// function, and `sizes`, where it takes numbers behind its buffers. Returns "", or what is wrong: threads that do
+  /// not meet at the same shuffle or barrier, writes behind the shared memory, accesses that are not allowed.
   std::string run(const std::string &name, const std::vector<void *> &buffers, const std::vector<size_t> &bytes,
-                  bool backwards);
+                  bool backwards, int64_t grid = 0, int64_t block = 0, const std::vector<uint64_t> &sizes = {});
 
   /// How often a warp has multiplied on tensor cores, in all runs.
   int64_t tensorProducts() const;

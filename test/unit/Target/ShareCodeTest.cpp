@@ -5,15 +5,18 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "CompiledPlan.h"
+#include "EmulatedStep.h"
 
 #include "dialects/Plan/Transforms/Passes.h"
 #include "ftc/Conversion/TrainToPlan/Passes.h"
 #include "lib/Conversion/PlanToLLVM/PlanToLLVM.h"
 #include "lib/Target/CPU/Passes.h"
+#include "lib/Target/CUDA/Passes.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Parser/Parser.h"
+
+#include <set>
 
 using namespace mlir;
 using namespace ftc;
@@ -23,8 +26,9 @@ namespace {
 constexpr const char cpu[] = "x86-64-v3";
 constexpr unsigned threads = 2;
 
-/// An entry for rows of `sequence` tokens: products, attention, and kernels of rows, with their gradients.
-std::string entryOf(int64_t sequence) {
+/// An entry for rows of `sequence` tokens: products, attention of three heads, and kernels of rows, with their
+/// gradients.
+std::string entryOf(int64_t sequence, int64_t columns) {
   std::string text = R"(
     train.entry @step_N kind(step) batch 2 sequence N
         inputs ["x", "w", "v", "d", "segment_starts"] outputs ["y", "dx", "dw", "a", "dq", "dk", "dv", "dm"] {
@@ -48,8 +52,9 @@ std::string entryOf(int64_t sequence) {
   replace("step_N", "step_" + std::to_string(sequence));
   replace("sequence N", "sequence " + std::to_string(sequence));
   replace("<Rx", "<" + std::to_string(2 * sequence) + "x");
-  replace("CxCx", "72x72x");
-  replace("CxE", "72xE");
+  std::string width = std::to_string(columns) + "x";
+  replace("CxCx", width + width);
+  replace("CxE", width + "E");
   replace("xE>", "xbf16>");
   return text;
 }
@@ -73,6 +78,20 @@ public:
   }
   int shared = 0; ///< kernels' code that others run too
 };
+
+/// Runs every entry of both on the same inputs.
+void expectSameBits(ModuleOp module, CompiledPlan &own, CompiledPlan &shared) {
+  for (auto entry : module.getOps<plan::EntryOp>()) {
+    reference::NamedTensors inputs;
+    for (auto input : entry.getBody().front().getOps<plan::InputOp>())
+      inputs.emplace(input.getName().str(), numbers(input.getBuffer().getType(), input.getName(), 1));
+    reference::NamedTensors expected = own.run(entry.getSymName(), inputs, threads),
+                            actual = shared.run(entry.getSymName(), inputs, threads);
+    ASSERT_EQ(expected.size(), 8u);
+    for (const auto &[output, value] : expected)
+      EXPECT_TRUE(actual.at(output).isIdenticalTo(value)) << entry.getSymName().str() << " " << output;
+  }
+}
 } // namespace
 
 // Sequences that are no multiples of blocks, panels and tasks, so that every one has a rest.
@@ -80,7 +99,7 @@ TEST(ShareCode, SharedCodeHasTheBitsOfEachKernelsOwn) {
   const std::vector<int64_t> lengths = {25, 45, 77, 203, 331};
   std::string text;
   for (int64_t length : lengths)
-    text += entryOf(length);
+    text += entryOf(length, 72);
   auto module = parseSourceString<ModuleOp>(text, &context());
   ASSERT_TRUE(module);
   std::string error;
@@ -97,16 +116,43 @@ TEST(ShareCode, SharedCodeHasTheBitsOfEachKernelsOwn) {
   // Both norms, both products, both kinds of attention.
   EXPECT_GE(shared.shared, 6);
   EXPECT_LT(shared.bytes().size(), own.bytes().size() * 3 / 5);
-  for (int64_t length : lengths) {
-    reference::NamedTensors inputs;
-    for (auto entry : module->getOps<plan::EntryOp>())
-      if (static_cast<int64_t>(entry.getSequence()) == length)
-        for (auto input : entry.getBody().front().getOps<plan::InputOp>())
-          inputs.emplace(input.getName().str(), numbers(input.getBuffer().getType(), input.getName(), 1));
-    std::string name = "step_" + std::to_string(length);
-    reference::NamedTensors expected = own.run(name, inputs, threads), actual = shared.run(name, inputs, threads);
-    ASSERT_EQ(expected.size(), 8u);
-    for (const auto &[output, value] : expected)
-      EXPECT_TRUE(actual.at(output).isIdenticalTo(value)) << name << " " << output;
-  }
+  expectSameBits(*module, own, shared);
+}
+
+// Heads of 32 columns, so that attention is computed on tensor cores.
+TEST(ShareCode, SharedFunctionsOfAGpuHaveTheBitsOfEachKernelsOwn) {
+  std::string text;
+  for (int64_t length : {25, 45, 77, 130})
+    text += entryOf(length, 96);
+  auto module = parseSourceString<ModuleOp>(text, &context());
+  ASSERT_TRUE(module);
+  PassManager passes(&context());
+  passes.addPass(createConvertTrainToPlanPass());
+  passes.addPass(createCudaPlanScratchPass({.device = "h100"}));
+  passes.addPass(plan::createPlanAssignOffsetsPass({.alignment = 256u}));
+  ASSERT_TRUE(succeeded(passes.run(*module)));
+  EmulatedStep own(*module, "h100", /*share=*/false), shared(*module, "h100", /*share=*/true);
+  auto functionsOf = [](const ftrt_step &step) {
+    std::set<std::string> functions;
+    for (uint64_t i = 0; i < step.kernel_count; ++i)
+      functions.insert(step.kernels[i].function);
+    return functions.size();
+  };
+  ASSERT_EQ(own.table().kernel_count, shared.table().kernel_count);
+  EXPECT_EQ(functionsOf(own.table()), own.table().kernel_count);
+  EXPECT_LE(functionsOf(shared.table()), own.table().kernel_count * 3 / 5);
+  expectSameBits(*module, own, shared);
+}
+
+// What is planned for one length has nothing to share, and its functions are not touched.
+TEST(ShareCode, AStepOfOneLengthIsAsItWas) {
+  auto module = parseSourceString<ModuleOp>(entryOf(25, 96), &context());
+  ASSERT_TRUE(module);
+  PassManager passes(&context());
+  passes.addPass(createConvertTrainToPlanPass());
+  passes.addPass(createCudaPlanScratchPass({.device = "h100"}));
+  passes.addPass(plan::createPlanAssignOffsetsPass({.alignment = 256u}));
+  ASSERT_TRUE(succeeded(passes.run(*module)));
+  EmulatedStep own(*module, "h100", /*share=*/false), shared(*module, "h100", /*share=*/true);
+  EXPECT_EQ(own.bytes(), shared.bytes());
 }
