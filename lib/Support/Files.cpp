@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <string_view>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -72,16 +73,47 @@ bool readFile(const std::string &path, std::string &contents, std::string &error
   return true;
 }
 
+/// The same file under a number behind those of the standard streams.
+static int besideStandardStreams(int file) {
+  if (file < 0 || file > STDERR_FILENO)
+    return file;
+  const int other = fcntl(file, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), code = errno;
+  close(file);
+  errno = code;
+  return other;
+}
+
+void openStandardStreams() {
+  for (int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (fcntl(stream, F_GETFD) < 0 && errno == EBADF)
+      // Takes the lowest number that is free. Reading and writing fail as they would without it, so nothing is lost
+      // unheard.
+      while (open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0 && errno == EINTR)
+        ;
+}
+
+std::optional<std::string> pathInside(const std::string &path, const std::string &folder) {
+  namespace fs = std::filesystem;
+  const auto normal = [](const std::string &name) {
+    const fs::path whole = fs::path(name).lexically_normal();
+    return whole.has_filename() || !whole.has_parent_path() ? whole : whole.parent_path(); // a slash at its end
+  };
+  const fs::path inside = normal(path).lexically_relative(normal(folder));
+  if (path.empty() || folder.empty() || inside.empty() || *inside.begin() == "..")
+    return std::nullopt;
+  return inside == "." ? std::string() : inside.native();
+}
+
 int openUnnamedFile(const std::string &folder) {
   int file = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (file >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
-    return file;
+    return besideStandardStreams(file);
   // A file system that cannot make one without a name: take the name away.
   std::string path = folder + "/.ftc-XXXXXX";
   file = mkostemp(path.data(), O_CLOEXEC);
   if (file >= 0)
     unlink(path.c_str());
-  return file;
+  return besideStandardStreams(file);
 }
 
 bool syncFolder(const std::string &path, std::string &error) {

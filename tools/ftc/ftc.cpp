@@ -192,6 +192,7 @@ int finish(int code) {
 } // namespace
 
 int main(int argc, char **argv) {
+  openStandardStreams();
   CLI::App app{"Compiles a fine-tuning recipe into one native training step.", "ftc"};
   app.set_version_flag("--version", std::string(compilerName()));
   app.require_subcommand(1);

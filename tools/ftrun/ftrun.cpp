@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "ftc/Support/Files.h"
 #include "ftc/Trainer/CompareLaunches.h"
 
 #include <CLI/CLI.hpp>
@@ -57,6 +58,7 @@ void complain(const std::string &message) {
 } // namespace
 
 int main(int argc, char **argv) {
+  openStandardStreams();
   CLI::App app{"Trains a step that 'ftc compile' made: feeds it with data, writes metrics and checkpoints.", "ftrun"};
   app.set_version_flag("--version", runnerName());
   RunOptions options;

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -51,8 +52,16 @@ private:
 };
 
 /// Opens a file in `folder` that no name leads to, for reading and writing: it is gone when it is closed, and with the
-/// process. -1 with errno.
+/// process. Its descriptor is never that of a standard stream, whichever of these are closed. -1 with errno.
 int openUnnamedFile(const std::string &folder);
+
+/// Opens /dev/null in place of each standard stream that is closed: else the next files that are opened would be what a
+/// program writes its messages to. To read and to write there still fails. For the beginning of `main`.
+void openStandardStreams();
+
+/// Where `path` lies inside of `folder`, or "" where it is that folder; absent where it is neither, or where one of
+/// them is absolute and the other is not. By their names alone: neither needs to be there.
+std::optional<std::string> pathInside(const std::string &path, const std::string &folder);
 
 /// fsync of a folder, so that renames and removals in it survive a power cut. On failure false and `error`.
 bool syncFolder(const std::string &path, std::string &error);

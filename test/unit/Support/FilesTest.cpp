@@ -15,6 +15,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <tuple>
 #include <unistd.h>
 
 using namespace ftc;
@@ -132,4 +133,35 @@ TEST_F(Files, AFailureInTheMiddleLeavesTheOldFile) {
   ASSERT_TRUE(readFile(path, contents, error));
   EXPECT_EQ(contents, "old");
   EXPECT_EQ(count(), 1u);
+}
+
+TEST_F(Files, UnnamedFilesAreNoStandardStreams) {
+  const int in = dup(STDIN_FILENO);
+  close(STDIN_FILENO);
+  const int file = openUnnamedFile(folder);
+  EXPECT_GT(file, STDERR_FILENO);
+  EXPECT_EQ(fcntl(file, F_GETFD), FD_CLOEXEC);
+  EXPECT_EQ(write(file, "x", 1), 1);
+  EXPECT_LT(fcntl(STDIN_FILENO, F_GETFD), 0);
+  openStandardStreams();
+  struct stat stream, null;
+  EXPECT_EQ(fstat(STDIN_FILENO, &stream), 0);
+  EXPECT_EQ(stat("/dev/null", &null), 0);
+  EXPECT_EQ(stream.st_rdev, null.st_rdev);
+  close(file);
+  if (in >= 0) {
+    dup2(in, STDIN_FILENO);
+    close(in);
+  }
+}
+
+TEST(Paths, InsideOfAFolder) {
+  for (const auto &[path, folder, inside] :
+       {std::tuple("out", "out", ""), std::tuple("out/", "out", ""), std::tuple("./out//a/b/", "out/", "a/b"),
+        std::tuple("out/../out/a", "out", "a"), std::tuple("/o/a", "/o", "a"), std::tuple("a", ".", "a"),
+        std::tuple("..a", ".", "..a"), std::tuple("/a", "/", "a")})
+    EXPECT_EQ(pathInside(path, folder), inside) << path << " in " << folder;
+  for (const auto &[path, folder] : {std::pair("outx", "out"), std::pair("out", "out/a"), std::pair("out/..", "out"),
+                                     std::pair("/out", "out"), std::pair("", "out"), std::pair("..", ".")})
+    EXPECT_EQ(pathInside(path, folder), std::nullopt) << path << " in " << folder;
 }
