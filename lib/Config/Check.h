@@ -36,8 +36,11 @@ bool takesKey(const std::string &path, const std::string &component);
 /// Reads the values of a checked tree into a recipe, and checks ranges and combinations.
 void readRecipe(const Node &root, const Checked &checked, Recipe &recipe, Messages &messages, OpenLengths *open);
 
-/// The whole recipe as YAML: Recipe::normalizedYaml.
-std::string normalize(const Recipe &recipe);
+/// Whether a node of dataset_val takes the values of `dataset` where it gives none.
+bool isLikeTrained(const Node &root, const Node &node);
+
+/// The whole recipe as YAML: Recipe::normalizedYaml. `root`: what it was read from.
+std::string normalize(const Recipe &recipe, const Node &root);
 
 } // namespace ftc::config
 

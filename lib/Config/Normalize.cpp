@@ -11,6 +11,7 @@
 #include "ftc/Config/Datasets.h"
 #include "ftc/Config/Keys.h"
 #include "ftc/Config/TrainingValues.h"
+#include "ftc/Support/Files.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -178,18 +179,55 @@ static std::string flowText(const std::map<std::string, std::string> &values, co
   std::string text;
   for (const KeyInfo &key : keyTable())
     if (auto found = values.find(key.path); found != values.end())
-      text += (text.empty() ? "{" : ", ") + found->first.substr(node.size()) + ": " + found->second;
-  return text + "}";
+      text += (text.empty() ? "" : ", ") + found->first.substr(node.size()) + ": " + found->second;
+  return "{" + text + "}";
+}
+
+/// Values of a node that takes those of `dataset` where it gives none: what `own` gives, so that all others follow an
+/// override of that.
+static std::map<std::string, std::string> ownValues(const DatasetConfig &d, const Node &own) {
+  const std::map<std::string, std::string> all = valuesOf(d);
+  std::map<std::string, std::string> v;
+  for (const Entry &entry : own.entries) {
+    const std::string path = "dataset." + entry.key;
+    if (path == "dataset.masking_strategy")
+      v[path] = d.masking == MaskingStrategy::TrainOnAll    ? "train_on_all"
+                : d.masking == MaskingStrategy::TrainOnLast ? "train_on_last"
+                                                            : "train_on_assistant";
+    else if (path == "dataset.train_on_input")
+      v[path] = word(d.trainOnInput);
+    else if (const auto found = all.find(path); found != all.end())
+      v[path] = found->second;
+    else
+      v[path] = "null"; // given to be the usual value, whatever `dataset` has
+  }
+  return v;
 }
 
 /// One node, or a list of nodes.
-static std::string flowText(const std::vector<DatasetConfig> &sets) {
-  if (sets.size() == 1)
-    return flowText(valuesOf(sets[0]), "dataset.");
-  std::string text;
-  for (const DatasetConfig &set : sets)
-    text += (text.empty() ? "[" : ", ") + flowText(valuesOf(set), "dataset.");
-  return text + "]";
+static std::string flowText(const std::vector<std::string> &nodes) {
+  return nodes.size() == 1 ? nodes[0] : fmt::format("[{}]", fmt::join(nodes, ", "));
+}
+
+/// The nodes of dataset_val; `root` is what they were read from.
+static std::string heldOutText(const Recipe &r, const Node &root) {
+  const Node *given = root.find("dataset_val");
+  std::vector<std::string> nodes;
+  for (size_t i = 0; i < r.heldOut.size(); ++i) {
+    const Node &node = given->isList() ? given->items[i] : *given;
+    nodes.push_back(
+        flowText(isLikeTrained(root, node) ? ownValues(r.heldOut[i], node) : valuesOf(r.heldOut[i]), "dataset."));
+  }
+  return flowText(nodes);
+}
+
+/// A folder, as a place inside of output_dir where it is one, so that it follows an override of that.
+static std::string folderText(const std::string &folder, const std::string &outputDir) {
+  const std::optional<std::string> inside = pathInside(folder, outputDir);
+  if (!inside)
+    return quoted(folder);
+  const std::string rest = inside->empty() ? "" : "/" + *inside;
+  return "\"${output_dir}" + quoted(rest).substr(1);
 }
 
 /// Values of a model, by key of the table ("model.num_layers").
@@ -283,12 +321,11 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   if (r.moreDatasets.empty()) {
     v.merge(valuesOf(r.dataset));
   } else {
-    std::vector<DatasetConfig> sets = r.moreDatasets;
-    sets.insert(sets.begin(), r.dataset);
-    v["dataset"] = flowText(sets);
+    std::vector<std::string> nodes = {flowText(valuesOf(r.dataset), "dataset.")};
+    for (const DatasetConfig &set : r.moreDatasets)
+      nodes.push_back(flowText(valuesOf(set), "dataset."));
+    v["dataset"] = flowText(nodes);
   }
-  if (!r.heldOut.empty())
-    v["dataset_val"] = flowText(r.heldOut);
 
   v["seed"] = std::to_string(r.seed);
   v["shuffle"] = word(r.shuffle);
@@ -296,8 +333,7 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
 
   const CheckpointerConfig &c = r.checkpointer;
   v.merge(weightsOf(c));
-  // Follows an override of output_dir.
-  v["checkpointer.output_dir"] = c.outputDir == r.outputDir ? "${output_dir}" : quoted(c.outputDir);
+  v["checkpointer.output_dir"] = folderText(c.outputDir, r.outputDir);
   if (!c.adapterCheckpoint.empty())
     v["checkpointer.adapter_checkpoint"] = quoted(c.adapterCheckpoint);
   if (c.keepLast)
@@ -364,23 +400,20 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
     v["activation_checkpointing.every"] = std::to_string(r.checkpointing.every);
   }
   v["enable_activation_offloading"] = word(r.offloadActivations);
-  if (r.tensorBoard) {
-    // A folder inside the output folder follows an override of that.
-    const std::string &dir = r.tensorBoard->logDir, inside = r.outputDir + "/";
-    const std::string text =
-        dir.starts_with(inside) ? "\"${output_dir}" + quoted(dir.substr(inside.size() - 1)).substr(1) : quoted(dir);
+  if (r.tensorBoard)
     v["metric_logger"] = fmt::format(
-        "{{_component_: torchtune.training.metric_logging.TensorBoardLogger, log_dir: {}, organize_logs: {}}}", text,
-        word(r.tensorBoard->organizeLogs));
-  }
+        "{{_component_: torchtune.training.metric_logging.TensorBoardLogger, log_dir: {}, organize_logs: {}}}",
+        folderText(r.tensorBoard->logDir, r.outputDir), word(r.tensorBoard->organizeLogs));
   v["log_every_n_steps"] = std::to_string(r.logEveryNSteps);
   v["save_every_n_steps"] = r.saveEveryNSteps ? std::to_string(r.saveEveryNSteps) : "null";
   v["run_val_every_n_steps"] = r.valEveryNSteps ? std::to_string(r.valEveryNSteps) : "null";
   return v;
 }
 
-std::string normalize(const Recipe &recipe) {
+std::string normalize(const Recipe &recipe, const Node &root) {
   std::map<std::string, std::string> values = valuesOf(recipe);
+  if (!recipe.heldOut.empty())
+    values["dataset_val"] = heldOutText(recipe, root);
   std::string result, node;
   for (const KeyInfo &key : keyTable()) {
     auto found = values.find(key.path);

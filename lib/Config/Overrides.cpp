@@ -81,7 +81,8 @@ static void setKey(Node &root, const Override &item, Messages &messages) {
   std::string path = item.key;
   // optimizer=torch.optim.AdamW names the component and keeps the other arguments.
   const Node *old = root.find(path);
-  if (value->isScalar() && (hasComponent(path) || (old && old->isMap() && old->entry("_component_"))))
+  const bool isNode = old && old->isMap() && (old->entry("_component_") || path == "dataset_val");
+  if (value->isScalar() && (hasComponent(path) || isNode))
     path += "._component_";
 
   Node *node = &root;

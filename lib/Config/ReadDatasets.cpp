@@ -91,6 +91,17 @@ void Reader::datasets() {
   }
 }
 
+bool isLikeTrained(const Node &root, const Node &node) {
+  const Node *trained = root.find("dataset");
+  return !node.entry("_component_") && (!trained || trained->isNull() || trained->isMap());
+}
+
+/// Whether a node says by one key what `key` says: which turns of a conversation are trained.
+static bool saysAlready(const Node &node, const std::string &key) {
+  const bool isMasking = key == "masking_strategy" || key == "train_on_input";
+  return node.entry(key) || (isMasking && (node.entry("masking_strategy") || node.entry("train_on_input")));
+}
+
 void Reader::heldOut() {
   const std::string name = "dataset_val";
   const Node *given = value(name);
@@ -108,13 +119,15 @@ void Reader::heldOut() {
                                      ": {data_files: held_out.jsonl}', not " + shown(node));
       continue;
     }
-    const bool isLike = trained && trained->isMap() && !node.entry("_component_");
+    const bool isLike = isLikeTrained(root, node);
     if (isLike && isBroken)
       continue; // its errors would be told twice
-    if (isLike)
+    if (isLike && trained) {
+      const Node own = node;
       for (const Entry &entry : trained->entries)
-        if (!node.entry(entry.key) && entry.key != "data_files" && entry.key != "split")
+        if (!saysAlready(own, entry.key) && entry.key != "data_files" && entry.key != "split")
           node.entries.push_back(entry);
+    }
     if (std::optional<DatasetConfig> set =
             datasetAt(std::move(node), isList ? name + "[" + std::to_string(i) + "]" : name))
       recipe.heldOut.push_back(*set);

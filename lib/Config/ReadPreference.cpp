@@ -47,23 +47,45 @@ void Reader::loss() {
 
 void Reader::preference() {
   // Of the sets that are trained and of those that are evaluated, one that is not like the loss.
-  std::vector<const DatasetConfig *> sets = {&recipe.dataset};
-  for (const std::vector<DatasetConfig> *list : {&recipe.moreDatasets, &recipe.heldOut})
-    for (const DatasetConfig &set : *list)
-      sets.push_back(&set);
-  const auto other = std::find_if(sets.begin(), sets.end(), [&](const DatasetConfig *set) {
-    return set->isPreference() != recipe.preference.has_value();
+  struct Set {
+    std::string name; // of its node
+    Place place;
+    const DatasetConfig *config;
+  };
+  std::vector<Set> sets;
+  const auto add = [&](const std::string &node, const std::vector<const DatasetConfig *> &configs) {
+    const Node *list = root.find(node);
+    const bool isList = list && list->isList();
+    for (size_t i = 0; i < configs.size(); ++i) {
+      const std::string name = isList ? node + "[" + std::to_string(i) + "]" : node;
+      const Entry *component = isList && i < list->items.size() ? list->items[i].entry("_component_") : nullptr;
+      sets.push_back({name,
+                      component                          ? component->place
+                      : isList && i < list->items.size() ? list->items[i].place
+                                                         : placeOf(node + "._component_"),
+                      configs[i]});
+    }
+  };
+  std::vector<const DatasetConfig *> trained = {&recipe.dataset}, judged;
+  for (const DatasetConfig &set : recipe.moreDatasets)
+    trained.push_back(&set);
+  for (const DatasetConfig &set : recipe.heldOut)
+    judged.push_back(&set);
+  add("dataset", trained);
+  add("dataset_val", judged);
+  const auto unlike = std::find_if(sets.begin(), sets.end(), [&](const Set &set) {
+    return set.config->isPreference() != recipe.preference.has_value();
   });
-  const DatasetConfig *unlike = other == sets.end() ? nullptr : *other;
   const bool isKnown = !recipe.dataset.component.empty(); // else its errors are told
   const std::string usual = "torchtune.datasets.preference_dataset";
   if (!recipe.preference) {
-    if (unlike)
-      messages.error(placeOf("dataset._component_"),
-                     "'" + unlike->component + "' gives pairs of answers, and " + named("loss._component_") + ", " +
-                         recipe.lossComponent +
+    if (unlike != sets.end())
+      messages.error(unlike->place,
+                     "'" + unlike->config->component + "' gives pairs of answers, and " + named("loss._component_") +
+                         ", " + recipe.lossComponent +
                          ", takes one; for preference optimization set loss=torchtune.rlhf.loss.DPOLoss and a LoRA "
-                         "builder, else dataset=torchtune.datasets.chat_dataset");
+                         "builder, else " +
+                         unlike->name + "=torchtune.datasets.chat_dataset");
     return;
   }
   if (components.count("model") && !recipe.lora && !isLoraBuilder(components.at("model")))
@@ -74,11 +96,13 @@ void Reader::preference() {
             "without adapters: full fine-tuning, which needs a second model for that, is not built; name a LoRA "
             "builder for " +
             named("model._component_") + ", such as torchtune.models.llama3_1.lora_llama3_1_8b with lora_attn_modules");
-  if (isKnown && unlike)
-    messages.error(placeOf("dataset._component_"), named("dataset._component_") + " is " + unlike->component +
-                                                       ", and " + recipe.lossComponent +
-                                                       " takes pairs of answers; set dataset=" + usual +
-                                                       " (or stack_exchange_paired_dataset, hh_rlhf_helpful_dataset)");
+  if (isKnown && unlike != sets.end()) {
+    const std::string key = unlike->name + "._component_";
+    messages.error(unlike->place, (unlike->name.ends_with("]") ? "'" + key + "'" : named(key)) + " is " +
+                                      unlike->config->component + ", and " + recipe.lossComponent +
+                                      " takes pairs of answers; set " + unlike->name + "=" + usual +
+                                      " (or stack_exchange_paired_dataset, hh_rlhf_helpful_dataset)");
+  }
 }
 
 } // namespace ftc::config

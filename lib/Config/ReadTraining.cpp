@@ -172,9 +172,19 @@ void Reader::metricLogger() {
     messages.remark(placeOf(path), "'" + path +
                                        "' is without effect: metrics go to metrics.jsonl in the output folder; "
                                        "TensorBoardLogger writes TensorBoard's events besides, other loggers "
-                                       "are not built");
+                                       "are not built" +
+                                       (component ? didYouMean(lastWord(component->text), {"TensorBoardLogger"}) : ""));
     return;
   }
+  for (const Entry &entry : node->entries)
+    if (const std::vector<std::string> keys = {"_component_", "log_dir", "organize_logs"};
+        std::find(keys.begin(), keys.end(), entry.key) == keys.end()) {
+      std::string near = didYouMean(entry.key, keys);
+      if (!near.empty())
+        near.insert(near.find('\'') + 1, path + ".");
+      messages.error(entry.place, "unknown key '" + path + "." + entry.key + "'" +
+                                      (near.empty() ? "; valid keys here: log_dir, organize_logs" : near));
+    }
   TensorBoardConfig board;
   const Node *where = node->find("log_dir"), *organized = node->find("organize_logs");
   if (!where || !where->isScalar() || where->text.empty())

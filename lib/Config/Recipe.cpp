@@ -11,6 +11,7 @@
 #include "Tree.h"
 #include "ftc/Config/Keys.h"
 
+#include <algorithm>
 #include <map>
 #include <tuple>
 
@@ -50,7 +51,7 @@ static std::optional<Recipe> readTreeOfRecipe(Node root, Messages &messages, Ope
       readRecipe(root, checked, recipe, messages, open);
   if (messages.failed())
     return std::nullopt;
-  recipe.normalizedYaml = normalize(recipe);
+  recipe.normalizedYaml = normalize(recipe, root);
   return recipe;
 }
 
@@ -117,8 +118,27 @@ struct UsualValue {
   Place changed;         ///< where another component was named
 };
 
+/// The key in a node that says the same in other words, and which an override of `key` replaces; "": there is none.
+static std::string otherKey(const std::string &key) {
+  return key == "masking_strategy" ? "train_on_input" : key == "train_on_input" ? "masking_strategy" : "";
+}
+
+/// The keys of the node `node` that an override gives.
+static std::vector<std::string> givenKeys(const std::string &node, const Override &item, const Node *value) {
+  if (!value || item.removes)
+    return {};
+  if (item.key.starts_with(node + "."))
+    return {item.key.substr(node.size() + 1)};
+  std::vector<std::string> keys;
+  if (item.key == node && value->isMap())
+    for (const Entry &entry : value->entries)
+      keys.push_back(entry.key);
+  return keys;
+}
+
 /// Takes out of the normalized recipe `root` what is usual for a component that an override replaces by another one:
-/// the new one has values of its own where none are given. A value is usual where the recipe is the same without it.
+/// the new one has values of its own where none are given. So with a key for which an override gives another one. A
+/// value is usual where the recipe is the same without it.
 static std::vector<UsualValue> dropUsualValues(Node &root, const std::vector<Override> &overrides,
                                                const std::vector<std::optional<Node>> &values) {
   std::vector<UsualValue> dropped;
@@ -131,8 +151,18 @@ static std::vector<UsualValue> dropUsualValues(Node &root, const std::vector<Ove
   const std::string usual = normalized(whole);
   if (usual.empty())
     return dropped;
+  const auto isUsual = [&](const std::string &node, const std::string &key) {
+    Node without = whole;
+    std::erase_if(without.entry(node)->value.entries, [&](const Entry &e) { return e.key == key; });
+    return normalized(std::move(without)) == usual;
+  };
+  const auto isRemoved = [&](const std::string &key) { // by an override, which needs it there
+    return std::any_of(overrides.begin(), overrides.end(),
+                       [&](const Override &item) { return item.removes && item.key == key; });
+  };
   for (Entry &entry : root.entries) {
-    const Node *component = hasComponent(entry.key) ? entry.value.find("_component_") : nullptr;
+    const bool isNode = hasComponent(entry.key) || entry.key == "dataset_val";
+    const Node *component = isNode ? entry.value.find("_component_") : nullptr;
     for (size_t i = 0; component && i < overrides.size(); ++i) {
       std::optional<std::string> name = namedComponent(entry.key, overrides[i], values[i] ? &*values[i] : nullptr);
       if (!name || *name == component->text)
@@ -140,16 +170,17 @@ static std::vector<UsualValue> dropUsualValues(Node &root, const std::vector<Ove
       const std::string before = component->text;
       component = nullptr;
       std::erase_if(entry.value.entries, [&](const Entry &inner) {
-        if (inner.key == "_component_")
-          return false;
-        Node without = whole;
-        std::erase_if(without.entry(entry.key)->value.entries, [&](const Entry &e) { return e.key == inner.key; });
-        if (normalized(std::move(without)) != usual)
+        if (inner.key == "_component_" || isRemoved(entry.key + "." + inner.key) || !isUsual(entry.key, inner.key))
           return false;
         dropped.push_back({entry.key + "." + inner.key, inner.value.text, before, overrides[i].place});
         return true;
       });
     }
+    for (size_t i = 0; isNode && i < overrides.size(); ++i)
+      for (const std::string &key : givenKeys(entry.key, overrides[i], values[i] ? &*values[i] : nullptr))
+        if (const std::string other = otherKey(key);
+            entry.value.entry(other) && !isRemoved(entry.key + "." + other) && isUsual(entry.key, other))
+          std::erase_if(entry.value.entries, [&](const Entry &e) { return e.key == other; });
   }
   return dropped;
 }

@@ -80,6 +80,44 @@ TEST(HeldOut, BelongsToARun) {
   EXPECT_EQ(r->valEveryNSteps, 0);
 }
 
+TEST(HeldOut, FollowsAnOverrideOfTheDataSet) {
+  const Recipe step = good(minimal + std::string("dataset: {_component_: torchtune.datasets.chat_dataset, packed: "
+                                                 "False, new_system_prompt: Hi, split: 'train[:80%]'}\n"
+                                                 "dataset_val: {split: 'train[80%:]', new_system_prompt: null}\n"));
+  EXPECT_EQ(step.heldOut.at(0).systemPrompt, std::nullopt);
+  EXPECT_EQ(good(step.normalizedYaml).heldOut, step.heldOut);
+  std::vector<Diagnostic> diags;
+  std::optional<Recipe> r =
+      overrideRun(step.normalizedYaml, {"dataset.train_on_input=True", "dataset.new_system_prompt=Ho"}, diags);
+  ASSERT_TRUE(r);
+  EXPECT_TRUE(r->heldOut.at(0).trainOnInput);
+  EXPECT_EQ(r->heldOut.at(0).systemPrompt, std::nullopt) << "it was given";
+  EXPECT_EQ(r->heldOut.at(0).slice, (DataSlice{80, std::nullopt, true}));
+  // It follows another component too, unless it has its own: then values that nobody gave give way.
+  r = overrideRun(good(chats + "dataset_val: [{split: 'train[80%:]'}, {packed: False}]\n").normalizedYaml,
+                  {"dataset.packed=False", "dataset.conversation_column=other"}, diags);
+  ASSERT_TRUE(r);
+  EXPECT_EQ(r->heldOut.at(0).column, "other");
+  EXPECT_FALSE(r->heldOut.at(0).packed);
+  const std::string text = "torchtune.datasets.text_completion_dataset", chat = "torchtune.datasets.chat_dataset";
+  for (const std::string &val :
+       {std::string("data_files: v.jsonl"), "_component_: " + chat + ", data_files: v.jsonl"}) {
+    const Recipe like = good(chats + "dataset_val: {" + val + "}\n");
+    r = overrideRun(like.normalizedYaml, {"dataset_val=" + text}, diags);
+    ASSERT_TRUE(r) << diags.back().str();
+    EXPECT_EQ(r->heldOut.at(0).component, text);
+    EXPECT_EQ(r->heldOut.at(0).dataFiles, std::vector<std::string>{"v.jsonl"});
+    EXPECT_EQ(r->dataset.component, chat);
+  }
+  // What the data set and dataset_val say in other words of the same.
+  r = overrideRun(
+      good(chats + "  train_on_input: True\ndataset_val: {masking_strategy: train_on_last}\n").normalizedYaml, {},
+      diags);
+  ASSERT_TRUE(r);
+  EXPECT_EQ(r->heldOut.at(0).masking, MaskingStrategy::TrainOnLast);
+  EXPECT_TRUE(r->dataset.trainOnInput);
+}
+
 TEST(HeldOut, ItsBatchSizeIsWithoutEffect) {
   EXPECT_EQ(
       remarks(good(chats + "batch_size_val: 8\n")),

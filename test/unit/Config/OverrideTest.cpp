@@ -98,6 +98,60 @@ TEST(OverrideComponent, AnotherUsualValueIsTold) {
   EXPECT_FALSE(changed->dataset.trainOnInput);
 }
 
+// A value that nobody gave does not clash with one that says the same in other words.
+TEST(OverrideMasking, OneKeyReplacesTheOther) {
+  std::string said;
+  for (const char *node : {"dataset", "dataset_val"}) {
+    const bool isTrained = std::string(node) == "dataset";
+    const auto made = [&](const std::string &values) {
+      const std::string one = " {_component_: " + dataSets + "chat_dataset" + values + "}\n";
+      return good(minimal + ("dataset:" + (isTrained ? one : " {}\n") + (isTrained ? "" : "dataset_val:" + one)));
+    };
+    const auto of = [&](const Recipe &r) { return isTrained ? r.dataset : r.heldOut.at(0); };
+    const std::string strategy = std::string(node) + ".masking_strategy=",
+                      older = std::string(node) + ".train_on_input=";
+    std::optional<Recipe> changed = overridden(made(""), {strategy + "train_on_last"}, said);
+    ASSERT_TRUE(changed) << said;
+    EXPECT_EQ(of(*changed).masking, MaskingStrategy::TrainOnLast);
+    changed = overridden(made(", masking_strategy: train_on_assistant"), {older + "True"}, said);
+    ASSERT_TRUE(changed) << said;
+    EXPECT_TRUE(of(*changed).trainOnInput);
+    changed = overridden(made(""), {std::string(node) + "={masking_strategy: train_on_all}"}, said);
+    ASSERT_TRUE(changed) << said;
+    EXPECT_EQ(of(*changed).masking, MaskingStrategy::TrainOnAll);
+    // Those that were given do, and the way out works.
+    EXPECT_FALSE(overridden(made(", train_on_input: True"), {strategy + "train_on_last"}, said));
+    EXPECT_TRUE(contains(said, "remove one of them (~" + std::string(node) + ".train_on_input or ~"));
+    EXPECT_TRUE(overridden(made(", train_on_input: True"),
+                           {strategy + "train_on_last", "~" + std::string(node) + ".train_on_input"}, said))
+        << said;
+    EXPECT_FALSE(overridden(made(", masking_strategy: train_on_last"), {older + "True"}, said));
+  }
+  const Recipe alpaca = good(minimal + ("dataset: {_component_: " + dataSets + "alpaca_dataset}\n"));
+  std::optional<Recipe> changed = overridden(alpaca, {"dataset.masking_strategy=train_on_assistant"}, said);
+  ASSERT_TRUE(changed) << said;
+  EXPECT_FALSE(changed->dataset.trainOnInput);
+}
+
+TEST(OverrideFolders, InsideOfTheOutputFolderFollow) {
+  const std::string logger =
+      "metric_logger: {_component_: torchtune.training.metric_logging.TensorBoardLogger, log_dir: ";
+  const auto moved = [&](const std::string &out, const std::string &logs, const std::string &saved) {
+    const Recipe step = good(
+        minimal + ("output_dir: " + out + "\n" + logger + logs + "}\ncheckpointer: {output_dir: " + saved + "}\n"));
+    std::string said;
+    std::optional<Recipe> changed = overridden(step, {"output_dir=new"}, said);
+    EXPECT_TRUE(changed) << said;
+    EXPECT_EQ(good(step.normalizedYaml).normalizedYaml, step.normalizedYaml);
+    return changed ? changed->tensorBoard->logDir + " " + changed->checkpointer.outputDir : "";
+  };
+  EXPECT_EQ(moved("outx", "'${output_dir}/logs'", "'${output_dir}/ckpt'"), "new/logs new/ckpt");
+  EXPECT_EQ(moved("outx", "'${output_dir}'", "'${output_dir}/'"), "new new");
+  EXPECT_EQ(moved("outx/", "outx/logs", "'./outx//a/../ckpt/'"), "new/logs new/ckpt");
+  EXPECT_EQ(moved("/tmp/o", "/tmp/other", "/tmp/o2"), "/tmp/other /tmp/o2");
+  EXPECT_EQ(moved(".", "logs", "../x"), "new/logs ../x");
+}
+
 // A scheduler has arguments that must be given, and they stay.
 TEST(OverrideComponent, Schedulers) {
   const Recipe warm = good(minimal, {"lr_scheduler.num_warmup_steps=3", "lr_scheduler.num_cycles=2"});

@@ -101,6 +101,18 @@ TEST(Preferences, ListsAndHeldOutSets) {
        {"dataset: [" + pair + ", " + chat + "]\n", "dataset: " + pair + "\ndataset_val: " + chat + "\n"})
     EXPECT_TRUE(contains(errors(minimal + wrong, overrides),
                          "is torchtune.datasets.chat_dataset, and torchtune.rlhf.loss.DPOLoss takes pairs of answers"));
+  // The node is named, and its place.
+  EXPECT_TRUE(
+      contains(errors(minimal + ("dataset: " + pair + "\ndataset_val: " + chat + "\n"), overrides),
+               "r.yaml:12:15: error: 'dataset_val._component_' (line 12) is torchtune.datasets.chat_dataset, and "
+               "torchtune.rlhf.loss.DPOLoss takes pairs of answers; set "
+               "dataset_val=torchtune.datasets.preference_dataset"));
+  EXPECT_TRUE(contains(errors(minimal + ("dataset:\n  - " + pair + "\n  - " + chat + "\n"), overrides),
+                       "r.yaml:13:6: error: 'dataset[1]._component_' is torchtune.datasets.chat_dataset, and "));
+  EXPECT_TRUE(contains(errors(minimal + ("dataset: " + chat + "\ndataset_val: [" + chat + ", " + pair + "]\n")),
+                       "r.yaml:12:64: error: 'torchtune.datasets.preference_dataset' gives pairs of answers, and "));
+  EXPECT_TRUE(contains(errors(minimal + ("dataset: " + chat + "\ndataset_val: " + pair + "\n")),
+                       "else dataset_val=torchtune.datasets.chat_dataset"));
 }
 
 // Data may be others when the step runs; the loss is compiled.

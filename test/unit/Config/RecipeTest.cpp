@@ -235,6 +235,13 @@ TEST(Recipe, TensorBoard) {
             "r.yaml:11:1: error: 'metric_logger.log_dir' must name the folder of the events");
   EXPECT_EQ(errors(minimal + (logger + ", log_dir: x, organize_logs: 3}\n")),
             "r.yaml:11:110: error: 'metric_logger.organize_logs' needs True or False, not '3'");
+  EXPECT_EQ(errors(minimal + (logger + ", log_dri: x, log_dir: y, project: z}\n")),
+            "r.yaml:11:83: error: unknown key 'metric_logger.log_dri'; did you mean 'metric_logger.log_dir'?\n"
+            "r.yaml:11:107: error: unknown key 'metric_logger.project'; valid keys here: log_dir, organize_logs");
+  EXPECT_TRUE(contains(
+      remarks(good(minimal +
+                   std::string("metric_logger: {_component_: torchtune.training.metric_logging.TensorBordLogger}\n"))),
+      "did you mean 'TensorBoardLogger'?"));
 }
 
 TEST(Recipe, ChunkedLosses) {
