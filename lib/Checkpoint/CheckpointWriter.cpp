@@ -347,12 +347,13 @@ bool CheckpointWriter::Impl::writeFile(int folder, const PlannedFile &planned) {
 
 bool CheckpointWriter::Impl::writeState(int folder, const TrainingState &state) {
   failedAt = "training_state.json";
-  char text[512];
-  int length =
-      snprintf(text, sizeof(text),
-               "{\n  \"format\": 1,\n  \"step\": %" PRIu64 ",\n  \"seed\": %" PRIu64 ",\n  \"epoch\": %" PRId64
-               ",\n  \"batch\": %" PRId64 ",\n  \"batch_size\": %" PRId64 ",\n  \"data_fingerprint\": %" PRIu64,
-               state.step, state.seed, state.epoch, state.batch, state.batchSize, state.dataFingerprint);
+  char text[1024];
+  int length = snprintf(text, sizeof(text),
+                        "{\n  \"format\": 1,\n  \"step\": %" PRIu64 ",\n  \"seed\": %" PRIu64 ",\n  \"epoch\": %" PRId64
+                        ",\n  \"batch\": %" PRId64 ",\n  \"batch_size\": %" PRId64 ",\n  \"data_fingerprint\": %" PRIu64
+                        ",\n  \"skipped_batches\": %" PRId64 ",\n  \"skipped_steps\": %" PRIu64,
+                        state.step, state.seed, state.epoch, state.batch, state.batchSize, state.dataFingerprint,
+                        state.skippedBatches, state.skippedSteps);
   fileio::Descriptor file(openat(folder, failedAt, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
   return file && fileio::writeAll(file.get(), text, static_cast<uint64_t>(length)) &&
          fileio::writeAll(file.get(), origin.data(), origin.size()) && !fsync(file.get());
@@ -412,9 +413,11 @@ static bool removeFiles(int folder, bool hasAdapter = true) {
 void CheckpointWriter::Impl::prune(uint64_t newest) {
   if (keepLast == 0)
     return;
-  if (steps.empty() || steps.back() < newest)
-    steps.push_back(newest);
-  while (steps.size() > keepLast) {
+  // Those of later steps are broken ones that the run went on below: they are left until it gets there.
+  auto at = std::lower_bound(steps.begin(), steps.end(), newest);
+  if (at == steps.end() || *at != newest)
+    at = steps.insert(at, newest);
+  for (size_t count = static_cast<size_t>(at - steps.begin()) + 1; count > keepLast; --count) {
     char name[64], old[64];
     snprintf(name, sizeof(name), "step_%" PRIu64, steps.front());
     snprintf(old, sizeof(old), ".step_%" PRIu64 ".old", steps.front());

@@ -49,9 +49,13 @@ std::optional<TrainingState> ftc::readTrainingState(const std::string &directory
   uint64_t epoch = number("epoch"), batch = number("batch");
   state.dataFingerprint = number("data_fingerprint");
   uint64_t batchSize = object.contains("batch_size") ? number("batch_size") : 0;
+  uint64_t skipped = object.contains("skipped_batches") ? number("skipped_batches") : 0;
+  state.skippedSteps = object.contains("skipped_steps") ? number("skipped_steps") : 0;
   constexpr uint64_t limit = uint64_t(1) << 62;
   if (problem.empty() && (epoch > limit || batch > limit || batch > limit / std::max<uint64_t>(1, batchSize)))
     problem = "the data position is out of range";
+  if (problem.empty() && (skipped > limit || state.skippedSteps > skipped))
+    problem = "'skipped_batches' and 'skipped_steps' are out of range";
   TrainingOrigin made;
   if (problem.empty() && object.contains("frozen_weights"))
     made.frozenWeights = number("frozen_weights");
@@ -68,6 +72,7 @@ std::optional<TrainingState> ftc::readTrainingState(const std::string &directory
   state.epoch = static_cast<int64_t>(epoch);
   state.batch = static_cast<int64_t>(batch);
   state.batchSize = static_cast<int64_t>(batchSize);
+  state.skippedBatches = static_cast<int64_t>(skipped);
   return state;
 }
 

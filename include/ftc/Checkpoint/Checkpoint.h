@@ -106,6 +106,9 @@ struct TrainingState {
   int64_t batch = 0;
   int64_t batchSize = 0;        ///< rows of a batch, in which `batch` counts; 0: not known (an older checkpoint)
   uint64_t dataFingerprint = 0; ///< DataSet::fingerprint()
+  /// Without a label to train on, so far; both 0 in older checkpoints. Such a step is no update.
+  int64_t skippedBatches = 0;
+  uint64_t skippedSteps = 0;
 };
 
 /// What a run was made with, in training_state.json too: the same in all its checkpoints. Earlier versions wrote none.
