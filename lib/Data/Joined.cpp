@@ -64,3 +64,16 @@ std::pair<int64_t, int64_t> ftc::recordsOf(const DataSlice &slice, int64_t recor
   const int64_t first = place(slice.from, 0);
   return {first, std::max(first, place(slice.to, records))};
 }
+
+bool ftc::areApart(const DataSlice &a, const DataSlice &b) {
+  // Whether `to` is never behind `from`. A small percentage below 0 is rounded to record 0, so of two that differ
+  // nothing is certain; nor is anything of a place that is counted from the begin and one that is from the end.
+  const auto isBefore = [](const DataSlice &first, const DataSlice &second) {
+    const std::optional<int64_t> to = first.to, from = second.from;
+    if (!to || !from || first.percent != second.percent)
+      return false;
+    const bool isOrdered = first.percent ? *to >= 0 && *from >= 0 : (*to >= 0) == (*from >= 0);
+    return *to == *from || (isOrdered && *to < *from);
+  };
+  return isBefore(a, b) || isBefore(b, a);
+}

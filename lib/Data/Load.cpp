@@ -25,8 +25,8 @@ namespace {
 /// Loads documents one after the other into the two sets.
 class Loader {
 public:
-  Loader(const DataOptions &options, const Tokenizer &tokenizer, std::vector<Diagnostic> &diags)
-      : options(options), tokenizer(tokenizer), diags(diags),
+  Loader(const DataOptions &options, const Tokenizer &tokenizer, std::vector<Diagnostic> &diags, LoadFailure &failure)
+      : options(options), tokenizer(tokenizer), diags(diags), failure(failure),
         train(options, tokenizer.padId(), tokenizer.vocabSize() > 65536),
         held(options, tokenizer.padId(), tokenizer.vocabSize() > 65536) {}
 
@@ -60,8 +60,9 @@ private:
     return tail >= 2 ? tail : 0;
   }
   bool keepsTokens();
-  bool fail(const std::string &path, std::string message) {
+  bool fail(const std::string &path, std::string message, LoadFailure why = LoadFailure::Bad) {
     diags.push_back({Severity::Error, path, 0, 0, std::move(message)});
+    failure = why;
     return false;
   }
   bool isOutput(const fs::path &folder) const {
@@ -75,6 +76,7 @@ private:
   const DataOptions &options;
   const Tokenizer &tokenizer;
   std::vector<Diagnostic> &diags;
+  LoadFailure &failure;
   DataSetBuilder train, held;
   std::vector<File> files;
   int64_t trainSamples = 0, heldSamples = 0;
@@ -153,7 +155,7 @@ bool Loader::loadText(const std::string &path, bool inDirectory) {
     skip(why, path);
     return true;
   }
-  if (!options.slice.isWhole())
+  if (!options.slice.isWhole() && !inDirectory)
     return fail(path, "a slice in 'split' counts records, and this is a text; for a part of it use --held-out, or "
                       "cut the file");
   if (options.records != RecordKind::TextOrChat) {
@@ -173,10 +175,14 @@ bool Loader::loadText(const std::string &path, bool inDirectory) {
          path);
     return true;
   }
+  if (!options.slice.isWhole()) {
+    skip("is not called .jsonl, and a slice in 'split' counts records", path);
+    return true;
+  }
   TextFile file(path, options.scratchFolder);
   if (!file.scan()) {
     if (!inDirectory)
-      return fail(path, file.error());
+      return fail(path, file.error(), file.hasNoRoom() ? LoadFailure::NoRoom : LoadFailure::Bad);
     skip("cannot be read", path);
     return true;
   }
@@ -230,6 +236,9 @@ bool Loader::collect() {
 }
 
 bool Loader::listDirectory(const std::string &root) {
+  if (isOutput(root))
+    return fail(root, "the run writes to this folder, so the next one would read what it wrote; choose another --out, "
+                      "or put the data into a folder of their own");
   std::vector<fs::path> folders{root}, found;
   while (!folders.empty()) {
     fs::path folder = std::move(folders.back());
@@ -269,15 +278,22 @@ bool Loader::chooseRecords() {
   if (options.slice.isWhole())
     return true;
   int64_t records = 0;
-  for (const File &file : files)
-    if (file.format)
-      countRecords(file.path, *file.format, records);
+  for (const File &file : files) {
+    if (!file.format)
+      continue;
+    if (!fs::is_regular_file(file.path))
+      return fail(file.path,
+                  "a slice in 'split' reads the records twice, once to count them, and this (a pipe?) can be "
+                  "read once; write it to a file first");
+    countRecords(file.path, *file.format, records);
+  }
   std::tie(counts.first, counts.last) = recordsOf(options.slice, records);
   if (counts.first < counts.last)
     diags.push_back({Severity::Remark, options.path, 0, 0,
                      fmt::format("the slice in 'split' takes {} of {} records, from record {} on",
                                  counts.last - counts.first, records, counts.first + 1)});
-  if (counts.first < counts.last || !records)
+  const bool isText = !files.empty() && !files.front().inDirectory; // told where it is read
+  if (counts.first < counts.last || (!records && isText))
     return true;
   return fail(options.path, fmt::format("the slice in 'split' takes none of the {} records", records));
 }
@@ -315,7 +331,7 @@ bool Loader::load() {
 bool Loader::keepsTokens() {
   for (const DataSetBuilder *builder : {&train, &held})
     if (std::string problem = builder->problem(); !problem.empty())
-      return fail(options.path, problem);
+      return fail(options.path, problem, LoadFailure::NoRoom);
   return true;
 }
 
@@ -376,8 +392,10 @@ std::optional<LoadedData> Loader::finish() {
   if (!keepsTokens())
     return std::nullopt;
   if (!trainSamples) {
-    fail(options.path, "the data set is empty: no text to train on was found; --data takes a text file, a directory of "
-                       "text files, .jsonl, .json, .csv or a token file (.bin)");
+    fail(options.path,
+         "the data set is empty: no text to train on was found; --data takes a text file, a directory of "
+         "text files, .jsonl, .json, .csv or a token file (.bin)",
+         LoadFailure::Empty);
     return std::nullopt;
   }
   if (options.heldOut > 0 && !heldSamples) {
@@ -439,7 +457,8 @@ std::optional<LoadedData> Loader::finish() {
                                "tokenizer.max_seq_len; chat_dataset's dataset.train_on_input=True trains questions "
                                "too",
                                options.seqLen)
-                 : "a text needs two tokens at least"));
+                 : "a text needs two tokens at least"),
+         LoadFailure::Empty);
     return std::nullopt;
   }
   return data;
@@ -462,7 +481,10 @@ static bool isThere(const std::string &path, std::vector<Diagnostic> &diags) {
 }
 
 std::optional<LoadedData> ftc::loadData(const DataOptions &options, const Tokenizer &tokenizer,
-                                        std::vector<Diagnostic> &diags) {
+                                        std::vector<Diagnostic> &diags, LoadFailure *why) {
+  LoadFailure unheard;
+  LoadFailure &failure = why ? *why : unheard;
+  failure = LoadFailure::Bad;
   const std::string &path = options.path;
   auto fail = [&](std::string message) {
     diags.push_back({Severity::Error, path, 0, 0, std::move(message)});
@@ -503,7 +525,7 @@ std::optional<LoadedData> ftc::loadData(const DataOptions &options, const Tokeni
     for (const std::string &each : paths) {
       one.path = each;
       std::optional<LoadedData> part = DataSetBuilder::tokenFile(
-          one, tokenizer.padId() >= 0 && tokenizer.padId() < options.vocabSize ? tokenizer.padId() : 0, diags);
+          one, tokenizer.padId() >= 0 && tokenizer.padId() < options.vocabSize ? tokenizer.padId() : 0, diags, failure);
       if (!part)
         return std::nullopt;
       parts.push_back(std::move(*part));
@@ -526,7 +548,7 @@ std::optional<LoadedData> ftc::loadData(const DataOptions &options, const Tokeni
     return std::nullopt;
   }
 
-  Loader loader(options, tokenizer, diags);
+  Loader loader(options, tokenizer, diags, failure);
   if (!loader.collect() || !loader.load())
     return std::nullopt;
   return loader.finish();

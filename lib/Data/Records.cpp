@@ -273,6 +273,11 @@ Problem encodePair(const json &record, const DataOptions &options, const Tokeniz
         return noSide(record, name, key);
       if (Problem problem = readMessages(key, *messages, counts, turns))
         return fmt::format("{}: {}", name, *problem);
+      // Before the order is looked at, as with conversations: a question alone is no mistake.
+      if (std::none_of(turns.begin(), turns.end(), [](const Message &turn) { return turn.role == "assistant"; })) {
+        answered = false;
+        continue;
+      }
     }
     if (Problem problem = encodeTurns(std::move(turns), options, tokenizer, answers[side]))
       return fmt::format("{}: {}", name, *problem);

@@ -36,6 +36,15 @@ bool TextFile::fail(int code) const {
   return false;
 }
 
+bool TextFile::failToCopy(const char *doing, int code) {
+  noRoom = true;
+  problem =
+      fmt::format("cannot {} a copy of what can be read once in '{}': {}; free some space there, or choose another "
+                  "folder with --far-dir",
+                  doing, scratchFolder, std::strerror(code));
+  return false;
+}
+
 bool TextFile::scan() {
   file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat info;
@@ -51,11 +60,8 @@ bool TextFile::scan() {
     else
       std::filesystem::create_directories(scratchFolder, none);
     copy = openUnnamedFile(scratchFolder);
-    if (copy < 0) {
-      problem = fmt::format("cannot make a file for tokens in '{}': {}; choose another folder with --far-dir",
-                            scratchFolder, std::strerror(errno));
-      return false;
-    }
+    if (copy < 0)
+      return failToCopy("make", errno);
   }
   XXH3_state_t state;
   XXH3_INITSTATE(&state);
@@ -80,8 +86,9 @@ bool TextFile::scan() {
     for (size_t done = 0; copy >= 0 && done < part.size();) {
       ssize_t put = write(copy, part.data() + done, part.size() - done);
       if (put < 0 && errno != EINTR) {
-        code = errno;
-        break;
+        const int error = errno;
+        close(copy);
+        return failToCopy("write", error);
       }
       done += put > 0 ? static_cast<size_t>(put) : 0;
     }

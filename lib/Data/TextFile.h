@@ -28,6 +28,8 @@ public:
 
   /// Reads it to its end. False where that fails: see `error`.
   bool scan();
+  /// Whether a scan failed because there was no place for a copy.
+  bool hasNoRoom() const { return noRoom; }
   bool hasZeroByte() const { return zeroByte; }
   /// Whether nothing, or a byte order mark alone, is in it.
   bool isEmpty() const { return bytes == textBegin; }
@@ -70,11 +72,12 @@ private:
   /// Appends to `text` what lies at `at`, until it has `wanted` bytes or the file ends.
   bool readMore(uint64_t &at, size_t wanted, std::string &text) const;
   bool fail(int code) const;
+  bool failToCopy(const char *doing, int code);
 
   std::string path, scratchFolder;
   int file = -1;
   uint64_t bytes = 0, textBegin = 0;
-  bool zeroByte = false;
+  bool zeroByte = false, noRoom = false;
   std::pair<uint64_t, uint64_t> digest;
   mutable std::string problem;
 };

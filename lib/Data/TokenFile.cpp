@@ -73,7 +73,7 @@ std::optional<Scan> scan(int file, uint64_t offset, uint64_t count, int64_t widt
 } // namespace
 
 std::optional<LoadedData> DataSetBuilder::tokenFile(const DataOptions &options, int32_t padId,
-                                                    std::vector<Diagnostic> &diags) {
+                                                    std::vector<Diagnostic> &diags, LoadFailure &failure) {
   auto fail = [&](const std::string &message) {
     diags.push_back({Severity::Error, options.path, 0, 0, message});
     return std::nullopt;
@@ -128,8 +128,10 @@ std::optional<LoadedData> DataSetBuilder::tokenFile(const DataOptions &options, 
                                      "the header (see docs/data.md)"));
 
   int64_t rows = static_cast<int64_t>(count / options.seqLen);
-  if (!rows)
+  if (!rows) {
+    failure = LoadFailure::Empty;
     return fail(fmt::format("the data set is empty: {} ids do not fill a row of {}", count, options.seqLen));
+  }
   if (uint64_t rest = count % options.seqLen)
     diags.push_back({Severity::Remark, options.path, 0, 0,
                      fmt::format("the last {} ids do not fill a row of {} and are left out", rest, options.seqLen)});

@@ -109,7 +109,8 @@ struct DataSetBuilder {
   std::string problem() const;
 
   /// A file of ids as rows for training and, the tail, for evaluation.
-  static std::optional<LoadedData> tokenFile(const DataOptions &options, int32_t padId, std::vector<Diagnostic> &diags);
+  static std::optional<LoadedData> tokenFile(const DataOptions &options, int32_t padId, std::vector<Diagnostic> &diags,
+                                             LoadFailure &failure);
 
 private:
   explicit DataSetBuilder(const TokenStore &like, const std::string &folder);

@@ -170,6 +170,10 @@ LoadedData join(std::vector<LoadedData> parts);
 /// to the even one, as Hugging Face's `datasets` does it.
 std::pair<int64_t, int64_t> recordsOf(const DataSlice &slice, int64_t records);
 
+/// Whether two slices of the same records have none in common, however many records there are. False where that depends
+/// on their number, as of train[:100] and train[-50:].
+bool areApart(const DataSlice &a, const DataSlice &b);
+
 /// Appends the ids of a conversation in which the user says `question` and the assistant is about to answer, in the
 /// words that records get by `options`: system prompt, template, Alpaca's. Returns why the tokenizer has no wording for
 /// it, "" where it has one.
@@ -179,11 +183,18 @@ std::string encodeQuestion(const std::string &question, const DataOptions &optio
 /// Whether a file of this name is read as records: .jsonl, .ndjson, .json, .csv, .tsv.
 bool holdsRecords(const std::string &path);
 
+/// What kind of error the last one of loadData is.
+enum class LoadFailure {
+  Bad,   ///< the data cannot be used
+  Empty, ///< nothing in them is trained
+  NoRoom ///< there is none for their tokens
+};
+
 /// Reads everything that `options.path` and `options.morePaths` name. Skipped files, cut samples and the like are
 /// remarks in `diags`. Errors: unreadable or empty data, no room for the ids in `scratchFolder`, a bad line of a .jsonl
 /// (with file:line:column), an id beyond the vocabulary, a held-out share that keeps nothing.
 std::optional<LoadedData> loadData(const DataOptions &options, const Tokenizer &tokenizer,
-                                   std::vector<Diagnostic> &diags);
+                                   std::vector<Diagnostic> &diags, LoadFailure *why = nullptr);
 
 } // namespace ftc
 

@@ -189,6 +189,19 @@ TEST_F(Pairs, ErrorsNameTheSide) {
   EXPECT_FALSE(load(write("g.jsonl", asked + R"("rejected": [{"role": "system", "content": "s"}, )"
                                              R"({"role": "user", "content": "q"}]})")));
   EXPECT_TRUE(says("1 pairs without a turn of the assistant left out")) << messages();
+  // Whatever the order of what is said; the other side is still looked at.
+  const std::string pair =
+      asked + R"("rejected": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "r"}]})";
+  for (const char *alone : {R"([{"role": "user", "content": "q"}])",
+                            R"([{"role": "user", "content": "q"}, {"role": "user", "content": "q"}])"}) {
+    std::optional<LoadedData> data = load(write("h.jsonl", asked + R"("rejected": )" + alone + "}\n" + pair));
+    ASSERT_TRUE(data) << messages();
+    EXPECT_EQ(data->train.rows(), 2);
+    EXPECT_TRUE(says("1 pairs without a turn of the assistant left out")) << messages();
+  }
+  EXPECT_FALSE(
+      load(write("i.jsonl", R"({"chosen": [{"role": "user", "content": "q"}], "rejected": [{"role": "u"}]})")));
+  EXPECT_TRUE(says("rejected: message 1 has the role 'u'")) << messages();
 }
 
 } // namespace

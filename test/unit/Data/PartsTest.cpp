@@ -8,6 +8,7 @@
 #include "DataFixture.h"
 #include "ftc/Data/BatchStream.h"
 
+#include <sys/stat.h>
 #include <tuple>
 
 namespace ftc {
@@ -76,6 +77,31 @@ TEST(Slices, AreHuggingFaces) {
   }
 }
 
+TEST(Slices, AreApart) {
+  const auto numbers = [](std::optional<int64_t> from, std::optional<int64_t> to) {
+    return DataSlice{from, to, false};
+  };
+  const auto percent = [](std::optional<int64_t> from, std::optional<int64_t> to) { return DataSlice{from, to, true}; };
+  const std::optional<int64_t> open;
+  const std::tuple<DataSlice, DataSlice, bool> cases[] = {
+      {numbers(open, 50), numbers(50, open), true},    {numbers(open, 50), numbers(60, 70), true},
+      {numbers(open, 50), numbers(10, 20), false},     {numbers(open, -50), numbers(-50, open), true},
+      {numbers(open, 100), numbers(-50, open), false}, {percent(open, 80), percent(80, open), true},
+      {percent(open, 80), percent(70, open), false},   {percent(open, -10), percent(-10, open), true},
+      {percent(open, 90), percent(-10, open), false},  {percent(open, -20), percent(-10, open), false},
+      {percent(open, 50), numbers(50, open), false},   {numbers(open, -60), numbers(-50, open), true},
+      {numbers(open, open), numbers(10, 20), false}};
+  for (const auto &[a, b, apart] : cases) {
+    EXPECT_EQ(areApart(a, b), apart) << a.to.value_or(0) << " and " << b.from.value_or(0);
+    EXPECT_EQ(areApart(b, a), apart);
+    for (int64_t records = 0; apart && records < 300; ++records) {
+      const auto [firstA, lastA] = recordsOf(a, records);
+      const auto [firstB, lastB] = recordsOf(b, records);
+      EXPECT_LE(std::min(lastA, lastB), std::max(firstA, firstB)) << records;
+    }
+  }
+}
+
 TEST_F(Parts, ASliceCountsTheRecordsOfAllFiles) {
   options.packed = false;
   // A line without a record counts as none.
@@ -127,6 +153,35 @@ TEST_F(Parts, TextsAndTokenFilesHaveNoRecords) {
       << messages();
   EXPECT_FALSE(load(writeIds("a.bin", std::vector<uint16_t>(8, 1), false)));
   EXPECT_TRUE(says("a.bin: error: a slice in 'split' counts records, and this is a token file")) << messages();
+}
+
+TEST_F(Parts, ASlicePassesOverTextsInADirectory) {
+  options.packed = false;
+  options.slice = {1, std::nullopt, false};
+  write("tree/README", "words");
+  EXPECT_FALSE(load(root / "tree"));
+  EXPECT_TRUE(says("tree: error: the slice in 'split' takes none of the 0 records")) << messages();
+  write("tree/x.jsonl", records('a', 3));
+  options.trainOnInput = true; // answers lie behind the end of a row
+  for (RecordKind kind : {RecordKind::TextOrChat, RecordKind::Instruct}) {
+    options.records = kind;
+    if (kind == RecordKind::Instruct)
+      write("tree/x.jsonl", "{}\n{\"input\": \"q\", \"output\": \"a\"}\n");
+    std::optional<LoadedData> data = load(root / "tree");
+    ASSERT_TRUE(data) << messages();
+    EXPECT_EQ(data->train.rows(), kind == RecordKind::Instruct ? 1 : 2);
+    EXPECT_TRUE(says("README: remark: skipped: is not called .jsonl, and ")) << messages();
+  }
+}
+
+TEST_F(Parts, ASliceOfAPipeIsRefused) {
+  const std::string pipe = root / "pipe.jsonl";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  options.slice = {1, std::nullopt, false};
+  EXPECT_FALSE(load(pipe));
+  EXPECT_TRUE(says("pipe.jsonl: error: a slice in 'split' reads the records twice, once to count them, and this (a "
+                   "pipe?) can be read once; write it to a file first"))
+      << messages();
 }
 
 TEST_F(Parts, SeveralPathsAreOneDataSet) {
