@@ -52,6 +52,8 @@ std::string initText(const manifest::Tensor &tensor) {
     return fmt::format("normal({:g})", tensor.value());
   case manifest::InitKind::Uniform:
     return fmt::format("uniform(-{0:g}, {0:g})", tensor.value());
+  case manifest::InitKind::RowNorms:
+    return fmt::format("norms of the rows of {}", orNone(tensor.source()));
   case manifest::InitKind::None:
     return tensor.data() ? "data" : "-";
   }

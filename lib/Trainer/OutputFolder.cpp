@@ -69,15 +69,17 @@ EarlierRun moveEarlierRun(const std::string &output, const std::string &checkpoi
   for (const fs::directory_entry &entry : fs::directory_iterator(checkpoints, error))
     if (stepOfName(entry.path().filename().string()))
       old.push_back(entry.path());
-  if (old.empty())
-    return {};
+  const bool hasCheckpoints = !old.empty();
   const fs::path metrics = fs::path(output) / "metrics.jsonl";
-  if (fs::exists(metrics, error)) {
-    if (fs::equivalent(output, checkpoints, error))
+  if (fs::exists(metrics, error) && !fs::is_empty(metrics, error)) {
+    // A run that left no checkpoint has metrics too.
+    if (hasCheckpoints && fs::equivalent(output, checkpoints, error))
       old.push_back(metrics);
     else
       moveAway(output, {metrics});
   }
+  if (!hasCheckpoints)
+    return {};
   return {moveAway(checkpoints, old).string(), checkpoints};
 }
 
@@ -88,7 +90,8 @@ std::string newestEarlierRun(const std::string &checkpoints) {
     const fs::path path = fs::path(checkpoints) / fmt::format("earlier_{}", number);
     if (!fs::exists(path, error))
       return newest;
-    newest = path.string();
+    if (hasCheckpoints(path.string())) // else it has the metrics of a run that left none
+      newest = path.string();
   }
 }
 

@@ -46,6 +46,7 @@ private:
   void readData(const manifest::Entry &entry);
   void nameData();
   void readHeldOut();
+  void warnOfTrained(const DatasetConfig &set, const char *name) const;
   DataOptions readingOf(const DatasetConfig &set) const;
   LoadedData load(const DataOptions &wanted);
   void tellPadding(const LoadedStep &step);
@@ -56,7 +57,9 @@ private:
   void warnOfMerged(const std::string &adapter, const std::optional<std::string> &base) const;
   void findAdapter();
   std::string startFrom(const std::string &checkpoint) const;
+  void makeFarFolder() const;
   void beginOutput();
+  MetricsLog &openMetrics();
   void beginEvents();
   void logStep();
   void logHeldOut();
@@ -66,10 +69,16 @@ private:
   void readKeptAlgorithms();
   void tellAlgorithms(const Device &device);
   void restore();
+  void goOn();
   void train();
   bool trainOne(uint64_t step, LengthFeeds &micro, LengthFeeds &feeds, Progress &progress);
   int64_t batchesInEpoch() const;
   uint64_t stepsInEpoch() const;
+  uint64_t stepsFrom(DataPosition at) const;
+  /// Rows of what is counted: of a pair two.
+  int64_t rowsOfItem() const { return recipe.preference ? 2 : 1; }
+  /// "8 rows", "4 pairs of rows".
+  std::string rowsText(int64_t rows) const;
   bool savesEpochs() const;
   bool epochEnded() const;
   uint64_t checkpointsAhead() const;
@@ -77,6 +86,7 @@ private:
   [[noreturn]] void stopLost();
   std::vector<std::string> trainingOutputs() const;
   std::optional<HeldOutLoss> judgeHeldOut();
+  void judgeMissed();
   bool valDue() const;
   void printSample();
   void printPlanProof();
@@ -104,7 +114,9 @@ private:
   StepMetrics last;
   std::optional<PairMeasure> measure, heldOutPairs; ///< of a step that compares answers
   uint64_t firstStep = 1, totalSteps = 0, doneSteps = 0, savedStep = 0;
-  int64_t barrenBatches = 0; ///< batches without a valid label, one after another
+  uint64_t skippedSteps = 0;  ///< without a valid label, which are no updates
+  uint64_t scheduleSteps = 0; ///< the schedule's total: totalSteps as it was before any was skipped
+  int64_t barrenBatches = 0;  ///< batches without a valid label, one after another
   double peakFlops = 0;
   uint64_t freeWhenOpened = 0; ///< bytes of a device's memory
 };

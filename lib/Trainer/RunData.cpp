@@ -13,6 +13,7 @@
 #include "lib/Trainer/Run.h"
 
 #include "ftc/Data/RecipeData.h"
+#include "ftc/Support/Files.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -69,15 +70,28 @@ void Run::readData(const manifest::Entry &entry) {
   readHeldOut();
 }
 
-/// Whether two slices of the same files may have no record in common. Of percentages that can be said for certain.
-static bool areApart(const DataSlice &a, const DataSlice &b) {
-  if (a.isWhole() || b.isWhole())
-    return false;
-  if (!a.percent || !b.percent)
-    return true;
-  const auto [firstA, lastA] = recordsOf(a, 100);
-  const auto [firstB, lastB] = recordsOf(b, 100);
-  return lastA <= firstB || lastB <= firstA;
+/// Warns where what is evaluated is trained on, as far as names and slices tell. `name`: what names the data.
+void Run::warnOfTrained(const DatasetConfig &set, const char *name) const {
+  std::vector<const DatasetConfig *> trained{&recipe.dataset};
+  for (const DatasetConfig &more : recipe.moreDatasets)
+    trained.push_back(&more);
+  const auto isIn = [](const std::string &path, const std::string &other) {
+    std::error_code error;
+    if (std::filesystem::equivalent(path, other, error))
+      return true;
+    return std::filesystem::is_directory(other, error) &&
+           pathInside(std::filesystem::weakly_canonical(path, error), std::filesystem::weakly_canonical(other, error));
+  };
+  for (const std::string &path : set.dataFiles)
+    for (const DatasetConfig *other : trained) {
+      const auto same = std::find_if(other->dataFiles.begin(), other->dataFiles.end(),
+                                     [&](const std::string &file) { return isIn(path, file); });
+      if (same == other->dataFiles.end() || areApart(set.slice, other->slice))
+        continue;
+      warn("{} is{} what is trained on: {}", name,
+           set.slice.isWhole() && other->slice.isWhole() ? "" : ", or may be in part,", path);
+      break;
+    }
 }
 
 /// The data that is evaluated, unless that is a share of what is trained.
@@ -95,11 +109,7 @@ void Run::readHeldOut() {
   std::vector<DataSet> heldOut;
   for (const DatasetConfig &set : sets) {
     unnamed += set.dataFiles.empty();
-    const bool isOther = areApart(set.slice, recipe.dataset.slice);
-    for (const std::string &path : set.dataFiles)
-      for (const std::string &trained : recipe.dataset.dataFiles)
-        if (std::error_code error; !isOther && std::filesystem::equivalent(trained, path, error))
-          warn("{} is{} what is trained on: {}", name, set.slice.isWhole() ? "" : ", or is in part,", trained);
+    warnOfTrained(set, name);
     if (!set.dataFiles.empty())
       heldOut.push_back(std::move(load(readingOf(set)).train));
   }
@@ -120,13 +130,13 @@ void Run::readHeldOut() {
 }
 
 LoadedData Run::load(const DataOptions &wanted) {
-  std::optional<LoadedData> loaded = loadData(wanted, *tokenizer, diags);
+  LoadFailure why = LoadFailure::Bad;
+  std::optional<LoadedData> loaded = loadData(wanted, *tokenizer, diags, &why);
   tellRemarks(diags);
-  if (!loaded) {
-    bool empty = !diags.empty() && (diags.back().message.starts_with("the data set is empty") ||
-                                    diags.back().message.starts_with("no token is trained"));
-    bool noRoom = !diags.empty() && diags.back().message.find("a file for tokens in '") != std::string::npos;
-    throwErrors(noRoom ? ExitCode::WriteFailed : empty ? ExitCode::EmptyData : ExitCode::BadData, diags);
-  }
+  if (!loaded)
+    throwErrors(why == LoadFailure::NoRoom  ? ExitCode::WriteFailed
+                : why == LoadFailure::Empty ? ExitCode::EmptyData
+                                            : ExitCode::BadData,
+                diags);
   return std::move(*loaded);
 }

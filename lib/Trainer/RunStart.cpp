@@ -159,6 +159,31 @@ void Run::tellDifferences() const {
              : "those of " + recipe.distillation->checkpointer.checkpointDir);
 }
 
+/// The place in the data of the checkpoint, and how many steps are left from there: with another batch size, or other
+/// accumulation, an epoch has another number of them.
+void Run::goOn() {
+  const TrainingState &state = found->state;
+  DataPosition at{state.epoch, state.batch};
+  const bool isOtherBatch = state.batchSize > 0 && state.batchSize != recipe.batchSize;
+  if (isOtherBatch)
+    at = at.inBatchesOf(recipe.batchSize, state.batchSize);
+  stream->seek(at);
+  last.skipped = state.skippedBatches;
+  skippedSteps = state.skippedSteps;
+  if (!options.steps) {
+    totalSteps = doneSteps + stepsFrom(stream->position());
+    scheduleSteps = totalSteps + skippedSteps;
+  }
+  say("resumed from {} after step {}{}", found->directory, doneSteps,
+      doneSteps < totalSteps ? "" : fmt::format("; nothing is left to do, the last step is {}", totalSteps));
+  if (state.dataFingerprint != data->train.fingerprint())
+    warn("the data changed since {} was written; its place in them is kept", found->directory);
+  if (isOtherBatch)
+    warn("{} was written at batch_size {}, and this step has {}: it goes on at batch {} of the epoch{}",
+         found->directory, state.batchSize / rowsOfItem(), recipe.batchSize / rowsOfItem(), at.batch,
+         options.steps ? "" : fmt::format(", and {} steps are left", totalSteps - doneSteps));
+}
+
 /// Parameters, states and the place in the data: from the newest checkpoint of OUT, from checkpoint_dir, or as the
 /// recipe initializes them.
 void Run::restore() {
@@ -170,6 +195,9 @@ void Run::restore() {
   if (!found)
     findAdapter();
   origin.recipe = trainingValues(recipe);
+  stream.emplace(data->train,
+                 BatchStreamOptions{
+                     .batchSize = recipe.batchSize, .shuffle = recipe.shuffle, .seed = recipe.seed, .dropLast = true});
   const std::string adapter = found ? adapterFile(found->directory) : "";
   if (found && !recipe.lora && !adapter.empty()) {
     std::error_code error;
@@ -223,8 +251,7 @@ void Run::restore() {
                "recompile with the optimizer that made the checkpoint, or " + startFrom(found->directory));
     tellDifferences();
     doneSteps = savedStep = found->state.step;
-    say("resumed from {} after step {}{}", found->directory, doneSteps,
-        doneSteps < totalSteps ? "" : fmt::format("; nothing is left to do, the last step is {}", totalSteps));
+    goOn();
   } else if (!from.adapterCheckpoint.empty()) {
     // Of one that we wrote, the state beside it tells what it belongs to.
     TrainingOrigin then;
@@ -237,20 +264,6 @@ void Run::restore() {
     loadAdapters(*session, from.adapterCheckpoint, *recipe.lora, recipe.model);
     say("adapter from {}", from.adapterCheckpoint);
   }
-  stream.emplace(data->train,
-                 BatchStreamOptions{
-                     .batchSize = recipe.batchSize, .shuffle = recipe.shuffle, .seed = recipe.seed, .dropLast = true});
-  if (found) {
-    if (found->state.dataFingerprint != data->train.fingerprint())
-      warn("the data changed since {} was written; its place in them is kept", found->directory);
-    DataPosition at{found->state.epoch, found->state.batch};
-    if (const int64_t then = found->state.batchSize; then > 0 && then != recipe.batchSize) {
-      at = at.inBatchesOf(recipe.batchSize, then);
-      warn("{} was written at batch_size {}, and this step has {}: it goes on at batch {} of the epoch",
-           found->directory, then, recipe.batchSize, at.batch);
-    }
-    stream->seek(at);
-  }
   writer = makeWriter(*session, recipe, *tokenizer, origin, recipe.checkpointer.outputDir);
   if (std::string problem = checkRoom(recipe.checkpointer.outputDir, writer->tensorBytes(), checkpointsAhead());
       !problem.empty())
@@ -260,6 +273,7 @@ void Run::restore() {
 /// Right before the first step: from here on this run writes.
 void Run::beginOutput() {
   CheckpointerConfig &c = recipe.checkpointer;
+  beginEvents(); // first: where they go may be no folder
   EarlierRun earlier;
   if (!found)
     earlier = moveEarlierRun(recipe.outputDir, c.outputDir);
@@ -273,8 +287,12 @@ void Run::beginOutput() {
     c.adapterCheckpoint = earlier.now(c.adapterCheckpoint);
     writer = makeWriter(*session, recipe, *tokenizer, origin, c.outputDir);
   }
+  openMetrics();
+}
+
+MetricsLog &Run::openMetrics() {
   metrics = std::make_unique<MetricsLog>((fs::path(recipe.outputDir) / "metrics.jsonl").string(), doneSteps);
-  beginEvents();
+  return *metrics;
 }
 
 /// A file of its own for each run, also for one that goes on, as PyTorch's writer does.

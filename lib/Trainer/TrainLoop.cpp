@@ -34,6 +34,16 @@ uint64_t Run::stepsInEpoch() const {
   return static_cast<uint64_t>((batchesInEpoch() + accumulated - 1) / accumulated);
 }
 
+/// Steps from a place in the data to the end of the recipe's epochs, those without a label included.
+uint64_t Run::stepsFrom(DataPosition at) const {
+  if (at.epoch >= recipe.epochs)
+    return 0;
+  const int64_t accumulated = recipe.gradientAccumulationSteps;
+  const int64_t left = std::max<int64_t>(0, batchesInEpoch() - at.batch); // of its epoch
+  return static_cast<uint64_t>((left + accumulated - 1) / accumulated) +
+         static_cast<uint64_t>(recipe.epochs - at.epoch - 1) * stepsInEpoch();
+}
+
 /// Without save_every_n_steps a checkpoint ends each epoch, as torchtune's, where the run is counted in epochs.
 bool Run::savesEpochs() const { return recipe.saveEveryNSteps <= 0 && !options.steps && options.lastCheckpoint; }
 
@@ -88,6 +98,8 @@ void Run::save(uint64_t step) {
   state.batch = at.batch;
   state.batchSize = recipe.batchSize;
   state.dataFingerprint = data->train.fingerprint();
+  state.skippedBatches = last.skipped;
+  state.skippedSteps = skippedSteps;
   if (!writer->write(state, diags))
     throwErrors(ExitCode::WriteFailed, diags);
   savedStep = step;
@@ -125,7 +137,10 @@ bool Run::trainOne(uint64_t step, LengthFeeds &micro, LengthFeeds &feeds, Progre
   if (valid == 0) {
     if (batches > 1)
       stream->seek({stream->position().epoch, stream->position().batch + batches});
-    ++last.skipped;
+    last.skipped += batches;
+    ++skippedSteps;
+    if (!options.steps) // a run that is counted in epochs ends with them
+      progress.setTotal(--totalSteps);
     if (++barrenBatches > 2 * stream->batchesPerEpoch())
       throw RunError(ExitCode::EmptyData, fmt::format("{}: no batch has a label to train on", dataNames));
     progress.tell("every label of a step is masked: no update");
@@ -134,7 +149,7 @@ bool Run::trainOne(uint64_t step, LengthFeeds &micro, LengthFeeds &feeds, Progre
   barrenBatches = 0;
 
   ftrt_scalars scalars{};
-  scalars.learning_rate = static_cast<float>(learningRate(recipe.scheduler, recipe.optimizer.lr, step, totalSteps));
+  scalars.learning_rate = static_cast<float>(learningRate(recipe.scheduler, recipe.optimizer.lr, step, scheduleSteps));
   scalars.inv_tokens = static_cast<float>(1.0 / static_cast<double>(measure ? pairs : valid));
   scalars.step = step;
   scalars.seed = recipe.seed;
@@ -234,9 +249,12 @@ void Run::train() {
     throw RunError(ExitCode::BadStep, fmt::format("{}: gradient_accumulation_steps is {}, but the step has no entry "
                                                   "'micro'; recompile it",
                                                   session->step().path(), recipe.gradientAccumulationSteps));
+  if (doneSteps >= totalSteps && !stopSignal)
+    judgeMissed();
   if (doneSteps >= totalSteps || stopSignal)
     return;
   beginOutput();
+  const int64_t skippedBefore = last.skipped;
   Progress progress(totalSteps);
   const uint64_t logEvery = static_cast<uint64_t>(std::max<int64_t>(1, recipe.logEveryNSteps));
   const uint64_t saveEvery = static_cast<uint64_t>(std::max<int64_t>(0, recipe.saveEveryNSteps));
@@ -250,14 +268,17 @@ void Run::train() {
   if (valDue() && !metrics->endsWithEvaluation())
     judge();
   bool lost = false;
+  uint64_t shown = doneSteps;
   {
     AllocationGate gate;
     while (doneSteps < totalSteps && !stopSignal) {
       const bool trained = trainOne(doneSteps + 1, micro, feeds, progress);
       if (trained) {
         ++doneSteps;
-        if (doneSteps % logEvery == 0 || doneSteps == firstStep || doneSteps == totalSteps)
+        if (doneSteps % logEvery == 0 || doneSteps == firstStep || doneSteps == totalSteps) {
           progress.show(last);
+          shown = doneSteps;
+        }
         lost = !isFinite(last);
         if (lost)
           break;
@@ -269,13 +290,29 @@ void Run::train() {
         save(doneSteps);
     }
   }
+  if (shown != doneSteps && doneSteps == totalSteps) // those behind it were skipped
+    progress.show(last);
   progress.finish();
   if (lost)
     stopLost();
-  if (last.skipped)
-    say("{} steps had no label to train on and changed nothing", last.skipped);
+  if (last.skipped > skippedBefore)
+    say("{} batches had no label to train on and changed nothing", last.skipped - skippedBefore);
+  if (totalSteps == 0)
+    throw RunError(ExitCode::EmptyData, fmt::format("{}: no batch has a label to train on", dataNames));
   if (doneSteps != savedStep && options.lastCheckpoint)
     save(doneSteps);
+}
+
+/// The evaluation behind the last step of a run that was stopped before it: nothing else is left to do.
+void Run::judgeMissed() {
+  if (!found || !valDue())
+    return;
+  if (openMetrics().endsWithEvaluation() || !judgeHeldOut()) {
+    metrics.reset();
+    return;
+  }
+  beginEvents();
+  logHeldOut();
 }
 
 /// Whether the evaluation behind the last step goes to the metrics.

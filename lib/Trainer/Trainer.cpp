@@ -23,7 +23,14 @@ using manifest::EntryKind;
 
 volatile int ftc::stopSignal = 0;
 
-static void onStopSignal(int signal) { stopSignal = signal; }
+static void onStopSignal(int number) {
+  stopSignal = number;
+  // The next one ends the run at once, whichever of the two it is.
+  if (number != SIGHUP) {
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+  }
+}
 
 /// SIGINT, SIGTERM and SIGHUP end the run after the current step. A second SIGINT or SIGTERM ends it at once; of SIGHUP
 /// a shell and the kernel may send one each when a connection is closed. Who starts a program with SIGHUP ignored
@@ -31,11 +38,12 @@ static void onStopSignal(int signal) { stopSignal = signal; }
 static void installSignals() {
   struct sigaction action = {}, before = {};
   action.sa_handler = onStopSignal;
-  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+  action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
+  sigaddset(&action.sa_mask, SIGINT); // the second waits for the handler of the first
+  sigaddset(&action.sa_mask, SIGTERM);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
-  action.sa_flags = SA_RESTART;
   if (sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
     sigaction(SIGHUP, &action, nullptr);
 }
@@ -83,9 +91,9 @@ void Run::readRecipe(const LoadedStep &step) {
     recipe.seed = *options.seed;
   if (!options.out.empty()) {
     // Events that go into the output folder go with it.
-    if (const std::string inside = recipe.outputDir + "/";
-        recipe.tensorBoard && recipe.tensorBoard->logDir.starts_with(inside))
-      recipe.tensorBoard->logDir = options.out + recipe.tensorBoard->logDir.substr(inside.size() - 1);
+    if (recipe.tensorBoard)
+      if (const auto inside = pathInside(recipe.tensorBoard->logDir, recipe.outputDir))
+        recipe.tensorBoard->logDir = (std::filesystem::path(options.out) / *inside).native();
     recipe.outputDir = recipe.checkpointer.outputDir = options.out;
   }
   const std::string teacher = recipe.distillation ? recipe.distillation->checkpointer.checkpointDir : "";
@@ -114,24 +122,41 @@ void Run::tellPadding(const LoadedStep &step) {
   tellRemarks(diags);
 }
 
+std::string Run::rowsText(int64_t rows) const {
+  return fmt::format("{} {}", rows / rowsOfItem(), recipe.preference ? "pairs of rows" : "rows");
+}
+
+/// Two places may need it, and neither may need it: data that fit into memory are in no file.
+void Run::makeFarFolder() const {
+  std::error_code error;
+  if (!options.farDir.empty())
+    std::filesystem::create_directories(options.farDir, error);
+  if (error)
+    throw RunError(ExitCode::WriteFailed, fmt::format("{}: cannot make this folder: {}; choose another --far-dir",
+                                                      options.farDir, error.message()));
+}
+
 void Run::countSteps() {
   const int64_t perEpoch = stream->batchesPerEpoch();
   if (perEpoch == 0)
     throw RunError(ExitCode::EmptyData,
-                   fmt::format("{}: the data make {} rows of {} tokens{}, and one batch needs {}; {}add text, or "
+                   fmt::format("{}: the data make {} of {} tokens{}, and one batch needs {}; {}add text, or "
                                "recompile with a smaller batch_size or tokenizer.max_seq_len",
-                               dataNames, data->train.rows(), data->train.seqLen(),
-                               options.heldOut > 0 ? fmt::format(" without the {} held out", data->heldOut.rows()) : "",
-                               recipe.batchSize,
+                               dataNames, rowsText(data->train.rows()), data->train.seqLen(),
+                               options.heldOut > 0
+                                   ? fmt::format(" without the {} held out", data->heldOut.rows() / rowsOfItem())
+                                   : "",
+                               recipe.batchSize / rowsOfItem(),
                                options.heldOut > 0 ? fmt::format("lower --held-out {}, ", options.heldOut) : ""));
   const int64_t accumulated = recipe.gradientAccumulationSteps, batches = batchesInEpoch();
   if (batches % accumulated)
     say("an epoch has {} batches: its last step takes {} of them instead of {}", batches, batches % accumulated,
         accumulated);
-  totalSteps = options.steps.value_or(stepsInEpoch() * static_cast<uint64_t>(std::max<int64_t>(0, recipe.epochs)));
+  totalSteps = scheduleSteps = options.steps.value_or(stepsFrom({}));
   const int64_t rows = data->train.rows(), left = rows - perEpoch * recipe.batchSize;
   if (left > 0 && batches == perEpoch && totalSteps >= stepsInEpoch())
-    say("{} of {} rows fill no batch of {} and are left out of each epoch{}", left, rows, recipe.batchSize,
+    say("{} of {} fill no batch of {} and are left out of each epoch{}", left / rowsOfItem(), rowsText(rows),
+        recipe.batchSize / rowsOfItem(),
         recipe.shuffle ? ", others each time"
                        : ": the last ones always, since 'shuffle' is False; shuffle=True takes others each time");
 }
@@ -301,13 +326,14 @@ ExitCode Run::go() {
   if (entry < 0)
     throw RunError(ExitCode::Unsupported, fmt::format("{}: it has no entry 'step'", options.step));
   readRecipe(*step);
+  makeFarFolder();
   const manifest::Entry &info = *step->manifest().entries()->Get(static_cast<flatbuffers::uoffset_t>(entry));
   recipe.batchSize = info.batch();
   readData(info);
   stream.emplace(data->train, BatchStreamOptions{.batchSize = recipe.batchSize, .dropLast = true});
   countSteps();
-  say("{}: {} rows of {} tokens, {} labels; {} steps of {} rows", dataNames, data->train.rows(), data->train.seqLen(),
-      data->train.validLabels(), totalSteps, recipe.batchSize * recipe.gradientAccumulationSteps);
+  say("{}: {} rows of {} tokens, {} labels; {} steps of {}", dataNames, data->train.rows(), data->train.seqLen(),
+      data->train.validLabels(), totalSteps, rowsText(recipe.batchSize * recipe.gradientAccumulationSteps));
 
   installSignals();
   outputFolder.emplace(recipe.outputDir);

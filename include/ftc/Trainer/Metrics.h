@@ -83,6 +83,8 @@ private:
 class Progress {
 public:
   explicit Progress(uint64_t totalSteps);
+  /// The run has become shorter.
+  void setTotal(uint64_t steps) { totalSteps = steps; }
   void show(const StepMetrics &metrics);
   void show(const HeldOutLoss &metrics);
   /// A line of text beside the progress.

@@ -156,6 +156,16 @@ TEST_F(FtrunTest, SignalsSaveAndTell) {
   EXPECT_NE(said.find("nothing was saved"), std::string::npos) << said;
 }
 
+/// The second signal may be the other one. A process that is stopped gets both when it goes on.
+TEST_F(FtrunTest, ASecondSignalEndsTheRunAtOnce) {
+  const std::string tokens = tokenFile(50 * BatchTokens);
+  Process process = start({fakeStep("good"), "--data", tokens, "--steps", "100000000", "--out", at("out")});
+  ASSERT_TRUE(waitFor([&] { return readText(at("out/metrics.jsonl")).size() > 1000; }));
+  for (int signal : {SIGSTOP, SIGINT, SIGTERM, SIGCONT})
+    kill(process.id, signal);
+  EXPECT_EQ(process.wait(), -SIGTERM);
+}
+
 /// Who reads the output may go away: the run does not.
 TEST_F(FtrunTest, GoesOnWhenNobodyReads) {
   int ends[2];
@@ -217,6 +227,69 @@ TEST_F(FtrunTest, ABatchWithoutLabelsChangesNothing) {
   EXPECT_EQ(lines[0]["skipped_batches"], 1);
   EXPECT_EQ(lines[1]["skipped_batches"], 2);
   EXPECT_TRUE(lines[1]["loss"].is_number());
+}
+
+/// A run that is counted in epochs ends with them, whatever has labels; one that goes on has its learning rates.
+TEST_F(FtrunTest, BatchesWithoutLabelsAreNotMadeUpFor) {
+  std::string text;
+  for (int index = 0; index < 20; ++index)
+    text += R"({"messages":[{"role":"user","content":")" + std::string(index % 4 < 2 ? 200 : 1, 'q') +
+            R"("},{"role":"assistant","content":"abc"}]})"
+            "\n";
+  std::vector<std::string> arguments{fakeStep("good"),
+                                     "--data",
+                                     textFile(text, "chat.jsonl"),
+                                     "shuffle=False",
+                                     "dataset.packed=False",
+                                     "epochs=2",
+                                     "save_every_n_steps=1",
+                                     "lr_scheduler=torchtune.training.lr_schedulers.get_cosine_schedule_with_warmup",
+                                     "lr_scheduler.num_warmup_steps=2",
+                                     "--out",
+                                     at("out")};
+  ASSERT_EQ(run(arguments), 0) << said;
+  const auto straight = metrics(at("out"));
+  ASSERT_EQ(straight.size(), 10u) << said;
+  EXPECT_NE(said.find("10 batches had no label to train on"), std::string::npos) << said;
+  EXPECT_EQ(straight.back()["skipped_batches"], 10);
+  fs::rename(at("out/step_10"), at("straight"));
+  for (int step = 5; step < 10; ++step)
+    fs::remove_all(at("out/step_" + std::to_string(step)));
+  arguments.push_back("resume_from_checkpoint=True");
+  ASSERT_EQ(run(arguments), 0) << said;
+  EXPECT_NE(said.find("after step 4"), std::string::npos) << said;
+  const auto resumed = metrics(at("out"));
+  ASSERT_EQ(resumed.size(), 10u) << said;
+  for (size_t index = 0; index < resumed.size(); ++index)
+    for (const char *key : {"lr", "loss", "skipped_batches"})
+      EXPECT_EQ(resumed[index][key], straight[index][key]) << key << " of step " << index + 1;
+  expectEqual(at("out/step_10"), at("straight"));
+  // A run that is counted in steps goes on until it has them.
+  ASSERT_EQ(run({fakeStep("good"), "--data", at("chat.jsonl"), "shuffle=False", "dataset.packed=False", "--steps", "12",
+                 "--out", at("steps")}),
+            0)
+      << said;
+  EXPECT_EQ(metrics(at("steps")).size(), 12u);
+}
+
+TEST_F(FtrunTest, AnEvaluationThatIsMissingIsMadeUpFor) {
+  std::vector<std::string> arguments{fakeStep("good"), "--data", tokenFile(40 * BatchTokens), "--steps", "2",
+                                     "--held-out",     "0.1",    "run_val_every_n_steps=2",   "--out",   at("out")};
+  ASSERT_EQ(run(arguments), 0) << said;
+  const auto whole = metrics(at("out"));
+  ASSERT_TRUE(whole.back().contains("val_loss"));
+  arguments.push_back("resume_from_checkpoint=True");
+  std::ofstream(at("out/metrics.jsonl")) << R"({"step":1})"
+                                            "\n"
+                                            R"({"step":2})"
+                                            "\n";
+  for (int again = 0; again < 2; ++again) { // it is there once
+    ASSERT_EQ(run(arguments), 0) << said;
+    const auto lines = metrics(at("out"));
+    ASSERT_EQ(lines.size(), 3u) << said;
+    EXPECT_EQ(lines.back(), whole.back());
+    EXPECT_EQ(said.find("wrote") != std::string::npos, again == 0) << said;
+  }
 }
 
 TEST_F(FtrunTest, EvaluatesAndSamples) {
@@ -312,6 +385,27 @@ TEST_F(FtrunTest, AnEarlierRunIsMovedAway) {
       << said;
   EXPECT_NE(said.find("after step 9"), std::string::npos) << said;
   EXPECT_EQ(metrics(at("out/earlier_1")).size(), 12u);
+}
+
+TEST_F(FtrunTest, MetricsOfARunWithoutCheckpointsAreMovedToo) {
+  std::vector<std::string> arguments{
+      fakeStep("good"), "--data", tokenFile(40 * BatchTokens), "--steps", "5", "--out", at("out"), "--no-checkpoint"};
+  ASSERT_EQ(run(arguments), 0) << said;
+  arguments[4] = "3";
+  arguments.push_back("metric_logger={_component_: torchtune.training.metric_logging.TensorBoardLogger, log_dir: " +
+                      at("tokens.bin") + "}");
+  ASSERT_EQ(run(arguments), 24) << said; // and what cannot begin moves nothing
+  EXPECT_FALSE(fs::exists(at("out/earlier_1")));
+  EXPECT_EQ(metrics(at("out")).size(), 5u);
+  arguments.pop_back();
+  ASSERT_EQ(run(arguments), 0) << said;
+  EXPECT_EQ(metrics(at("out/earlier_1")).size(), 5u);
+  EXPECT_EQ(metrics(at("out")).size(), 3u);
+  EXPECT_EQ(said.find("checkpoints were moved"), std::string::npos) << said;
+  // It is nothing to go on from.
+  arguments.push_back("resume_from_checkpoint=True");
+  ASSERT_EQ(run(arguments), 0) << said;
+  EXPECT_NE(said.find("has no checkpoint to resume from; starting from the beginning"), std::string::npos) << said;
 }
 
 TEST_F(FtrunTest, WhatFailsOrTrainsNothingMovesNothing) {
@@ -425,6 +519,18 @@ TEST_F(FtrunTest, AResumedRunOfAnotherBatchSizeStaysInItsPlace) {
   EXPECT_NE(said.find("at batch_size 6, and this step has 2: it goes on at batch 9 of the epoch"), std::string::npos)
       << said;
   EXPECT_EQ(nlohmann::json::parse(readText(at("out/step_4/training_state.json")))["batch"], 10);
+  // Counted in epochs the rest of them is trained: 31 batches of 40, behind the three steps that were done.
+  fs::remove_all(at("out/step_4"));
+  arguments.erase(arguments.begin() + 3, arguments.begin() + 5);
+  arguments.push_back("epochs=1");
+  ASSERT_EQ(run(arguments), 0) << said;
+  EXPECT_NE(said.find("it goes on at batch 9 of the epoch, and 31 steps are left"), std::string::npos) << said;
+  EXPECT_EQ(metrics(at("out")).size(), 34u);
+  state = nlohmann::json::parse(readText(at("out/step_34/training_state.json")));
+  EXPECT_EQ(state["epoch"], 1);
+  EXPECT_EQ(state["batch"], 0);
+  ASSERT_EQ(run(arguments), 0) << said;
+  EXPECT_NE(said.find("after step 34; nothing is left to do, the last step is 34"), std::string::npos) << said;
 }
 
 TEST_F(FtrunTest, CheckpointsGoWhereTheirOwnKeySays) {
@@ -467,6 +573,12 @@ TEST_F(FtrunTest, WhatItWritesIsNoData) {
     EXPECT_EQ(said.find("the data changed"), std::string::npos) << said;
   }
   EXPECT_NE(said.find("skipped: is where this run writes"), std::string::npos) << said;
+  // What would be trained from the second run on is refused in the first.
+  ASSERT_EQ(run({fakeStep("good"), "--data", data, "--steps", "4", "--out", data + "/."}), 21) << said;
+  EXPECT_NE(said.find("the run writes to this folder, so the next one would read what it wrote; choose another --out"),
+            std::string::npos)
+      << said;
+  EXPECT_FALSE(fs::exists(data + "/metrics.jsonl"));
 }
 
 TEST(OutputFolder, RoomForCheckpoints) {
