@@ -40,6 +40,12 @@ int main(int argc, char **argv) {
       ftrt_host_input(host, entry, "labels", &labels) || ftrt_host_input(host, entry, "positions", &positions) ||
       ftrt_host_input(host, entry, "segment_starts", &starts) || ftrt_host_output(host, entry, "loss", &loss))
     return die(host);
+  ftrt_tensor pairs;
+  if (!ftrt_host_output(host, entry, "log_probs", &pairs)) {
+    fprintf(stderr, "embed: %s trains pairs of answers, and this program reads texts\n", argv[1]);
+    ftrt_host_close(host);
+    return 1;
+  }
 
   FILE *file = fopen(argv[2], "rb");
   if (!file) {

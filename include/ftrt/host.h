@@ -69,7 +69,9 @@ uint64_t ftrt_host_far_bytes(const ftrt_host *host);
 uint32_t ftrt_host_threads(const ftrt_host *host);
 
 /* Index of the first entry of a kind, which is the longest, -1 without one; of the shortest one that holds rows of
- * `tokens` tokens, -1 where none does; an entry's batch and sequence length. */
+ * `tokens` tokens, -1 where none does; an entry's rows and their length. A step of pairs of answers, which has an
+ * output "log_probs", takes half as many pairs as rows: all chosen answers, then the rejected ones in the same order;
+ * its scalar `inv_tokens` is 1 / pairs. */
 int ftrt_host_entry(const ftrt_host *host, int kind);
 int ftrt_host_entry_for(const ftrt_host *host, int kind, int64_t tokens);
 int ftrt_host_entry_shape(const ftrt_host *host, int entry, int64_t *batch, int64_t *sequence);
