@@ -11,6 +11,8 @@
 
 #include "llvm/ADT/STLExtras.h"
 
+#include <tuple>
+
 using namespace mlir;
 using namespace ftc;
 using namespace ftc::train;
@@ -26,6 +28,7 @@ struct Candidate {
   int64_t bytes;
   int64_t made;  ///< number of its op
   int64_t first; ///< number of the first backward op that reads it
+  size_t number; ///< of the candidate: what is equal stays in this order
   double gone = 0;
   std::string reason; ///< to stay; empty: none yet
   Offload offload;
@@ -79,7 +82,7 @@ private:
             first = std::min(first, time.numberOf(user));
         if (first == INT64_MAX || !mayGo(value))
           continue;
-        candidates.push_back({value, bytesOf(value), i, first, 0, whyNear(value), {}});
+        candidates.push_back({value, bytesOf(value), i, first, candidates.size(), 0, whyNear(value), {}});
       }
     }
   }
@@ -91,7 +94,9 @@ private:
       bySize.push_back(&candidate);
       all += candidate.bytes;
     }
-    llvm::stable_sort(bySize, [](Candidate *a, Candidate *b) { return a->bytes < b->bytes; });
+    llvm::sort(bySize, [](Candidate *a, Candidate *b) {
+      return std::tie(a->bytes, a->number) < std::tie(b->bytes, b->number);
+    });
     for (Candidate *candidate : bySize) {
       small += candidate->bytes;
       if (small * smallShare > all)
@@ -122,7 +127,9 @@ private:
     for (Candidate &candidate : candidates)
       if (candidate.reason.empty())
         byReader.push_back(&candidate);
-    llvm::stable_sort(byReader, [](Candidate *a, Candidate *b) { return a->first > b->first; });
+    llvm::sort(byReader, [](Candidate *a, Candidate *b) {
+      return a->first != b->first ? a->first > b->first : a->number < b->number;
+    });
     double free = time.startOf(time.size());
     for (Candidate *candidate : byReader) {
       double end = std::min(free, time.startOf(candidate->first));
@@ -165,7 +172,9 @@ private:
       if (candidate.reason.empty())
         byReader.push_back(&candidate);
     }
-    llvm::stable_sort(byReader, [](Candidate *a, Candidate *b) { return a->first < b->first; });
+    llvm::sort(byReader, [](Candidate *a, Candidate *b) {
+      return std::tie(a->first, a->number) < std::tie(b->first, b->number);
+    });
     double delay = choice.stallSeconds, free = time.startOf(earliest) + delay;
     std::vector<double> start(time.size()); // of backward ops, with waits
     auto next = byReader.begin();
@@ -186,7 +195,9 @@ private:
       candidate->offload = {candidate->value, time.op(before), gradientBefore(before), candidate->bytes};
     }
     // Copies that begin at one place begin in the order in which they are needed.
-    llvm::stable_sort(candidates, [](const Candidate &a, const Candidate &b) { return a.first < b.first; });
+    llvm::sort(candidates, [](const Candidate &a, const Candidate &b) {
+      return std::tie(a.first, a.number) < std::tie(b.first, b.number);
+    });
   }
 
   /// The latest gradient made before op `before`.

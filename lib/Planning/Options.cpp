@@ -53,6 +53,7 @@ std::vector<State> thinned(const std::vector<State> &states) {
 struct Gain {
   int64_t bytes;
   double seconds; ///< less
+  size_t number;  ///< among all
 };
 
 /// Appends the steps from the smallest to the fastest option, each worth less a byte than the one before; returns the
@@ -73,7 +74,7 @@ Option appendGains(const std::vector<Option> &options, std::vector<Gain> &gains)
     hull.push_back(option);
   }
   for (size_t i = 1; i < hull.size(); ++i)
-    gains.push_back({hull[i].bytes - hull[i - 1].bytes, hull[i - 1].seconds - hull[i].seconds});
+    gains.push_back({hull[i].bytes - hull[i - 1].bytes, hull[i - 1].seconds - hull[i].seconds, gains.size()});
   return hull.front();
 }
 
@@ -134,8 +135,9 @@ public:
       seconds += smallest.seconds;
       room -= smallest.bytes;
     }
-    std::stable_sort(gains.begin(), gains.end(), [](const Gain &a, const Gain &b) {
-      return a.seconds * static_cast<double>(b.bytes) > b.seconds * static_cast<double>(a.bytes);
+    std::sort(gains.begin(), gains.end(), [](const Gain &a, const Gain &b) {
+      const double worthA = a.seconds * static_cast<double>(b.bytes), worthB = b.seconds * static_cast<double>(a.bytes);
+      return worthA != worthB ? worthA > worthB : a.number < b.number;
     });
     bought = std::max<int64_t>(-room, 0); // the smallest do not fit
     room = std::max<int64_t>(room, 0);

@@ -24,6 +24,7 @@
 #include "llvm/ADT/STLExtras.h"
 
 #include <map>
+#include <tuple>
 
 using namespace mlir;
 using namespace ftc;
@@ -143,12 +144,14 @@ void pickAway(const Layers &layers, int64_t bytes, train::RematWithinBudget &res
     std::vector<bool> again;
     for (Operation *op : layer.ops)
       again.push_back(result.again.contains(op));
-    std::vector<std::pair<int64_t, Value>> mayGo;
+    std::vector<std::tuple<int64_t, size_t, Value>> mayGo; // sizes, and the order of what has the same
     for (int value : keptValues(layer.problem, again))
       if (layer.problem.values[value].mayGo)
-        mayGo.emplace_back(layer.problem.values[value].bytes, layer.values[value]);
-    llvm::stable_sort(mayGo, [](const auto &a, const auto &b) { return a.first > b.first; });
-    for (auto [size, value] : mayGo) {
+        mayGo.emplace_back(layer.problem.values[value].bytes, mayGo.size(), layer.values[value]);
+    llvm::sort(mayGo, [](const auto &a, const auto &b) {
+      return std::get<0>(a) != std::get<0>(b) ? std::get<0>(a) > std::get<0>(b) : std::get<1>(a) < std::get<1>(b);
+    });
+    for (auto [size, number, value] : mayGo) {
       if (size > bytes - result.farBytes)
         left.emplace_back(size, value);
       else if (result.away.insert(value))

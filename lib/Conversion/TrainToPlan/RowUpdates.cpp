@@ -12,8 +12,6 @@
 using namespace mlir;
 using namespace ftc;
 
-static Type elementOf(Value tensor) { return cast<RankedTensorType>(tensor.getType()).getElementType(); }
-
 Value RowEmitter::isFirstStep(Value step) {
   OpBuilder &b = launch.body();
   Value one = arith::ConstantOp::create(b, launch.loc(), b.getI64IntegerAttr(1));
