@@ -237,8 +237,8 @@ bool Loader::collect() {
 
 bool Loader::listDirectory(const std::string &root) {
   if (isOutput(root))
-    return fail(root, "the run writes to this folder, so the next one would read what it wrote; choose another --out, "
-                      "or put the data into a folder of their own");
+    return fail(root, "the run writes to this folder, so the next one would read what it wrote; choose another one for "
+                      "that (--out, or output_dir), or put the data into a folder of their own");
   std::vector<fs::path> folders{root}, found;
   while (!folders.empty()) {
     fs::path folder = std::move(folders.back());

@@ -575,7 +575,7 @@ TEST_F(FtrunTest, WhatItWritesIsNoData) {
   EXPECT_NE(said.find("skipped: is where this run writes"), std::string::npos) << said;
   // What would be trained from the second run on is refused in the first.
   ASSERT_EQ(run({fakeStep("good"), "--data", data, "--steps", "4", "--out", data + "/."}), 21) << said;
-  EXPECT_NE(said.find("the run writes to this folder, so the next one would read what it wrote; choose another --out"),
+  EXPECT_NE(said.find("the run writes to this folder, so the next one would read what it wrote; choose another one"),
             std::string::npos)
       << said;
   EXPECT_FALSE(fs::exists(data + "/metrics.jsonl"));
