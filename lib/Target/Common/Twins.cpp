@@ -17,7 +17,7 @@ using namespace ftc::target;
 static arith::ConstantOp asNumber(Operation *op) {
   auto constant = dyn_cast<arith::ConstantOp>(op);
   return constant && (constant.getType().isInteger(64) || constant.getType().isInteger(32)) ? constant
-                                                                                             : arith::ConstantOp();
+                                                                                            : arith::ConstantOp();
 }
 
 static int64_t valueOf(arith::ConstantOp number) { return cast<IntegerAttr>(number.getValue()).getInt(); }
