@@ -86,9 +86,20 @@ std::string inWords(const Change &change, int64_t total) {
   return llvm::join(change.words, " ") + " (" + formatBytes(static_cast<uint64_t>(total)) + ")";
 }
 
+/// Bytes that no way to compute the step and no shorter rows would spare.
+int64_t fixedBytes(const MemoryTable &memory) {
+  int64_t bytes = 0;
+  for (const MemoryRow &row : memory.rows)
+    if (llvm::StringRef(row.what).starts_with("parameters") || row.what == "optimizer states" ||
+        row.what == "gradient accumulators" || row.what == "constants")
+      bytes += row.bytes;
+  return bytes;
+}
+
 } // namespace
 
-std::string ftc::adviceToFit(const Recipe &recipe, const CompileOptions &options, int64_t budget, int64_t fixed) {
+std::string ftc::adviceToFit(const Recipe &recipe, const CompileOptions &options, int64_t budget,
+                             const MemoryTable &memory) {
   std::vector<std::string> answers;
   Change all;
   std::optional<int64_t> least;
@@ -119,7 +130,7 @@ std::string ftc::adviceToFit(const Recipe &recipe, const CompileOptions &options
       return "no single change is enough; it fits with " + inWords(all, *total);
   }
   // Shorter rows spare activations alone.
-  std::string smaller = fixed <= budget ? "shorten tokenizer.max_seq_len" : "";
+  std::string smaller = fixedBytes(memory) <= budget ? "shorten tokenizer.max_seq_len" : "";
   if (!recipe.lora)
     smaller += std::string(smaller.empty() ? "" : ", or ") + "train adapters (a lora_ or qlora_ builder)";
   else if (smaller.empty())

@@ -362,16 +362,6 @@ bool Compiler::mayRunTwice() const {
          recipe.gradientAccumulationSteps == 1;
 }
 
-/// Bytes that no way to compute the step and no shorter rows would spare.
-static int64_t fixedBytes(const MemoryTable &memory) {
-  int64_t bytes = 0;
-  for (const MemoryRow &row : memory.rows)
-    if (StringRef(row.what).starts_with("parameters") || row.what == "optimizer states" ||
-        row.what == "gradient accumulators" || row.what == "constants")
-      bytes += row.bytes;
-  return bytes;
-}
-
 bool Compiler::failToFit(const MemoryTable &memory) {
   auto bytes = [](int64_t count) { return formatBytes(static_cast<uint64_t>(count)); };
   int64_t budget = static_cast<int64_t>(*recipe.memoryBudget);
@@ -382,7 +372,7 @@ bool Compiler::failToFit(const MemoryTable &memory) {
   for (const MemoryRow &row : ArrayRef<MemoryRow>(rows).take_front(3))
     text += " " + row.what + " " + bytes(row.bytes) + ",";
   text.back() = ';';
-  text += " " + adviceToFit(recipe, options, budget, fixedBytes(memory));
+  text += " " + adviceToFit(recipe, options, budget, memory);
   ftc::Diagnostic error = recipe.overBudget.value_or(ftc::Diagnostic{Severity::Error, "", 0, 0, ""});
   error.message = std::move(text);
   diagnostics.push_back(std::move(error));
@@ -397,7 +387,7 @@ void Compiler::warnOfDevice(const MemoryTable &memory) {
   std::string text = "the step takes " + bytes(memory.total) + ", and device '" + target.device + "' has " +
                      bytes(target.memoryBytes) + ": it will not fit";
   if (options.advise)
-    text += "; " + adviceToFit(recipe, options, target.memoryBytes, fixedBytes(memory));
+    text += "; " + adviceToFit(recipe, options, target.memoryBytes, memory);
   diagnostics.push_back({Severity::Warning, "", 0, 0, std::move(text)});
 }
 
