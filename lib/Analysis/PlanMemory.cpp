@@ -155,60 +155,69 @@ static std::pair<StringRef, int64_t> workspaceIn(Operation *buffer) {
                : std::pair(StringRef(), int64_t(0));
 }
 
+std::string ftc::rowOf(plan::VariableOp variable) {
+  switch (variable.getRole()) {
+  case plan::Role::Parameter:
+    return "parameters";
+  case plan::Role::Quantized:
+    return "parameters in NF4";
+  case plan::Role::Teacher:
+    return "parameters of the teacher";
+  case plan::Role::State:
+    return "optimizer states";
+  case plan::Role::Accumulator:
+    return "gradient accumulators";
+  default:
+    return "constants";
+  }
+}
+
+std::string ftc::rowOf(const SymbolTable &symbols, const LiveBuffer &buffer, int64_t moments) {
+  Operation *op = buffer.buffer.getDefiningOp();
+  if (StringRef library = workspaceIn(op).first; !library.empty())
+    return ("workspace of " + library).str();
+  if (buffer.first == -1 || buffer.last == moments)
+    return "inputs and outputs";
+  if (op->hasAttr("plan.gradient"))
+    return "gradients";
+  return op->hasAttr("plan.ring") || isScratch(symbols, buffer.buffer) ? "scratch" : "activations";
+}
+
 MemoryTable ftc::memoryTable(ModuleOp module) {
   MemoryTable table;
   SymbolTable symbols(module);
-  int64_t parameters = 0, quantized = 0, teacher = 0, states = 0, accumulators = 0, constants = 0;
-  int64_t farStates = 0;
   for (auto slab : module.getOps<plan::SlabOp>())
     (slab.getFar() ? table.farTotal : table.total) += slab.getBytes();
-  for (auto variable : module.getOps<plan::VariableOp>()) {
-    int64_t bytes = plan::bytesOf(variable.getType());
-    if (variable.getFar()) {
-      farStates += bytes;
-      continue;
-    }
-    (variable.getRole() == plan::Role::Parameter     ? parameters
-     : variable.getRole() == plan::Role::Quantized   ? quantized
-     : variable.getRole() == plan::Role::Teacher     ? teacher
-     : variable.getRole() == plan::Role::State       ? states
-     : variable.getRole() == plan::Role::Accumulator ? accumulators
-                                                     : constants) += bytes;
-  }
-  std::map<std::string, int64_t> budgets, workspaces; // of each library: of any launch, and at the peak
+  std::map<std::string, int64_t> persistent, transient; // bytes of each row
+  int64_t farStates = 0;
+  for (auto variable : module.getOps<plan::VariableOp>())
+    (variable.getFar() ? farStates : persistent[rowOf(variable)]) += plan::bytesOf(variable.getType());
+  std::map<std::string, int64_t> budgets; // of each library, the most that a launch gives it
   module.walk([&](plan::ViewOp view) {
     auto [library, bytes] = workspaceIn(view);
     if (!library.empty())
       budgets[library.str()] = std::max(budgets[library.str()], bytes);
   });
-  int64_t hostBytes = 0, scratch = 0, gradients = 0, others = 0, most = -1;
+  int64_t most = -1;
   for (auto entry : module.getOps<plan::EntryOp>()) {
     PlanLiveness liveness(entry);
     auto [bytes, when] = peakOf(liveness);
     if (bytes <= most)
       continue;
     most = bytes;
-    hostBytes = scratch = gradients = others = 0;
-    workspaces.clear();
+    transient.clear();
     table.largest.clear();
     table.peakEntry = entry.getSymName().str();
     table.peakNumber = when;
     table.peakLaunch = liveness.describe(when);
-    int64_t end = liveness.moments().size();
     for (const LiveBuffer &buffer : liveness.buffers()) {
       if (buffer.far || when < buffer.first || buffer.last < when)
         continue;
-      bool host = buffer.first == -1 || buffer.last == end;
-      bool isRing = buffer.buffer.getDefiningOp()->hasAttr("plan.ring");
-      bool gradient = buffer.buffer.getDefiningOp()->hasAttr("plan.gradient");
-      (host                                          ? hostBytes
-       : gradient                                    ? gradients
-       : isRing || isScratch(symbols, buffer.buffer) ? scratch
-                                                     : others) += buffer.bytes;
-      if (auto [library, bytes] = workspaceIn(buffer.buffer.getDefiningOp()); !library.empty()) {
-        workspaces[library.str()] += bytes;
-        scratch -= bytes;
-      }
+      std::string row = rowOf(symbols, buffer, liveness.moments().size());
+      // What a kernel has beside the workspace of its library, in one buffer with it, is scratch.
+      int64_t workspace = workspaceIn(buffer.buffer.getDefiningOp()).second;
+      transient[row] += workspace ? workspace : buffer.bytes;
+      transient["scratch"] += workspace ? buffer.bytes - workspace : 0;
       table.largest.push_back({buffer.label, buffer.bytes});
     }
     std::sort(table.largest.begin(), table.largest.end(), [](const MemoryRow &a, const MemoryRow &b) {
@@ -219,19 +228,24 @@ MemoryTable ftc::memoryTable(ModuleOp module) {
   }
   // Nothing but states and activations goes there; what is left of the slabs is gaps between states.
   int64_t farActivations = farTransientBytes(module);
-  table.rows = {{"parameters", parameters},       {"optimizer states", states, farStates}, {"constants", constants},
-                {"gradients", gradients},         {"activations", others, farActivations}, {"scratch", scratch},
-                {"inputs and outputs", hostBytes}};
+  auto add = [&](const std::string &row, std::map<std::string, int64_t> &bytes, bool always, int64_t far = 0) {
+    if (always || bytes[row] > 0)
+      table.rows.push_back({row, bytes[row], far});
+  };
+  add("parameters", persistent, true);
+  add("parameters in NF4", persistent, false);
+  add("parameters of the teacher", persistent, false);
+  add("optimizer states", persistent, true, farStates);
+  add("gradient accumulators", persistent, false);
+  add("constants", persistent, true);
+  add("gradients", transient, true);
+  add("activations", transient, true, farActivations);
+  add("scratch", transient, true);
   for (const auto &[library, bytes] : budgets) {
     table.workspaces.push_back({library, bytes});
-    table.rows.insert(table.rows.end() - 1, {"workspace of " + library, workspaces[library]});
+    add("workspace of " + library, transient, true);
   }
-  if (accumulators)
-    table.rows.insert(table.rows.begin() + 2, {"gradient accumulators", accumulators});
-  if (teacher)
-    table.rows.insert(table.rows.begin() + 1, {"parameters of the teacher", teacher});
-  if (quantized)
-    table.rows.insert(table.rows.begin() + 1, {"parameters in NF4", quantized});
+  add("inputs and outputs", transient, true);
   int64_t known = 0;
   for (const MemoryRow &row : table.rows)
     known += row.bytes;

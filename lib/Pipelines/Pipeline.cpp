@@ -21,6 +21,7 @@
 #include "lib/Conversion/PlanToLLVM/PlanToLLVM.h"
 #include "lib/Pipelines/Advice.h"
 #include "lib/Pipelines/Manifest.h"
+#include "lib/Pipelines/MemoryMap.h"
 #include "lib/Pipelines/Report.h"
 
 #include "mlir/Transforms/Passes.h"
@@ -558,6 +559,8 @@ bool Compiler::finish() {
   result.totalBytes = static_cast<uint64_t>(memory.total);
   result.decisions = summarizeRemarks(remarks, decisionsShown);
   result.allDecisions = listRemarks(remarks);
+  if (options.wantMap)
+    result.memoryMap = memoryMapPage(planMap(*module), memory.peakEntry);
   if (host && !pass("plan-split-launches", [](auto &passes) { passes.addPass(plan::createPlanSplitLaunchesPass()); }))
     return false;
   if (stopsAt(Stage::Plan)) {

@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 namespace {
 /// The command line.
 struct Arguments {
-  std::string config, output, report, emit = "step";
+  std::string config, output, report, map, emit = "step";
   std::vector<std::string> overrides, data;
   CompileOptions options;
   bool timing = false;
@@ -72,6 +72,11 @@ void addCommonOptions(CLI::App &command, Arguments &arguments) {
           "Write the memory table and every decision of the passes, with place, bytes and reason, into this file "
           "('-': standard output)")
       ->type_name("FILE");
+  command
+      .add_option("--map", arguments.map,
+                  "Write a page for a browser into this file that draws the memory: each buffer's bytes over the "
+                  "launches during which it lives ('-': standard output)")
+      ->type_name("FILE.html");
   command.add_flag("--timing", arguments.timing, "Tell how long each stage took");
 }
 
@@ -132,8 +137,12 @@ int run(Arguments &arguments) {
   if (!arguments.report.empty() && arguments.options.stopAfter < Stage::Plan)
     return complain("--report tells of a plan, and --emit=" + arguments.emit +
                     " stops before it; leave one of them out");
-  if (arguments.report == "-")
-    arguments.report = "/dev/stdout";
+  if (!arguments.map.empty() && arguments.options.stopAfter < Stage::Plan)
+    return complain("--map draws a plan, and --emit=" + arguments.emit + " stops before it; leave one of them out");
+  arguments.options.wantMap = !arguments.map.empty();
+  for (std::string *path : {&arguments.report, &arguments.map})
+    if (*path == "-")
+      *path = "/dev/stdout";
   diagnostics.clear();
   std::vector<std::pair<std::string, std::string>> inputs{{"the recipe", arguments.config},
                                                           {"the device file", arguments.options.device}};
@@ -142,6 +151,9 @@ int run(Arguments &arguments) {
   if (!canWrite("--report", arguments.report, inputs, error))
     return complain(error);
   inputs.emplace_back("the report", arguments.report);
+  if (!canWrite("--map", arguments.map, inputs, error))
+    return complain(error);
+  inputs.emplace_back("the map", arguments.map);
   if (!canWrite("-o", arguments.output, inputs, error))
     return complain(error);
   std::optional<CompileResult> result = compile(*recipe, arguments.options, diagnostics);
@@ -159,6 +171,8 @@ int run(Arguments &arguments) {
   std::fflush(told); // the files may be where that goes
   if (!arguments.report.empty() &&
       !writeFileAtomically(arguments.report, result->memoryReport + result->decisions + result->allDecisions, error))
+    return complain(error);
+  if (!arguments.map.empty() && !writeFileAtomically(arguments.map, result->memoryMap, error))
     return complain(error);
   if (arguments.timing && !arguments.data.empty())
     std::fprintf(told, "  %-28s %s\n", "data", formatSeconds(lengths.seconds).c_str());

@@ -72,6 +72,12 @@ struct MemoryTable {
 /// Reads the memory table off a module whose buffers have their places (plan-assign-offsets).
 MemoryTable memoryTable(mlir::ModuleOp module);
 
+/// The row of the memory table that a variable's bytes belong to.
+std::string rowOf(plan::VariableOp variable);
+
+/// The row that a transient buffer of an entry of so many moments belongs to. `symbols`: of the module.
+std::string rowOf(const mlir::SymbolTable &symbols, const LiveBuffer &buffer, int64_t moments);
+
 } // namespace ftc
 
 #endif // FTC_ANALYSIS_PLANMEMORY_H

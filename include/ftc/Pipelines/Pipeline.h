@@ -67,6 +67,7 @@ struct CompileOptions {
   /// Where a step does not fit into memory_budget, plan what would (this costs some plans) and fail. False: give the
   /// plan that does not fit.
   bool advise = true;
+  bool wantMap = false; ///< make CompileResult::memoryMap
 };
 
 struct CompileResult {
@@ -77,6 +78,9 @@ struct CompileResult {
   /// What the passes decided: a summary, and every decision with its place, bytes and reason, a line each. Empty as
   /// above.
   std::string decisions, allDecisions;
+  /// An HTML page that draws each buffer of the plan, its bytes over the launches during which it lives; empty where it
+  /// is not asked for, and as above.
+  std::string memoryMap;
   std::string cpu; ///< resolved name, or the GPU's
   /// Seconds of each stage, in order.
   std::vector<std::pair<std::string, double>> seconds;
