@@ -13,7 +13,7 @@ weights (the initialization is a function of the seed), no LLVM, no library of C
 and, with the archive written, when the compiler takes some case not for the GPU.
 
 --cases names a JSON list of cases to pack instead: {"name", "check": "fp32" or "bf16" or null, "steps", and either
-"recipe" with "overrides", or "step" and "reference", compiled already, with "launches" (a pair of them) perhaps; "accumulation", "documents", "held_out", "limit" (seconds
+"recipe" with "overrides", or "step" and "reference", compiled already, with "launches" (a pair of them) perhaps; "accumulation", "documents", "pairs", "held_out", "limit" (seconds
 of a run), "peer" and "sol_bar" as below}. --goldens keeps goldens in a folder, each under a hash of what computes it (the plan for the CPU, its code, the recipe, the
 tokens), and makes none anew that is there: after a change of what is done for a GPU alone they are the same. Standard library only.
 """
@@ -55,6 +55,13 @@ GEMMA2 = ["model=torchtune.models.gemma2.gemma2", "~model.rope_base", "~model.sc
 
 PHI3 = ["model=torchtune.models.phi3.phi3", "model.intermediate_dim=704", "~model.scale_factor"]
 
+# A wider teacher beside the model; and pairs of answers, of which one is preferred.
+TEACHER = ["teacher_model={_component_: torchtune.models.llama3_2.llama3_2, vocab_size: 320, num_layers: 2, num_heads: 5, "
+           "num_kv_heads: 5, embed_dim: 320, intermediate_dim: 704, max_seq_len: 1024, rope_base: 10000, scale_factor: 1, norm_eps: 1e-5}",
+           "loss=torchtune.modules.loss.CEWithChunkedOutputLoss", "kd_loss=torchtune.modules.loss.ForwardKLWithChunkedOutputLoss"]
+PREFERENCE = [*LORA, "loss=torchtune.rlhf.loss.DPOLoss", "dataset=torchtune.datasets.stack_exchange_paired_dataset",
+              "dataset.packed=False", "sequence_lengths=[128]"]
+
 # States and activations in the far tier. Only tensors of 100 000 elements and more are paged.
 FAR = ["optimizer=bitsandbytes.optim.PagedAdamW", "enable_activation_offloading=True", "dtype=bf16"]
 
@@ -85,6 +92,8 @@ CASES = [
      "check": "fp32", "accumulation": 2, "held_out": 0.1},
     {"name": "tiny-far-bf16", "recipe": TINY, "overrides": FAR, "steps": 20, "check": "bf16"},
     {"name": "tiny-dora-fp32", "recipe": TINY, "overrides": [*LORA, "model.use_dora=True"], "steps": 20, "check": "fp32"},
+    {"name": "tiny-distilled-bf16", "recipe": TINY, "overrides": [*TEACHER, "dtype=bf16"], "steps": 20, "check": "bf16"},
+    {"name": "tiny-preference-fp32", "recipe": TINY, "overrides": PREFERENCE, "steps": 20, "check": "fp32", "pairs": True},
     {"name": "tiny-phi3-bf16", "recipe": TINY, "overrides": [*PHI3, "dtype=bf16"], "steps": 20, "check": "bf16",
      "held_out": 0.1},
     {"name": "135m-fp32", "recipe": SMALL, "overrides": [], "steps": 20, "check": "fp32"},
@@ -149,6 +158,17 @@ def write_documents(path, count):
             text = f"{number} follows {number - 1}. " * (1 + number * 7 % 6)
             file.write(json.dumps({"text": text}) + "\n")
             written += len(text)
+            number += 1
+
+
+def write_pairs(path, count):
+    """At least `count` tokens of bytes in questions with two answers each, of which the first is the better one."""
+    written, number = 0, 0
+    with open(path, "w", encoding="utf-8") as file:
+        while written < 2 * count:
+            answers = [f"{number} {word}s {number - 1}." * (1 + number * 7 % 5) for word in ("follow", "precede")]
+            file.write(json.dumps({"question": f"{number}?", "response_j": answers[0], "response_k": answers[1]}) + "\n")
+            written += sum(map(len, answers))
             number += 1
 
 
@@ -257,9 +277,10 @@ def add_case(args, case, folder, scratch):
             if text is None:
                 sys.exit(f"{name}: it compiles for the GPU and not for the CPU:\n{said}")
     batch, length = shape_of(args.build, step)
-    tokens = os.path.join(folder, "data", name + (".jsonl" if case.get("documents") else ".bin"))
+    write = write_documents if case.get("documents") else write_pairs if case.get("pairs") else write_tokens
+    tokens = os.path.join(folder, "data", name + (".bin" if write is write_tokens else ".jsonl"))
     count = batch * length * (case["steps"] + 1) * case.get("accumulation", 1)
-    (write_documents if case.get("documents") else write_tokens)(tokens, int(count / (1 - case.get("held_out", 0))) + length)
+    write(tokens, int(count / (1 - case.get("held_out", 0))) + length)
     entry = {"name": name, "steps": case["steps"], "check": case["check"], "batch": batch, "length": length,
              "data": os.path.basename(tokens), "limit": case.get("limit", TINY_LIMIT if case.get("recipe") == TINY else None)}
     entry.update({key: case[key] for key in ("peer", "sol_bar", "held_out") if case.get(key)})
