@@ -9,7 +9,7 @@ For each case a recipe is compiled twice: for the GPU, and for this machine's CP
 tokens from the same seed; its losses, gradient norms and projections of its last parameters are the goldens. Tiny ones are compiled
 twice more, with each launch an entry of its own, by the GPU's kernels and by the CPU's, which compares them where the GPU is
 (ftrun --against). Into the archive go the GPU's steps, the tokens, the goldens, ftrun with the two libraries that Debian has and others may not, and run_all. No
-weights (the initialization is a function of the seed), no LLVM, no library of CUDA. Fails above 60 MiB, when no case compiles,
+weights (the initialization is a function of the seed), no LLVM, no library of CUDA. Fails above 40 MiB, when no case compiles,
 and, with the archive written, when the compiler takes some case not for the GPU.
 
 --cases names a JSON list of cases to pack instead: {"name", "check": "fp32" or "bf16" or null, "steps", and either
@@ -33,7 +33,7 @@ import readings
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-LIMIT = 60 << 20
+LIMIT = 40 << 20
 LARGEST_ID = 250  # ids below what every tokenizer has
 TINY_LIMIT = 60  # seconds of a run of a tiny model on a GPU
 HOST_THREADS = 8  # that launches are compared on

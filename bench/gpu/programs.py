@@ -2,6 +2,7 @@
 # Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Runs programs for run_all, each within its limit and all within the time that there is. Standard library only."""
+import contextlib
 import math
 import os
 import shutil
@@ -14,6 +15,8 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 START = time.monotonic()
 LIMIT = 180  # seconds of a program, where its case names no limit
 NO_DEVICE = 17  # ftrun's exit code where there is no GPU for the step
+KERNELS_FAILED = (25, 26)  # where an entry failed, or the loss is no number
+NO_END = -1  # of execute(), where a program did not end within its limit, or did not start
 FINDING = 9  # compute-sanitizer's where it has found something
 
 
@@ -98,15 +101,16 @@ def training(case, out, steps=None, tune=False):
                  str(steps or case["steps"]), "--out", out, "shuffle=False", *measured)
 
 
-def train(case, out, environment=None, **options):
+def train(case, out, environment=None, limit=math.inf, **options):
     """Trains a case: (exit code, output)."""
-    return execute(training(case, out, **options), environment, timeout=limit_of(case), libraries=True)
+    return execute(training(case, out, **options), environment, timeout=min(limit, limit_of(case)), libraries=True)
 
 
 def compare_launches(case, environment=None):
     """Compares a case's launches with the host's, one by one: (exit code, output)."""
+    # The memory of a virtual machine may grow as it is used: what it has now says little.
     return execute(ftrun(launches_of(case, "device"), "--against", launches_of(case, "host")),
-                   {"FTRT_CUDA_GRAPH": "0", **(environment or {})}, timeout=limit_of(case), libraries=True)
+                   {"FTRT_CUDA_GRAPH": "0", "FTRT_HOST_MEMORY": "any", **(environment or {})}, timeout=limit_of(case), libraries=True)
 
 
 def launches_of(case, which):
@@ -132,6 +136,22 @@ def sanitize(case, out, *options, steps=1, timeout=120):
     """One by one under compute-sanitizer: (exit code, output). Code FINDING: it has found something."""
     command = [sanitizer(), *options, "--error-exitcode", str(FINDING), *training(case, out, steps=steps)]
     return execute(command, {"FTRT_CUDA_GRAPH": "0"}, timeout=timeout, libraries=True)
+
+
+@contextlib.contextmanager
+def kept_awake():
+    """Meanwhile some program uses the GPU: without one, NVIDIA's driver may put it down, and the next waits seconds for it."""
+    try:
+        client = subprocess.Popen(["nvidia-smi", "--loop=60"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, start_new_session=True)
+    except OSError:
+        client = None
+    try:
+        yield
+    finally:
+        if client:
+            client.kill()
+            client.wait()
 
 
 def found_something(code, said):

@@ -18,6 +18,10 @@ class Judge:
     def __init__(self):
         self.passed, self.failures = 0, []
 
+    def forget(self):
+        """All that was judged is judged anew."""
+        self.passed, self.failures = 0, []
+
     def expect(self, good, what):
         good = bool(good)
         self.passed += good
@@ -46,12 +50,18 @@ class Report:
                 earlier = json.load(file)
         except (OSError, ValueError) as error:
             sys.exit(f"{self.path}: it is no file of run_all's ({error}); move it away, or name another one with --json")
-        if not isinstance(earlier, dict) or earlier.get("bundle") != bundle["id"]:
-            sys.exit(f"{self.path}: its figures are of another bundle; move it away, or name another one with --json")
+        if not isinstance(earlier, dict) or not {"bundle", "cases", "done"} <= earlier.keys():
+            sys.exit(f"{self.path}: it is no file of run_all's; move it away, or name another one with --json")
         names = [(data.get("machine") or "").split(",")[0] for data in (earlier, self.data)]
-        if all(names) and names[0] != names[1]:
-            sys.exit(f"{self.path}: its figures are of {names[0]}, and this is {names[1]}; name another file with --json")
-        self.data.update(earlier)
+        other = ("another bundle" if earlier["bundle"] != bundle["id"] else
+                 names[0] if all(names) and names[0] != names[1] else None)
+        if not other:
+            self.data.update(earlier)
+            return
+        # A machine that is lent for minutes does not wait for somebody to move a file.
+        number = next(number for number in range(1, 1 << 30) if not os.path.exists(f"{self.path}.{number}"))
+        os.rename(self.path, f"{self.path}.{number}")
+        print(f"{self.path}: its figures are of {other}; they are in {self.path}.{number} now")
 
     def is_done(self, stage, case):
         entry = self.data["done"].get(f"{stage} {case['name']}")
@@ -100,8 +110,10 @@ def bars_of(bundle, report):
         peer = (result.get("torch") or {}).get("compiled")
         rows.append((f"{case['name']}: speed, of compiled PyTorch's", PEER_BAR,
                      peer["median_seconds"] / ours["seconds"] if peer and ours else None))
-        shares = [row["share_of_copy"] for row in result.get("kernels") or [] if row.get("share_of_copy")]
-        rows.append((f"{case['name']}: slowest row kernel, of a copy's bandwidth", COPY_BAR, min(shares, default=None)))
+        shares = {row["name"]: row["share_of_copy"] for row in result.get("kernels") or [] if row.get("share_of_copy")}
+        slowest = min(shares, key=shares.get, default=None)
+        rows.append((f"{case['name']}: slowest row kernel, of a copy's bandwidth" + (f" ({slowest})" if slowest else ""), COPY_BAR,
+                     shares.get(slowest)))
     return [[what, bar, figure, None if figure is None else figure >= bar] for what, bar, figure in rows]
 
 

@@ -10,8 +10,8 @@ Stage by stage, each for every case:
               GPU's memory, item by item (slabs must be the plan's, rounded up to 2 MiB, and steps take nothing); the same bits
               from a second run, and from one without CUDA graphs; speed: tokens/s of the later steps, and SOL, the time that the
               necessary products take at the rate that a large product reaches on this GPU, over the step's time. A case that
-              does not run is run once more without CUDA graphs, and the first of each message under compute-sanitizer, to learn
-              why, and left out of the other stages
+              does not run, since a kernel fails, is run once more without CUDA graphs, and at the end the first of each message
+              under compute-sanitizer, to learn why; it is left out of the other stages
   launches    of tiny cases, and of single layers of larger models: each launch of the plan alone, by the GPU's kernels and by those
               of this machine's CPU, on the same operands; what differs is named with its kernel, and no error reaches another
   cudnn       the cases in bf16 with attention by cuDNN, where the machine has one that can: which attentions it computes, the
@@ -42,6 +42,7 @@ import math
 import os
 import sys
 import tempfile
+import time
 import traceback
 
 import programs
@@ -49,6 +50,8 @@ import stages
 from report import Judge, Report, tell_bars
 
 SESSION_MINUTES = 9
+WAKING_SECONDS = 180  # that the first program on a machine may take: driver and libraries are read for the first time
+RETRY_SECONDS = 5  # before what has found no GPU looks once more
 
 
 def all_of(case):
@@ -145,9 +148,37 @@ def describe_machine():
     return said.strip() if code == 0 else None
 
 
+def wake(case, report):
+    """Runs one step, whose time and outcome count for nothing but themselves: what comes first on a machine waits for it."""
+    begin = time.monotonic()
+    limit = min(WAKING_SECONDS, 3 * programs.limit_of(case))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            code, _ = programs.execute(programs.training(case, folder, steps=1), timeout=limit, libraries=True)
+    except (programs.OutOfTime, programs.CutShort):
+        code = None
+    report.data.setdefault("woken", []).append({"case": case["name"], "code": code, "seconds": time.monotonic() - begin})
+
+
+def run_stage(name, case, judge, result):
+    """Whether the stage has an outcome; what has found no GPU looks once more."""
+    for last in (False, True):
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                return STAGES[name][0](case, judge, result, folder) is not False
+        except programs.NoDevice:
+            if last:
+                raise
+            time.sleep(max(0, min(RETRY_SECONDS, programs.Clock.left())))
+            judge.forget()
+
+
 def measure(pairs, report):
     """Does what is not done yet, as far as time goes."""
     cut = []
+    if pairs:
+        stages.forget_choices()  # of a call that was ended
+        wake(pairs[0][1], report)
     for number, (name, case) in enumerate(pairs):
         result, judge = report.result(case), Judge()
         if "error" in result and name not in ("check", "launches"):
@@ -156,9 +187,9 @@ def measure(pairs, report):
             report.data["left_out"].append([name, case["name"]])
             continue
         print(f"{case['name']}: {name}", flush=True)
+        done = True
         try:
-            with tempfile.TemporaryDirectory() as folder:
-                STAGES[name][0](case, judge, result, folder)
+            done = run_stage(name, case, judge, result)
         except programs.OutOfTime:
             report.data["left_out"].append([name, case["name"]])
             continue
@@ -174,7 +205,9 @@ def measure(pairs, report):
         except Exception as problem:  # the next case may well run
             result.setdefault("broken", {})[name] = traceback.format_exc()
             judge.expect(False, f"{case['name']}: {name} broke off: {problem!r}")
-        report.finish(name, case, judge)
+        report.finish(name, case, judge, done)
+    with tempfile.TemporaryDirectory() as folder:
+        stages.explain_rest(folder)
     if cut:
         print("cut short, since the time for all was over: " + ", ".join(cut))
     if report.data["left_out"]:
@@ -217,7 +250,8 @@ def main():
     pairs = [(name, case) for name, case in pairs if args.again or not report.is_done(name, case)]
     if len(pairs) < earlier:
         print(f"{args.json}: has {earlier - len(pairs)} of {earlier} already (--again does them again)")
-    measure(pairs, report)
+    with programs.kept_awake():
+        measure(pairs, report)
     tell_bars(bundle, report)
     print(f"{args.json}: every figure, on {report.data['device']}")
     print(f"{report.passed} passed, {len(report.failures)} failed")

@@ -22,7 +22,9 @@ BARS = {"fp32": {"losses": 1e-5, "grad_norms": 1e-3}, "bf16": {"losses": 2e-3, "
 HELD_OUT_DIGITS = 1e-4  # of what ftrun prints
 PEER_LIMIT = 240  # seconds of PyTorch, which compiles first
 WORTH_A_LOOK = 30  # microseconds of a call: below, starting a kernel counts
-EXPLAINED = set()  # messages that compute-sanitizer was asked about
+EXPLAINED_SECONDS = 30  # of a run with kernels one by one that is only to tell which of them fails
+EXPLAINED = set()  # messages that compute-sanitizer is asked about
+TO_EXPLAIN = []  # [case, result] that it has yet to be asked about
 
 DO = {"FTRT_CUDNN": ""}  # leave to use cuDNN
 
@@ -42,20 +44,36 @@ def runs(case, judge, result, what, code, said):
     return False
 
 
-def explain(case, result, folder, said):
-    """What can be learned of a run that failed: which kernel it was, and, of the first case of each message (cases get larger),
-    what compute-sanitizer says of it."""
-    out = os.path.join(folder, "again")
-    _, one_by_one = programs.train(case, out, {"FTRT_CUDA_GRAPH": "0"}, steps=1)
+def explain(case, result, folder, code, said):
+    """What can be learned of a run whose kernels failed: which of them it was. The first case of each message (cases get larger)
+    is left for compute-sanitizer, which takes minutes and comes when all else is done (explain_rest)."""
+    if code not in programs.KERNELS_FAILED and code >= -1:  # a signal is below
+        return
+    try:
+        _, one_by_one = programs.train(case, os.path.join(folder, "again"), {"FTRT_CUDA_GRAPH": "0"}, steps=1, limit=EXPLAINED_SECONDS)
+    except programs.CutShort as end:
+        one_by_one = str(end)
     result["error_one_by_one"] = one_by_one[-4000:]
     print("  kernels one by one:\n" + one_by_one[-2000:])
     message = readings.message_of(said)
-    if message in EXPLAINED or not programs.sanitizer():
-        return
-    EXPLAINED.add(message)
-    _, sanitized = programs.sanitize(case, out)
-    result["error_sanitized"] = sanitized[-8000:]
-    print("  compute-sanitizer:\n" + sanitized[-2000:])
+    if message not in EXPLAINED and programs.sanitizer():
+        EXPLAINED.add(message)
+        TO_EXPLAIN.append((case, result))
+
+
+def explain_rest(folder):
+    """Asks compute-sanitizer about what is left."""
+    for case, result in TO_EXPLAIN:
+        try:
+            _, sanitized = programs.sanitize(case, os.path.join(folder, case["name"]))
+        except programs.OutOfTime:
+            print(f"no time was left to ask compute-sanitizer about {case['name']}")
+            return
+        except programs.CutShort as end:
+            sanitized = str(end)
+        result["error_sanitized"] = sanitized[-8000:]
+        print(f"{case['name']}: compute-sanitizer:\n{sanitized[-2000:]}")
+    TO_EXPLAIN.clear()
 
 
 def compare_numbers(case, judge, found, rows, said, golden, what=""):
@@ -114,15 +132,16 @@ def tell_speed(case, speed, what=""):
 
 
 def check_case(case, judge, result, folder):
-    """Runs a case and judges all that it computes."""
+    """Runs a case and judges all that it computes. False where that has to be done again: a run without an end may have waited
+    for a machine that was starting."""
     out = os.path.join(folder, "first")
     for key in ("error", "error_one_by_one", "error_sanitized"):
         result.pop(key, None)
     code, said = programs.train(case, out)
     if not runs(case, judge, result, "runs", code, said):
         result["error"] = said[-4000:]
-        explain(case, result, folder, said)
-        return
+        explain(case, result, folder, code, said)
+        return code != programs.NO_END
     rows = readings.read_metrics(out)
     judge.expect(len(rows) == case["steps"], f"{case['name']}: {len(rows)} of {case['steps']} steps")
     result["losses"] = [row["loss"] for row in rows]
@@ -245,14 +264,20 @@ def sanitize(case, judge, result, folder):
             print(said[-4000:])
 
 
-def tuned_run(case, judge, result, folder, environment, what):
-    """A run with --tune: its speed and what it said; None where it fails."""
-    out = os.path.join(folder, "tuned")
-    code, said = programs.train(case, out, environment, tune=True)
-    # Later cases and runs take the libraries' first choice again.
+def forget_choices():
+    """Later cases and runs take the libraries' first choice again."""
     for name in os.listdir(os.path.join(HERE, "steps")):
         if name.endswith(".algorithms.json"):
             os.remove(os.path.join(HERE, "steps", name))
+
+
+def tuned_run(case, judge, result, folder, environment, what):
+    """A run with --tune: its speed and what it said; None where it fails."""
+    out = os.path.join(folder, "tuned")
+    try:
+        code, said = programs.train(case, out, environment, tune=True)
+    finally:
+        forget_choices()
     if not runs(case, judge, result, what, code, said):
         return None
     rows = readings.read_metrics(out)

@@ -39,8 +39,10 @@ class Accesses {
 public:
   /// `times` accesses to a row value, or a scalar, of `type` at these indices.
   void add(Value buffer, ValueRange indices, int64_t offset, Type type, int64_t times) {
-    if (llvm::any_of(indices, dependsOnData))
+    if (llvm::any_of(indices, dependsOnData)) {
+      whole &= elementsOf(type) == 1; // a number here and there is nothing beside rows
       return;
+    }
     std::vector<void *> place;
     for (Value index : indices)
       place.push_back(index.getAsOpaquePointer());
@@ -49,6 +51,8 @@ public:
     const int64_t bits = cast<MemRefType>(buffer.getType()).getElementTypeBitWidth();
     bytes[buffer] += (llvm::any_of(indices, dependsOnRow) ? times : 1) * elementsOf(type) * bits / 8;
   }
+
+  bool isWhole() const { return whole; }
 
   int64_t total() const {
     int64_t sum = 0;
@@ -60,6 +64,7 @@ public:
 private:
   std::set<std::tuple<void *, std::vector<void *>, int64_t, int64_t>> seen;
   llvm::DenseMap<Value, int64_t> bytes;
+  bool whole = true;
 };
 } // namespace
 
@@ -77,5 +82,5 @@ std::optional<KernelTraffic> ftc::trafficOfRows(plan::KernelOp kernel) {
     else if (auto sum = dyn_cast<plan::AccumulateOp>(op)) // a row, or an element, a task
       writes.add(sum.getBuffer(), rows.getRow(), 0, sum.getValue().getType(), rows.getTasks());
   });
-  return KernelTraffic{reads.total(), writes.total()};
+  return KernelTraffic{reads.total(), writes.total(), reads.isWhole() && writes.isWhole()};
 }

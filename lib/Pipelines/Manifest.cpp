@@ -345,7 +345,7 @@ FailureOr<std::string> ftc::buildManifest(ModuleOp module, const TargetDescripti
     out.pairs |= llvm::is_contained(entry->outputs, "reference_log_probs");
   if (target.target == "cuda")
     for (auto kernel : module.getOps<plan::KernelOp>())
-      if (std::optional<KernelTraffic> traffic = trafficOfRows(kernel)) {
+      if (std::optional<KernelTraffic> traffic = trafficOfRows(kernel); traffic && traffic->whole) {
         auto table = std::make_unique<manifest::KernelT>();
         table->name = kernel.getSymName();
         table->read_bytes = static_cast<uint64_t>(traffic->read);

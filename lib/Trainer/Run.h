@@ -65,7 +65,7 @@ private:
   void logHeldOut();
   void takeMemory(std::unique_ptr<LoadedStep> step);
   void tellDevice(const Device &device);
-  void tellMemoryAfter(const Device &device, uint64_t freeBefore);
+  void tellMemoryAfter(const Device &device);
   void readKeptAlgorithms();
   void tellAlgorithms(const Device &device);
   void restore();
@@ -118,7 +118,8 @@ private:
   uint64_t scheduleSteps = 0; ///< the schedule's total: totalSteps as it was before any was skipped
   int64_t barrenBatches = 0;  ///< batches without a valid label, one after another
   double peakFlops = 0;
-  uint64_t freeWhenOpened = 0; ///< bytes of a device's memory
+  uint64_t freeWhenOpened = 0;            ///< bytes of a device's memory
+  std::optional<uint64_t> freeAfterFirst; ///< and behind the first step
 };
 
 } // namespace ftc

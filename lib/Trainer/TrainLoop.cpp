@@ -275,6 +275,9 @@ void Run::train() {
       const bool trained = trainOne(doneSteps + 1, micro, feeds, progress);
       if (trained) {
         ++doneSteps;
+        // A driver takes what it needs for graphs when the first one runs.
+        if (doneSteps == firstStep && session->device())
+          freeAfterFirst = session->device()->freeBytes();
         if (doneSteps % logEvery == 0 || doneSteps == firstStep || doneSteps == totalSteps) {
           progress.show(last);
           shown = doneSteps;

@@ -216,14 +216,14 @@ void Run::tellDevice(const Device &device) {
 }
 
 /// How much of a device's free memory is gone since its context was there, and since the first step.
-void Run::tellMemoryAfter(const Device &device, uint64_t freeBefore) {
+void Run::tellMemoryAfter(const Device &device) {
   const uint64_t now = device.freeBytes();
   const auto fallen = [&](uint64_t from) { return from > now ? from - now : 0; };
   uint64_t opening = freeWhenOpened;
   for (const DeviceBytes &item : device.measured())
     opening += item.bytes;
   say("after the last step {} bytes of the device's free memory are gone, {} of them since the first", fallen(opening),
-      fallen(freeBefore));
+      fallen(freeAfterFirst.value_or(now)));
 }
 
 /// A run that goes on takes the algorithms of its checkpoint, for the same bits; any other those beside the step.
@@ -346,10 +346,9 @@ ExitCode Run::go() {
   std::optional<HeldOutLoss> before = judgeHeldOut();
   if (before)
     say("held-out loss {:.4f}", before->loss);
-  const uint64_t freeBefore = session->device() ? session->device()->freeBytes() : 0;
   train();
   if (const Device *device = session->device())
-    tellMemoryAfter(*device, freeBefore);
+    tellMemoryAfter(*device);
   std::optional<HeldOutLoss> after = judgeHeldOut();
   if (before && after)
     say("held-out loss {:.4f} -> {:.4f}", before->loss, after->loss);

@@ -17,6 +17,7 @@ namespace ftc {
 /// Bytes that one launch of a kernel has to read from memory and to write to it, at least.
 struct KernelTraffic {
   int64_t read = 0, written = 0;
+  bool whole = true; ///< false: whole rows have places that depend on data, and are not counted
 };
 
 /// That of a kernel whose work is plan.rows: what its rows load and store, each place once, however many rows share it

@@ -18,8 +18,8 @@ namespace ftc {
 /// A buffer with its place, as a plan has it.
 struct PlacedBuffer {
   std::string label;
-  std::string row;   ///< of the memory table: "parameters", "activations", ...
-  size_t slab = 0;   ///< index in PlanMap::slabs
+  std::string row; ///< of the memory table: "parameters", "activations", ...
+  size_t slab = 0; ///< index in PlanMap::slabs
   int64_t offset = 0, bytes = 0;
   /// Moments at which it is live, both inclusive; from -1 (before the first) to the number of moments (behind the
   /// last). A variable lives through all.

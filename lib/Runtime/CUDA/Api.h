@@ -32,6 +32,7 @@ using Context = struct ContextTag *;
 using Module = struct ModuleTag *;
 using Function = struct FunctionTag *;
 using Stream = struct StreamTag *;
+using HostFunction = void (*)(void *); // CUhostFn
 using Event = struct EventTag *;
 using Graph = struct GraphTag *;
 using GraphExec = struct GraphExecTag *;
@@ -96,6 +97,7 @@ constexpr unsigned eventDisableTiming = 2; // CU_EVENT_DISABLE_TIMING
   F(launchKernel, cuLaunchKernel,                                                                                      \
     (Function function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY,              \
      unsigned blockZ, unsigned sharedBytes, Stream stream, void **parameters, void **extra))                           \
+  F(launchHostFunc, cuLaunchHostFunc, (Stream stream, HostFunction function, void *data))                              \
   F(streamBeginCapture, cuStreamBeginCapture_v2, (Stream stream, int mode))                                            \
   F(streamEndCapture, cuStreamEndCapture, (Stream stream, Graph * graph))                                              \
   F(graphInstantiate, cuGraphInstantiateWithFlags, (GraphExec * exec, Graph graph, unsigned long long flags))          \

@@ -71,7 +71,8 @@ AttentionPlan::AttentionPlan(const DnnDevice &device, const ftrt_attention &shap
     choices = shape.gradient ? std::vector<Choice>{stableGradient()} : proposals();
   else if (std::optional<Choice> choice = choiceOf(kept))
     choices.push_back(*choice);
-  std::string refused = choices.empty() ? "cuDNN proposes no plan" : "";
+  // A heuristic that finds nothing reports success; why is in the last error (a library that is missing, say).
+  std::string refused = choices.empty() ? "cuDNN proposes no plan" + lastDnnError(device.functions) : "";
   for (const Choice &choice : choices)
     try {
       take(choice);

@@ -31,6 +31,9 @@ namespace {
 /// Documents of a row, on average, of the larger plans; and what compiled steps have planned workspace for.
 constexpr uint64_t mostDocumentsARow = 64;
 constexpr uint64_t alignment = 256;
+/// The first version that computes rightly beside documents of no tokens (NVIDIA's cudnn-frontend leaves tests with
+/// them out before it).
+constexpr size_t emptyDocuments = 92500;
 
 uint64_t aligned(uint64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
@@ -74,6 +77,7 @@ Attentions::Attentions(const AttentionHost &host, const Survey &survey, const st
     if (missing.empty()) {
       const size_t version = dnn->functions.getVersion();
       libraryText = fmt::format("cuDNN {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+      takesEmptyDocuments = version >= emptyDocuments;
       findEntries(survey);
       const bool holds = kept && kept->attentionLibrary == libraryText && kept->device == deviceName &&
                          kept->attentions.size() == host.step.attention_count;
@@ -110,7 +114,9 @@ void Attentions::release() {
 
 std::vector<uint64_t> Attentions::capacitiesOf(const ftrt_attention &attention) const {
   const uint64_t most = std::min(mostDocumentsARow, attention.sequence / 2) * attention.batch;
-  return most > attention.batch ? std::vector<uint64_t>{attention.batch, most} : std::vector<uint64_t>{attention.batch};
+  if (most <= attention.batch || !takesEmptyDocuments)
+    return {attention.batch};
+  return {attention.batch, most};
 }
 
 /// Which input holds an entry's segment starts: attention is declined in entries where it is none.
@@ -245,8 +251,9 @@ size_t Attentions::choose(size_t index, const int32_t *starts) {
   const Entry &entry = entries[index];
   if (!findDocuments(starts, entry.batch, entry.sequence, documents))
     return entry.capacities.size();
-  const auto fits = std::find_if(entry.capacities.begin(), entry.capacities.end(),
-                                 [&](uint64_t capacity) { return documents.size() <= capacity; });
+  const auto fits = std::find_if(entry.capacities.begin(), entry.capacities.end(), [&](uint64_t capacity) {
+    return takesEmptyDocuments ? documents.size() <= capacity : documents.size() == capacity;
+  });
   if (fits != entry.capacities.end())
     for (const Lists &lists : entry.lists)
       write(lists, entry);
@@ -298,7 +305,8 @@ std::vector<std::string> Attentions::lines() const {
     }
     const std::vector<uint64_t> capacities = capacitiesOf(attention);
     for (size_t at = 0; at < capacities.size(); ++at)
-      line += fmt::format("{} up to {} documents, ", plans[index][at]->name(), capacities[at]);
+      line += fmt::format("{} {} {} documents, ", plans[index][at]->name(), takesEmptyDocuments ? "up to" : "of",
+                          capacities[at]);
     all.push_back(line + "then our own kernels");
   }
   return all;

@@ -37,8 +37,10 @@ struct AttentionHost {
 
 /// cuDNN's plans for the attentions of a step, and which documents a batch has. A plan is for so many documents at
 /// most, and takes longer the more it is for, full or not; so there are two for each attention: one for a document a
-/// row, one for 64 a row. An entry is queued, or recorded, in several *variants*: one for each of these numbers, and a
-/// last one in which our own kernels do it all, for batches of more documents, or of segments that are none.
+/// row, one for 64 a row (none of these with versions before 9.25, which NVIDIA does not test with documents without
+/// tokens, those of a list that are not there). An entry is queued, or recorded, in several *variants*: one for each of
+/// these numbers, and a last one in which our own kernels do it all, for batches of more documents, or of segments that
+/// are none.
 ///
 /// What cuDNN cannot do, or has no room for, is declined in all variants: our own kernels do it.
 class Attentions {
@@ -106,6 +108,7 @@ private:
   const Dnn *dnn = nullptr;
   DnnHandle handle = nullptr;
   std::string libraryText;
+  bool takesEmptyDocuments = false; ///< a plan may be asked for fewer documents than it is for
   std::vector<Entry> entries;
   std::vector<std::vector<std::unique_ptr<AttentionPlan>>> plans; ///< of each attention, for each capacity
   std::vector<std::string> reasons;                               ///< of each attention: why it is declined

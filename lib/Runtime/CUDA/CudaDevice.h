@@ -17,6 +17,7 @@
 #include "ftc/Runtime/RunError.h"
 
 #include <array>
+#include <atomic>
 #include <string_view>
 #include <unordered_map>
 
@@ -152,7 +153,8 @@ private:
   bool started = false; ///< all is made
   Times times;          ///< enabled by FTRT_CUDA_TIMES
   std::array<Event, 2> clock{};
-  bool oneByOne = false; ///< waits after every kernel and product, so that the one that fails is known
+  std::atomic<bool> queued{false}; ///< what is timed is all on its stream
+  bool oneByOne = false;           ///< waits after every kernel and product, so that the one that fails is known
   Failure failure;
 };
 

@@ -166,6 +166,9 @@ struct DnnFunctions {
 #undef FTC_CUDNN_MEMBER
   size_t (*getVersion)() = nullptr;                          // cudnnGetVersion: 91900 is 9.19.0
   const char *(*getErrorString)(DnnStatus status) = nullptr; // cudnnGetErrorString
+  /// cudnnGetLastErrorString, of versions from 9 on; null without it. The cause of the thread's last error, which it
+  /// forgets.
+  void (*getLastError)(char *text, size_t bytes) = nullptr;
 };
 
 } // namespace ftc::cuda

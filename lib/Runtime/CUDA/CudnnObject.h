@@ -26,6 +26,17 @@ struct DnnError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// What cuDNN says of the cause of its last error in this thread, behind ": "; empty where it says nothing.
+inline std::string lastDnnError(const DnnFunctions &functions) {
+  std::array<char, 1024> text{};
+  if (functions.getLastError)
+    functions.getLastError(text.data(), text.size() - 1);
+  std::string line(text.data());
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  line.erase(line.find_last_not_of(' ') + 1);
+  return line.empty() ? "" : ": " + line;
+}
+
 /// A descriptor: attributes are set, then it is finalized, then it stays as it is. Functions throw DnnError.
 class DnnOwner {
 public:
@@ -93,8 +104,8 @@ private:
     if (status == 0)
       return;
     const char *name = f->getErrorString(status);
-    throw DnnError(fmt::format("{} (descriptor {}, {})", name ? name : fmt::format("status {}", status),
-                               static_cast<int>(kind), what));
+    throw DnnError(fmt::format("{} (descriptor {}, {}){}", name ? name : fmt::format("status {}", status),
+                               static_cast<int>(kind), what, lastDnnError(*f)));
   }
 
   const DnnFunctions *f;

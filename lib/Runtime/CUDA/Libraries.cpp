@@ -211,6 +211,8 @@ const Dnn *openDnn(std::string &missing) {
 #undef FTC_CUDNN_RESOLVE
     find("cudnnGetVersion", result.dnn.functions.getVersion);
     find("cudnnGetErrorString", result.dnn.functions.getErrorString);
+    result.dnn.functions.getLastError =
+        reinterpret_cast<void (*)(char *, size_t)>(dlsym(library, "cudnnGetLastErrorString"));
     result.dnn.path = fileOf(reinterpret_cast<void *>(result.dnn.functions.create));
     return result;
   }();

@@ -229,7 +229,7 @@ void CudaDevice::loadModules() {
     void *values[] = {log.data(), reinterpret_cast<void *>(log.size())};
     Module module = nullptr;
     if (Result result = cu.moduleLoadDataEx(&module, image.image, 2, options, values); result != Success)
-      throw RunError(ExitCode::NoDevice,
+      throw RunError(ExitCode::Unsupported,
                      fmt::format("{}: the driver (CUDA {}.{}) does not take the step's code for {}: {}{}{}; install a "
                                  "driver that is at least as new as the CUDA toolkit that the step was compiled with",
                                  path, driverVersion / 1000, driverVersion % 1000 / 10, info.architecture()->str(),
@@ -250,9 +250,10 @@ void CudaDevice::loadKernel(size_t index) {
     require(cu.funcSetAttribute(kernels[index], FunctionMaxDynamicShared, static_cast<int>(kernel.shared_bytes)),
             fmt::format("kernel '{}' needs {} bytes of shared memory a block, and the GPU refuses them", kernel.name,
                         kernel.shared_bytes),
-            noDevice);
+            ExitCode::Unsupported);
   if (cu.funcLoad)
-    require(cu.funcLoad(kernels[index]), fmt::format("kernel '{}' cannot be loaded", kernel.name), noDevice);
+    require(cu.funcLoad(kernels[index]), fmt::format("kernel '{}' cannot be loaded", kernel.name),
+            ExitCode::Unsupported);
 }
 
 void CudaDevice::takeSlabs() {
@@ -318,16 +319,16 @@ void CudaDevice::takeHostMemory() {
 void CudaDevice::makeStreams() {
   const auto event = [&] {
     Event made = nullptr;
-    require(cu.eventCreate(&made, eventDisableTiming), "cannot make an event", noDevice);
+    require(cu.eventCreate(&made, eventDisableTiming), "cannot make an event", ExitCode::StepFailed);
     return made;
   };
   for (Stream &stream : streams)
-    require(cu.streamCreate(&stream, streamNonBlocking), "cannot make a stream", noDevice);
+    require(cu.streamCreate(&stream, streamNonBlocking), "cannot make a stream", ExitCode::StepFailed);
   for (Event &free : stagingFree)
     free = event();
   if (std::string file = timesFile(); !file.empty()) {
     for (Event &tick : clock)
-      require(cu.eventCreate(&tick, 0), "cannot make an event", noDevice);
+      require(cu.eventCreate(&tick, 0), "cannot make an event", ExitCode::StepFailed);
     times = Times(std::move(file), step, info);
   }
   for (uint64_t index = 0; index < step.event_count; ++index)

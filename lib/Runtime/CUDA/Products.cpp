@@ -47,7 +47,7 @@ Products::Products(const std::string &path, const ftrt_step &step, const std::ve
   LtStatus status = lt.functions.create(&handle);
   if (status != 0)
     throw RunError(
-        ExitCode::NoDevice,
+        ExitCode::Unsupported,
         fmt::format("{}: cuBLASLt ({}) cannot start on this device: {}; it may be older than the GPU: install "
                     "a newer one, and name its folder in FTRT_CUDA_LIBS",
                     path, lt.path, statusText(status)));

@@ -41,8 +41,8 @@ struct OperandAlignment {
 class Products {
 public:
   /// With the step's context current. `kept` holds an algorithm for each product, of this version of the library on
-  /// this kind of device, or is null. Throws RunError: NoDevice without cuBLASLt, Unsupported where it has no algorithm
-  /// for a product, BadStep where it refuses one that was kept.
+  /// this kind of device, or is null. Throws RunError: NoDevice without cuBLASLt, Unsupported where it does not start,
+  /// has no algorithm for a product, BadStep where it refuses one that was kept.
   Products(const std::string &path, const ftrt_step &step, const std::vector<OperandAlignment> &alignments,
            const ProductAlgorithms *kept = nullptr);
   ~Products();

@@ -232,7 +232,8 @@ void GradientMma::emitQuery(Value queryGradient) {
     return after;
   });
   place(code, shape.heads, /*lastFirst=*/true);
-  // A warp's queries were its own, and it has read them all.
+  // A warp's queries were its own; each of its lanes has read those of others.
+  code.barrier();
   storeRows(scaled(ArrayRef(state).drop_front()), queries, rows(code, queryGradient, head, shape.pitch()));
 }
 

@@ -32,7 +32,7 @@ struct function {
   unsigned arguments;
 };
 
-enum work_kind { KERNEL, TO_DEVICE, TO_HOST, ON_DEVICE, FILL, CALL, GRAPH, WAIT };
+enum work_kind { KERNEL, TO_DEVICE, TO_HOST, ON_DEVICE, FILL, CALL, HOST_CALL, GRAPH, WAIT };
 struct graph;
 struct work {
   enum work_kind kind;
@@ -45,6 +45,7 @@ struct work {
   void *host;
   size_t bytes;
   int (*call)(const void *);
+  void (*host_call)(void *); /* HOST_CALL: on `host` */
   char payload[256];
   struct graph *graph;
   int awaited;       /* WAIT: the stream of the event, */

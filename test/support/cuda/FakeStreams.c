@@ -39,6 +39,9 @@ static int run(const struct work *work) {
     return OK;
   case CALL:
     return work->call(work->payload) ? fake_fault("work", "of a library") : OK;
+  case HOST_CALL:
+    work->host_call(work->host);
+    return OK;
   case GRAPH:
     return replay(work->graph);
   case WAIT:
@@ -184,6 +187,13 @@ int cuStreamWaitEvent(struct stream *stream, struct event *event, unsigned flags
   for (int i = 0; i < MOST_STREAMS; ++i)
     stream->clock[i] = stream->clock[i] > event->clock[i] ? stream->clock[i] : event->clock[i];
   return OK;
+}
+
+int cuLaunchHostFunc(struct stream *stream, void (*call)(void *), void *data) {
+  fake_cuda_log("cuLaunchHostFunc");
+  ENTER();
+  struct work work = {.kind = HOST_CALL, .host_call = call, .host = data};
+  return fake_queue(stream, &work);
 }
 
 /* ---- Graphs ---- */

@@ -307,8 +307,22 @@ TEST_F(CudaAttention, IsDeclinedWhereItCannotBe) {
   expectOwn("FTRT_CUDNN", "0", 1, "FTRT_CUDNN=0");
   expectOwn("FAKE_DNN_NONE", "1", 1, "cannot start: CUDNN_STATUS_NOT_INITIALIZED");
   expectOwn("FAKE_DNN_VERSION", "91800", 1, "cuDNN 9.18 is older than 9.19");
-  expectOwn("FAKE_DNN_VERSION", "91900", 0, "cuDNN 9.19 has no gradient in a fixed order on Hopper");
+  expectOwn("FAKE_DNN_VERSION", "91900", 1, "cuDNN 9.19 has no gradient in a fixed order on Hopper");
   expectOwn("FAKE_DNN_REFUSE", "gradient", 0, "eng6_k40=2_k41=1_k24=2_k38=0_k27=0_k14=4: CUDNN_STATUS_NOT_SUPPORTED");
+}
+
+// A list has documents without tokens where a batch has fewer than the plan is for.
+TEST_F(CudaAttention, OlderVersionsAreNotAskedAboutEmptyDocuments) {
+  Variable old("FAKE_DNN_VERSION", "91900");
+  auto here = open();
+  EXPECT_EQ(here->algorithms().attentions[0].plans.size(), 1u);
+  EXPECT_NE(here->attentions()[0].find("of " + std::to_string(batch) + " documents, then our own"), std::string::npos)
+      << here->attentions()[0];
+  run(*here, whole);
+  EXPECT_EQ(declined[0], 0);
+  Variable oneByOne("FTRT_CUDA_GRAPH", "0");
+  run(*open(), several);
+  EXPECT_EQ(declined[0], 1);
 }
 
 TEST_F(CudaAttention, IsRefusedWhereItWasAskedFor) {

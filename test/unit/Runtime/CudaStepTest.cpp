@@ -255,10 +255,10 @@ TEST_F(CudaStep, RefusesByName) {
   failing("cuDevicePrimaryCtxRetain=201", ExitCode::NoDevice, {"cannot open the GPU", "another program"});
   failing("cuMemAlloc_v2=2", ExitCode::NoMemory, {"slab 'arena': Fake GPU refuses 1.19 MiB", "batch_size"});
   failing("cuMemHostAlloc=2", ExitCode::NoMemory, {"pinned host memory for the batch", "OUT_OF_MEMORY"});
-  failing("cuFuncSetAttribute=1", ExitCode::NoDevice, {"kernel 'bigram_train' needs 65536 bytes of shared memory"});
+  failing("cuFuncSetAttribute=1", ExitCode::Unsupported, {"kernel 'bigram_train' needs 65536 bytes of shared memory"});
   failing("cuLaunchKernel=1@2", ExitCode::StepFailed, {"kernel 'bigram_loss': CUDA_ERROR_INVALID_VALUE", "first run"});
   failing("cuGraphInstantiateWithFlags=900", ExitCode::StepFailed, {"FTRT_CUDA_GRAPH=0 runs without"});
-  failing("cublasLtCreate=1", ExitCode::NoDevice, {"libcublasLt.so.13", "CUBLAS_STATUS_NOT_INITIALIZED"});
+  failing("cublasLtCreate=1", ExitCode::Unsupported, {"libcublasLt.so.13", "CUBLAS_STATUS_NOT_INITIALIZED"});
   failing(
       "cublasLtMatmul=13", ExitCode::StepFailed,
       {"product 0 (1 x 320 by 320 x 320, fp32 by fp32 to fp32): CUBLAS_STATUS_EXECUTION_FAILED", "cannot run here"});
@@ -266,7 +266,7 @@ TEST_F(CudaStep, RefusesByName) {
     Variable none("FAKE_LT_NONE", "1");
     expectRefusal(ExitCode::Unsupported, {"product 0", "no algorithm within 0 bytes of workspace"}, step("cuda"));
   }
-  expectRefusal(ExitCode::NoDevice,
+  expectRefusal(ExitCode::Unsupported,
                 {"does not take the step's code for sm_90a", "NO_BINARY_FOR_GPU", "at least as new"},
                 step("cuda_code"));
   expectRefusal(ExitCode::BadStep, {"has no kernel 'no_such_kernel'", "recompile"}, step("cuda_kernel"));

@@ -152,8 +152,9 @@ TEST_F(CudaRun, RefusesAMachineWithoutCublasLt) {
   fs::create_symlink(FTC_BINARY_DIR "/test/support/cuda/libcuda.so.1", folder / "libcuda.so.1");
   textFile("no library", "libcublasLt.so.13");
   setenv("FTRT_CUDA_LIBS", folder.c_str(), 1);
-  EXPECT_EQ(train("cuda", "out", {"--steps", "3"}), static_cast<int>(ExitCode::NoDevice));
   // Either there is none, or the toolkit's, which cannot start on the fake driver.
+  const int code = train("cuda", "out", {"--steps", "3"});
+  EXPECT_TRUE(code == static_cast<int>(ExitCode::NoDevice) || code == static_cast<int>(ExitCode::Unsupported)) << code;
   expectSaid("cuBLASLt");
   expectSaid("FTRT_CUDA_LIBS");
 }
