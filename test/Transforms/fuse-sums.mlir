@@ -5,6 +5,10 @@
 // REMARK: a product is added by a kernel of its own: something else reads the product
 // REMARK: a product is added by a kernel of its own: what it is added to is computed later
 // REMARK: a product is added by a kernel of its own: the product is added to something already
+// REMARK: a product is added by a kernel of its own: the product is added to something already
+// REMARK: a product is added while it is stored
+// REMARK: a product is added by a kernel of its own: the model that is trained adds it apart, and its reference rounds as it does
+// REMARK: a product is added while it is stored
 
 // A chain of sums of products: the first stays a product, each other is added to the sum so far.
 // CHECK-LABEL: train.entry @gradients
@@ -65,4 +69,40 @@ train.entry @none kind(step) batch 2 sequence 8 inputs [] outputs ["y"] {
   %s = train.scale %x by %two : tensor<16x64xf32>, tensor<f32>
   %y = train.add %x, %s : tensor<16x64xf32>
   train.return %y : tensor<16x64xf32>
+}
+
+// -----
+
+// A reference rounds as the model that is trained: @w has an adapter there, whose product is added first; @v has none. A product
+// with @w of the backward pass says nothing of that.
+// CHECK-LABEL: train.entry @reference
+// CHECK: %[[R:.*]] = train.matmul %[[X:.*]], %[[W:.*]] transpose_b : {{.*}} {train.reference}
+// CHECK-NEXT: %[[S:.*]] = train.add %[[X]], %[[R]] : {{.*}} {train.reference}
+// CHECK-NEXT: %[[T:.*]] = train.matmul %[[S]], %[[V:.*]] transpose_b onto %[[S]] : {{.*}} {train.reference}
+// CHECK-NEXT: %[[P:.*]] = train.matmul %[[X]], %[[W]] transpose_b :
+// CHECK-NEXT: %[[Q:.*]] = train.matmul %[[X]], %{{.*}} transpose_b onto %[[P]]
+// CHECK-NEXT: %[[Y:.*]] = train.add %[[X]], %[[Q]] :
+// CHECK-NEXT: %[[Z:.*]] = train.matmul %[[Y]], %[[V]] transpose_b onto %[[Y]]
+// CHECK-NEXT: train.matmul %[[Z]], %[[W]] onto %[[Y]] : {{.*}} {train.backward}
+train.variable @w : tensor<16x16xbf16> parameter init #train.ones
+train.variable @v : tensor<16x16xbf16> parameter init #train.ones
+train.variable @b : tensor<16x16xbf16> parameter init #train.ones
+train.entry @reference kind(step) batch 2 sequence 8 inputs [] outputs ["t", "z", "g"] {
+  %w = train.read @w : tensor<16x16xbf16>
+  %v = train.read @v : tensor<16x16xbf16>
+  %b = train.read @b : tensor<16x16xbf16>
+  %x = train.constant dense<1.0> : tensor<16x16xbf16>
+  %r = train.matmul %x, %w transpose_b : tensor<16x16xbf16>, tensor<16x16xbf16> -> tensor<16x16xbf16> {train.reference}
+  %s = train.add %x, %r : tensor<16x16xbf16> {train.reference}
+  %t0 = train.matmul %s, %v transpose_b : tensor<16x16xbf16>, tensor<16x16xbf16> -> tensor<16x16xbf16> {train.reference}
+  %t = train.add %s, %t0 : tensor<16x16xbf16> {train.reference}
+  %p = train.matmul %x, %w transpose_b : tensor<16x16xbf16>, tensor<16x16xbf16> -> tensor<16x16xbf16>
+  %q0 = train.matmul %x, %b transpose_b : tensor<16x16xbf16>, tensor<16x16xbf16> -> tensor<16x16xbf16>
+  %q = train.add %p, %q0 : tensor<16x16xbf16>
+  %y = train.add %x, %q : tensor<16x16xbf16>
+  %z0 = train.matmul %y, %v transpose_b : tensor<16x16xbf16>, tensor<16x16xbf16> -> tensor<16x16xbf16>
+  %z = train.add %y, %z0 : tensor<16x16xbf16>
+  %g0 = train.matmul %z, %w : tensor<16x16xbf16>, tensor<16x16xbf16> -> tensor<16x16xbf16> {train.backward}
+  %g = train.add %y, %g0 : tensor<16x16xbf16> {train.backward}
+  train.return %t, %z, %g : tensor<16x16xbf16>, tensor<16x16xbf16>, tensor<16x16xbf16>
 }

@@ -14,8 +14,10 @@
 // Promises: one rounding instead of two, the exact product and the other operand before it. In fp32 the CPU's sums are
 // the same bits; in bf16 they are closer to the exact ones. No op moves, so no value lives longer.
 //
-// Leaves alone: a product that something else reads too, one that adds already, and one that stands before what it
-// would be added to.
+// Leaves alone: a product that something else reads too, one that adds already, one that stands before what it
+// would be added to, and one of a reference (`train.reference`) whose twin in the trained model is not fused: a product
+// with an adapter adds that already. Both models must round alike, or a model whose adapters are still nothing would
+// differ from its own reference.
 //
 //===----------------------------------------------------------------------===//
 
@@ -59,20 +61,45 @@ void fuse(AddOp sum, MatmulOp product, Value other) {
   product.erase();
 }
 
+/// The variable that a product multiplies with, perhaps decoded or cast first; null where that is none.
+StringAttr weightOf(MatmulOp product) {
+  Operation *op = product.getB().getDefiningOp();
+  while (op && !isa<ReadOp>(op) && op->getNumOperands() == 1)
+    op = op->getOperand(0).getDefiningOp();
+  auto read = dyn_cast_or_null<ReadOp>(op);
+  return read ? read.getVariableAttr().getAttr() : StringAttr();
+}
+
+bool isReference(Operation *op) { return op->hasAttr(TrainDialect::referenceAttrName); }
+
 struct FuseSumsPass : impl::FuseSumsPassBase<FuseSumsPass> {
   void runOnOperation() override {
-    for (auto entry : getOperation().getOps<EntryOp>())
-      for (auto sum : llvm::make_early_inc_range(entry.getBody().front().getOps<AddOp>()))
-        visit(sum);
+    for (auto entry : getOperation().getOps<EntryOp>()) {
+      Block &body = entry.getBody().front();
+      // The weights of the trained model's products that add something. Only what they do, a reference does.
+      llvm::DenseSet<StringAttr> adding;
+      for (bool ofReference : {false, true}) {
+        for (auto sum : llvm::make_early_inc_range(body.getOps<AddOp>()))
+          if (isReference(sum) == ofReference)
+            visit(sum, ofReference ? &adding : nullptr);
+        if (!ofReference)
+          for (auto product : body.getOps<MatmulOp>())
+            if (product.getOnto() && !isReference(product) && !product->hasAttr(TrainDialect::backwardAttrName))
+              adding.insert(weightOf(product));
+      }
+    }
   }
 
-  static void visit(AddOp sum) {
+  /// `twins`: for a sum of a reference, the weights of products that may be fused.
+  static void visit(AddOp sum, const llvm::DenseSet<StringAttr> *twins) {
     StringRef reason;
     for (auto [value, other] : {std::pair(sum.getRhs(), sum.getLhs()), std::pair(sum.getLhs(), sum.getRhs())}) {
       auto product = value.getDefiningOp<MatmulOp>();
       if (!product)
         continue;
       StringRef obstacle = whyNot(value, other);
+      if (obstacle.empty() && twins && !twins->contains(weightOf(product)))
+        obstacle = "the model that is trained adds it apart, and its reference rounds as it does";
       if (!obstacle.empty()) {
         reason = obstacle;
         continue;
