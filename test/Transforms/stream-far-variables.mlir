@@ -108,6 +108,64 @@ plan.entry @step kind(step) batch 1 sequence 1 flops 0.0 {
 
 // -----
 
+// The kernel sees each row of @w as two: a part has an even number of its rows, and half as many of @w.
+// CHECK-LABEL: plan.entry @blocks
+// CHECK: %[[M0:.*]] = plan.slice %[[M:.*]][0] : memref<80x32xf32> to memref<32x32xf32>
+// CHECK: plan.copy_in %[[M0]] to %[[N0:.*]] :
+// CHECK: %[[W0:.*]] = plan.slice %[[W:.*]][0] : memref<40x64xf32> to memref<16x64xf32>
+// CHECK: plan.launch @blocks_80x32_rows32(%[[W0]], %[[N0]])
+// CHECK: %[[W1:.*]] = plan.slice %[[W]][16] : memref<40x64xf32> to memref<16x64xf32>
+// CHECK: plan.launch @blocks_80x32_rows32(%[[W1]],
+// CHECK: %[[W2:.*]] = plan.slice %[[W]][32] : memref<40x64xf32> to memref<8x64xf32>
+// CHECK: plan.launch @blocks_80x32_rows16(%[[W2]],
+// REMARK: a state passes through near memory in parts", bytes=10240, microseconds=6, parts=3
+plan.variable @w : memref<40x64xf32> parameter init #train.zeros trainable
+plan.variable @m : memref<80x32xf32> state init #train.zeros far
+plan.kernel @blocks_80x32 {
+^bb0(%w: memref<80x32xf32>, %m: memref<80x32xf32>):
+  plan.rows 80 per_task 1 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %w[%r] : memref<80x32xf32> -> tensor<32xf32>
+    %1 = plan.load %m[%r] : memref<80x32xf32> -> tensor<32xf32>
+    %2 = arith.addf %0, %1 : tensor<32xf32>
+    plan.store %2, %m[%r] : tensor<32xf32>, memref<80x32xf32>
+    plan.store %2, %w[%r] : tensor<32xf32>, memref<80x32xf32>
+  }
+}
+plan.entry @blocks kind(step) batch 1 sequence 1 flops 0.0 {
+  %w = plan.get @w : memref<40x64xf32>
+  %m = plan.get @m : memref<80x32xf32>
+  plan.launch @blocks_80x32(%w, %m) "update" : memref<40x64xf32>, memref<80x32xf32>
+}
+
+// -----
+
+// No row of the kernel but the last ends where a row of @w does: there is one part.
+// CHECK-LABEL: plan.entry @together
+// CHECK: plan.copy_in %{{.*}} to %[[N:.*]] : memref<64x33xf32>
+// CHECK: plan.launch @together_64x33(%{{.*}}, %[[N]])
+// REMARK: a state passes through near memory whole", bytes=8448, microseconds=5, parts=1
+plan.variable @w : memref<33x64xf32> parameter init #train.zeros trainable
+plan.variable @m : memref<64x33xf32> state init #train.zeros far
+plan.kernel @together_64x33 {
+^bb0(%w: memref<64x33xf32>, %m: memref<64x33xf32>):
+  plan.rows 64 per_task 1 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %w[%r] : memref<64x33xf32> -> tensor<33xf32>
+    %1 = plan.load %m[%r] : memref<64x33xf32> -> tensor<33xf32>
+    %2 = arith.addf %0, %1 : tensor<33xf32>
+    plan.store %2, %m[%r] : tensor<33xf32>, memref<64x33xf32>
+    plan.store %2, %w[%r] : tensor<33xf32>, memref<64x33xf32>
+  }
+}
+plan.entry @together kind(step) batch 1 sequence 1 flops 0.0 {
+  %w = plan.get @w : memref<33x64xf32>
+  %m = plan.get @m : memref<64x33xf32>
+  plan.launch @together_64x33(%w, %m) "update" : memref<33x64xf32>, memref<64x33xf32>
+}
+
+// -----
+
 // Near variables are left alone.
 // CHECK-LABEL: plan.entry @alone
 // CHECK-NEXT: plan.get

@@ -14,6 +14,10 @@
 // from the same numbers. A copy in begins behind the wait for the last copy out of the same bytes. Near memory for far
 // variables is that of 2 `ahead` parts.
 //
+// A kernel may see a buffer in other rows than the buffer has: 8-bit states have a row for each block of 256, and a
+// parameter of 4096 columns has 16 of these in a row. A part is then so many of the kernel's rows that it ends where a
+// row ends in every buffer.
+//
 // Refuses: nothing. A kernel that has to see all its rows gets its far variables whole.
 //
 //===----------------------------------------------------------------------===//
@@ -27,6 +31,7 @@
 #include "mlir/IR/Remarks.h"
 
 #include <map>
+#include <numeric>
 
 using namespace mlir;
 using namespace ftc;
@@ -92,19 +97,19 @@ private:
     if (!byRow)
       return {whole};
     auto work = cast<RowsOp>(whole.kernel.getWork());
-    int64_t rows = work.getRows(), rowBytes = 1;
+    // Parts begin and end at multiples of `together` rows: with a task, and in each buffer with a row.
+    int64_t rows = work.getRows(), rowBytes = 1, together = work.getPerTask();
     for (auto [index, buffer] : llvm::enumerate(launch.getBuffers())) {
       auto type = cast<MemRefType>(buffer.getType());
       bool far = isFar(symbols, buffer);
-      if ((*byRow)[index] && type != whole.kernel.getBuffers()[index].getType())
-        return {whole}; // the kernel sees other rows than the buffer has
+      if ((*byRow)[index])
+        together = std::lcm(together, rows / std::gcd(rows, type.getDimSize(0)));
       if (far && !(*byRow)[index])
         return {whole};
       if (far)
         rowBytes = std::max(rowBytes, bytesOf(type) / rows);
     }
-    int64_t perTask = work.getPerTask();
-    int64_t rowsOfPart = std::max(partBytes / rowBytes / perTask * perTask, perTask);
+    int64_t rowsOfPart = std::max(partBytes / rowBytes / together * together, together);
     if (rowsOfPart >= rows)
       return {whole};
     SmallVector<Part> parts;
@@ -130,6 +135,11 @@ private:
     return kernel;
   }
 
+  /// Where row `row` of a part's kernel begins in a buffer of its launch, in rows of that.
+  static int64_t rowIn(Part &part, MemRefType buffer, int64_t row) {
+    return row * buffer.getDimSize(0) / static_cast<int64_t>(cast<RowsOp>(part.kernel.getWork()).getRows());
+  }
+
   static MemRefType rowsOfType(Type type, int64_t rows) {
     auto whole = cast<MemRefType>(type);
     SmallVector<int64_t> shape(whole.getShape());
@@ -142,8 +152,9 @@ private:
     Value buffer = part.origin.getBuffers()[index];
     if (part.byRow.empty() || !part.byRow[index])
       return buffer;
-    return SliceOp::create(builder, part.origin.getLoc(), rowsOfType(buffer.getType(), part.rows), buffer,
-                           part.firstRow);
+    auto type = cast<MemRefType>(buffer.getType());
+    return SliceOp::create(builder, part.origin.getLoc(), rowsOfType(type, rowIn(part, type, part.rows)), buffer,
+                           rowIn(part, type, part.firstRow));
   }
 
   void waitForOut(size_t part) {
@@ -189,7 +200,8 @@ private:
       return bytes;
     auto type = cast<MemRefType>(part.origin.getBuffers()[index].getType());
     int64_t rowBytes = bytesOf(type) / type.getDimSize(0);
-    return {bytes.begin + part.firstRow * rowBytes, bytes.begin + (part.firstRow + part.rows) * rowBytes};
+    return {bytes.begin + rowIn(part, type, part.firstRow) * rowBytes,
+            bytes.begin + rowIn(part, type, part.firstRow + part.rows) * rowBytes};
   }
 
   void emit(Part &part) {
@@ -265,7 +277,8 @@ struct StreamFarVariablesPass : impl::PlanStreamFarVariablesPassBase<StreamFarVa
         auto variable = symbols.lookup<VariableOp>(name);
         int64_t bytes = bytesOf(variable.getType());
         remark::passed(variable.getLoc(), remark::RemarkOpts::name("stream").category("plan-stream-far-variables"))
-            << remark::add("a state passes through near memory in parts") << remark::metric("parts", parts)
+            << remark::add("a state passes through near memory {0}", parts > 1 ? "in parts" : "whole")
+            << remark::metric("parts", parts)
             << remark::metric("bytes", bytes)
             << remark::metric("microseconds", LinkModel::of(module).copyMicroseconds(bytes));
       }
