@@ -7,6 +7,7 @@
 
 #include "ftc/Analysis/PlanMemory.h"
 
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -155,6 +156,16 @@ static std::pair<StringRef, int64_t> workspaceIn(Operation *buffer) {
                : std::pair(StringRef(), int64_t(0));
 }
 
+/// A label without the number of its layer: "model.layers.*.mlp.up_proj matmul".
+static std::string labelOfLayers(StringRef label) {
+  SmallVector<StringRef> parts;
+  label.split(parts, '.');
+  for (StringRef &part : parts)
+    if (!part.empty() && llvm::all_of(part, llvm::isDigit))
+      part = "*";
+  return llvm::join(parts, ".");
+}
+
 std::string ftc::rowOf(plan::VariableOp variable) {
   switch (variable.getRole()) {
   case plan::Role::Parameter:
@@ -210,6 +221,7 @@ MemoryTable ftc::memoryTable(ModuleOp module) {
     table.peakEntry = entry.getSymName().str();
     table.peakNumber = when;
     table.peakLaunch = liveness.describe(when);
+    std::map<std::string, MemoryRow> alikes;
     for (const LiveBuffer &buffer : liveness.buffers()) {
       if (buffer.far || when < buffer.first || buffer.last < when)
         continue;
@@ -218,8 +230,14 @@ MemoryTable ftc::memoryTable(ModuleOp module) {
       int64_t workspace = workspaceIn(buffer.buffer.getDefiningOp()).second;
       transient[row] += workspace ? workspace : buffer.bytes;
       transient["scratch"] += workspace ? buffer.bytes - workspace : 0;
-      table.largest.push_back({buffer.label, buffer.bytes});
+      MemoryRow &alike =
+          alikes.try_emplace(labelOfLayers(buffer.label), MemoryRow{buffer.label, 0, 0, 0}).first->second;
+      alike.bytes += buffer.bytes;
+      if (++alike.count == 2)
+        alike.what = labelOfLayers(buffer.label);
     }
+    for (auto &[label, row] : alikes)
+      table.largest.push_back(row);
     std::sort(table.largest.begin(), table.largest.end(), [](const MemoryRow &a, const MemoryRow &b) {
       return a.bytes != b.bytes ? a.bytes > b.bytes : a.what < b.what;
     });

@@ -85,6 +85,8 @@ private:
   bool mayRunTwice() const;
   bool failToFit(const MemoryTable &memory);
   /// Says so where the plan takes more than the device has. An error only for memory_budget: boards differ.
+  /// A line that says that the step fits; empty where it does not, or where is not known.
+  std::string fitOf(const MemoryTable &memory);
   void warnOfDevice(const MemoryTable &memory);
   /// Says which lengths of rows share the memory.
   void tellLengths();
@@ -380,6 +382,16 @@ bool Compiler::failToFit(const MemoryTable &memory) {
   return false;
 }
 
+std::string Compiler::fitOf(const MemoryTable &memory) {
+  const TargetDescription target = backend->describe();
+  const int64_t most = recipe.memoryBudget ? static_cast<int64_t>(*recipe.memoryBudget) : target.memoryBytes;
+  if (most <= 0 || memory.total > most)
+    return "";
+  return "fits: " + formatBytes(static_cast<uint64_t>(memory.total)) + " of " +
+         formatBytes(static_cast<uint64_t>(most)) +
+         (recipe.memoryBudget ? ", memory_budget" : " of device '" + target.device + "'") + "\n";
+}
+
 void Compiler::warnOfDevice(const MemoryTable &memory) {
   TargetDescription target = backend->describe();
   if (target.memoryBytes == 0 || memory.total <= target.memoryBytes)
@@ -553,7 +565,7 @@ bool Compiler::finish() {
   if (!fits(memory) && recipe.memoryBudget && options.advise)
     return failToFit(memory);
   warnOfDevice(memory);
-  result.memoryReport = formatMemoryTable(memory);
+  result.memoryReport = formatMemoryTable(memory, fitOf(memory));
   tellLengths();
   tellWork();
   result.totalBytes = static_cast<uint64_t>(memory.total);

@@ -45,7 +45,7 @@ void RemarkCollector::streamOptimizationRemark(const remark::detail::Remark &rem
 
 int64_t RemarkRecord::bytes() const {
   for (const auto &[key, value] : metrics)
-    if (key == "bytes_saved" || key == "bytes")
+    if (key == "bytes_saved" || key == "bytes" || key == "traffic_saved")
       return value;
   return 0;
 }
@@ -72,6 +72,8 @@ static std::string inWords(ArrayRef<std::pair<std::string, int64_t>> metrics) {
     StringRef name = key;
     if (name == "bytes_saved")
       out << "saves " << formatBytes(static_cast<uint64_t>(std::max<int64_t>(value, 0)));
+    else if (name == "traffic_saved")
+      out << formatBytes(static_cast<uint64_t>(std::max<int64_t>(value, 0))) << " less read and written";
     else if (name.contains("bytes") && value >= 0)
       out << (name == "bytes" ? "" : (name.str() + " ")) << formatBytes(static_cast<uint64_t>(value));
     else if (name.consume_back("microseconds"))
@@ -84,6 +86,12 @@ static std::string inWords(ArrayRef<std::pair<std::string, int64_t>> metrics) {
   return words;
 }
 
+/// The entry that a decision is of; empty where that is none, but a variable, say.
+static StringRef entryOf(const RemarkRecord &record) {
+  StringRef kind = StringRef(record.entry).split('_').first;
+  return llvm::is_contained({"step", "micro", "evaluate", "logits"}, kind) ? StringRef(record.entry) : StringRef();
+}
+
 bool ftc::isPlacement(const RemarkRecord &record) { return record.pass == "memory" || record.pass == "plan-verify"; }
 
 std::string ftc::summarizeRemarks(const std::vector<RemarkRecord> &records, size_t most) {
@@ -93,8 +101,12 @@ std::string ftc::summarizeRemarks(const std::vector<RemarkRecord> &records, size
     SmallVector<std::pair<std::string, int64_t>> metrics;
   };
   llvm::MapVector<StringRef, llvm::MapVector<StringRef, Line>> passes;
+  // Entries run one after the other in the same memory, and do alike what they have in common: the one with the update
+  // tells for all.
+  const bool hasStep = llvm::any_of(records, [](const RemarkRecord &record) { return entryOf(record) == "step"; });
   for (const RemarkRecord &record : records) {
-    if (isPlacement(record) || record.isOfShorterRows())
+    if (isPlacement(record) || record.isOfShorterRows() ||
+        (hasStep && !entryOf(record).empty() && entryOf(record) != "step"))
       continue;
     Line &line = passes[record.pass].try_emplace(record.text, Line{&record, 0, 0, {}}).first->second;
     ++line.count;
@@ -135,9 +147,13 @@ std::string ftc::listRemarks(const std::vector<RemarkRecord> &records) {
   llvm::raw_string_ostream out(text);
   for (const RemarkRecord &record : records) {
     std::string numbers = inWords(record.metrics);
-    out << '[' << record.pass << "] " << (record.isOfShorterRows() ? record.entry + ": " : "")
-        << (record.where == record.entry && record.isOfShorterRows() ? "" : record.where)
-        << (record.where.empty() ? "" : ": ") << record.text << (numbers.empty() ? "" : " (" + numbers + ")") << '\n';
+    StringRef entry = entryOf(record);
+    out << '[' << record.pass << "] ";
+    if (!entry.empty())
+      out << entry << ": ";
+    if (!record.where.empty() && record.where != entry)
+      out << record.where << ": ";
+    out << record.text << (numbers.empty() ? "" : " (" + numbers + ")") << '\n';
   }
   return text;
 }

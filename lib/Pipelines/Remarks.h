@@ -48,8 +48,8 @@ private:
 bool isPlacement(const RemarkRecord &record);
 
 /// A summary for people: decisions of one pass that say the same are one line, with their number and the sums of their
-/// metrics. At most `most` lines a pass, those with most bytes first. Without placements, and without entries for
-/// shorter rows.
+/// metrics, over the entry `step` alone where there is one. At most `most` lines a pass, those with most bytes first.
+/// Without placements, and without entries for shorter rows.
 std::string summarizeRemarks(const std::vector<RemarkRecord> &records, size_t most);
 
 /// Every decision with its place, in order.

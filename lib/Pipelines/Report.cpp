@@ -13,7 +13,7 @@
 
 using namespace ftc;
 
-std::string ftc::formatMemoryTable(const MemoryTable &table) {
+std::string ftc::formatMemoryTable(const MemoryTable &table, const std::string &fit) {
   std::string text;
   llvm::raw_string_ostream out(text);
   auto line = [&](llvm::StringRef what, int64_t bytes, int64_t far) {
@@ -30,14 +30,17 @@ std::string ftc::formatMemoryTable(const MemoryTable &table) {
   for (const MemoryRow &row : table.rows)
     line(row.what, row.bytes, row.far);
   line("total", table.total, table.farTotal);
-  out << "peak in '" << table.peakEntry << "' at launch " << table.peakNumber << ": " << table.peakLaunch << "\n";
+  out << fit << "peak in '" << table.peakEntry << "' at launch " << table.peakNumber << ": " << table.peakLaunch
+      << "\n";
   for (const MemoryRow &row : table.workspaces)
     out << row.what << " has a workspace of up to " << formatBytes(static_cast<uint64_t>(row.bytes))
         << ", of one launch at a time\n";
   if (!table.largest.empty())
     out << "largest buffers there\n";
   for (const MemoryRow &row : table.largest)
-    line(row.what, row.bytes, row.far);
+    out << llvm::right_justify(formatBytes(static_cast<uint64_t>(row.bytes)), 12)
+        << llvm::format("  %5.1f %%  ", 100.0 * static_cast<double>(row.bytes) / static_cast<double>(table.total))
+        << (row.count > 1 ? std::to_string(row.count) + " x " : "") << row.what << "\n";
   return text;
 }
 

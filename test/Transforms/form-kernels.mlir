@@ -17,7 +17,7 @@
 // CHECK-NEXT:   train.yield %[[H]], %[[N]]
 // CHECK:      train.return %[[F]]#0, %[[F]]#1
 // Of %s: write and read; of %h: read by the norm.
-// REMARK: one kernel of 2 x train.add, train.rms_norm", bytes_saved=12288
+// REMARK: one kernel of 2 x train.add, train.rms_norm", traffic_saved=12288
 train.entry @residual_and_norm kind(evaluate) batch 2 sequence 8 inputs ["x", "y", "w", "m"] outputs ["h", "n"] {
 ^bb0(%x: tensor<16x64xf32>, %y: tensor<16x64xf32>, %w: tensor<64xf32>, %m: tensor<64x64xf32>):
   %p = train.matmul %x, %m : tensor<16x64xf32>, tensor<64x64xf32> -> tensor<16x64xf32>

@@ -1,7 +1,7 @@
 // RUN: ftc-opt %s -split-input-file -train-fuse-sums | FileCheck %s
 // RUN: ftc-opt %s -split-input-file -train-fuse-sums --remarks-filter=train-fuse-sums --remark-format=emitRemark -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
 
-// REMARK: a product is added while it is stored{{.*}}bytes_saved=8192
+// REMARK: a product is added while it is stored{{.*}}traffic_saved=8192
 // REMARK: a product is added by a kernel of its own: something else reads the product
 // REMARK: a product is added by a kernel of its own: what it is added to is computed later
 // REMARK: a product is added by a kernel of its own: the product is added to something already

@@ -1,8 +1,8 @@
 // RUN: ftc-opt %s -split-input-file -train-pair-products | FileCheck %s
 // RUN: ftc-opt %s -split-input-file -train-pair-products --remarks-filter=train-pair-products --remark-format=emitRemark -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
 
-// REMARK: a product of 8 terms joins one of 64{{.*}}bytes_saved=16384
-// REMARK: a product of 8 terms joins one of 128{{.*}}bytes_saved=8192
+// REMARK: a product of 8 terms joins one of 64{{.*}}traffic_saved=16384
+// REMARK: a product of 8 terms joins one of 128{{.*}}traffic_saved=8192
 // REMARK: a product of 8 terms stays apart: something else reads what it is added to
 
 // A layer with its adapter, forward and backward; what else is added stays added.

@@ -100,8 +100,9 @@ def PlanStreamFarVariablesPass : Pass<"plan-stream-far-variables", "::mlir::Modu
     however large the variables are.
 
     A kernel whose rows are independent (`plan.rows` in parallel, which uses the number of a row for nothing but to find its
-    place) is launched in parts of about `part-bytes` of each far variable, a multiple of `per_task` rows. Rows are computed
-    as before, so no bit changes. Other kernels get whole buffers.
+    place) is launched in parts of about `part-bytes` of each far variable, or a 2048th of all far variables where that is
+    more (a plan of a hundred thousand small copies helps nobody), a multiple of `per_task` rows. Rows are computed as
+    before, so no bit changes. Other kernels get whole buffers.
 
     Parts are numbered in the order of their launches. The copies in of part n begin before part n - `ahead`, its copies out
     are waited for before part n + `ahead`: at most 2 `ahead` parts have near buffers at once. A part whose variable an

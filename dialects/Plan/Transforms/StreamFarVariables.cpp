@@ -270,16 +270,19 @@ struct StreamFarVariablesPass : impl::PlanStreamFarVariablesPassBase<StreamFarVa
       return signalPassFailure();
     }
     SymbolTable symbols(module);
+    constexpr int64_t mostParts = 2048;
+    int64_t farBytes = 0;
+    for (auto variable : module.getOps<VariableOp>())
+      farBytes += variable.getFar() ? bytesOf(variable.getType()) : 0;
     for (auto entry : module.getOps<EntryOp>()) {
-      Streamer streamer(symbols, entry, partBytes, ahead);
+      Streamer streamer(symbols, entry, std::max<int64_t>(partBytes, farBytes / mostParts), ahead);
       streamer.run();
       for (const auto &[name, parts] : streamer.partsByVariable()) {
         auto variable = symbols.lookup<VariableOp>(name);
         int64_t bytes = bytesOf(variable.getType());
         remark::passed(variable.getLoc(), remark::RemarkOpts::name("stream").category("plan-stream-far-variables"))
             << remark::add("a state passes through near memory {0}", parts > 1 ? "in parts" : "whole")
-            << remark::metric("parts", parts)
-            << remark::metric("bytes", bytes)
+            << remark::metric("parts", parts) << remark::metric("bytes", bytes)
             << remark::metric("microseconds", LinkModel::of(module).copyMicroseconds(bytes));
       }
     }

@@ -113,7 +113,7 @@ struct FormKernelsPass : impl::FormKernelsPassBase<FormKernelsPass> {
         std::string names = namesOf(group.ops);
         FusedOp fused = fuse(group.ops);
         remark::passed(fused.getLoc(), remarkOpts)
-            << remark::add("one kernel of {0}", names) << remark::metric("bytes_saved", group.bytesSaved);
+            << remark::add("one kernel of {0}", names) << remark::metric("traffic_saved", group.bytesSaved);
       }
     }
   }

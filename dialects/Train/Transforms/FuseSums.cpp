@@ -107,7 +107,7 @@ struct FuseSumsPass : impl::FuseSumsPassBase<FuseSumsPass> {
       auto type = cast<RankedTensorType>(value.getType());
       remark::passed(sum.getLoc(), remarkOpts)
           << remark::add("a product is added while it is stored")
-          << remark::metric("bytes_saved",
+          << remark::metric("traffic_saved",
                             2 * type.getNumElements() * int64_t(llvm::divideCeil(type.getElementTypeBitWidth(), 8)));
       return fuse(sum, product, other);
     }

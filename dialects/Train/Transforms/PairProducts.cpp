@@ -74,7 +74,7 @@ struct PairProductsPass : impl::PairProductsPassBase<PairProductsPass> {
     }
     OpBuilder builder(later);
     auto pair =
-        MatmulPairOp::create(builder, later.getLoc(), type, wide.getA(), wide.getB(), narrow.getA(), narrow.getB(),
+        MatmulPairOp::create(builder, wide.getLoc(), type, wide.getA(), wide.getB(), narrow.getA(), narrow.getB(),
                              wide.getTransposeA(), wide.getTransposeB(), narrow.getTransposeB(), earlier.getOnto());
     // What only one of them says of itself holds for both: the layer of a frozen product is its adapter's.
     for (MatmulOp product : {narrow, wide})
@@ -82,7 +82,7 @@ struct PairProductsPass : impl::PairProductsPassBase<PairProductsPass> {
         pair->setDiscardableAttr(attribute.getName(), attribute.getValue());
     remark::passed(later.getLoc(), remarkOpts)
         << remark::add("a product of {0} terms joins one of {1}", narrow.getK(), wide.getK())
-        << remark::metric("bytes_saved",
+        << remark::metric("traffic_saved",
                           2 * type.getNumElements() * int64_t(llvm::divideCeil(type.getElementTypeBitWidth(), 8)));
     later.getResult().replaceAllUsesWith(pair.getResult());
     later.erase();

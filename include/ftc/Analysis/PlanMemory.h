@@ -54,6 +54,7 @@ struct MemoryRow {
   std::string what;
   int64_t bytes = 0; ///< at the peak of the whole plan
   int64_t far = 0;   ///< bytes in the far tier
+  int64_t count = 1; ///< of buffers
 };
 
 /// Where the bytes of a placed plan are at its peak: rows add up to `total` and `farTotal`, the bytes of near and of
@@ -66,7 +67,9 @@ struct MemoryTable {
   std::string peakLaunch;            ///< label of the launch where the most bytes are live
   int64_t peakNumber = 0;            ///< its number in the entry
   std::vector<MemoryRow> workspaces; ///< of each library, the most that a launch gives it, at the peak or not
-  std::vector<MemoryRow> largest;    ///< largest transient buffers that are live there (at most 8), by label
+  /// Largest transient buffers that are live there (at most 8), by label; those of all layers together, as
+  /// "model.layers.*.mlp.up_proj".
+  std::vector<MemoryRow> largest;
 };
 
 /// Reads the memory table off a module whose buffers have their places (plan-assign-offsets).
