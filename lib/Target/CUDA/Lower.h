@@ -10,12 +10,14 @@
 
 #include "lib/Target/CUDA/CudaTarget.h"
 #include "lib/Target/CUDA/KernelTables.h"
+#include "lib/Target/CUDA/RowMapping.h"
 #include "lib/Target/Common/Scratch.h"
 
 namespace ftc::cuda {
 
 // Each adds what the device runs for `kernel` to the tables, and the driver that queues it. The kernel stays in place.
-mlir::LogicalResult emitRows(plan::KernelOp kernel, const CudaTarget &target, KernelTables &tables);
+mlir::LogicalResult emitRows(plan::KernelOp kernel, const CudaTarget &target, const LaunchAlignments &launches,
+                             KernelTables &tables);
 mlir::LogicalResult emitMatmul(plan::KernelOp kernel, const CudaTarget &target, KernelTables &tables);
 mlir::LogicalResult emitAttention(plan::KernelOp kernel, const CudaTarget &target, KernelTables &tables);
 

@@ -54,9 +54,10 @@ struct CudaLowerKernelsPass : ftc::impl::CudaLowerKernelsPassBase<CudaLowerKerne
     if (!target)
       return signalPassFailure();
     ftc::cuda::KernelTables tables(module, *target);
+    const ftc::cuda::LaunchAlignments launches(module);
     for (auto kernel : llvm::to_vector(module.getOps<plan::KernelOp>())) {
       Operation *work = kernel.getWork();
-      LogicalResult emitted = isa<plan::RowsOp>(work)     ? ftc::cuda::emitRows(kernel, *target, tables)
+      LogicalResult emitted = isa<plan::RowsOp>(work)     ? ftc::cuda::emitRows(kernel, *target, launches, tables)
                               : isa<plan::MatmulOp>(work) ? ftc::cuda::emitMatmul(kernel, *target, tables)
                                                           : ftc::cuda::emitAttention(kernel, *target, tables);
       if (failed(emitted))

@@ -375,8 +375,9 @@ LogicalResult RowsEmitter::emit(gpu::GPUFuncOp function) {
   return failure(body.hasFailed());
 }
 
-LogicalResult cuda::emitRows(plan::KernelOp kernel, const CudaTarget &target, KernelTables &tables) {
-  FailureOr<RowMapping> mapping = mapRows(kernel, target);
+LogicalResult cuda::emitRows(plan::KernelOp kernel, const CudaTarget &target, const LaunchAlignments &launches,
+                             KernelTables &tables) {
+  FailureOr<RowMapping> mapping = mapRows(kernel, target, launches);
   if (failed(mapping))
     return failure();
   gpu::GPUFuncOp function = tables.addFunction(kernel.getLoc(), kernel.getSymName(), kernel.getBuffers().size(),

@@ -12,6 +12,7 @@
 using namespace mlir;
 using namespace ftc;
 using cuda::CudaTarget;
+using cuda::LaunchAlignments;
 using cuda::RowMapping;
 
 /// Bytes of the widest access of a thread.
@@ -25,30 +26,34 @@ static constexpr int64_t blockThreads = 128;
 static int64_t alignmentOf(int64_t bytes) { return bytes == 0 ? accessBytes : std::min(accessBytes, bytes & -bytes); }
 
 /// Bytes to which a buffer of an entry is known to be aligned. Slabs, and what has no place yet, are aligned to more.
-static int64_t alignmentOf(Value buffer) {
+static int64_t alignmentOf(const SymbolTable &symbols, Value buffer) {
   Operation *op = buffer.getDefiningOp();
   if (auto slice = dyn_cast_or_null<plan::SliceOp>(op))
-    return std::min(alignmentOf(slice.getSource()), alignmentOf(slice.getByteOffset()));
+    return std::min(alignmentOf(symbols, slice.getSource()), alignmentOf(slice.getByteOffset()));
   if (auto view = dyn_cast_or_null<plan::ViewOp>(op))
     return alignmentOf(view.getOffset());
   if (auto input = dyn_cast_or_null<plan::InputOp>(op))
     return alignmentOf(input.getOffset().value_or(0));
   if (auto get = dyn_cast_or_null<plan::ReadVariableOp>(op))
-    if (auto variable = op->getParentOfType<ModuleOp>().lookupSymbol<plan::VariableOp>(get.getVariable()))
+    if (auto variable = symbols.lookup<plan::VariableOp>(get.getVariable()))
       return alignmentOf(variable.getOffset().value_or(0));
   return accessBytes;
 }
 
-/// The same of each argument of a kernel, over all its launches.
-static SmallVector<int64_t> argumentAlignments(plan::KernelOp kernel) {
-  SmallVector<int64_t> alignments(kernel.getBuffers().size(), accessBytes);
-  kernel->getParentOfType<ModuleOp>().walk([&](plan::LaunchOp launch) {
-    if (launch.getKernel() != kernel.getSymName())
-      return;
-    for (auto [alignment, buffer] : llvm::zip(alignments, launch.getBuffers()))
-      alignment = std::min(alignment, alignmentOf(buffer));
-  });
-  return alignments;
+cuda::LaunchAlignments::LaunchAlignments(ModuleOp module) {
+  SymbolTable symbols(module);
+  for (auto entry : module.getOps<plan::EntryOp>())
+    for (auto launch : entry.getBody().front().getOps<plan::LaunchOp>()) {
+      SmallVector<int64_t> &alignments = known[launch.getKernel()];
+      alignments.resize(std::max<size_t>(alignments.size(), launch.getBuffers().size()), accessBytes);
+      for (auto [alignment, buffer] : llvm::zip(alignments, launch.getBuffers()))
+        alignment = std::min(alignment, alignmentOf(symbols, buffer));
+    }
+}
+
+int64_t cuda::LaunchAlignments::of(plan::KernelOp kernel, unsigned argument) const {
+  auto found = known.find(kernel.getSymName());
+  return found == known.end() || argument >= found->second.size() ? accessBytes : found->second[argument];
 }
 
 namespace {
@@ -59,15 +64,14 @@ struct RowAccess {
 };
 } // namespace
 
-static SmallVector<RowAccess> rowAccesses(plan::KernelOp kernel) {
-  SmallVector<int64_t> arguments = argumentAlignments(kernel);
+static SmallVector<RowAccess> rowAccesses(plan::KernelOp kernel, const LaunchAlignments &launches) {
   SmallVector<RowAccess> found;
   auto add = [&](Value buffer, Type value, int64_t offset) {
     if (!isa<RankedTensorType>(value))
       return;
     auto type = cast<MemRefType>(buffer.getType());
     int64_t bytes = type.getElementTypeBitWidth() / 8;
-    int64_t alignment = arguments[cast<BlockArgument>(buffer).getArgNumber()];
+    int64_t alignment = launches.of(kernel, cast<BlockArgument>(buffer).getArgNumber());
     alignment = std::min(alignment, alignmentOf(type.getShape().back() * bytes));
     found.push_back({bytes, std::min(alignment, alignmentOf(offset * bytes))});
   };
@@ -144,8 +148,9 @@ static Value keyOf(plan::KernelOp kernel, plan::RowsOp rows) {
 }
 
 /// How the columns of a row are cut into units of lanes that take vectors.
-static void cutColumns(RowMapping &mapping, plan::KernelOp kernel, int64_t columns, bool wholeWarp, bool oneUnit) {
-  SmallVector<RowAccess> accesses = rowAccesses(kernel);
+static void cutColumns(RowMapping &mapping, plan::KernelOp kernel, const LaunchAlignments &launches, int64_t columns,
+                       bool wholeWarp, bool oneUnit) {
+  SmallVector<RowAccess> accesses = rowAccesses(kernel, launches);
   mapping.vector = vectorOf(accesses, columns);
   mapping.underway = std::max<int64_t>(mapping.underway, elementsOf(accesses));
   mapping.aligned = mapping.vector > 1;
@@ -160,7 +165,7 @@ static void cutColumns(RowMapping &mapping, plan::KernelOp kernel, int64_t colum
   }
 }
 
-FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel, const CudaTarget &target) {
+FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel, const CudaTarget &target, const LaunchAlignments &launches) {
   auto rows = cast<plan::RowsOp>(kernel.getWork());
   int64_t columns = rows.getColumns();
   bool reduces = false, accumulates = false;
@@ -178,7 +183,7 @@ FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel, const CudaTarget &tar
     mapping.key = keyOf(kernel, rows);
     if (mapping.key) {
       // Lanes look at keys together.
-      cutColumns(mapping, kernel, columns, /*wholeWarp=*/true, /*oneUnit=*/false);
+      cutColumns(mapping, kernel, launches, columns, /*wholeWarp=*/true, /*oneUnit=*/false);
       rowUnits = rows.getRows();
     } else {
       mapping.allRows = true;
@@ -189,7 +194,7 @@ FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel, const CudaTarget &tar
     mapping.fence = clash;
     mapping.wholeTask = accumulates;
     bool together = reduces || clash;
-    cutColumns(mapping, kernel, columns, /*wholeWarp=*/together, /*oneUnit=*/together);
+    cutColumns(mapping, kernel, launches, columns, /*wholeWarp=*/together, /*oneUnit=*/together);
     rowUnits = accumulates ? rows.getTasks() : rows.getRows();
   }
   mapping.units = rowUnits * mapping.parts;

@@ -36,6 +36,9 @@
 #include "dialects/Plan/IR/Plan.h"
 #include "lib/Target/CUDA/CudaTarget.h"
 
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/StringMap.h"
+
 namespace ftc::cuda {
 
 struct RowMapping {
@@ -58,10 +61,24 @@ struct RowMapping {
   mlir::Value key;
 };
 
+/// Bytes, up to 16, to which the buffers of kernels are known to be aligned, over all launches of a module. It goes
+/// through the module once: a step for several lengths has hundreds of kernels, and ten thousand launches.
+class LaunchAlignments {
+public:
+  explicit LaunchAlignments(mlir::ModuleOp module);
+
+  /// Of an argument of a kernel; of one that nobody launches, 16.
+  int64_t of(plan::KernelOp kernel, unsigned argument) const;
+
+private:
+  llvm::StringMap<llvm::SmallVector<int64_t>> known; ///< by the kernel's name
+};
+
 /// The mapping of a kernel whose work is plan.rows. A function of the kernel and of the places of the buffers that it
 /// is launched on; the device only says into how many blocks small kernels are cut. Fails with an error where lanes
 /// would have to wait for each other and cannot.
-mlir::FailureOr<RowMapping> mapRows(plan::KernelOp kernel, const CudaTarget &target);
+mlir::FailureOr<RowMapping> mapRows(plan::KernelOp kernel, const CudaTarget &target,
+                                    const LaunchAlignments &launches);
 
 } // namespace ftc::cuda
 
