@@ -22,8 +22,10 @@
 #include "lib/Pipelines/Advice.h"
 #include "lib/Pipelines/Manifest.h"
 #include "lib/Pipelines/MemoryMap.h"
+#include "lib/Pipelines/Messages.h"
 #include "lib/Pipelines/Report.h"
 
+#include "mlir/IR/Verifier.h"
 #include "mlir/Transforms/Passes.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -48,6 +50,13 @@ std::optional<Stage> ftc::stageFromName(const std::string &name) {
 namespace {
 /// Lines of the summary for each pass.
 constexpr size_t decisionsShown = 5;
+/// Whether the module is checked behind each pass, as it always is for files of --dump-ir. It takes as long as the
+/// passes.
+#if defined(__has_feature)
+constexpr bool verifiesEach = __has_feature(address_sanitizer);
+#else
+constexpr bool verifiesEach = false;
+#endif
 /// One of so many bytes of a GPU is left to its context and to what libraries load, where its memory is the budget.
 constexpr int64_t contextShare = 32;
 
@@ -96,6 +105,8 @@ private:
   /// Runs `work`, notes its time, and writes the stage's file.
   bool stage(const char *name, llvm::function_ref<LogicalResult()> work, bool dump = true);
   bool pass(const char *name, llvm::function_ref<void(OpPassManager &)> add);
+  /// Checks the module where one level of it is done: behind the passes over `train`, over `plan`, and of the target.
+  bool verified(const char *name);
   bool fail(std::string message);
   std::string print();
   bool stopsAt(Stage last) const { return options.stopAfter == last; }
@@ -183,21 +194,7 @@ bool Compiler::setUp() {
   context.getDiagEngine().registerHandler([this](mlir::Diagnostic &message) {
     if (message.getSeverity() != DiagnosticSeverity::Error && message.getSeverity() != DiagnosticSeverity::Warning)
       return success();
-    ftc::Diagnostic own;
-    own.severity = message.getSeverity() == DiagnosticSeverity::Error ? Severity::Error : Severity::Warning;
-    Location place = message.getLocation();
-    std::string text;
-    llvm::raw_string_ostream stream(text);
-    if (auto named = dyn_cast<NameLoc>(place))
-      stream << named.getName().getValue() << ": ";
-    stream << message;
-    if (auto file = place->findInstanceOf<FileLineColLoc>()) {
-      own.file = file.getFilename().str();
-      own.line = static_cast<int>(file.getLine());
-      own.column = static_cast<int>(file.getColumn());
-    }
-    own.message = std::move(text);
-    diagnostics.push_back(std::move(own));
+    diagnostics.push_back(fromMlir(message));
     return success();
   });
   remark::RemarkCategories everything;
@@ -242,9 +239,14 @@ bool Compiler::stage(const char *name, llvm::function_ref<LogicalResult()> work,
 bool Compiler::pass(const char *name, llvm::function_ref<void(OpPassManager &)> add) {
   return stage(name, [&] {
     PassManager passes(&context);
+    passes.enableVerifier(verifiesEach || !options.dumpFolder.empty());
     add(passes);
     return passes.run(*module);
   });
+}
+
+bool Compiler::verified(const char *name) {
+  return stage(name, [&] { return verify(*module); }, /*dump=*/false);
 }
 
 bool Compiler::runFirstTrainStages() {
@@ -255,7 +257,7 @@ bool Compiler::runFirstTrainStages() {
         if (module && twoPasses)
           (*module)->setAttr(train::TrainDialect::updatesAttrName,
                              train::UpdatesAttr::get(&context, train::UpdatePlacement::TwoPasses));
-        return success(module && succeeded(module->verify()));
+        return success(module && succeeded(verify(*module)));
       }))
     return false;
   if (stopsAt(Stage::Train)) {
@@ -291,7 +293,9 @@ bool Compiler::runLastTrainStages() {
               }) &&
          pass("train-page-states", [](auto &passes) { passes.addPass(train::createPageStatesPass()); }) &&
          pass("train-form-kernels", [](auto &passes) { passes.addPass(train::createFormKernelsPass()); }) &&
-         pass("train-offload-activations", [](auto &passes) { passes.addPass(train::createOffloadActivationsPass()); });
+         pass("train-offload-activations",
+              [](auto &passes) { passes.addPass(train::createOffloadActivationsPass()); }) &&
+         verified("verify train");
 }
 
 bool Compiler::runPlanStages() {
@@ -307,6 +311,7 @@ bool Compiler::runPlanStages() {
               }) &&
          pass("plan-assign-offsets",
               [&](auto &passes) { passes.addPass(plan::createPlanAssignOffsetsPass({backend->slabAlignment()})); }) &&
+         verified("verify plan") &&
          pass("plan-verify", [](auto &passes) { passes.addPass(plan::createPlanVerifyPass()); });
 }
 
@@ -318,7 +323,7 @@ bool Compiler::runTargetStages() {
         result.output = std::move(*text);
       return LogicalResult(text);
     });
-  if (!pass("llvm-dialect", [&](auto &passes) { backend->addLoweringPasses(passes); }))
+  if (!pass("llvm-dialect", [&](auto &passes) { backend->addLoweringPasses(passes); }) || !verified("verify llvm"))
     return false;
   if (stopsAt(Stage::LLVM))
     return stage(
