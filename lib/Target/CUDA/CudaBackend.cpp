@@ -46,14 +46,14 @@ public:
   }
 
   void addLoweringPasses(OpPassManager &passes) const override {
-    addPtxPasses(passes);
+    addPtxPasses(passes, modules);
     passes.addPass(createCudaEmbedBinaryPass({.device = device}));
     passes.addPass(createConvertPlanToLLVMPass({.device = true}));
   }
 
   FailureOr<std::string> emitDeviceText(ModuleOp module) const override {
     PassManager passes(module.getContext());
-    addPtxPasses(passes);
+    addPtxPasses(passes, /*modules=*/1); // one text, that any assembler takes
     if (failed(passes.run(module)))
       return failure();
     std::string text;
@@ -67,8 +67,12 @@ public:
   FailureOr<std::string> link(Location loc, llvm::StringRef object) const override { return host->link(loc, object); }
 
 private:
-  void addPtxPasses(OpPassManager &passes) const {
-    passes.addPass(createCudaLowerKernelsPass({device, /*share=*/true}));
+  /// Into so many modules the kernels of a step may be cut: as many cores can compile at once, and more would be in
+  /// each other's way for memory.
+  static constexpr unsigned modules = 8;
+
+  void addPtxPasses(OpPassManager &passes, unsigned modules) const {
+    passes.addPass(createCudaLowerKernelsPass({device, /*share=*/true, modules}));
     passes.addPass(createCudaLowerToNvvmPass());
     passes.addPass(createCudaEmitPtxPass({.device = device}));
   }

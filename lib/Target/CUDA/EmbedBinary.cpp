@@ -6,11 +6,13 @@
 //===----------------------------------------------------------------------===//
 
 //
-// Assumes what cuda-emit-ptx leaves: a gpu.binary with PTX. Promises one module for all kernels of a step, and the same
-// bytes from the same assembler. Refuses to go on where there is none, and says what to install.
+// Assumes what cuda-emit-ptx leaves: a gpu.binary with PTX for each module, in the order that the table of kernels
+// counts. Promises the same bytes from the same assembler, whatever the number of cores that assemble. Refuses to go on
+// where there is no assembler, and says what to install.
 //
 //===----------------------------------------------------------------------===//
 
+#include "ftc/Support/Parallel.h"
 #include "lib/Conversion/PlanToLLVM/PlanToLLVM.h"
 #include "lib/Target/CUDA/Cubin.h"
 #include "lib/Target/CUDA/Passes.h"
@@ -27,7 +29,8 @@ namespace ftc {
 using namespace mlir;
 using namespace ftc;
 
-static constexpr const char imageName[] = "step.image";
+/// Followed by the number of the module.
+static constexpr const char imageName[] = "step.image.";
 
 namespace {
 struct CudaEmbedBinaryPass : ftc::impl::CudaEmbedBinaryPassBase<CudaEmbedBinaryPass> {
@@ -41,46 +44,57 @@ struct CudaEmbedBinaryPass : ftc::impl::CudaEmbedBinaryPassBase<CudaEmbedBinaryP
     auto binaries = llvm::to_vector(module.getOps<gpu::BinaryOp>());
     if (binaries.empty())
       return markAllAnalysesPreserved();
-    if (binaries.size() > 1) {
-      binaries[1].emitError("is the second module of device code; a step has one");
-      return signalPassFailure();
+    std::vector<std::string> texts;
+    for (gpu::BinaryOp binary : binaries)
+      texts.push_back(cast<gpu::ObjectAttr>(binary.getObjects()[0]).getObject().getValue().str());
+    std::vector<std::string> errors(texts.size());
+    std::vector<std::optional<std::string>> cubins(texts.size());
+    parallelFor(texts.size(),
+                [&](size_t index) { cubins[index] = ftc::cuda::assemble(texts[index], *target, errors[index]); });
+    int64_t bytes = 0;
+    for (auto [cubin, error] : llvm::zip(cubins, errors)) {
+      if (!cubin) {
+        module.emitError(error);
+        return signalPassFailure();
+      }
+      bytes += static_cast<int64_t>(cubin->size());
     }
-    auto object = cast<gpu::ObjectAttr>(binaries[0].getObjects()[0]);
-    std::string error;
-    std::optional<std::string> cubin = ftc::cuda::assemble(object.getObject().getValue().str(), *target, error);
-    if (!cubin) {
-      module.emitError(error);
-      return signalPassFailure();
-    }
-    binaries[0].erase();
-    embed(module, *cubin);
+    for (gpu::BinaryOp binary : binaries)
+      binary.erase();
+    embed(module, cubins);
     remark::passed(module.getLoc(), remark::RemarkOpts::name("cubin").category("cuda-embed-binary"))
-        << remark::add("kernels assembled for {0}", target->architecture)
-        << remark::metric("bytes", static_cast<int64_t>(cubin->size()));
+        << remark::add("kernels assembled for {0}", target->architecture) << remark::metric("bytes", bytes)
+        << remark::metric("modules", static_cast<int64_t>(cubins.size()));
   }
 
-  /// The image, and the table of modules with its address and size.
-  void embed(ModuleOp module, const std::string &cubin) {
+  /// The images, and the table of modules with their addresses and sizes.
+  void embed(ModuleOp module, ArrayRef<std::optional<std::string>> cubins) {
     OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
     Location loc = module.getLoc();
     Type i8 = builder.getI8Type(), i64 = builder.getI64Type(), pointer = LLVM::LLVMPointerType::get(&getContext());
-    auto bytes = RankedTensorType::get({static_cast<int64_t>(cubin.size())}, i8);
-    auto image = DenseElementsAttr::getFromRawBuffer(bytes, ArrayRef<char>(cubin.data(), cubin.size()));
-    LLVM::GlobalOp::create(builder, loc, LLVM::LLVMArrayType::get(i8, cubin.size()), /*isConstant=*/true,
-                           LLVM::Linkage::Internal, imageName, image, /*alignment=*/64);
+    for (auto [number, cubin] : llvm::enumerate(cubins)) {
+      auto bytes = RankedTensorType::get({static_cast<int64_t>(cubin->size())}, i8);
+      auto image = DenseElementsAttr::getFromRawBuffer(bytes, ArrayRef<char>(cubin->data(), cubin->size()));
+      LLVM::GlobalOp::create(builder, loc, LLVM::LLVMArrayType::get(i8, cubin->size()), /*isConstant=*/true,
+                             LLVM::Linkage::Internal, imageName + std::to_string(number), image, /*alignment=*/64);
+    }
     auto entry = LLVM::LLVMStructType::getLiteral(&getContext(), {pointer, i64}); // ftrt_module
-    auto table = LLVM::LLVMArrayType::get(entry, 1);
+    auto table = LLVM::LLVMArrayType::get(entry, cubins.size());
     auto global = LLVM::GlobalOp::create(builder, loc, table, /*isConstant=*/true, LLVM::Linkage::Internal, modulesName,
                                          Attribute(), /*alignment=*/8);
     OpBuilder inner(&getContext());
     inner.createBlock(&global.getInitializerRegion());
-    Value size = LLVM::ConstantOp::create(inner, loc, i64, inner.getI64IntegerAttr(static_cast<int64_t>(cubin.size())));
-    Value address = LLVM::AddressOfOp::create(inner, loc, pointer, imageName);
-    Value row = LLVM::UndefOp::create(inner, loc, entry);
-    row = LLVM::InsertValueOp::create(inner, loc, row, address, int64_t{0});
-    row = LLVM::InsertValueOp::create(inner, loc, row, size, int64_t{1});
     Value all = LLVM::UndefOp::create(inner, loc, table);
-    LLVM::ReturnOp::create(inner, loc, LLVM::InsertValueOp::create(inner, loc, all, row, int64_t{0}));
+    for (auto [number, cubin] : llvm::enumerate(cubins)) {
+      auto bytes = static_cast<int64_t>(cubin->size());
+      Value size = LLVM::ConstantOp::create(inner, loc, i64, inner.getI64IntegerAttr(bytes));
+      Value address = LLVM::AddressOfOp::create(inner, loc, pointer, imageName + std::to_string(number));
+      Value row = LLVM::UndefOp::create(inner, loc, entry);
+      row = LLVM::InsertValueOp::create(inner, loc, row, address, int64_t{0});
+      row = LLVM::InsertValueOp::create(inner, loc, row, size, int64_t{1});
+      all = LLVM::InsertValueOp::create(inner, loc, all, row, static_cast<int64_t>(number));
+    }
+    LLVM::ReturnOp::create(inner, loc, all);
   }
 };
 } // namespace

@@ -9,6 +9,7 @@
 
 #include "lib/Conversion/PlanToLLVM/DeviceTable.h"
 #include "lib/Conversion/PlanToLLVM/PlanToLLVM.h"
+#include "lib/Target/CUDA/CutModule.h"
 
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
@@ -132,7 +133,7 @@ static_assert(offsetof(ftrt_kernel, grid) == 24 && offsetof(ftrt_kernel, shared_
                   offsetof(ftrt_attention, gradient) == 52 && sizeof(ftrt_attention) == 56,
               "the tables below are written as these structs lie in memory");
 
-void KernelTables::writeKernels(bool share) {
+void KernelTables::writeKernels(bool share, size_t modules) {
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
   Location loc = module.getLoc();
   Type i8 = builder.getI8Type(), i32 = builder.getI32Type(), i64 = builder.getI64Type();
@@ -156,15 +157,17 @@ void KernelTables::writeKernels(bool share) {
     return symbol;
   };
   SmallVector<SmallVector<std::variant<int64_t, std::string>>> rows;
-  for (const LaunchedKernel &kernel : launchedKernels(all, share)) {
+  const std::vector<LaunchedKernel> kernels = launchedKernels(all, share);
+  const llvm::StringMap<uint32_t> moduleOf = cutModule(deviceModule, modules);
+  for (const LaunchedKernel &kernel : kernels) {
     std::string name = text(kernel.name), function = text(kernel.function), sizes;
     auto count = static_cast<int64_t>(kernel.sizes.size());
     if (count > 0)
       sizes = constant("step.kernel_sizes." + std::to_string(rows.size()), i64,
                        DenseElementsAttr::get(RankedTensorType::get({count}, i64), ArrayRef<int64_t>(kernel.sizes)),
                        kernel.sizes.size(), 8);
-    rows.push_back({name, function, /*module=*/0, kernel.arguments, kernel.grid, 1, 1, kernel.block, 1, 1,
-                    kernel.sharedBytes, count, sizes});
+    rows.push_back({name, function, moduleOf.lookup(kernel.function), kernel.arguments, kernel.grid, 1, 1, kernel.block,
+                    1, 1, kernel.sharedBytes, count, sizes});
   }
   createTable(module, kernelsName, LLVM::LLVMStructType::getLiteral(builder.getContext(), types), rows);
 }
@@ -192,9 +195,9 @@ void KernelTables::writeAttentions() {
   createTable(module, attentionsName, LLVM::LLVMStructType::getLiteral(context, types), rows);
 }
 
-void KernelTables::finish(bool share) {
+void KernelTables::finish(bool share, size_t modules) {
   if (!all.empty())
-    writeKernels(share);
+    writeKernels(share, modules);
   if (!products.empty())
     writeProducts();
   if (!attentions.empty())

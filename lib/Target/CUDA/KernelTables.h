@@ -74,13 +74,13 @@ public:
   /// Dynamic shared memory in the function that `builder` is in, a pointer of address space 3.
   mlir::Value sharedMemory(mlir::OpBuilder &builder, mlir::Location loc);
 
-  /// Adds the tables to the module; functions that differ in numbers alone become one where that is asked for. Drivers
-  /// take the names of their kernels, which are erased.
-  void finish(bool share);
+  /// Adds the tables to the module; functions that differ in numbers alone become one where that is asked for, and
+  /// stand in up to `modules` modules. Drivers take the names of their kernels, which are erased.
+  void finish(bool share, size_t modules);
 
 private:
   mlir::gpu::GPUModuleOp functions();
-  void writeKernels(bool share);
+  void writeKernels(bool share, size_t modules);
   void writeProducts();
   void writeAttentions();
 

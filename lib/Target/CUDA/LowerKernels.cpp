@@ -66,7 +66,7 @@ struct CudaLowerKernelsPass : ftc::impl::CudaLowerKernelsPassBase<CudaLowerKerne
     llvm::SmallDenseSet<uint64_t> lengths;
     for (auto entry : module.getOps<plan::EntryOp>())
       lengths.insert(entry.getSequence());
-    tables.finish(share && lengths.size() > 1);
+    tables.finish(share && lengths.size() > 1, modules);
   }
 };
 } // namespace

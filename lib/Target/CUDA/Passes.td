@@ -58,6 +58,9 @@ def CudaLowerKernelsPass : CudaPass<"cuda-lower-kernels"> {
     With `share`, and where entries have rows of several lengths, functions that differ in numbers alone become one, which
     takes the numbers behind its addresses; the table of kernels has them, and each kernel's name and grid (ShareCode.cpp).
 
+    With `modules`, functions stand in several modules, `@kernels`, `@kernels_1` and so on, which are compiled at once
+    (CutModule.cpp): up to so many, fewer where there is little code. The table of kernels says where each is.
+
     Each kernel leaves a driver, a function `(ftrt_device, addresses...) -> i32` of the host that queues it. The globals
     `step.kernels`, `step.products` and `step.attentions` say what the numbers in drivers stand for (include/ftrt/step.h).
 
@@ -92,7 +95,8 @@ def CudaLowerKernelsPass : CudaPass<"cuda-lower-kernels"> {
     ```
   }];
   let options = [DeviceOption,
-                 Option<"share", "share", "bool", "false", "functions that differ in numbers alone become one">];
+                 Option<"share", "share", "bool", "false", "functions that differ in numbers alone become one">,
+                 Option<"modules", "modules", "unsigned", "1", "into how many modules functions may be cut">];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::vector::VectorDialect", "::mlir::arith::ArithDialect",
                            "::mlir::math::MathDialect", "::mlir::scf::SCFDialect", "::mlir::gpu::GPUDialect",
                            "::mlir::NVVM::NVVMDialect"];
@@ -125,6 +129,7 @@ def CudaEmitPtxPass : CudaPass<"cuda-emit-ptx"> {
   let summary = "Compiles GPU modules to PTX";
   let description = [{
     Each `gpu.module` in the llvm and nvvm dialects becomes a `gpu.binary` of the same name that holds its PTX text.
+    Modules are compiled at once, on as many threads as there are cores; the text does not depend on that.
 
     Before:
     ```mlir
@@ -141,8 +146,8 @@ def CudaEmitPtxPass : CudaPass<"cuda-emit-ptx"> {
 def CudaEmbedBinaryPass : CudaPass<"cuda-embed-binary"> {
   let summary = "Assembles PTX and puts the machine code into the step";
   let description = [{
-    NVIDIA's libnvJitLink assembles in this process, or `ptxas` where it is missing; no GPU is needed. The cubin becomes
-    a constant, and the table `step.modules` names it.
+    NVIDIA's libnvJitLink assembles in this process, or `ptxas` where it is missing; no GPU is needed. Each cubin becomes
+    a constant, and the table `step.modules` names them, in their order. Several are assembled at once.
 
     Before:
     ```mlir
@@ -150,7 +155,7 @@ def CudaEmbedBinaryPass : CudaPass<"cuda-embed-binary"> {
     ```
     After:
     ```mlir
-    llvm.mlir.global internal constant @step.image(dense<...> : tensor<8192xi8>) : !llvm.array<8192 x i8>
+    llvm.mlir.global internal constant @step.image.0(dense<...> : tensor<8192xi8>) : !llvm.array<8192 x i8>
     llvm.mlir.global internal constant @step.modules() : !llvm.array<1 x struct<(ptr, i64)>> { ... }
     ```
   }];

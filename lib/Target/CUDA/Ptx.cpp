@@ -9,10 +9,13 @@
 // second where fusing is not allowed, and it is allowed nowhere: no `contract` flag is set, and the options below leave
 // the backend's own fusing off. So what comes out has the CPU's bits whatever ptxas' -fmad says.
 //
+// Modules are translated one after the other, since MLIR's context is one, and compiled at once.
+//
 //===----------------------------------------------------------------------===//
 
 #include "lib/Target/CUDA/Ptx.h"
 
+#include "ftc/Support/Parallel.h"
 #include "lib/Target/CUDA/Passes.h"
 
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -77,35 +80,68 @@ static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
   builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(module, modules);
 }
 
-FailureOr<std::string> cuda::emitPtx(gpu::GPUModuleOp module, const CudaTarget &target) {
+namespace {
+/// A module on its way to PTX, in an LLVMContext of its own: what threads share is the target's description.
+struct Piece {
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::TargetMachine> machine;
+  std::unique_ptr<llvm::Module> module;
+  std::string text, error;
+};
+} // namespace
+
+/// Goes through MLIR, so one piece at a time.
+static LogicalResult translate(gpu::GPUModuleOp module, const cuda::CudaTarget &target, Piece &piece) {
   std::string error;
-  std::unique_ptr<llvm::TargetMachine> machine = createMachine(target, error);
-  if (!machine)
-    return module.emitError(error), failure();
+  piece.machine = createMachine(target, error);
+  if (!piece.machine)
+    return module.emitError(error);
+  piece.module = translateModuleToLLVMIR(module, piece.context, module.getName());
+  if (!piece.module)
+    return module.emitError("cannot be translated to LLVM IR");
+  piece.module->setTargetTriple(llvm::Triple(triple));
+  piece.module->setDataLayout(piece.machine->createDataLayout());
+  for (llvm::Function &function : *piece.module)
+    if (!function.isDeclaration())
+      function.addFnAttr("no-builtins"); // loops that copy or fill stay loops
+  return success();
+}
+
+/// Goes through LLVM alone.
+static void compile(const cuda::CudaTarget &target, Piece &piece) {
+  optimize(*piece.module, *piece.machine);
+  llvm::SmallString<0> text;
+  llvm::raw_svector_ostream stream(text);
+  llvm::legacy::PassManager passes;
+  if (piece.machine->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::AssemblyFile)) {
+    piece.error = "LLVM cannot write PTX for " + target.architecture;
+    return;
+  }
+  passes.run(*piece.module);
+  piece.text = text.str().str();
+}
+
+FailureOr<std::vector<std::string>> cuda::emitPtx(ArrayRef<gpu::GPUModuleOp> modules, const CudaTarget &target) {
+  std::vector<std::string> texts;
+  if (modules.empty())
+    return texts;
   DialectRegistry registry;
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
   registerGPUDialectTranslation(registry);
   registerNVVMDialectTranslation(registry);
-  module.getContext()->appendDialectRegistry(registry);
-  llvm::LLVMContext context;
-  std::unique_ptr<llvm::Module> translated = translateModuleToLLVMIR(module, context, module.getName());
-  if (!translated)
-    return module.emitError("cannot be translated to LLVM IR"), failure();
-  translated->setTargetTriple(llvm::Triple(triple));
-  translated->setDataLayout(machine->createDataLayout());
-  for (llvm::Function &function : *translated)
-    if (!function.isDeclaration())
-      function.addFnAttr("no-builtins"); // loops that copy or fill stay loops
-  optimize(*translated, *machine);
-
-  llvm::SmallString<0> text;
-  llvm::raw_svector_ostream stream(text);
-  llvm::legacy::PassManager passes;
-  if (machine->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::AssemblyFile))
-    return module.emitError("LLVM cannot write PTX for " + target.architecture), failure();
-  passes.run(*translated);
-  return text.str().str();
+  modules.front()->getContext()->appendDialectRegistry(registry);
+  std::vector<Piece> pieces(modules.size());
+  for (auto [module, piece] : llvm::zip(modules, pieces))
+    if (failed(translate(module, target, piece)))
+      return failure();
+  parallelFor(pieces.size(), [&](size_t index) { compile(target, pieces[index]); });
+  for (auto [module, piece] : llvm::zip(modules, pieces)) {
+    if (!piece.error.empty())
+      return module->emitError(piece.error), failure();
+    texts.push_back(std::move(piece.text));
+  }
+  return texts;
 }
 
 namespace {
@@ -117,14 +153,15 @@ struct CudaEmitPtxPass : ftc::impl::CudaEmitPtxPassBase<CudaEmitPtxPass> {
     if (!target)
       return signalPassFailure();
     MLIRContext *context = &getContext();
-    for (auto module : llvm::to_vector(getOperation().getOps<gpu::GPUModuleOp>())) {
-      FailureOr<std::string> text = ftc::cuda::emitPtx(module, *target);
-      if (failed(text))
-        return signalPassFailure();
+    auto modules = llvm::to_vector(getOperation().getOps<gpu::GPUModuleOp>());
+    FailureOr<std::vector<std::string>> texts = ftc::cuda::emitPtx(modules, *target);
+    if (failed(texts))
+      return signalPassFailure();
+    for (auto [module, text] : llvm::zip(modules, *texts)) {
       OpBuilder builder(module);
       auto nvvm = NVVM::NVVMTargetAttr::get(context, /*optLevel=*/2, triple, target->architecture,
                                             ftc::cuda::featuresOf(*target));
-      auto object = gpu::ObjectAttr::get(context, nvvm, gpu::CompilationTarget::Assembly, builder.getStringAttr(*text),
+      auto object = gpu::ObjectAttr::get(context, nvvm, gpu::CompilationTarget::Assembly, builder.getStringAttr(text),
                                          DictionaryAttr(), gpu::KernelTableAttr());
       gpu::BinaryOp::create(builder, module.getLoc(), module.getName(), Attribute(), builder.getArrayAttr({object}));
       module.erase();

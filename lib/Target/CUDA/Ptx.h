@@ -17,9 +17,11 @@ namespace ftc::cuda {
 /// LLVM's feature string for a device, e.g. "+ptx80".
 std::string featuresOf(const CudaTarget &target);
 
-/// The PTX text of a module in the llvm and nvvm dialects. LLVM's NVPTX backend makes it: no CUDA toolkit is needed.
-/// Sums and products are never fused. Failures are reported on the module.
-mlir::FailureOr<std::string> emitPtx(mlir::gpu::GPUModuleOp module, const CudaTarget &target);
+/// The PTX text of each module, all in the llvm and nvvm dialects. LLVM's NVPTX backend makes it: no CUDA toolkit is
+/// needed. Modules are compiled at once, and the text of each depends on that module alone. Sums and products are never
+/// fused. Failures are reported on the module.
+mlir::FailureOr<std::vector<std::string>> emitPtx(llvm::ArrayRef<mlir::gpu::GPUModuleOp> modules,
+                                                  const CudaTarget &target);
 
 } // namespace ftc::cuda
 

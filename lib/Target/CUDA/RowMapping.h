@@ -77,8 +77,7 @@ private:
 /// The mapping of a kernel whose work is plan.rows. A function of the kernel and of the places of the buffers that it
 /// is launched on; the device only says into how many blocks small kernels are cut. Fails with an error where lanes
 /// would have to wait for each other and cannot.
-mlir::FailureOr<RowMapping> mapRows(plan::KernelOp kernel, const CudaTarget &target,
-                                    const LaunchAlignments &launches);
+mlir::FailureOr<RowMapping> mapRows(plan::KernelOp kernel, const CudaTarget &target, const LaunchAlignments &launches);
 
 } // namespace ftc::cuda
 

@@ -25,7 +25,7 @@ EmulatedStep::EmulatedStep(ModuleOp source, const std::string &deviceName, bool 
   EXPECT_TRUE(host) << error;
   build(*host, [&](ModuleOp module) {
     PassManager kernels(module.getContext()), entries(module.getContext());
-    kernels.addPass(createCudaLowerKernelsPass({deviceName, share}));
+    kernels.addPass(createCudaLowerKernelsPass({deviceName, share, /*modules=*/8}));
     if (failed(kernels.run(module)))
       return failure();
     emulator = std::make_unique<Emulator>(module);
@@ -167,7 +167,7 @@ std::vector<size_t> EmulatedStep::bytesOf(StringRef function, const uint64_t *ad
 int32_t EmulatedStep::launch(uint32_t stream, uint32_t number, const uint64_t *addresses) {
   EXPECT_LT(number, step->kernel_count);
   const ftrt_kernel &kernel = step->kernels[number];
-  EXPECT_EQ(kernel.module, 0u);
+  EXPECT_EQ(kernel.module, emulator->moduleOf(kernel.function)) << kernel.name;
   std::vector<void *> buffers;
   std::vector<size_t> bytes = bytesOf(kernel.name, addresses, kernel.argument_count);
   for (uint32_t i = 0; i < kernel.argument_count; ++i) {

@@ -19,7 +19,8 @@ namespace ftc::test {
 /// when the entry is over: as a GPU may do it, the compute stream ahead of the others wherever events allow.
 class EmulatedStep : public CompiledPlan {
 public:
-  /// `share`: functions that differ in numbers alone are one, as in every step that ftc makes.
+  /// `share`: functions that differ in numbers alone are one, as in every step that ftc makes. They stand in several
+  /// modules, as there.
   EmulatedStep(mlir::ModuleOp plan, const std::string &device, bool share = true);
 
   /// The last block, warp and lane run first, and copies and decoding ahead of the compute stream.

@@ -105,6 +105,7 @@ static uint32_t emulatedPair(float high, float low) {
 namespace {
 struct Kernel {
   int64_t block, grid, shared;
+  uint32_t module; ///< its number among the modules of device code
   Entry entry = nullptr;
 };
 
@@ -341,16 +342,20 @@ void Emulator::load(ModuleOp lowered) {
   declare(*host, "emulated_log2", f32, {f32});
   declare(*host, "emulated_reciprocal", f32, {f32});
   declare(*host, "emulated_pair", i32, {f32, f32});
-  // Tables of numbers are the same here.
+  // Tables of numbers are the same here, and in each module that has them.
   for (auto functions : lowered.getOps<gpu::GPUModuleOp>())
     for (auto global : functions.getOps<LLVM::GlobalOp>())
-      if (global.getConstant())
+      if (global.getConstant() && !host->lookupSymbol(global.getSymName()))
         host->push_back(global->clone());
-  for (auto functions : lowered.getOps<gpu::GPUModuleOp>())
+  for (auto [number, functions] : llvm::enumerate(lowered.getOps<gpu::GPUModuleOp>()))
     for (auto function : llvm::to_vector(functions.getOps<gpu::GPUFuncOp>())) {
       auto shared = function->getAttrOfType<IntegerAttr>(ftc::cuda::sharedBytesAttrName);
-      Kernel kernel{(*function.getKnownBlockSize())[0], (*function.getKnownGridSize())[0],
-                    shared ? shared.getInt() : 0};
+      Kernel kernel{(*function.getKnownBlockSize())[0], (*function.getKnownGridSize())[0], shared ? shared.getInt() : 0,
+                    static_cast<uint32_t>(number)};
+      // Names are found in their own module alone.
+      function.walk([&](LLVM::AddressOfOp use) {
+        EXPECT_TRUE(functions.lookupSymbol(use.getGlobalName())) << use.getGlobalName().str();
+      });
       EXPECT_EQ(kernel.block % warpSize, 0);
       impl->kernels[function.getName().str()] = kernel;
       moveToHost(function, *host);
@@ -438,6 +443,11 @@ std::string Emulator::run(const std::string &name, const std::vector<void *> &bu
                         kernel.shared, backwards);
   impl->tensorProducts += running.tensorProducts - before;
   return error.empty() ? "" : name + ": " + error;
+}
+
+std::optional<uint32_t> Emulator::moduleOf(const std::string &name) const {
+  auto found = impl->kernels.find(name);
+  return found == impl->kernels.end() ? std::nullopt : std::optional(found->second.module);
 }
 
 int64_t Emulator::tensorProducts() const { return impl->tensorProducts; }

@@ -25,6 +25,7 @@
 #include "mlir/IR/OwningOpRef.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,8 @@ public:
 
   /// How often a warp has multiplied on tensor cores, in all runs.
   int64_t tensorProducts() const;
+  /// The number of the module that a function was in; nullopt for none.
+  std::optional<uint32_t> moduleOf(const std::string &name) const;
 
 private:
   void load(mlir::ModuleOp lowered);
