@@ -16,8 +16,9 @@
 // Blocks, their shared memory and the buffers are equal in what is shared.
 //
 // Refuses nothing, and leaves numbers alone that code generation makes use of: bounds of loops whose turns are known,
-// which may be unrolled, and divisors, but for those of functions that work by tiles in shared memory, outside of
-// loops: there a division is a small part of what a thread does. A step of one length stays as it is.
+// which may be unrolled, and divisors, but for those of functions that work by tiles in shared memory, where they are
+// not met in each turn of a loop: there a division is a small part of what a thread does. Attention meets one in the
+// few turns whose keys it has to mask. A step of one length stays as it is.
 //
 //===----------------------------------------------------------------------===//
 
@@ -34,13 +35,24 @@ using target::KernelCode;
 
 static bool isConstant(Value value) { return value.getDefiningOp<arith::ConstantOp>() != nullptr; }
 
+/// Whether `op` runs in each turn of a loop: no condition is between them.
+static bool isInEachTurn(Operation *op) {
+  for (Operation *parent = op->getParentOp(); parent; parent = parent->getParentOp()) {
+    if (isa<scf::IfOp>(parent))
+      return false;
+    if (isa<scf::ForOp>(parent))
+      return true;
+  }
+  return false;
+}
+
 /// Whether a number stays a constant.
 static bool isBound(arith::ConstantOp number) {
   bool byTiles = number->getParentOfType<gpu::GPUFuncOp>()->hasAttr(cuda::sharedBytesAttrName);
   return llvm::any_of(number->getUses(), [&](OpOperand &use) {
     Operation *user = use.getOwner();
     if (isa<arith::DivSIOp, arith::DivUIOp, arith::RemSIOp, arith::RemUIOp>(user) && use.getOperandNumber() == 1)
-      return !byTiles || user->getParentOfType<scf::ForOp>();
+      return !byTiles || isInEachTurn(user);
     auto loop = dyn_cast<scf::ForOp>(user);
     return loop && isConstant(loop.getLowerBound()) && isConstant(loop.getUpperBound()) && isConstant(loop.getStep());
   });
