@@ -97,6 +97,8 @@ std::string PlanLiveness::describe(int64_t moment) const {
 
 /// Most bytes of transient buffers of the far tier that are live at one moment, over all entries.
 static int64_t farTransientBytes(ModuleOp module) {
+  if (llvm::none_of(module.getOps<plan::SlabOp>(), [](plan::SlabOp slab) { return slab.getFar(); }))
+    return 0;
   int64_t most = 0;
   for (auto entry : module.getOps<plan::EntryOp>()) {
     PlanLiveness liveness(entry);

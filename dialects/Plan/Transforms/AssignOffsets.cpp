@@ -9,6 +9,7 @@
 #include "dialects/Plan/Transforms/Passes.h"
 #include "ftc/Analysis/PlanMemory.h"
 #include "ftc/Planning/Offsets.h"
+#include "ftc/Support/Parallel.h"
 
 #include "mlir/IR/Remarks.h"
 
@@ -26,6 +27,18 @@ struct Region {
   StringLiteral name;
   int64_t alignment;
   int64_t persistent = 0, transient = 0;
+};
+
+/// Buffers of an entry in one of the slabs, and where they lie in its transient part.
+struct RegionPlaces {
+  SmallVector<const LiveBuffer *> buffers;
+  SmallVector<LiveInterval> intervals;
+  OffsetAssignment assigned;
+};
+
+struct EntryPlaces {
+  std::unique_ptr<PlanLiveness> liveness;
+  RegionPlaces near, far;
 };
 
 struct AssignOffsetsPass : ftc::plan::impl::PlanAssignOffsetsPassBase<AssignOffsetsPass> {
@@ -46,9 +59,12 @@ struct AssignOffsetsPass : ftc::plan::impl::PlanAssignOffsetsPassBase<AssignOffs
       }
     for (Region *region : {&near, &far})
       placeVariables(variables, *region, region == &far);
-    for (plan::EntryOp entry : entries) {
-      placeEntry(entry, near, /*isFar=*/false);
-      placeEntry(entry, far, /*isFar=*/true);
+    // Entries share nothing but where they begin: places are found for all of them at once, and written in their order.
+    std::vector<EntryPlaces> found(entries.size());
+    parallelFor(entries.size(), [&](size_t index) { found[index] = findPlaces(entries[index], near, far); });
+    for (auto [entry, places] : llvm::zip(entries, found)) {
+      placeEntry(entry, *places.liveness, places.near, near, /*isFar=*/false);
+      placeEntry(entry, *places.liveness, places.far, far, /*isFar=*/true);
       eraseUnused(entry);
     }
     OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
@@ -84,26 +100,33 @@ struct AssignOffsetsPass : ftc::plan::impl::PlanAssignOffsetsPassBase<AssignOffs
     region.persistent = next;
   }
 
-  /// Places the buffers of `entry` that are of this region behind the variables.
-  void placeEntry(plan::EntryOp entry, Region &region, bool isFar) {
-    PlanLiveness liveness(entry);
-    SmallVector<LiveInterval> intervals;
-    SmallVector<const LiveBuffer *> buffers;
-    for (const LiveBuffer &buffer : liveness.buffers())
-      if (buffer.far == isFar) {
-        buffers.push_back(&buffer);
-        intervals.push_back({buffer.bytes, buffer.first, buffer.last});
-      }
-    if (isFar && buffers.empty())
+  /// Finds places for the buffers of `entry`. Reads the IR only: this runs beside the same for others.
+  static EntryPlaces findPlaces(plan::EntryOp entry, const Region &near, const Region &far) {
+    EntryPlaces places;
+    places.liveness = std::make_unique<PlanLiveness>(entry);
+    for (const LiveBuffer &buffer : places.liveness->buffers()) {
+      RegionPlaces &region = buffer.far ? places.far : places.near;
+      region.buffers.push_back(&buffer);
+      region.intervals.push_back({buffer.bytes, buffer.first, buffer.last});
+    }
+    places.near.assigned = assignOffsets(places.near.intervals, near.alignment);
+    places.far.assigned = assignOffsets(places.far.intervals, far.alignment);
+    return places;
+  }
+
+  /// Gives the buffers of `entry` that are of this region their places, behind the variables.
+  void placeEntry(plan::EntryOp entry, const PlanLiveness &liveness, const RegionPlaces &found, Region &region,
+                  bool isFar) {
+    if (isFar && found.buffers.empty())
       return;
     auto slab = FlatSymbolRefAttr::get(&getContext(), region.name);
-    OffsetAssignment places = assignOffsets(intervals, region.alignment);
+    const OffsetAssignment &places = found.assigned;
     region.transient = std::max(region.transient, places.peak);
     int64_t peakMoment = 0;
-    liveBound(intervals, region.alignment, &peakMoment);
+    liveBound(found.intervals, region.alignment, &peakMoment);
 
     OpBuilder builder(&getContext());
-    for (auto [buffer, offset] : llvm::zip(buffers, places.offsets)) {
+    for (auto [buffer, offset] : llvm::zip(found.buffers, places.offsets)) {
       int64_t at = region.persistent + offset;
       IntegerAttr place = builder.getI64IntegerAttr(at);
       Operation *op = buffer->buffer.getDefiningOp();
