@@ -24,6 +24,10 @@ struct RopeScaling {
   friend bool operator==(const RopeScaling &, const RopeScaling &) = default;
 };
 
+/// Positions are divided by `factor` (position interpolation, Chen et al., arXiv 2306.15595): the scaling of which
+/// every wavelength, 2 pi or more, is above the old context.
+inline RopeScaling linearScaling(double factor) { return {factor, 1.0, 4.0, 1}; }
+
 /// Angle per position, in radians, of each of the headDim / 2 pairs: theta^(-2i / headDim), scaled as `scaling` says.
 /// `headDim` is even and positive, `theta` positive.
 /// Sources: Su et al., "RoFormer" (arXiv 2104.09864); the scaling is Llama 3.1's.

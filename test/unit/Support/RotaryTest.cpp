@@ -45,6 +45,13 @@ TEST(Rotary, Llama3Scaling) {
   EXPECT_GT(between, 0);
 }
 
+TEST(Rotary, LinearScalingDividesAllAngles) {
+  std::vector<double> plain = rotaryFrequencies(256, 1e6), scaled = rotaryFrequencies(256, 1e6, linearScaling(8));
+  for (size_t i = 0; i < plain.size(); ++i)
+    EXPECT_EQ(scaled[i], plain[i] / 8) << i;
+  EXPECT_EQ(rotaryFrequencies(64, 10000, linearScaling(1)), rotaryFrequencies(64, 10000));
+}
+
 TEST(Rotary, FactorOneIsNoScaling) {
   RopeScaling scaling;
   scaling.factor = 1;
