@@ -9,6 +9,7 @@
 
 #include "ftc/Support/Files.h"
 
+#include <array>
 #include <cmath>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -38,6 +39,14 @@ static HuggingFaceNames namesOf(ModelArchitecture architecture) {
     return {"gemma2", "Gemma2ForCausalLM"};
   case ModelArchitecture::Phi3:
     return {"phi3", "Phi3ForCausalLM"};
+  case ModelArchitecture::Gemma3:
+    return {"gemma3_text", "Gemma3ForCausalLM"};
+  case ModelArchitecture::SmolLM3:
+    return {"smollm3", "SmolLM3ForCausalLM"};
+  case ModelArchitecture::Olmo2:
+    return {"olmo2", "Olmo2ForCausalLM"};
+  case ModelArchitecture::Granite:
+    return {"granite", "GraniteForCausalLM"};
   }
   return {};
 }
@@ -47,17 +56,85 @@ static constexpr const char *gemmaGelu = "gelu_pytorch_tanh";
 
 static json orNull(double value) { return value > 0 ? json(value) : json(); }
 
+/// What each layer attends to, in transformers' words.
+static json layerTypes(const ModelConfig &model) {
+  json types = json::array();
+  for (int64_t layer = 0; layer < model.numLayers; ++layer)
+    types.push_back(model.hasWindow(layer) ? "sliding_attention" : "full_attention");
+  return types;
+}
+
+/// 1 for each layer with a rotary embedding, else 0.
+static json rotaryLayers(const ModelConfig &model) {
+  json layers = json::array();
+  for (int64_t layer = 0; layer < model.numLayers; ++layer)
+    layers.push_back(model.hasRotary(layer) ? 1 : 0);
+  return layers;
+}
+
+/// Whether attention's and the feed-forward block's projections may have biases in a family's config.json. None of its
+/// models here has any.
+static bool maySayBiases(ModelArchitecture architecture, bool feedForward) {
+  switch (architecture) {
+  case ModelArchitecture::Llama:
+  case ModelArchitecture::SmolLM3:
+  case ModelArchitecture::Granite:
+    return true;
+  case ModelArchitecture::Qwen3:
+  case ModelArchitecture::Gemma:
+  case ModelArchitecture::Gemma2:
+  case ModelArchitecture::Gemma3:
+  case ModelArchitecture::Olmo2:
+    return !feedForward;
+  default:
+    return false;
+  }
+}
+
+/// Granite's factors by their names.
+static std::array<std::pair<const char *, double>, 4> factorsOf(const ModelConfig &model) {
+  return {{{"embedding_multiplier", model.embeddingFactor},
+           {"residual_multiplier", model.residualFactor},
+           {"attention_multiplier", model.scoreFactor},
+           {"logits_scaling", model.logitsDivisor}}};
+}
+
 /// The keys that Gemma has and others lack, or that mean something else there.
 static void writeGemma(json &config, const ModelConfig &model) {
   config["hidden_act"] = config["hidden_activation"] = gemmaGelu;
-  config["attention_bias"] = false;
-  if (model.architecture != ModelArchitecture::Gemma2)
+  if (model.architecture == ModelArchitecture::Gemma)
     return;
   config["query_pre_attn_scalar"] = model.queryScalar ? model.queryScalar : model.headDim;
   config["sliding_window"] = model.slidingWindow;
   config["attn_logit_softcapping"] = orNull(model.attentionCap);
   config["final_logit_softcapping"] = orNull(model.logitsCap);
   config.erase("layer_types"); // every other one has the window, as transformers takes it
+  if (model.architecture == ModelArchitecture::Gemma2)
+    return;
+  config.erase("_sliding_window_pattern");
+  config["layer_types"] = layerTypes(model);
+  // What versions of transformers without that list read: no such layer is one behind the last.
+  config["sliding_window_pattern"] = model.windowPattern ? model.windowPattern : model.numLayers + 1;
+  config["rope_local_base_freq"] = model.localRopeBase;
+}
+
+/// The keys that the families have of their own.
+static void writeFamily(json &config, const ModelConfig &model) {
+  if (model.isGemma())
+    writeGemma(config, model);
+  else
+    config["hidden_act"] = "silu";
+  if (maySayBiases(model.architecture, /*feedForward=*/false))
+    config["attention_bias"] = false;
+  if (maySayBiases(model.architecture, /*feedForward=*/true))
+    config["mlp_bias"] = false;
+  if (model.architecture == ModelArchitecture::SmolLM3) {
+    config["no_rope_layers"] = rotaryLayers(model);
+    config["no_rope_layer_interval"] = model.ropelessPattern ? model.ropelessPattern : model.numLayers + 1;
+  }
+  if (model.architecture == ModelArchitecture::Granite)
+    for (const auto &[key, value] : factorsOf(model))
+      config[key] = value;
 }
 
 std::string ftc::configJson(const ModelConfig &model, DType dtype, const TokenIds &ids, const std::string &base) {
@@ -84,13 +161,12 @@ std::string ftc::configJson(const ModelConfig &model, DType dtype, const TokenId
   config["num_attention_heads"] = model.numHeads;
   config["num_key_value_heads"] = model.numKvHeads;
   config["head_dim"] = model.headDim ? model.headDim : model.embedDim / model.numHeads;
-  if (model.isGemma())
-    writeGemma(config, model);
-  else
-    config["hidden_act"] = "silu";
+  writeFamily(config, model);
   config["rms_norm_eps"] = model.normEps;
   config["rope_theta"] = model.ropeBase;
-  if (model.ropeScaling.factor != 1.0)
+  if (model.ropeScaling.factor != 1.0 && model.architecture == ModelArchitecture::Gemma3)
+    config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", model.ropeScaling.factor}};
+  else if (model.ropeScaling.factor != 1.0)
     config["rope_scaling"] = {{"rope_type", "llama3"},
                               {"factor", model.ropeScaling.factor},
                               {"low_freq_factor", model.ropeScaling.lowFactor},
@@ -98,10 +174,6 @@ std::string ftc::configJson(const ModelConfig &model, DType dtype, const TokenId
                               {"original_max_position_embeddings", model.ropeScaling.oldContext}};
   config["tie_word_embeddings"] = model.tiedEmbeddings;
   const bool qwen = model.architecture == ModelArchitecture::Qwen2 || model.architecture == ModelArchitecture::Qwen3;
-  if (model.architecture == ModelArchitecture::Llama)
-    config["mlp_bias"] = false;
-  if (model.architecture == ModelArchitecture::Llama || model.architecture == ModelArchitecture::Qwen3)
-    config["attention_bias"] = false;
   // transformers' default for Mistral is a window of 4096.
   if (model.architecture == ModelArchitecture::Mistral || model.architecture == ModelArchitecture::Phi3) {
     if (model.slidingWindow > 0)
@@ -109,7 +181,7 @@ std::string ftc::configJson(const ModelConfig &model, DType dtype, const TokenId
     else
       unlessGiven("sliding_window", nullptr);
   }
-  if (qwen)
+  if (qwen || model.architecture == ModelArchitecture::SmolLM3)
     unlessGiven("use_sliding_window", false);
   unlessGiven("max_position_embeddings", model.maxSeqLen);
   unlessGiven("attention_dropout", 0.0);
@@ -181,17 +253,12 @@ public:
                                             wayOut(Severity::Warning)));
   }
 
-  /// Windows in every other layer, from the first on.
-  void layerTypes(int64_t layers) {
-    const json &value = at("layer_types");
-    if (value.is_null())
-      return; // as transformers takes it
-    json wanted = json::array();
-    for (int64_t layer = 0; layer < layers; ++layer)
-      wanted.push_back(layer % 2 == 0 ? "sliding_attention" : "full_attention");
+  /// What `key` says of each layer. `absent`: what transformers takes when the key is missing or null.
+  void layers(const char *key, const json &wanted, const json &absent, const char *what) {
+    const json &value = at(key).is_null() ? absent : at(key);
     if (value != wanted)
-      differ(Severity::Warning, "'layer_types' does not have a window in every other layer, from the first on, as the "
-                                "recipe's model has");
+      differ(Severity::Warning, fmt::format("'{}' does not have {} in the layers that have it in the recipe's model{}",
+                                            key, what, wayOut(Severity::Warning)));
   }
 
   static const char *wayOut(Severity severity) {
@@ -214,14 +281,75 @@ static void compareGemma(Comparison &compare, const ModelConfig &model) {
     if (const json &act = compare.at(key); !act.is_null() && act != gemmaGelu && act != "gelu")
       compare.differ(Severity::Warning, fmt::format("'{}' is {}, the recipe's model has {}{}", key, act.dump(),
                                                     gemmaGelu, Comparison::wayOut(Severity::Warning)));
-  if (model.architecture != ModelArchitecture::Gemma2)
+  if (model.architecture == ModelArchitecture::Gemma)
     return;
+  const bool isGemma2 = model.architecture == ModelArchitecture::Gemma2;
   compare.nullable("query_pre_attn_scalar", static_cast<double>(model.queryScalar ? model.queryScalar : model.headDim),
                    256);
   compare.nullable("sliding_window", static_cast<double>(model.slidingWindow), 4096);
-  compare.layerTypes(model.numLayers);
-  compare.nullable("attn_logit_softcapping", model.attentionCap, 50);
-  compare.nullable("final_logit_softcapping", model.logitsCap, 30);
+  compare.nullable("attn_logit_softcapping", model.attentionCap, isGemma2 ? 50 : 0);
+  compare.nullable("final_logit_softcapping", model.logitsCap, isGemma2 ? 30 : 0);
+  ModelConfig usual = model;
+  if (!isGemma2) {
+    usual.windowPattern = 6;
+    for (const char *key : {"sliding_window_pattern", "_sliding_window_pattern"})
+      if (const json &pattern = compare.at(key); pattern.is_number_integer() && pattern > 0)
+        usual.windowPattern = pattern;
+    compare.flag(Severity::Warning, "use_bidirectional_attention", false);
+  }
+  compare.layers("layer_types", layerTypes(model), layerTypes(usual), "a window");
+}
+
+/// The keys that writeFamily writes.
+static void compareFamily(Comparison &compare, const ModelConfig &model) {
+  constexpr Severity Error = Severity::Error, Warning = Severity::Warning;
+  if (maySayBiases(model.architecture, /*feedForward=*/true))
+    compare.flag(Error, "mlp_bias", false);
+  if (maySayBiases(model.architecture, /*feedForward=*/false))
+    compare.flag(Error, "attention_bias", false);
+  if (model.isGemma())
+    compareGemma(compare, model);
+  if (model.architecture == ModelArchitecture::SmolLM3) {
+    ModelConfig usual = model;
+    usual.ropelessPattern = 4;
+    if (const json &interval = compare.at("no_rope_layer_interval"); interval.is_number_integer() && interval > 0)
+      usual.ropelessPattern = interval;
+    compare.layers("no_rope_layers", rotaryLayers(model), rotaryLayers(usual), "rotary embeddings");
+  }
+  if (model.architecture == ModelArchitecture::Granite)
+    for (const auto &[key, value] : factorsOf(model))
+      compare.number(Warning, compare.at(key), key, value, 1.0);
+  if (model.architecture == ModelArchitecture::Qwen2 || model.architecture == ModelArchitecture::Qwen3 ||
+      model.architecture == ModelArchitecture::SmolLM3)
+    compare.flag(Warning, "use_sliding_window", false);
+}
+
+/// Gemma 3's bases and scaling, which transformers 5 keeps by kinds of layers.
+static void compareGemma3Rotary(Comparison &compare, const ModelConfig &model) {
+  constexpr Severity Warning = Severity::Warning;
+  auto in = [](const json &object, const char *key) {
+    return object.is_object() && object.contains(key) ? object[key] : json();
+  };
+  const json &joint = compare.at("rope_parameters");
+  const json full = joint.is_object() ? in(joint, "full_attention") : compare.at("rope_scaling");
+  const json local = in(joint, "sliding_attention");
+  auto base = [&](const json &part, const char *older, double wanted, double absent) {
+    const json theta = in(part, "rope_theta");
+    compare.number(Warning, theta.is_null() ? compare.at(older) : theta, older, wanted, absent);
+  };
+  base(full, "rope_theta", model.ropeBase, 1e6);
+  base(local, "rope_local_base_freq", model.localRopeBase, 1e4);
+  auto kindOf = [&](const json &part) {
+    const json kind = in(part, "rope_type");
+    return kind.is_null() ? in(part, "type") : kind;
+  };
+  const bool isLinear = kindOf(full) == "linear";
+  for (const json &kind : {isLinear ? json() : kindOf(full), kindOf(local)})
+    if (!kind.is_null() && kind != "default")
+      compare.differ(Warning, fmt::format("rotary scaling {} is not known (known is linear, of layers without a "
+                                          "window): the recipe's model has another",
+                                          kind.dump()));
+  compare.number(Warning, isLinear ? in(full, "factor") : json(1.0), "rope_scaling.factor", model.ropeScaling.factor);
 }
 
 bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std::vector<Diagnostic> &diags) {
@@ -270,19 +398,17 @@ bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std
                  model.architecture == ModelArchitecture::Qwen3 ? 128
                  : model.isGemma() ? 256
                                    : static_cast<double>(model.embedDim) / static_cast<double>(model.numHeads));
-  compare.number(Warning, compare.at("rms_norm_eps"), "rms_norm_eps", model.normEps, isPhi ? 1e-5 : 1e-6);
-  compare.flag(Error, "tie_word_embeddings", model.tiedEmbeddings, /*absent=*/model.isGemma());
-  if (model.architecture == ModelArchitecture::Llama)
-    compare.flag(Error, "mlp_bias", false);
-  if (model.architecture == ModelArchitecture::Llama || model.architecture == ModelArchitecture::Qwen3 ||
-      model.isGemma())
-    compare.flag(Error, "attention_bias", false);
-  if (model.isGemma())
-    compareGemma(compare, model);
+  compare.number(Warning, compare.at("rms_norm_eps"), "rms_norm_eps", model.normEps,
+                 isPhi || model.architecture == ModelArchitecture::Olmo2 ? 1e-5 : 1e-6);
+  compare.flag(Error, "tie_word_embeddings", model.tiedEmbeddings,
+               /*absent=*/model.isGemma() || model.architecture == ModelArchitecture::SmolLM3);
+  compareFamily(compare, model);
   if (isPhi || (model.architecture == ModelArchitecture::Mistral && model.slidingWindow > 0))
     compare.nullable("sliding_window", static_cast<double>(model.slidingWindow), isPhi ? 0 : 4096);
-  if (model.architecture == ModelArchitecture::Qwen2 || model.architecture == ModelArchitecture::Qwen3)
-    compare.flag(Warning, "use_sliding_window", false);
+  if (model.architecture == ModelArchitecture::Gemma3) {
+    compareGemma3Rotary(compare, model);
+    return compare.good;
+  }
 
   // transformers 5 keeps base and scaling together in rope_parameters, earlier versions apart.
   const json &joint = compare.at("rope_parameters");
@@ -291,7 +417,8 @@ bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std
     return object.is_object() && object.contains(key) ? object[key] : json();
   };
   json base = in(joint, "rope_theta");
-  compare.number(Warning, base.is_null() ? compare.at("rope_theta") : base, "rope_theta", model.ropeBase, 10000.0);
+  compare.number(Warning, base.is_null() ? compare.at("rope_theta") : base, "rope_theta", model.ropeBase,
+                 model.architecture == ModelArchitecture::SmolLM3 ? 2e6 : 1e4);
   json kind = in(scaling, "rope_type");
   if (kind.is_null())
     kind = in(scaling, "type");

@@ -56,6 +56,12 @@ constexpr Names ofGemma2Layer[] = {
     {"post_feedforward_layernorm.weight", "", "mlp_norm.scale"},
 };
 
+/// Whether Meta or torchtune have a model of this architecture; of others, all names are Hugging Face's.
+bool hasOtherNames(ModelArchitecture architecture) {
+  return architecture != ModelArchitecture::Gemma3 && architecture != ModelArchitecture::SmolLM3 &&
+         architecture != ModelArchitecture::Olmo2 && architecture != ModelArchitecture::Granite;
+}
+
 /// "layers.12." of "layers.12.attention.wq.weight", "" of another name.
 std::string_view layerOf(std::string_view name) {
   constexpr std::string_view prefix = "layers.";
@@ -78,6 +84,8 @@ template <size_t Count> const Names *findIn(const Names (&table)[Count], std::st
 
 /// `name` as a whole, or from its `layer` ("layers.N.") on.
 const Names *findIn(std::string_view name, std::string_view layer, Naming naming, ModelArchitecture architecture) {
+  if (!hasOtherNames(architecture))
+    return nullptr;
   if (architecture == ModelArchitecture::Gemma2)
     if (const Names *names = layer.empty() ? findIn(ofGemma2Model, name, naming)
                                            : findIn(ofGemma2Layer, name.substr(layer.size()), naming))

@@ -30,7 +30,8 @@ struct KnownWeight {
   bool inBoth;      ///< whether torchtune calls it so too
 };
 
-/// Nullopt for a name of Hugging Face's, and one of nobody's. Gemma 2's norms have torchtune names of their own.
+/// Nullopt for a name of Hugging Face's, and one of nobody's. Gemma 2's norms have torchtune names of their own; Gemma
+/// 3, SmolLM3, OLMo 2 and Granite have Hugging Face's alone.
 std::optional<KnownWeight> knownWeight(std::string_view name, ModelArchitecture architecture);
 
 /// The name of one of Hugging Face's weights in another way; itself if it has none.

@@ -13,8 +13,12 @@ using namespace mlir;
 using namespace ftc;
 
 namespace {
-const char cosName[] = "rotary.cos";
-const char sinName[] = "rotary.sin";
+/// Of a table of angles: those of layers that turn by localRopeBase are apart.
+const char *tableName(bool sine, bool local) {
+  if (local)
+    return sine ? "rotary.local.sin" : "rotary.local.cos";
+  return sine ? "rotary.sin" : "rotary.cos";
+}
 
 std::string layerName(int64_t layer, StringRef rest) {
   return "model.layers." + std::to_string(layer) + "." + rest.str();
@@ -53,7 +57,8 @@ void LlamaBuilder::declareVariables() {
   int64_t d = model.embedDim, q = model.numHeads * model.headDim, kv = model.numKvHeads * model.headDim;
   declare(builder, "model.embed_tokens.weight", {model.vocabSize, d}, normal);
   for (int64_t i = 0; i < model.numLayers; ++i) {
-    declare(builder, layerName(i, "input_layernorm.weight"), {d}, neutral);
+    if (model.hasInnerNorms())
+      declare(builder, layerName(i, "input_layernorm.weight"), {d}, neutral);
     declare(builder, layerName(i, "self_attn.q_proj.weight"), {q, d}, normal);
     declare(builder, layerName(i, "self_attn.k_proj.weight"), {kv, d}, normal);
     declare(builder, layerName(i, "self_attn.v_proj.weight"), {kv, d}, normal);
@@ -65,12 +70,13 @@ void LlamaBuilder::declareVariables() {
     }
     declare(builder, layerName(i, "self_attn.o_proj.weight"), {d, q}, normal);
     if (model.qkNorm) {
-      declare(builder, layerName(i, "self_attn.q_norm.weight"), {model.headDim}, neutral);
-      declare(builder, layerName(i, "self_attn.k_norm.weight"), {model.headDim}, neutral);
+      declare(builder, layerName(i, "self_attn.q_norm.weight"), {model.qkNormWidth(model.numHeads)}, neutral);
+      declare(builder, layerName(i, "self_attn.k_norm.weight"), {model.qkNormWidth(model.numKvHeads)}, neutral);
     }
     declare(builder, layerName(i, "post_attention_layernorm.weight"), {d}, neutral);
     if (model.hasOuterNorms()) {
-      declare(builder, layerName(i, "pre_feedforward_layernorm.weight"), {d}, neutral);
+      if (model.hasInnerNorms())
+        declare(builder, layerName(i, "pre_feedforward_layernorm.weight"), {d}, neutral);
       declare(builder, layerName(i, "post_feedforward_layernorm.weight"), {d}, neutral);
     }
     declare(builder, layerName(i, "mlp.gate_proj.weight"), {model.intermediateDim, d}, normal);
@@ -81,14 +87,26 @@ void LlamaBuilder::declareVariables() {
   if (!model.tiedEmbeddings)
     declare(builder, "lm_head.weight", {model.vocabSize, d}, normal);
 
+  for (bool local : {false, true})
+    for (int64_t i = 0; i < model.numLayers; ++i)
+      if (model.hasRotary(i) && model.hasLocalRotary(i) == local) {
+        declareTables(builder, local);
+        break;
+      }
+}
+
+void LlamaBuilder::declareTables(OpBuilder &builder, bool local) {
+  MLIRContext *context = module.getContext();
+  auto f64 = [&](double value) { return builder.getF64FloatAttr(value); };
   // Tables stay fp32 whatever the dtype is.
   auto table = RankedTensorType::get({recipe.seqLen, model.headDim / 2}, builder.getF32Type());
+  const RopeScaling scaling = local ? RopeScaling() : model.ropeScaling;
   for (bool sine : {false, true}) {
-    const char *name = sine ? sinName : cosName;
+    const char *name = tableName(sine, local);
     types[name] = table;
-    auto init = train::RotaryInitAttr::get(context, sine, model.headDim, f64(model.ropeBase),
-                                           f64(model.ropeScaling.factor), f64(model.ropeScaling.lowFactor),
-                                           f64(model.ropeScaling.highFactor), model.ropeScaling.oldContext);
+    auto init = train::RotaryInitAttr::get(context, sine, model.headDim,
+                                           f64(local ? model.localRopeBase : model.ropeBase), f64(scaling.factor),
+                                           f64(scaling.lowFactor), f64(scaling.highFactor), scaling.oldContext);
     train::VariableOp::create(builder, location, builder.getStringAttr(prefix + name), TypeAttr::get(table),
                               train::VariableRoleAttr::get(context, train::VariableRole::Constant), init, UnitAttr());
   }
@@ -118,23 +136,40 @@ Value LlamaBuilder::embed(OpBuilder &builder, Value tokens) {
   Value x = train::EmbeddingOp::create(builder, at("model.embed_tokens"),
                                        RankedTensorType::get({rows, model.embedDim}, elementType), table, tokens);
   if (!model.isGemma())
-    return x;
+    return scale(builder, x, APFloat(static_cast<float>(model.embeddingFactor)), "model.embed_scale");
   // The factor is rounded to the type of the embeddings, as Gemma was trained.
   APFloat factor(static_cast<float>(std::sqrt(static_cast<double>(model.embedDim))));
   bool inexact;
   factor.convert(cast<FloatType>(elementType).getFloatSemantics(), APFloat::rmNearestTiesToEven, &inexact);
   factor.convert(APFloat::IEEEsingle(), APFloat::rmNearestTiesToEven, &inexact);
+  return scale(builder, x, factor, "model.embed_scale");
+}
+
+Value LlamaBuilder::scale(OpBuilder &builder, Value x, const APFloat &factor, const Twine &where) {
+  if (factor.isExactlyValue(1.0))
+    return x;
   auto scalar = RankedTensorType::get({}, builder.getF32Type());
-  Value scale = train::ConstantOp::create(builder, at("model.embed_scale"), DenseElementsAttr::get(scalar, factor));
-  return train::ScaleOp::create(builder, at("model.embed_scale"), x.getType(), x, scale);
+  Value constant = train::ConstantOp::create(builder, at(where), DenseElementsAttr::get(scalar, factor));
+  return train::ScaleOp::create(builder, at(where), x.getType(), x, constant);
+}
+
+Value LlamaBuilder::addToStream(OpBuilder &builder, Value stream, Value x, const std::string &block) {
+  x = scale(builder, x, APFloat(static_cast<float>(model.residualFactor)), block + ".residual_scale");
+  return train::AddOp::create(builder, at(block + ".residual"), stream, x);
 }
 
 Value LlamaBuilder::attentionBlock(OpBuilder &builder, Value input, int64_t layer, const LlamaInputs &inputs,
                                    int64_t batch) {
   auto name = [&](StringRef rest) { return layerName(layer, rest); };
-  Value h = norm(builder, input, name("input_layernorm.weight"));
-  Value cos = read(builder, cosName), sin = read(builder, sinName);
+  Value h = model.hasInnerNorms() ? norm(builder, input, name("input_layernorm.weight")) : input;
+  Value cos, sin;
+  if (const bool local = model.hasLocalRotary(layer); model.hasRotary(layer)) {
+    cos = read(builder, tableName(/*sine=*/false, local));
+    sin = read(builder, tableName(/*sine=*/true, local));
+  }
   auto rotate = [&](Value x, const char *what) -> Value {
+    if (!cos)
+      return x;
     return train::RotaryOp::create(builder, at(name(what)), x.getType(), x, inputs.positions, cos, sin,
                                    builder.getI64IntegerAttr(model.headDim), UnitAttr());
   };
@@ -157,24 +192,26 @@ Value LlamaBuilder::attentionBlock(OpBuilder &builder, Value input, int64_t laye
   FloatAttr softcap;
   if (model.attentionCap > 0)
     softcap = builder.getF64FloatAttr(model.attentionCap);
+  double scoreScale = 1.0 / std::sqrt(static_cast<double>(model.queryScalar ? model.queryScalar : model.headDim));
+  if (model.scoreFactor > 0)
+    scoreScale = model.scoreFactor;
   auto attention = train::AttentionOp::create(
       builder, at(name("self_attn.attention")),
       TypeRange{q.getType(), RankedTensorType::get({rows, model.numHeads}, builder.getF32Type())}, q, k, v,
       inputs.segmentStarts, builder.getI64IntegerAttr(batch), builder.getI64IntegerAttr(model.numHeads),
-      builder.getI64IntegerAttr(model.numKvHeads),
-      builder.getF64FloatAttr(1.0 /
-                              std::sqrt(static_cast<double>(model.queryScalar ? model.queryScalar : model.headDim))),
-      window, softcap);
+      builder.getI64IntegerAttr(model.numKvHeads), builder.getF64FloatAttr(scoreScale), window, softcap);
   Value o = linear(builder, attention.getResult(), name("self_attn.o_proj.weight"));
   if (model.hasOuterNorms())
     o = norm(builder, o, name("post_attention_layernorm.weight"));
-  return train::AddOp::create(builder, at(name("self_attn.residual")), input, o);
+  return addToStream(builder, input, o, name("self_attn"));
 }
 
 Value LlamaBuilder::feedForwardBlock(OpBuilder &builder, Value input, int64_t layer) {
   auto name = [&](StringRef rest) { return layerName(layer, rest); };
   const bool outer = model.hasOuterNorms();
-  Value h = norm(builder, input, name(outer ? "pre_feedforward_layernorm.weight" : "post_attention_layernorm.weight"));
+  Value h = input;
+  if (model.hasInnerNorms())
+    h = norm(builder, input, name(outer ? "pre_feedforward_layernorm.weight" : "post_attention_layernorm.weight"));
   Value gate = linear(builder, h, name("mlp.gate_proj.weight"));
   Value up = linear(builder, h, name("mlp.up_proj.weight"));
   Value product = model.isGemma() ? train::GeGLUOp::create(builder, at(name("mlp.geglu")), gate, up).getResult()
@@ -182,7 +219,7 @@ Value LlamaBuilder::feedForwardBlock(OpBuilder &builder, Value input, int64_t la
   Value down = linear(builder, product, name("mlp.down_proj.weight"));
   if (outer)
     down = norm(builder, down, name("post_feedforward_layernorm.weight"));
-  return train::AddOp::create(builder, at(name("mlp.residual")), input, down);
+  return addToStream(builder, input, down, name("mlp"));
 }
 
 Value LlamaBuilder::buildHidden(OpBuilder &builder, const LlamaInputs &inputs, int64_t batch) {
@@ -213,6 +250,7 @@ Value LlamaBuilder::buildHead(OpBuilder &builder, Value hidden) {
   Operation *first = logits.getDefiningOp();
   if (model.logitsCap != 0)
     logits = train::SoftcapOp::create(builder, at("lm_head.softcap"), logits, builder.getF64FloatAttr(model.logitsCap));
+  logits = scale(builder, logits, APFloat(static_cast<float>(1 / model.logitsDivisor)), "lm_head.scale");
   markReference(first);
   return logits;
 }

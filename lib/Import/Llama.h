@@ -23,8 +23,12 @@ struct LlamaInputs {
 /// Builds Llama models (Touvron et al. 2023; grouped-query attention, rotary embedding, SwiGLU, RMSNorm before each
 /// block), Mistral's, which are the same, Qwen2's (Yang et al. 2024: a bias for queries, keys and values), Qwen3's
 /// (Yang et al. 2025: a norm for each head of queries and keys), Gemma's (Gemma Team 2024a: GeGLU, norms that multiply
-/// by 1 + weight, scaled embeddings) and Gemma 2's (2024b: also norms behind each block, capped scores and logits,
-/// windows in every other layer), with the names and the half-split rotary layout of Hugging Face checkpoints.
+/// by 1 + weight, scaled embeddings), Gemma 2's (2024b: also norms behind each block, capped scores and logits,
+/// windows in every other layer), Gemma 3's (Gemma Team 2025: Qwen3's norms of heads in place of caps, windows in five
+/// of six layers, which have rotary tables of their own), SmolLM3's (2025: no rotary embedding in every fourth layer),
+/// OLMo 2's (Team OLMo 2024: norms behind each block alone, and over all heads of queries and of keys) and Granite's
+/// (IBM 2024: factors of embeddings, of scores, of what a block adds, and of logits), with the names and the half-split
+/// rotary layout of Hugging Face checkpoints. OLMo 2's norms are rounded as Llama's: before their weight, too.
 class LlamaBuilder {
 public:
   /// A builder of the model that is trained.
@@ -60,7 +64,13 @@ private:
   void declare(mlir::OpBuilder &builder, llvm::StringRef name, llvm::ArrayRef<int64_t> shape, mlir::Attribute init);
   mlir::Value read(mlir::OpBuilder &builder, llvm::StringRef name);
   mlir::Value linear(mlir::OpBuilder &builder, mlir::Value input, llvm::StringRef weight);
+  /// The rotary tables of layers that hasLocalRotary(), or of the others.
+  void declareTables(mlir::OpBuilder &builder, bool local);
   mlir::Value embed(mlir::OpBuilder &builder, mlir::Value tokens);
+  /// `x` times a factor of IEEE single precision; itself where that is 1.
+  mlir::Value scale(mlir::OpBuilder &builder, mlir::Value x, const llvm::APFloat &factor, const llvm::Twine &where);
+  /// The residual stream behind `block`, which gives `x`.
+  mlir::Value addToStream(mlir::OpBuilder &builder, mlir::Value stream, mlir::Value x, const std::string &block);
   mlir::Value norm(mlir::OpBuilder &builder, mlir::Value input, llvm::StringRef weight);
   mlir::Value attentionBlock(mlir::OpBuilder &builder, mlir::Value input, int64_t layer, const LlamaInputs &inputs,
                              int64_t batch);

@@ -28,15 +28,16 @@ namespace ftc {
 /// Storage type of parameters and activations. Arithmetic on the CPU is always fp32.
 enum class DType { F32, BF16 };
 
-/// What Hugging Face calls a model's type. All are Llama's graph, but for what queries and keys go through (Qwen), and
-/// for activations, norms, embeddings and attention of Gemma. Phi-3's files hold several projections in one tensor.
-enum class ModelArchitecture { Llama, Mistral, Qwen2, Qwen3, Gemma, Gemma2, Phi3 };
+/// What Hugging Face calls a model's type. All are Llama's graph, but for what queries and keys go through (Qwen,
+/// SmolLM3), where norms are (OLMo 2), factors (Granite), and for activations, norms, embeddings and attention of
+/// Gemma. Phi-3's files hold several projections in one tensor.
+enum class ModelArchitecture { Llama, Mistral, Qwen2, Qwen3, Gemma, Gemma2, Phi3, Gemma3, SmolLM3, Olmo2, Granite };
 
 /// A decoder-only transformer like Llama. Widths in elements.
 struct ModelConfig {
   std::string component; ///< builder, e.g. "torchtune.models.llama3_2.llama3_2_1b"
   std::string family; ///< "llama2", "llama3", "llama3_1", "llama3_2", "mistral", "qwen2", "qwen3", "gemma", "gemma2",
-                      ///< "phi3"
+                      ///< "phi3", "gemma3", "smollm3", "olmo2", "granite"
   ModelArchitecture architecture = ModelArchitecture::Llama;
   int64_t vocabSize = 0;
   int64_t numLayers = 0;
@@ -51,22 +52,47 @@ struct ModelConfig {
   RopeScaling ropeScaling;
   bool tiedEmbeddings = false;
   bool qkvBias = false;      ///< queries, keys and values have a bias (Qwen2)
-  bool qkNorm = false;       ///< each head of queries and keys has a norm before the rotary embedding (Qwen3)
+  bool qkNorm = false;       ///< queries and keys have a norm before the rotary embedding; see qkNormWidth()
   int64_t slidingWindow = 0; ///< positions that a token sees in layers with hasWindow(), itself included; 0: all
   /// Of Gemma 2; 0: none.
   double attentionCap = 0; ///< scores of attention are capped to it by a tanh
   double logitsCap = 0;    ///< and logits to this
   int64_t queryScalar = 0; ///< scores are divided by its root; 0: by that of headDim
+  /// Of Gemma 3.
+  int64_t windowPattern = 0; ///< each so many-th layer has no window; 0: all have it
+  double localRopeBase = 0;  ///< rotary base of layers with a window, which is not scaled; 0: ropeBase, as in all
+  /// Of SmolLM3: each so many-th layer has no rotary embedding; 0: all have it.
+  int64_t ropelessPattern = 0;
+  /// Of Granite.
+  double embeddingFactor = 1; ///< of embeddings
+  double residualFactor = 1;  ///< of what attention and feed-forward block add to the stream
+  double scoreFactor = 0;     ///< of scores of attention; 0: as queryScalar says
+  double logitsDivisor = 1;
 
-  /// Gemma 2 has a window in every other layer, from the first on, others in all.
+  /// Gemma 2 has a window in every other layer, from the first on, others in all, but for windowPattern.
   bool hasWindow(int64_t layer) const {
-    return slidingWindow > 0 && (architecture != ModelArchitecture::Gemma2 || layer % 2 == 0);
+    const int64_t pattern = architecture == ModelArchitecture::Gemma2 ? 2 : windowPattern;
+    return slidingWindow > 0 && (pattern == 0 || (layer + 1) % pattern != 0);
   }
+  /// Whether queries and keys of a layer are turned by localRopeBase.
+  bool hasLocalRotary(int64_t layer) const { return localRopeBase > 0 && hasWindow(layer); }
+  /// Whether they are turned at all.
+  bool hasRotary(int64_t layer) const { return ropelessPattern == 0 || (layer + 1) % ropelessPattern != 0; }
   /// Gemma's feed-forward gate is a GELU, its norms multiply by 1 + weight, and embeddings are scaled by the root of
   /// their width.
-  bool isGemma() const { return architecture == ModelArchitecture::Gemma || hasOuterNorms(); }
-  /// Gemma 2 has norms behind attention and feed-forward block, too.
-  bool hasOuterNorms() const { return architecture == ModelArchitecture::Gemma2; }
+  bool isGemma() const {
+    return architecture == ModelArchitecture::Gemma || architecture == ModelArchitecture::Gemma2 ||
+           architecture == ModelArchitecture::Gemma3;
+  }
+  /// Attention and feed-forward block have norms before them, but OLMo 2's,
+  bool hasInnerNorms() const { return architecture != ModelArchitecture::Olmo2; }
+  /// and Gemma 2's, 3's and OLMo 2's have norms behind them.
+  bool hasOuterNorms() const {
+    return architecture == ModelArchitecture::Gemma2 || architecture == ModelArchitecture::Gemma3 || !hasInnerNorms();
+  }
+  /// Columns that share a norm of queries or keys, which have `heads` heads: one head, with the same weight for each
+  /// (Qwen3, Gemma 3), or all of them (OLMo 2).
+  int64_t qkNormWidth(int64_t heads) const { return hasInnerNorms() ? headDim : heads * headDim; }
 
   friend bool operator==(const ModelConfig &, const ModelConfig &) = default;
 };

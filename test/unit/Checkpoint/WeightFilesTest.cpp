@@ -274,6 +274,17 @@ TEST(WeightNames, OfGemma2sNorms) {
             layer + "post_attention_layernorm.weight");
 }
 
+/// torchtune and Meta have no such models, so nothing is another name of their weights.
+TEST(WeightNames, OfFamiliesThatTorchtuneHasNot) {
+  for (ModelArchitecture architecture :
+       {ModelArchitecture::Gemma3, ModelArchitecture::SmolLM3, ModelArchitecture::Olmo2, ModelArchitecture::Granite}) {
+    EXPECT_FALSE(knownWeight("layers.7.mlp_norm.scale", architecture));
+    EXPECT_FALSE(knownWeight("tok_embeddings.weight", architecture));
+    const std::string norm = "model.layers.7.post_attention_layernorm.weight";
+    EXPECT_EQ(nameIn(Naming::Torchtune, norm, architecture), norm);
+  }
+}
+
 TEST(WeightNames, OfAdapters) {
   EXPECT_EQ(knownAdapter("layers.3.attn.output_proj.lora_a.weight"), "model.layers.3.self_attn.o_proj.lora_A.weight");
   EXPECT_EQ(knownAdapter("layers.3.mlp.w2.lora_b.weight"), "model.layers.3.mlp.down_proj.lora_B.weight");

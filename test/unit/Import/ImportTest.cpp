@@ -162,6 +162,155 @@ TEST(Import, Gemma2sWindowsCapsAndNorms) {
   EXPECT_TRUE(opsOf<train::SoftcapOp>(*module).empty());
 }
 
+/// Reals that an initial value of rotary tables is made from: base and factor.
+std::pair<double, double> anglesOf(ModuleOp module, StringRef table) {
+  auto variable = module.lookupSymbol<train::VariableOp>(table);
+  if (!variable)
+    return {0, 0};
+  auto init = cast<train::RotaryInitAttr>(variable.getInit());
+  return {init.getBase().getValueAsDouble(), init.getFactor().getValueAsDouble()};
+}
+
+/// The table of cosines that each layer's queries and keys are turned by, "" for a layer without.
+std::vector<std::string> tablesOf(ModuleOp module, int64_t layers) {
+  std::vector<std::string> tables(static_cast<size_t>(layers));
+  for (train::RotaryOp op : opsOf<train::RotaryOp>(module)) {
+    auto layer = op->getAttrOfType<IntegerAttr>(train::TrainDialect::layerAttrName).getInt();
+    tables[static_cast<size_t>(layer)] = op.getCos().getDefiningOp<train::ReadOp>().getVariable().str();
+  }
+  return tables;
+}
+
+TEST(Import, Gemma3sLayersOfTwoKinds) {
+  MLIRContext context;
+  Recipe recipe = tinyRecipe();
+  ModelConfig &model = recipe.model;
+  model.architecture = ModelArchitecture::Gemma3;
+  model.numLayers = 4;
+  model.qkNorm = true;
+  model.slidingWindow = 5;
+  model.windowPattern = 3;
+  model.ropeBase = 1e6;
+  model.localRopeBase = 1e4;
+  model.ropeScaling = linearScaling(8);
+  model.queryScalar = 64;
+  auto module = importRecipe(context, recipe);
+  ASSERT_TRUE(succeeded(verify(*module)));
+  EXPECT_EQ(opsOf<train::RmsNormOp>(*module).size(), 4 * 6 + 1u);
+  for (train::RmsNormOp op : opsOf<train::RmsNormOp>(*module))
+    EXPECT_TRUE(op.getZeroCentered());
+  auto head = module->lookupSymbol<train::VariableOp>("model.layers.3.self_attn.k_norm.weight");
+  ASSERT_TRUE(head);
+  EXPECT_TRUE(isa<train::ZerosInitAttr>(head.getInit()));
+  EXPECT_EQ(head.getTensorType().getShape(), (ArrayRef<int64_t>{8}));
+  EXPECT_EQ(opsOf<train::GeGLUOp>(*module).size(), 4u);
+  EXPECT_EQ(opsOf<train::ScaleOp>(*module).size(), 1u);
+  EXPECT_TRUE(opsOf<train::SoftcapOp>(*module).empty());
+  auto attentions = opsOf<train::AttentionOp>(*module);
+  ASSERT_EQ(attentions.size(), 4u);
+  for (size_t layer = 0; layer < 4; ++layer) {
+    EXPECT_EQ(attentions[layer].getWindow().value_or(0), layer == 2 ? 0u : 5u) << layer;
+    EXPECT_EQ(attentions[layer].getScale().convertToDouble(), 1.0 / 8);
+    EXPECT_FALSE(attentions[layer].getSoftcap());
+  }
+  const std::string local = "rotary.local.cos", global = "rotary.cos";
+  EXPECT_EQ(tablesOf(*module, 4), (std::vector<std::string>{local, local, global, local}));
+  EXPECT_EQ(anglesOf(*module, local), std::pair(1e4, 1.0));
+  EXPECT_EQ(anglesOf(*module, global), std::pair(1e6, 8.0));
+  // A window of the whole sequence is none, but the layer keeps its table.
+  model.slidingWindow = 4096;
+  module = importRecipe(context, recipe);
+  ASSERT_TRUE(succeeded(verify(*module)));
+  EXPECT_EQ(tablesOf(*module, 4), (std::vector<std::string>{local, local, global, local}));
+  EXPECT_FALSE(opsOf<train::AttentionOp>(*module)[0].getWindow());
+  // There are no tables for layers that are not there.
+  model.windowPattern = 0;
+  module = importRecipe(context, recipe);
+  EXPECT_FALSE(module->lookupSymbol("rotary.cos"));
+  model.windowPattern = 1;
+  module = importRecipe(context, recipe);
+  EXPECT_FALSE(module->lookupSymbol("rotary.local.sin"));
+  ASSERT_TRUE(succeeded(verify(*module)));
+}
+
+TEST(Import, LayersWithoutRotaryEmbedding) {
+  MLIRContext context;
+  Recipe recipe = tinyRecipe();
+  recipe.model.architecture = ModelArchitecture::SmolLM3;
+  recipe.model.numLayers = 4;
+  recipe.model.ropelessPattern = 2;
+  auto module = importRecipe(context, recipe);
+  ASSERT_TRUE(succeeded(verify(*module)));
+  EXPECT_EQ(tablesOf(*module, 4), (std::vector<std::string>{"rotary.cos", "", "rotary.cos", ""}));
+  EXPECT_EQ(opsOf<train::AttentionOp>(*module).size(), 4u);
+  recipe.model.ropelessPattern = 0;
+  module = importRecipe(context, recipe);
+  EXPECT_EQ(opsOf<train::RotaryOp>(*module).size(), 8u);
+  recipe.model.ropelessPattern = 1;
+  module = importRecipe(context, recipe);
+  ASSERT_TRUE(succeeded(verify(*module)));
+  EXPECT_TRUE(opsOf<train::RotaryOp>(*module).empty());
+  EXPECT_FALSE(module->lookupSymbol("rotary.cos"));
+}
+
+TEST(Import, Olmo2sNorms) {
+  MLIRContext context;
+  Recipe recipe = tinyRecipe();
+  recipe.model.architecture = ModelArchitecture::Olmo2;
+  recipe.model.qkNorm = true;
+  auto module = importRecipe(context, recipe);
+  ASSERT_TRUE(succeeded(verify(*module)));
+  // Two behind the blocks, those of queries and keys, and the last one.
+  EXPECT_EQ(opsOf<train::RmsNormOp>(*module).size(), 2 * 4 + 1u);
+  for (train::RmsNormOp op : opsOf<train::RmsNormOp>(*module))
+    EXPECT_FALSE(op.getZeroCentered());
+  for (const char *name : {"input", "pre_feedforward"})
+    EXPECT_FALSE(module->lookupSymbol("model.layers.1." + std::string(name) + "_layernorm.weight")) << name;
+  for (const char *name : {"post_attention", "post_feedforward"})
+    EXPECT_TRUE(module->lookupSymbol("model.layers.1." + std::string(name) + "_layernorm.weight")) << name;
+  for (const auto &[name, width] : {std::pair("q", 32), {"k", 16}}) {
+    auto norm =
+        module->lookupSymbol<train::VariableOp>("model.layers.0.self_attn." + std::string(name) + "_norm.weight");
+    ASSERT_TRUE(norm);
+    EXPECT_EQ(norm.getTensorType().getShape(), (ArrayRef<int64_t>{width}));
+  }
+  // What a block adds is its norm's, and what it reads is the stream itself.
+  auto sums = opsOf<train::AddOp>(*module);
+  ASSERT_EQ(sums.size(), 4u);
+  for (train::AddOp sum : sums)
+    EXPECT_TRUE(sum.getRhs().getDefiningOp<train::RmsNormOp>());
+  for (train::MatmulOp product : opsOf<train::MatmulOp>(*module))
+    if (product.getB().getDefiningOp<train::ReadOp>().getVariable() == "model.layers.1.mlp.up_proj.weight")
+      EXPECT_TRUE(product.getA().getDefiningOp<train::AddOp>());
+}
+
+TEST(Import, GranitesFactors) {
+  MLIRContext context;
+  Recipe recipe = tinyRecipe();
+  ModelConfig &model = recipe.model;
+  model.architecture = ModelArchitecture::Granite;
+  model.embeddingFactor = 12;
+  model.residualFactor = 0.22;
+  model.scoreFactor = 0.015625;
+  model.logitsDivisor = 16;
+  auto module = importRecipe(context, recipe);
+  ASSERT_TRUE(succeeded(verify(*module)));
+  std::vector<float> factors;
+  for (train::ScaleOp op : opsOf<train::ScaleOp>(*module)) {
+    auto factor = op.getFactor().getDefiningOp<train::ConstantOp>();
+    ASSERT_TRUE(factor);
+    factors.push_back(cast<DenseElementsAttr>(factor.getValue()).getSplatValue<APFloat>().convertToFloat());
+  }
+  EXPECT_EQ(factors, (std::vector<float>{12, 0.22f, 0.22f, 0.22f, 0.22f, 1.0f / 16}));
+  for (train::AttentionOp op : opsOf<train::AttentionOp>(*module))
+    EXPECT_EQ(op.getScale().convertToDouble(), 0.015625);
+  EXPECT_TRUE(opsOf<train::ScaleOp>(*module).back().getInput().getDefiningOp<train::MatmulOp>());
+  // Factors of 1 are no ops.
+  model.embeddingFactor = model.residualFactor = model.logitsDivisor = 1;
+  module = importRecipe(context, recipe);
+  EXPECT_TRUE(opsOf<train::ScaleOp>(*module).empty());
+}
+
 TEST(Import, WindowsOfEveryLayer) {
   MLIRContext context;
   Recipe recipe = tinyRecipe();

@@ -107,6 +107,11 @@ std::vector<Case> cases() {
        {0, 1}},
       // A cap that the numbers come close to.
       {"softcap", "train.softcap %x0 cap 1.5 : tensor<3x5xf64>", "tensor<3x5xf64>", {{"tensor<3x5xf64>"}}, {0}},
+      {"rms_norm_of_heads_zero_centered",
+       "train.rms_norm %x0, %x1 eps 1.0e-2 zero_centered : tensor<3x6xf64>, tensor<2xf64>",
+       "tensor<3x6xf64>",
+       {{"tensor<3x6xf64>"}, {"tensor<2xf64>"}},
+       {0, 1}},
       {"rms_norm_zero_centered",
        "train.rms_norm %x0, %x1 eps 1.0e-2 zero_centered : tensor<4x6xf64>, tensor<6xf64>",
        "tensor<4x6xf64>",
