@@ -212,7 +212,8 @@ private:
     const std::string &component = checked.components[node];
     if (!takes(key, component)) {
       KeyInfo sizeKey{};
-      sizeKey.components = "llama2 llama3 llama3_1 llama3_2 mistral qwen2 qwen3 gemma gemma2 phi3";
+      sizeKey.components =
+          "llama2 llama3 llama3_1 llama3_2 mistral qwen2 qwen3 gemma gemma2 phi3 gemma3 smollm3 olmo2 granite";
       std::string hint = "; remove it (~" + path + ")";
       if (holds(key.components, "lora_*"))
         hint = "; it belongs to LoRA builders, such as torchtune.models.llama3_2.lora_llama3_2_1b: name one, or remove "

@@ -17,7 +17,9 @@ namespace {
 
 /// What the models of a family share. The first five fields are the defaults of its builder with explicit sizes.
 struct ModelFamily {
-  const char *builder; ///< with explicit sizes, without "torchtune.models."; its last word is the family's name
+  /// With explicit sizes, without "torchtune.models.", or all of a name of ftc's own; its last word is the family's
+  /// name.
+  const char *builder;
   ModelArchitecture architecture;
   double ropeBase, ropeFactor, normEps;
   bool tied, qkvBias, qkNorm;
@@ -36,6 +38,11 @@ const ModelFamily families[] = {
   {"gemma.gemma",       ModelArchitecture::Gemma,   1e4,  1, 1e-6, true,  false, false},
   {"gemma2.gemma2",     ModelArchitecture::Gemma2,  1e4,  1, 1e-6, true,  false, false},
   {"phi3.phi3",         ModelArchitecture::Phi3,    1e4,  1, 1e-5, false, false, false},
+  // Which torchtune has not: with transformers' defaults.
+  {"ftc.models.gemma3", ModelArchitecture::Gemma3,  1e6,  1, 1e-6, true,  false, true},
+  {"ftc.models.smollm3",ModelArchitecture::SmolLM3, 2e6,  1, 1e-6, true,  false, false},
+  {"ftc.models.olmo2",  ModelArchitecture::Olmo2,   1e4,  1, 1e-5, false, false, true},
+  {"ftc.models.granite",ModelArchitecture::Granite, 1e4,  1, 1e-6, false, false, false},
 };
 
 struct ModelSize {
@@ -109,6 +116,11 @@ constexpr const char *qloraPrefix = "qlora_";
 
 bool startsWith(const std::string &text, const std::string &prefix) { return text.rfind(prefix, 0) == 0; }
 
+std::string fullName(const ModelFamily &family) {
+  const std::string builder = family.builder;
+  return startsWith(builder, "ftc.") ? builder : modelPrefix + builder;
+}
+
 /// What works at a node; the first is the usual one.
 struct NodeComponents {
   const char *node;
@@ -120,8 +132,8 @@ const std::vector<NodeComponents> &nodes() {
   static const std::vector<NodeComponents> table = [] {
     std::vector<std::string> models = {"torchtune.models.llama3_2.llama3_2"};
     for (const ModelFamily &family : families)
-      if (modelPrefix + std::string(family.builder) != models[0])
-        models.push_back(modelPrefix + std::string(family.builder));
+      if (fullName(family) != models[0])
+        models.push_back(fullName(family));
     for (const ModelSize &size : sizes)
       models.push_back(modelPrefix + std::string(size.component));
     const std::vector<std::string> withoutAdapters = models;
@@ -266,7 +278,9 @@ std::string refusal(const std::string &path, const std::string &name, const Node
       return "'" + name +
              "': this kind of model is not built yet; Llama 2 to 3.3, Mistral, Qwen2, 2.5 and 3, Gemma and Gemma 2, "
              "Phi-3 and 4 are, such as " +
-             modelPrefix + "llama3_2.llama3_2_1b, or torchtune.models.llama3_2.llama3_2 with explicit sizes";
+             modelPrefix +
+             "llama3_2.llama3_2_1b, or torchtune.models.llama3_2.llama3_2 with explicit sizes; these and Gemma 3, "
+             "SmolLM3, OLMo 2 and Granite also by the config.json beside their weights: ftc.models.from_config";
   }
   if (path == "tokenizer" && (startsWith(name, modelPrefix) || startsWith(name, "torchtune.modules."))) {
     std::string others;
@@ -357,14 +371,14 @@ std::string builderOfSizes(const std::string &component) {
   ModelConfig model;
   startModel(component, model);
   for (const ModelFamily &family : families)
-    if (std::string builder = modelPrefix + std::string(family.builder); lastWord(builder) == model.family)
+    if (std::string builder = fullName(family); lastWord(builder) == model.family)
       return isLoraBuilder(component) ? builder.insert(builder.rfind('.') + 1, loraPrefix) : builder;
   return nodeOf("model")->works[0];
 }
 
 bool startModel(const std::string &component, ModelConfig &model) {
   model.component = component;
-  std::string name = component.substr(std::string(modelPrefix).size());
+  std::string name = startsWith(component, modelPrefix) ? component.substr(std::string(modelPrefix).size()) : component;
   if (isLoraBuilder(component))
     name.erase(name.rfind('.') + 1, std::string(isQloraBuilder(component) ? qloraPrefix : loraPrefix).size());
   auto found =
@@ -387,6 +401,17 @@ bool startModel(const std::string &component, ModelConfig &model) {
     model.logitsCap = 30;
     model.slidingWindow = 4096;
   }
+  // transformers' defaults.
+  if (model.architecture == ModelArchitecture::Gemma3) {
+    model.ropeScaling = linearScaling(family.ropeFactor);
+    model.slidingWindow = 4096;
+    model.windowPattern = 6;
+    model.localRopeBase = 1e4;
+  }
+  if (model.architecture == ModelArchitecture::SmolLM3)
+    model.ropelessPattern = 4;
+  if (model.architecture == ModelArchitecture::Granite)
+    model.scoreFactor = 1;
   if (!size)
     return true;
   model.vocabSize = size->vocab;

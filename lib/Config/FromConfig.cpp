@@ -23,12 +23,14 @@ namespace ftc::config {
 namespace {
 
 struct Type {
-  const char *name;              ///< config.json's model_type
-  const char *builder;           ///< with explicit sizes
-  const char *normEps;           ///< that transformers takes when the file has none
-  enum { No, Yes, Either } tied; ///< Either: the builder has tie_word_embeddings
-  const char *headDim = "";      ///< that transformers takes when the file has none; "": hidden_size / heads
+  const char *name;    ///< config.json's model_type
+  const char *builder; ///< with explicit sizes
+  const char *normEps; ///< that transformers takes when the file has none
+  /// Either: the builder has tie_word_embeddings. Usually: and so does transformers where the file says nothing.
+  enum { No, Yes, Either, Usually } tied;
+  const char *headDim = ""; ///< that transformers takes when the file has none; "": hidden_size / heads
   bool hasWindow = false;
+  const char *ropeBase = "10000"; ///< that transformers takes when the file has none
 };
 
 const Type types[] = {
@@ -39,6 +41,10 @@ const Type types[] = {
     {"gemma", "torchtune.models.gemma.gemma", "1e-6", Type::Yes, "256"},
     {"gemma2", "torchtune.models.gemma2.gemma2", "1e-6", Type::Yes, "256", true},
     {"phi3", "torchtune.models.phi3.phi3", "1e-5", Type::No, "", true},
+    {"gemma3_text", "ftc.models.gemma3", "1e-6", Type::Yes, "256", true, "1000000"},
+    {"smollm3", "ftc.models.smollm3", "1e-6", Type::Usually, "", false, "2000000"},
+    {"olmo2", "ftc.models.olmo2", "1e-5", Type::Either},
+    {"granite", "ftc.models.granite", "1e-6", Type::Either},
 };
 
 Node scalar(const std::string &text, const Place &place) {
@@ -73,6 +79,12 @@ public:
       if (kind && kind->text == each.name)
         type = &each;
     }
+    if (kind && kind->text == "gemma3")
+      return messages.error(kind->place,
+                            "'model_type' is " + shown(*kind) +
+                                ": Gemma 3 with a part for images, which is not built; docs/recipes.md (Models by "
+                                "their config.json) has the lines that save its text part by itself, as a gemma3_text, "
+                                "which is");
     if (!type)
       return messages.error(kind ? kind->place : config.place,
                             "'model_type' is " + (kind ? shown(*kind) : std::string("missing")) +
@@ -125,7 +137,7 @@ private:
     if (given("head_dim") || *type.headDim)
       copy("head_dim", "head_dim", type.headDim);
 
-    const bool isGemma = name == "gemma" || name == "gemma2";
+    const bool isGemma = name.starts_with("gemma");
     for (const char *key : {"hidden_act", "hidden_activation"})
       if (const Node *act = given(key);
           act && !(isGemma ? act->text == "gelu" || act->text == "gelu_pytorch_tanh" : act->text == "silu"))
@@ -143,20 +155,120 @@ private:
                    (isAttention ? "override model.attn_dropout=0" : "set it to 0.0 there"));
     }
     const Node *tied = given("tie_word_embeddings");
-    if (type.tied == Type::Either)
-      argument("tie_word_embeddings", tied ? *tied : scalar("False", config.place));
+    if (type.tied == Type::Either || type.tied == Type::Usually)
+      argument("tie_word_embeddings",
+               tied ? *tied : scalar(type.tied == Type::Usually ? "True" : "False", config.place));
     else if (tied && asBool(*tied) != (type.tied == Type::Yes))
       refuse(*tied, "tie_word_embeddings", "that is not built for " + name);
     if (const Node *use = given("use_sliding_window"); use && asBool(*use) != false)
       refuse(*use, "use_sliding_window", "windows of attention are not built for " + name);
-    if (type.hasWindow && given("sliding_window"))
+    if (const Node *use = given("use_bidirectional_attention"); use && asBool(*use) != false)
+      refuse(*use, "use_bidirectional_attention", "attention to what is behind a token is not built");
+    if (name == "mistral")
+      copyOrNull("sliding_window", "sliding_window_size", "4096");
+    else if (type.hasWindow && given("sliding_window"))
       copy("sliding_window", "sliding_window_size");
+    windows(name);
     if (name == "gemma2") {
       copyOrNull("attn_logit_softcapping", "hidden_capping_value", "50");
       copyOrNull("final_logit_softcapping", "final_capping_value", "30");
-      copyOrNull("query_pre_attn_scalar", "query_pre_attn_scalar", "256");
     }
-    rotary(name);
+    if (name == "gemma2" || name == "gemma3_text")
+      copyOrNull("query_pre_attn_scalar", "query_pre_attn_scalar", "256");
+    if (name == "gemma3_text")
+      for (const char *cap : {"attn_logit_softcapping", "final_logit_softcapping"})
+        if (const Node *value = given(cap))
+          refuse(*value, cap, "caps are not built for " + name);
+    if (name == "smollm3")
+      rotaryLayers();
+    if (name == "granite")
+      for (const char *factor :
+           {"embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling"})
+        copy(factor, factor, "1.0");
+    if (name == "gemma3_text")
+      rotaryByLayer();
+    else
+      rotary(name, type.ropeBase);
+  }
+
+  /// What is of one kind in each so many-th of the layers, and of another in all others.
+  struct Pattern {
+    bool found = false;   ///< whether the layers are so
+    int64_t interval = 0; ///< 0: all layers are of the other kind
+
+    /// As an argument, where 0 is null.
+    Node node(const Place &place) const {
+      Node null;
+      null.place = place;
+      return interval == 0 ? null : scalar(std::to_string(interval), place);
+    }
+  };
+
+  /// `isOdd`: whether an item of `layers` is a layer of the first kind.
+  template <typename IsOdd> Pattern patternOf(const Node &layers, IsOdd isOdd) const {
+    const Node *count = given("num_hidden_layers");
+    const int64_t wanted = count ? asInt(*count).value_or(0) : 0;
+    if (!layers.isList() || static_cast<int64_t>(layers.items.size()) < wanted)
+      return {};
+    int64_t interval = 0;
+    for (int64_t i = 0; i < wanted; ++i) {
+      const std::optional<bool> odd = isOdd(layers.items[static_cast<size_t>(i)]);
+      if (!odd)
+        return {};
+      if (*odd && interval == 0)
+        interval = i + 1;
+      if (*odd != (interval != 0 && (i + 1) % interval == 0))
+        return {};
+    }
+    return {true, interval};
+  }
+
+  /// Which layers have the window.
+  void windows(const std::string &name) {
+    const Node *layers = given("layer_types");
+    const bool isGemma3 = name == "gemma3_text";
+    if (!layers) {
+      if (isGemma3)
+        copy(given("_sliding_window_pattern") ? "_sliding_window_pattern" : "sliding_window_pattern",
+             "sliding_window_pattern", "6");
+      return;
+    }
+    if (name == "mistral" || name == "phi3")
+      return; // which do not read the key
+    const Pattern pattern = patternOf(*layers, [](const Node &item) -> std::optional<bool> {
+      if (item.text == "full_attention" || item.text == "sliding_attention")
+        return item.text == "full_attention";
+      return std::nullopt;
+    });
+    if (isGemma3 && pattern.found)
+      argument("sliding_window_pattern", pattern.node(layers->place));
+    else if (isGemma3)
+      messages.error(layers->place,
+                     "'layer_types' must be a list with \"full_attention\" for each so many-th layer and "
+                     "\"sliding_attention\" for all others; other orders are not built");
+    else if (name == "gemma2" && !(pattern.found && pattern.interval == (layers->items.size() == 1 ? 0 : 2)))
+      messages.error(layers->place, "'layer_types' must be \"sliding_attention\" and \"full_attention\" in turn; "
+                                    "other orders are not built for gemma2");
+    else if (name != "gemma2" && !(pattern.found && pattern.interval == 1))
+      messages.error(layers->place, "'layer_types' must be \"full_attention\" for every layer; others are not built "
+                                    "for " +
+                                        name);
+  }
+
+  /// SmolLM3's layers without a rotary embedding; the file has a 1 for each that has it.
+  void rotaryLayers() {
+    const Node *layers = given("no_rope_layers");
+    if (!layers)
+      return copy("no_rope_layer_interval", "no_rope_layer_interval", "4");
+    const Pattern pattern = patternOf(*layers, [](const Node &item) -> std::optional<bool> {
+      if (item.text == "0" || item.text == "1")
+        return item.text == "0";
+      return std::nullopt;
+    });
+    if (pattern.found)
+      return argument("no_rope_layer_interval", pattern.node(layers->place));
+    messages.error(layers->place, "'no_rope_layers' must be a list with 0 for each so many-th layer and 1 for all "
+                                  "others; other orders are not built");
   }
 
   /// `copy` of what may be null.
@@ -165,12 +277,45 @@ private:
     argument(name, value ? *value : scalar(absent, config.place));
   }
 
-  void rotary(const std::string &name) {
+  /// Gemma 3's: transformers 5 keeps base and scaling of each kind of layers, earlier versions both bases, and one
+  /// scaling of layers without a window.
+  void rotaryByLayer() {
+    std::string full = "rope_scaling", local = "rope_parameters.sliding_attention";
+    if (const Node *joint = given("rope_parameters")) {
+      full = "rope_parameters.full_attention";
+      for (const std::string &key : {full, local})
+        if (const Node *part = given(key); !part || !part->isMap())
+          return messages.error(joint->place, "'" + key + "' must be an object with \"rope_type\" and \"rope_theta\"");
+    } else if (const Node *scaling = given(full); scaling && !scaling->isMap()) {
+      return refuse(*scaling, full, "it must be an object with \"rope_type\", or null");
+    }
+    auto base = [&](const std::string &part, const std::string &older) {
+      return given(part + ".rope_theta") ? part + ".rope_theta" : older;
+    };
+    copy(base(full, "rope_theta"), "rope_base", "1000000");
+    copy(base(local, "rope_local_base_freq"), "rope_local_base_freq", "10000");
+    auto kindOf = [&](const std::string &part) {
+      const std::string key = part + (given(part + ".rope_type") ? ".rope_type" : ".type");
+      const Node *kind = given(key);
+      if (kind && kind->text != "default" && !(kind->text == "linear" && part == full))
+        refuse(*kind, key,
+               "only \"default\"" + std::string(part == full ? " and \"linear\" are" : " is") +
+                   " built for these layers of gemma3_text");
+      return kind ? kind->text : "default";
+    };
+    kindOf(local);
+    if (kindOf(full) == "linear")
+      copy(full + ".factor", "scale_factor");
+    else
+      argument("scale_factor", scalar("1", config.place));
+  }
+
+  void rotary(const std::string &name, const std::string &usualBase) {
     // transformers 5 keeps base and scaling together, earlier versions apart.
     const std::string joint = given("rope_parameters") ? "rope_parameters" : "rope_scaling";
     if (const Node *scaling = given(joint); scaling && !scaling->isMap())
       return refuse(*scaling, joint, "it must be an object with \"rope_type\", or null");
-    copy(given("rope_parameters.rope_theta") ? "rope_parameters.rope_theta" : "rope_theta", "rope_base", "10000");
+    copy(given("rope_parameters.rope_theta") ? "rope_parameters.rope_theta" : "rope_theta", "rope_base", usualBase);
     for (const std::string &key : {joint + ".partial_rotary_factor", std::string("partial_rotary_factor")})
       if (const Node *part = given(key); part && asFloat(*part) != 1.0)
         refuse(*part, key, "heads of which a part alone is rotated are not built");

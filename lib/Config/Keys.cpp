@@ -13,7 +13,8 @@ static constexpr KeyClass C = KeyClass::Compiled;
 static constexpr KeyClass R = KeyClass::Run;
 static constexpr KeyClass N = KeyClass::NoEffect;
 
-static constexpr const char *explicitBuilders = "llama2 llama3 llama3_1 llama3_2 mistral qwen2 qwen3 gemma gemma2 phi3";
+static constexpr const char *explicitBuilders =
+    "llama2 llama3 llama3_1 llama3_2 mistral qwen2 qwen3 gemma gemma2 phi3 gemma3 smollm3 olmo2 granite";
 static constexpr const char *lora = "lora_*";
 static constexpr const char *textCompletion = "text_completion_dataset wikitext_dataset cnn_dailymail_articles_dataset";
 static constexpr const char *chat = "chat_dataset";
@@ -52,17 +53,24 @@ static const std::vector<KeyInfo> table = {
   {"model.num_heads", C, Int, "", explicitBuilders, nullptr, "query heads (required)"},
   {"model.num_kv_heads", C, Int, "", explicitBuilders, nullptr, "key and value heads, a divisor of `num_heads` (required; null: as many)"},
   {"model.embed_dim", C, Int, "", explicitBuilders, nullptr, "width of the residual stream (required)"},
-  {"model.head_dim", C, Int, "", explicitBuilders, nullptr, "width of a head, even; absent: `embed_dim / num_heads` (ftc's own key; torchtune's too for qwen3, gemma and gemma2, where the last two require it)"},
-  {"model.intermediate_dim", C, Int, "", explicitBuilders, nullptr, "feed-forward width; absent: 8/3 of `embed_dim`, rounded up to a multiple of 256, as torchtune computes it (required: gemma, gemma2)"},
+  {"model.head_dim", C, Int, "", explicitBuilders, nullptr, "width of a head, even; absent: `embed_dim / num_heads` (ftc's own key; torchtune's too for qwen3, gemma and gemma2; gemma, gemma2 and gemma3 require it)"},
+  {"model.intermediate_dim", C, Int, "", explicitBuilders, nullptr, "feed-forward width; absent: 8/3 of `embed_dim`, rounded up to a multiple of 256, as torchtune computes it (required: gemma, gemma2, gemma3)"},
   {"model.max_seq_len", C, Int, "", explicitBuilders, nullptr, "longest sequence of the model (required); `tokenizer.max_seq_len` may not be above it"},
-  {"model.norm_eps", C, Float, "", explicitBuilders, nullptr, "epsilon of RMSNorm; absent: 1e-5, or 1e-6 (gemma, gemma2)"},
-  {"model.rope_base", C, Float, "", explicitBuilders, nullptr, "rotary base; absent: 10000 (llama2, mistral, gemma, gemma2, phi3), 500000 (llama3 and later), 1000000 (qwen2, qwen3)"},
-  {"model.scale_factor", C, Float, "", "llama3_1 llama3_2", nullptr, "Llama 3's rotary scaling; absent: 8 (llama3_1), 32 (llama3_2); 1 is no scaling"},
-  {"model.tie_word_embeddings", C, Bool, "", "llama3_2 llama3_2_1b llama3_2_3b qwen2 qwen3", nullptr, "one table for embedding and head; absent: True (llama3_2), False (qwen2, qwen3)"},
+  {"model.norm_eps", C, Float, "", explicitBuilders, nullptr, "epsilon of RMSNorm; absent: 1e-5, or 1e-6 (gemma, gemma2, gemma3, smollm3, granite)"},
+  {"model.rope_base", C, Float, "", explicitBuilders, nullptr, "rotary base; absent: 10000 (llama2, mistral, gemma, gemma2, phi3, olmo2, granite), 500000 (llama3 and later), 1000000 (qwen2, qwen3, gemma3), 2000000 (smollm3)"},
+  {"model.scale_factor", C, Float, "", "llama3_1 llama3_2 gemma3", nullptr, "Llama 3's rotary scaling, or what positions are divided by in layers without a window (gemma3); absent: 8 (llama3_1), 32 (llama3_2), 1 (gemma3); 1 is no scaling"},
+  {"model.tie_word_embeddings", C, Bool, "", "llama3_2 llama3_2_1b llama3_2_3b qwen2 qwen3 smollm3 olmo2 granite", nullptr, "one table for embedding and head; absent: True (llama3_2, smollm3), False (qwen2, qwen3, olmo2, granite)"},
   {"model.hidden_capping_value", C, Float, "50", "gemma2", nullptr, "scores of attention are capped to it: `cap * tanh(score / cap)`; null: not at all"},
   {"model.final_capping_value", C, Float, "30", "gemma2", nullptr, "logits are capped to it; null: not at all"},
-  {"model.sliding_window_size", C, Int, "", "mistral gemma2 phi3", nullptr, "positions that a token sees, itself included, in every layer (ftc's own key for mistral, phi3) or every other one, from the first on (gemma2); absent: all of them (mistral, phi3), 4096 (gemma2)"},
-  {"model.query_pre_attn_scalar", C, Int, "null", "gemma2", nullptr, "scores of attention are divided by its root; null: by that of `head_dim`"},
+  {"model.sliding_window_size", C, Int, "", "mistral gemma2 phi3 gemma3", nullptr, "positions that a token sees, itself included, in every layer (ftc's own key for mistral, phi3), every other one, from the first on (gemma2), or those that `sliding_window_pattern` leaves (gemma3); absent: all of them (mistral, phi3), 4096 (gemma2, gemma3)"},
+  {"model.sliding_window_pattern", C, Int, "6", "gemma3", nullptr, "each so many-th layer has no window and `rope_base`, the others have the window and `rope_local_base_freq`; null: all are others"},
+  {"model.rope_local_base_freq", C, Float, "10000.0", "gemma3", nullptr, "rotary base of layers with a window, which is not scaled"},
+  {"model.no_rope_layer_interval", C, Int, "4", "smollm3", nullptr, "each so many-th layer has no rotary embedding; null: all layers have it"},
+  {"model.embedding_multiplier", C, Float, "1.0", "granite", nullptr, "factor of embeddings"},
+  {"model.residual_multiplier", C, Float, "1.0", "granite", nullptr, "factor of what attention and feed-forward block add to the residual stream"},
+  {"model.attention_multiplier", C, Float, "1.0", "granite", nullptr, "factor of scores of attention, in place of `head_dim^-0.5`"},
+  {"model.logits_scaling", C, Float, "1.0", "granite", nullptr, "what logits are divided by"},
+  {"model.query_pre_attn_scalar", C, Int, "null", "gemma2 gemma3", nullptr, "scores of attention are divided by its root; null: by that of `head_dim`"},
   {"model.attn_dropout", C, Float, "0.0", explicitBuilders, "dropout is not built yet; set it to 0", "dropout of attention weights"},
 
   {"model.lora_attn_modules", C, TextList, "", lora, nullptr, "projections of attention that get an adapter, some of `q_proj`, `k_proj`, `v_proj`, `output_proj` (required)"},

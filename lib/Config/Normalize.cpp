@@ -246,22 +246,36 @@ static std::map<std::string, std::string> valuesOf(const ModelConfig &m, bool ha
     v["model.max_seq_len"] = std::to_string(m.maxSeqLen);
     v["model.norm_eps"] = floatText(m.normEps);
     v["model.rope_base"] = floatText(m.ropeBase);
-    if (m.family == "llama3_1" || m.family == "llama3_2")
+    if (m.family == "llama3_1" || m.family == "llama3_2" || m.family == "gemma3")
       v["model.scale_factor"] = floatText(m.ropeScaling.factor);
     if (m.slidingWindow > 0)
       v["model.sliding_window_size"] = std::to_string(m.slidingWindow);
     if (m.family == "gemma2") {
       v["model.hidden_capping_value"] = m.attentionCap > 0 ? floatText(m.attentionCap) : "null";
       v["model.final_capping_value"] = m.logitsCap > 0 ? floatText(m.logitsCap) : "null";
-      v["model.query_pre_attn_scalar"] = m.queryScalar > 0 ? std::to_string(m.queryScalar) : "null";
+    }
+    auto orNull = [](int64_t value) { return value > 0 ? std::to_string(value) : "null"; };
+    if (m.family == "gemma2" || m.family == "gemma3")
+      v["model.query_pre_attn_scalar"] = orNull(m.queryScalar);
+    if (m.family == "gemma3") {
+      v["model.sliding_window_pattern"] = orNull(m.windowPattern);
+      v["model.rope_local_base_freq"] = floatText(m.localRopeBase);
+    }
+    if (m.family == "smollm3")
+      v["model.no_rope_layer_interval"] = orNull(m.ropelessPattern);
+    if (m.family == "granite") {
+      v["model.embedding_multiplier"] = floatText(m.embeddingFactor);
+      v["model.residual_multiplier"] = floatText(m.residualFactor);
+      v["model.attention_multiplier"] = floatText(m.scoreFactor);
+      v["model.logits_scaling"] = floatText(m.logitsDivisor);
     }
   }
   std::string builder = lastWord(m.component);
   if (hasAdapters)
     builder = builder.substr(builder.find('_') + 1);
-  if (builder == "qwen2" || builder == "qwen3" || builder == "llama3_2" || builder == "llama3_2_1b" ||
-      builder == "llama3_2_3b")
-    v["model.tie_word_embeddings"] = word(m.tiedEmbeddings);
+  for (const char *name : {"qwen2", "qwen3", "llama3_2", "llama3_2_1b", "llama3_2_3b", "smollm3", "olmo2", "granite"})
+    if (builder == name)
+      v["model.tie_word_embeddings"] = word(m.tiedEmbeddings);
   return v;
 }
 

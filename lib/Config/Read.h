@@ -71,8 +71,8 @@ private:
 
   // ReadModel.cpp
   void model();
-  /// The arguments of Gemma 2's builder.
-  void gemma2();
+  /// The arguments that builders of one or a few families have.
+  void familyArguments();
   /// The arguments of builders with adapters.
   void lora();
   /// QLoRA: which weights are in four bits follows from the model; they must be of sizes that the quantizer takes.

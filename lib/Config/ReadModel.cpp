@@ -75,12 +75,12 @@ void Reader::model() {
                                                         named("model.num_heads") + ", " + std::to_string(m.numHeads));
   }
   boolean("model.tie_word_embeddings", m.tiedEmbeddings);
-  gemma2();
+  familyArguments();
   if (isLoraBuilder(m.component))
     lora();
 }
 
-void Reader::gemma2() {
+void Reader::familyArguments() {
   ModelConfig &m = recipe.model;
   auto cap = [&](const std::string &path, double &to) {
     if (root.find(path) && !given(path))
@@ -91,6 +91,22 @@ void Reader::gemma2() {
   cap("model.final_capping_value", m.logitsCap);
   integer("model.sliding_window_size", m.slidingWindow, 1, maxTokens);
   integer("model.query_pre_attn_scalar", m.queryScalar, 1, maxWidth);
+  auto pattern = [&](const std::string &path, int64_t &to) {
+    if (root.find(path) && !given(path))
+      to = 0; // null
+    integer(path, to, 1, maxWidth);
+  };
+  pattern("model.sliding_window_pattern", m.windowPattern);
+  pattern("model.no_rope_layer_interval", m.ropelessPattern);
+  number("model.rope_local_base_freq", m.localRopeBase, "at least 1 and finite",
+         [](double x) { return x >= 1 && x <= 1e15; });
+  // Single precision holds them, and what they are divided into.
+  auto factor = [](double x) { return x >= 1e-6 && x <= 1e6; };
+  for (const auto &[path, to] : {std::pair("model.embedding_multiplier", &m.embeddingFactor),
+                                 {"model.residual_multiplier", &m.residualFactor},
+                                 {"model.attention_multiplier", &m.scoreFactor},
+                                 {"model.logits_scaling", &m.logitsDivisor}})
+    number(path, *to, "from 1e-6 to 1e6", factor);
 }
 
 void Reader::lora() {

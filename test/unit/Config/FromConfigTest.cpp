@@ -57,7 +57,8 @@ protected:
 
 /// The files that transformers wrote say what the recipes beside them say.
 TEST_F(FromConfig, SaysWhatTheBuilderSays) {
-  for (const char *name : {"untied", "tied", "qwen2", "qwen3", "gemma", "gemma2", "phi3"}) {
+  for (const char *name :
+       {"untied", "tied", "qwen2", "qwen3", "gemma", "gemma2", "phi3", "gemma3", "smollm3", "olmo2", "granite"}) {
     ModelConfig wanted = good(contents(oracle + name + ".yaml")).model;
     const Recipe r = good(recipeOf(oracle + "checkpoints/" + name));
     EXPECT_EQ(r.model.architecture, wanted.architecture) << name;
@@ -155,15 +156,133 @@ TEST_F(FromConfig, OlderFiles) {
   EXPECT_FALSE(model.tiedEmbeddings);
 }
 
+/// As Google's repositories say it, in the words of transformers 4.
+TEST_F(FromConfig, ReleasedGemma3) {
+  json config = {{"architectures", {"Gemma3ForCausalLM"}},
+                 {"attention_bias", false},
+                 {"attn_logit_softcapping", nullptr},
+                 {"final_logit_softcapping", nullptr},
+                 {"head_dim", 256},
+                 {"hidden_activation", "gelu_pytorch_tanh"},
+                 {"hidden_size", 1152},
+                 {"intermediate_size", 6912},
+                 {"max_position_embeddings", 32768},
+                 {"model_type", "gemma3_text"},
+                 {"num_attention_heads", 4},
+                 {"num_hidden_layers", 26},
+                 {"num_key_value_heads", 1},
+                 {"query_pre_attn_scalar", 256},
+                 {"rms_norm_eps", 1e-06},
+                 {"rope_local_base_freq", 10000},
+                 {"rope_scaling", nullptr},
+                 {"rope_theta", 1000000},
+                 {"sliding_window", 512},
+                 {"sliding_window_pattern", 6},
+                 {"vocab_size", 262144}};
+  const ModelConfig model = good(recipeOf(write(config))).model;
+  EXPECT_EQ(model.component, "ftc.models.gemma3");
+  EXPECT_EQ(model.architecture, ModelArchitecture::Gemma3);
+  EXPECT_TRUE(model.isGemma() && model.hasOuterNorms() && model.qkNorm && model.tiedEmbeddings);
+  EXPECT_EQ(model.headDim, 256); // not 1152 / 4
+  EXPECT_EQ(model.queryScalar, 256);
+  EXPECT_EQ(model.slidingWindow, 512);
+  EXPECT_EQ(model.ropeBase, 1e6);
+  EXPECT_EQ(model.localRopeBase, 1e4);
+  EXPECT_EQ(model.ropeScaling.factor, 1);
+  EXPECT_EQ(model.attentionCap, 0);
+  for (int64_t layer = 0; layer < 26; ++layer) {
+    EXPECT_EQ(model.hasWindow(layer), layer % 6 != 5) << layer;
+    EXPECT_EQ(model.hasLocalRotary(layer), layer % 6 != 5) << layer;
+  }
+  // What is left out is what transformers takes.
+  for (const char *key : {"head_dim", "query_pre_attn_scalar", "rope_local_base_freq", "rope_scaling", "rope_theta",
+                          "rms_norm_eps", "sliding_window_pattern", "tie_word_embeddings"})
+    config.erase(key);
+  EXPECT_EQ(good(recipeOf(write(config))).model, model);
+  // Of the larger ones, and by a list in place of the number.
+  config["rope_scaling"] = {{"factor", 8.0}, {"rope_type", "linear"}};
+  config["layer_types"] = json::array();
+  for (int layer = 0; layer < 26; ++layer)
+    config["layer_types"].push_back(layer % 6 == 5 ? "full_attention" : "sliding_attention");
+  ModelConfig scaled = model;
+  scaled.ropeScaling = linearScaling(8);
+  EXPECT_EQ(good(recipeOf(write(config))).model, scaled);
+  config["layer_types"] = std::vector<std::string>(26, "sliding_attention");
+  EXPECT_EQ(good(recipeOf(write(config))).model.windowPattern, 0);
+  config["layer_types"] = std::vector<std::string>(26, "full_attention");
+  EXPECT_EQ(good(recipeOf(write(config))).model.windowPattern, 1);
+  // Adapters and overrides, as of any model.
+  const Recipe r = good(recipeOf(write(config), "ftc.models.qlora_from_config",
+                                 ", lora_attn_modules: [q_proj, v_proj], quantizer: bitsandbytes"),
+                        {"model.sliding_window_pattern=null"});
+  EXPECT_EQ(r.model.component, "ftc.models.lora_gemma3");
+  EXPECT_TRUE(r.lora && r.quantizedBase && r.model.hasWindow(5));
+  EXPECT_EQ(good(r.normalizedYaml).model, r.model);
+}
+
+/// Heads of another width than that of the model by their number, and a window of every layer.
+TEST_F(FromConfig, Mistrals) {
+  json config = llama();
+  config.update({{"model_type", "mistral"}, {"head_dim", 24}, {"sliding_window", 32}, {"tie_word_embeddings", false}});
+  config["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 1e6}};
+  ModelConfig model = good(recipeOf(write(config))).model;
+  EXPECT_EQ(model.architecture, ModelArchitecture::Mistral);
+  EXPECT_EQ(model.headDim, 24);
+  EXPECT_EQ(model.slidingWindow, 32);
+  EXPECT_EQ(model.ropeBase, 1e6);
+  config["sliding_window"] = nullptr;
+  model = good(recipeOf(write(config))).model;
+  EXPECT_EQ(model.slidingWindow, 0);
+  config.erase("sliding_window");
+  EXPECT_EQ(good(recipeOf(write(config))).model.slidingWindow, 4096); // transformers' default
+  config["rope_parameters"]["rope_type"] = "yarn";
+  EXPECT_NE(errorsOf(config).find("this rotary scaling is not built for mistral"), std::string::npos);
+}
+
+TEST_F(FromConfig, LayersWithoutRotaryEmbedding) {
+  json config = json::parse(contents(oracle + "checkpoints/smollm3/config.json"));
+  auto intervalOf = [&] { return good(recipeOf(write(config))).model.ropelessPattern; };
+  EXPECT_EQ(intervalOf(), 2);
+  config["no_rope_layers"] = {1, 1, 1};
+  EXPECT_EQ(intervalOf(), 0);
+  config["no_rope_layers"] = {1, 1, 0, 1, 1}; // transformers reads as many as there are layers
+  EXPECT_EQ(intervalOf(), 3);
+  config["no_rope_layers"] = nullptr;
+  EXPECT_EQ(intervalOf(), 2);
+  config.erase("no_rope_layer_interval");
+  EXPECT_EQ(intervalOf(), 4);
+  config.erase("tie_word_embeddings");
+  EXPECT_TRUE(good(recipeOf(write(config))).model.tiedEmbeddings);
+  config["tie_word_embeddings"] = false;
+  EXPECT_FALSE(good(recipeOf(write(config))).model.tiedEmbeddings);
+}
+
+TEST_F(FromConfig, GranitesFactors) {
+  json config = json::parse(contents(oracle + "checkpoints/granite/config.json"));
+  ModelConfig model = good(recipeOf(write(config))).model;
+  EXPECT_EQ(model.residualFactor, 0.4);
+  EXPECT_EQ(model.scoreFactor, 0.15);
+  for (const char *key : {"embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling"})
+    config.erase(key);
+  model = good(recipeOf(write(config))).model;
+  EXPECT_EQ(model.embeddingFactor, 1);
+  EXPECT_EQ(model.residualFactor, 1);
+  EXPECT_EQ(model.scoreFactor, 1);
+  EXPECT_EQ(model.logitsDivisor, 1);
+  config["logits_scaling"] = 0;
+  EXPECT_NE(errorsOf(config).find("'model.logits_scaling' is 0; it must be from 1e-6 to 1e6"), std::string::npos);
+}
+
 TEST_F(FromConfig, WhatIsNotBuiltIsRefusedWhereItStands) {
   auto with = [](json config, const char *pointer, const json &value) {
     config[json::json_pointer(pointer)] = value;
     return config;
   };
+  auto of = [&](const char *name) { return json::parse(contents(oracle + "checkpoints/" + name + "/config.json")); };
   const std::tuple<json, const char *> cases[] = {
       {with(phi3(), "/model_type", "falcon"),
        "'model_type' is the text \"falcon\"; models of this type are not built, those of "
-       "type llama, mistral, qwen2, qwen3, gemma, gemma2, phi3 are"},
+       "type llama, mistral, qwen2, qwen3, gemma, gemma2, phi3, gemma3_text, smollm3, olmo2, granite are"},
       {with(phi3(), "/rope_parameters/rope_type", "longrope"),
        "'rope_parameters.rope_type' is the text \"longrope\", and this rotary scaling is not built for phi3"},
       {with(phi3(), "/rope_parameters/partial_rotary_factor", 0.75), "heads of which a part alone is rotated"},
@@ -174,6 +293,33 @@ TEST_F(FromConfig, WhatIsNotBuiltIsRefusedWhereItStands) {
        "'attention_dropout' is '0.1', and dropout is not built yet; to train without override model.attn_dropout=0"},
       {with(phi3(), "/resid_pdrop", 0.1), "'resid_pdrop' is '0.1', and dropout is not built yet"},
       {with(llama(), "/rope_parameters/low_freq_factor", 2), "'rope_parameters.low_freq_factor' is '2', and only 1 is"},
+      {with(of("gemma3"), "/model_type", "gemma3"), "Gemma 3 with a part for images, which is not built"},
+      {with(of("gemma3"), "/rope_parameters/full_attention/rope_type", "yarn"),
+       "'rope_parameters.full_attention.rope_type' is the text \"yarn\", and only \"default\" and \"linear\" are"},
+      {with(of("gemma3"), "/rope_parameters/sliding_attention/rope_type", "linear"),
+       "'rope_parameters.sliding_attention.rope_type' is the text \"linear\", and only \"default\" is built"},
+      {with(of("gemma3"), "/rope_parameters", json{{"rope_theta", 1e4}, {"rope_type", "default"}}),
+       "'rope_parameters.full_attention' must be an object"},
+      {with(of("gemma3"), "/rope_parameters/full_attention/factor", nullptr),
+       "'rope_parameters.full_attention.factor' is missing; give it as model.scale_factor"},
+      {with(of("gemma3"), "/layer_types", {"full_attention", "sliding_attention", "sliding_attention"}),
+       "'layer_types' must be a list with"},
+      {with(of("gemma3"), "/layer_types/1", "chunked_attention"), "'layer_types' must be a list with"},
+      {with(of("gemma3"), "/final_logit_softcapping", 30.0), "caps are not built for gemma3_text"},
+      {with(of("gemma3"), "/use_bidirectional_attention", true), "attention to what is behind a token is not built"},
+      {with(of("gemma3"), "/tie_word_embeddings", false), "that is not built for gemma3_text"},
+      {with(of("gemma2"), "/layer_types", {"full_attention", "sliding_attention", "full_attention"}),
+       "'layer_types' must be \"sliding_attention\" and \"full_attention\" in turn"},
+      {with(of("qwen3"), "/layer_types", {"full_attention", "sliding_attention", "full_attention"}),
+       "'layer_types' must be \"full_attention\" for every layer"},
+      {with(of("smollm3"), "/no_rope_layers", {0, 1, 1}), "'no_rope_layers' must be a list with 0 for each so many-th"},
+      {with(of("smollm3"), "/no_rope_layers", {1, 0}), "'no_rope_layers' must be a list"},
+      {with(of("smollm3"), "/use_sliding_window", true), "windows of attention are not built for smollm3"},
+      {with(of("smollm3"), "/mlp_bias", true), "'mlp_bias' is 'true', and such biases are not built"},
+      {with(of("olmo2"), "/attention_bias", true), "'attention_bias' is 'true', and such biases are not built"},
+      {with(of("olmo2"), "/rope_parameters/rope_type", "yarn"), "this rotary scaling is not built for olmo2"},
+      {with(of("granite"), "/rope_parameters/rope_type", "llama3"), "this rotary scaling is not built for granite"},
+      {with(of("granite"), "/hidden_act", "gelu"), "only silu is built for granite"},
       {with(phi3(), "/hidden_size", "many"), "'model.embed_dim'"},
       {with(phi3(), "/num_hidden_layers", nullptr), "'num_hidden_layers' is missing; give it as model.num_layers"}};
   for (const auto &[config, message] : cases) {

@@ -140,6 +140,43 @@ TEST(Models, GemmaWithSizesOfItsOwn) {
                        "is not an argument of"));
 }
 
+/// Which torchtune has no builders of.
+TEST(Models, OfFtcsOwnBuilders) {
+  Recipe r = good(minimal, {"model=ftc.models.gemma3", "model.head_dim=32", "model.intermediate_dim=96"});
+  EXPECT_EQ(r.model.family, "gemma3");
+  EXPECT_TRUE(r.model.qkNorm && r.model.tiedEmbeddings);
+  EXPECT_EQ(r.model.ropeBase, 1e6);
+  EXPECT_EQ(r.model.localRopeBase, 1e4);
+  EXPECT_EQ(r.model.slidingWindow, 4096);
+  EXPECT_EQ(r.model.windowPattern, 6);
+  EXPECT_EQ(good(r.normalizedYaml).model, r.model);
+  r = good(minimal, {"model=ftc.models.smollm3"});
+  EXPECT_EQ(r.model.architecture, ModelArchitecture::SmolLM3);
+  EXPECT_EQ(r.model.ropeBase, 2e6);
+  EXPECT_EQ(r.model.ropelessPattern, 4);
+  EXPECT_TRUE(r.model.tiedEmbeddings && r.model.hasRotary(2) && !r.model.hasRotary(3));
+  r = good(minimal, {"model=ftc.models.smollm3", "model.no_rope_layer_interval=null"});
+  EXPECT_TRUE(r.model.hasRotary(3));
+  EXPECT_EQ(good(r.normalizedYaml).model, r.model);
+  r = good(minimal, {"model=ftc.models.olmo2"});
+  EXPECT_TRUE(r.model.qkNorm && r.model.hasOuterNorms() && !r.model.hasInnerNorms() && !r.model.tiedEmbeddings);
+  EXPECT_EQ(r.model.qkNormWidth(3), 3 * r.model.headDim);
+  r = good(minimal, {"model=ftc.models.lora_granite", "model.lora_attn_modules=[q_proj]",
+                     "model.residual_multiplier=0.22", "model.tie_word_embeddings=True"});
+  EXPECT_EQ(r.model.component, "ftc.models.lora_granite");
+  EXPECT_EQ(r.model.residualFactor, 0.22);
+  EXPECT_EQ(r.model.scoreFactor, 1);
+  EXPECT_EQ(good(r.normalizedYaml).model, r.model);
+  EXPECT_TRUE(contains(errors(minimal, {"model=ftc.models.gemma3"}), "lacks head_dim, intermediate_dim;"));
+  EXPECT_TRUE(contains(errors(minimal, {"model=ftc.models.granite", "model.residual_multiplier=-1"}),
+                       "'model.residual_multiplier' is -1; it must be from 1e-6 to 1e6"));
+  EXPECT_TRUE(contains(errors(minimal, {"model=ftc.models.smollm3", "model.no_rope_layer_interval=0"}),
+                       "no_rope_layer_interval"));
+  EXPECT_TRUE(contains(errors(minimal, {"model.embedding_multiplier=2"}), "is not an argument of"));
+  EXPECT_TRUE(contains(errors(minimal, {"model=ftc.models.gemma4"}), "did you mean 'ftc.models.gemma3'"));
+  EXPECT_TRUE(contains(errors(minimal, {"model=torchtune.models.gemma3.gemma3_1b"}), "ftc.models.from_config"));
+}
+
 TEST(Models, ExplicitFamilies) {
   for (auto [family, base, factor, tied] :
        std::initializer_list<std::tuple<std::string, double, double, bool>>{{"llama2", 1e4, 1, false},
