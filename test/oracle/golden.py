@@ -20,8 +20,8 @@ import torch
 import yaml
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
-from transformers import (AutoModelForCausalLM, Gemma2Config, GemmaConfig, LlamaConfig, MistralConfig, Phi3Config, Qwen2Config,
-                          Qwen3Config)
+from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GemmaConfig, GraniteConfig, LlamaConfig,
+                          MistralConfig, Olmo2Config, Phi3Config, Qwen2Config, Qwen3Config, SmolLM3Config)
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import phi3_parts  # noqa: E402
@@ -32,18 +32,30 @@ IGNORE = -100
 
 
 def model_config(recipe):
-    """transformers' configuration of torchtune's builder with explicit arguments."""
+    """transformers' configuration of a builder with explicit arguments, torchtune's or ftc's own."""
     model = recipe["model"]
     family = model["_component_"].rsplit(".", 1)[1].removeprefix("lora_")
     base = {"llama2": 1e4, "mistral": 1e4, "gemma": 1e4, "gemma2": 1e4, "phi3": 1e4, "qwen2": 1e6, "qwen3": 1e6}.get(family, 5e5)
-    rope = {"rope_type": "default", "rope_theta": base}
+    rope = {"rope_type": "default", "rope_theta": float(model.get("rope_base", base))}
     if family in ("llama3_1", "llama3_2"):
         rope.update(rope_type="llama3", factor=8.0 if family == "llama3_1" else 32.0, low_freq_factor=1.0,
                     high_freq_factor=4.0, original_max_position_embeddings=8192)
+    if family == "gemma3":
+        rope.update(rope_type="linear", factor=float(model["scale_factor"]))
+        rope = {"full_attention": rope,
+                "sliding_attention": {"rope_type": "default", "rope_theta": float(model["rope_local_base_freq"])}}
     kind, others = {"mistral": (MistralConfig, {"sliding_window": None}),
                     "phi3": (Phi3Config, {"sliding_window": model.get("sliding_window_size")}),
                     "qwen2": (Qwen2Config, {}),
                     "qwen3": (Qwen3Config, {"head_dim": model.get("head_dim")}),
+                    "smollm3": (SmolLM3Config, {"no_rope_layer_interval": model.get("no_rope_layer_interval")}),
+                    "olmo2": (Olmo2Config, {}),
+                    "granite": (GraniteConfig, {key: model.get(key) for key in (
+                        "embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling")}),
+                    "gemma3": (Gemma3TextConfig, {
+                        "head_dim": model.get("head_dim"), "sliding_window": model.get("sliding_window_size"),
+                        "sliding_window_pattern": model.get("sliding_window_pattern"),
+                        "query_pre_attn_scalar": model.get("query_pre_attn_scalar")}),
                     "gemma": (GemmaConfig, {"head_dim": model.get("head_dim")}),
                     "gemma2": (Gemma2Config, {
                         "head_dim": model.get("head_dim"), "sliding_window": model.get("sliding_window_size"),
@@ -55,7 +67,7 @@ def model_config(recipe):
         num_hidden_layers=model["num_layers"], num_attention_heads=model["num_heads"],
         num_key_value_heads=model["num_kv_heads"], max_position_embeddings=model["max_seq_len"],
         rms_norm_eps=float(model["norm_eps"]), rope_parameters=rope,
-        tie_word_embeddings=model.get("tie_word_embeddings", family in ("llama3_2", "gemma", "gemma2")),
+        tie_word_embeddings=model.get("tie_word_embeddings", family in ("llama3_2", "gemma", "gemma2", "gemma3", "smollm3")),
         bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD, **others)
 
 
@@ -307,7 +319,9 @@ def make_inputs():
     spread = {"qkv_proj": 0.3, "q_proj": 0.4, "k_proj": 0.4, "v_proj": 0.2, "o_proj": 0.2}
     for name, recipe in (("untied", "untied.yaml"), ("tied", "tied.yaml"), ("wide", "wide.yaml"),
                          ("qwen2", "qwen2.yaml"), ("qwen3", "qwen3.yaml"),
-                         ("gemma", "gemma.yaml"), ("gemma2", "gemma2.yaml"), ("phi3", "phi3.yaml")):
+                         ("gemma", "gemma.yaml"), ("gemma2", "gemma2.yaml"), ("phi3", "phi3.yaml"),
+                         ("gemma3", "gemma3.yaml"), ("smollm3", "smollm3.yaml"), ("olmo2", "olmo2.yaml"),
+                         ("granite", "granite.yaml")):
         with open(os.path.join(plain.HERE, recipe), encoding="utf-8") as file:
             config = model_config(yaml.safe_load(file))
         config.dtype = "bfloat16"
