@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "EmulatedStep.h"
+#include "Families.h"
 
 #include "ftc/Pipelines/Pipeline.h"
 #include "ftc/Reference/TrainInterpreter.h"
@@ -102,18 +103,6 @@ void addWideAdapters(Recipe &recipe) {
   recipe.model.headDim = 8;
   recipe.model.numHeads = recipe.model.numKvHeads = 16;
   recipe.quantizedBase = Nf4Quantizer::Torchao;
-}
-
-/// Three layers of Gemma 2 with rows longer than the window, and caps that scores and logits come close to.
-void makeGemma2(Recipe &recipe) {
-  ModelConfig &model = recipe.model;
-  model.architecture = ModelArchitecture::Gemma2;
-  model.numLayers = 3;
-  model.numKvHeads = 1;
-  model.normEps = 1e-6;
-  model.attentionCap = model.logitsCap = 2;
-  model.slidingWindow = 5;
-  model.queryScalar = 6;
 }
 
 /// The recipe for `target` after a stage.
@@ -371,6 +360,8 @@ INSTANTIATE_TEST_SUITE_P(Recipes, CudaLaunches,
                                                 recipe.model.qkvBias = true;
                                               }},
                                          Case{"Gemma2", DType::F32, makeGemma2},
+                                         Case{"Gemma3", DType::BF16, makeGemma3}, Case{"Olmo2", DType::F32, makeOlmo2},
+                                         Case{"Granite", DType::BF16, makeGranite},
                                          Case{"StatesBf16", DType::BF16,
                                               [](Recipe &recipe) {
                                                 widen(recipe, 64);
@@ -435,7 +426,20 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"NormsOfHeads", DType::F32, [](Recipe &recipe) { recipe.model.qkNorm = true; }},
         Case{"NormsOfHeadsBf16", DType::BF16, [](Recipe &recipe) { recipe.model.qkNorm = true; }},
         Case{"Gemma", DType::F32, [](Recipe &recipe) { recipe.model.architecture = ModelArchitecture::Gemma; }},
-        Case{"Gemma2", DType::F32, makeGemma2},
+        Case{"Gemma2", DType::F32, makeGemma2}, Case{"Gemma3", DType::F32, makeGemma3},
+        Case{"SmolLM3", DType::F32,
+             [](Recipe &recipe) {
+               recipe.model.architecture = ModelArchitecture::SmolLM3;
+               recipe.model.ropelessPattern = 2;
+             }},
+        Case{"Olmo2", DType::F32, makeOlmo2}, Case{"Granite", DType::F32, makeGranite},
+        Case{"GraniteChunked", DType::F32,
+             [](Recipe &recipe) {
+               makeGranite(recipe);
+               recipe.lossComponent = "torchtune.modules.loss.LinearCrossEntropyLoss";
+               recipe.lossChunks = 3;
+               recipe.checkpointing.mode = CheckpointingConfig::Mode::Full;
+             }},
         Case{"Gemma2Chunked", DType::F32,
              [](Recipe &recipe) {
                makeGemma2(recipe);
