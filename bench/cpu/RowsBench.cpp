@@ -6,8 +6,9 @@
 //===----------------------------------------------------------------------===//
 //
 // The loops written by hand do as much as is needed to move the same bytes: element-wise ones add what they read and
-// store the sum, so they show what memory gives; the two of RMSNorm compute all of it, since their two passes over a
-// row decide how memory and arithmetic overlap.
+// store the sum, so they show what memory gives; those of RMSNorm and of the sum of squares compute all of it, since
+// passes over a row decide how memory and arithmetic overlap. A row of logits is read twice; by hand it is only added
+// up, where the kernel takes a maximum, and exponentials.
 //
 //===----------------------------------------------------------------------===//
 
@@ -20,6 +21,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <functional>
 #include <immintrin.h>
 
@@ -30,13 +32,20 @@ using namespace ftc::bench;
 
 namespace {
 
-constexpr int64_t numRows = 8192, numColumns = 1536, rowsPerTask = 128;
+/// One row of each matrix, inputs before outputs, and what else a kernel has.
+struct Row {
+  int64_t columns;
+  float *matrices[8];
+  const float *weight;
+  float *partial; ///< sums of the task, which start where `first` is true
+  float *number;  ///< of this row
+  bool first;
+};
+using RowLoop = void (*)(const Row &row);
 
-/// One row of each buffer: inputs, then outputs; `first` where partial sums start.
-using RowLoop = void (*)(float *const *rows, const float *weight, float *partial, bool first);
-
-template <int inputs, int outputs> FTC_AVX2 void stream(float *const *rows, const float *, float *, bool) {
-  for (int64_t c = 0; c < numColumns; c += 16) {
+template <int inputs, int outputs> FTC_AVX2 void stream(const Row &row) {
+  float *const *rows = row.matrices;
+  for (int64_t c = 0; c < row.columns; c += 16) {
     __m256 low = _mm256_loadu_ps(rows[0] + c), high = _mm256_loadu_ps(rows[0] + c + 8);
     for (int k = 1; k < inputs; ++k) {
       low = _mm256_add_ps(low, _mm256_loadu_ps(rows[k] + c));
@@ -55,52 +64,93 @@ FTC_AVX2 float sum(__m256 x) {
   return _mm_cvtss_f32(_mm_add_ss(half, _mm_shuffle_ps(half, half, 1)));
 }
 
-FTC_AVX2 void rmsNorm(float *const *rows, const float *weight, float *, bool) {
-  __m256 sums[4] = {};
-  for (int64_t c = 0; c < numColumns; c += 32)
-    for (int k = 0; k < 4; ++k) {
-      __m256 x = _mm256_loadu_ps(rows[0] + c + 8 * k);
-      sums[k] = _mm256_fmadd_ps(x, x, sums[k]);
-    }
-  float total = sum(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3])));
-  __m256 scale = _mm256_set1_ps(1.0f / std::sqrt(total / numColumns + 1e-5f));
-  for (int64_t c = 0; c < numColumns; c += 8)
-    _mm256_storeu_ps(rows[1] + c,
-                     _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(rows[0] + c), scale), _mm256_loadu_ps(weight + c)));
+FTC_AVX2 float sum(const __m256 (&sums)[4]) {
+  return sum(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3])));
 }
 
-FTC_AVX2 void rmsNormGrad(float *const *rows, const float *weight, float *partial, bool first) {
+FTC_AVX2 float sumOfSquares(const float *row, int64_t columns) {
+  __m256 sums[4] = {};
+  for (int64_t c = 0; c < columns; c += 32)
+    for (int k = 0; k < 4; ++k) {
+      __m256 x = _mm256_loadu_ps(row + c + 8 * k);
+      sums[k] = _mm256_fmadd_ps(x, x, sums[k]);
+    }
+  return sum(sums);
+}
+
+FTC_AVX2 void squares(const Row &row) {
+  float all = sumOfSquares(row.matrices[0], row.columns);
+  *row.partial = row.first ? all : *row.partial + all;
+}
+
+FTC_AVX2 void rmsNorm(const Row &row) {
+  float *const *rows = row.matrices;
+  float total = sumOfSquares(rows[0], row.columns);
+  __m256 scale = _mm256_set1_ps(1.0f / std::sqrt(total / static_cast<float>(row.columns) + 1e-5f));
+  for (int64_t c = 0; c < row.columns; c += 8)
+    _mm256_storeu_ps(rows[1] + c, _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(rows[0] + c), scale),
+                                                _mm256_loadu_ps(row.weight + c)));
+}
+
+FTC_AVX2 void rmsNormGrad(const Row &row) {
+  float *const *rows = row.matrices;
   __m256 squares[4] = {}, products[4] = {};
-  for (int64_t c = 0; c < numColumns; c += 32)
+  for (int64_t c = 0; c < row.columns; c += 32)
     for (int k = 0; k < 4; ++k) {
       int64_t i = c + 8 * k;
       __m256 x = _mm256_loadu_ps(rows[0] + i);
-      __m256 u = _mm256_mul_ps(_mm256_loadu_ps(rows[1] + i), _mm256_loadu_ps(weight + i));
+      __m256 u = _mm256_mul_ps(_mm256_loadu_ps(rows[1] + i), _mm256_loadu_ps(row.weight + i));
       squares[k] = _mm256_fmadd_ps(x, x, squares[k]);
       products[k] = _mm256_fmadd_ps(x, u, products[k]);
     }
-  float s = sum(_mm256_add_ps(_mm256_add_ps(squares[0], squares[1]), _mm256_add_ps(squares[2], squares[3])));
-  float p = sum(_mm256_add_ps(_mm256_add_ps(products[0], products[1]), _mm256_add_ps(products[2], products[3])));
-  float root = 1.0f / std::sqrt(s / numColumns + 1e-5f);
-  __m256 scale = _mm256_set1_ps(root), slope = _mm256_set1_ps(root * root * root * (p / numColumns));
-  for (int64_t c = 0; c < numColumns; c += 8) {
+  float root = 1.0f / std::sqrt(sum(squares) / static_cast<float>(row.columns) + 1e-5f);
+  __m256 scale = _mm256_set1_ps(root),
+         slope = _mm256_set1_ps(root * root * root * (sum(products) / static_cast<float>(row.columns)));
+  for (int64_t c = 0; c < row.columns; c += 8) {
     __m256 x = _mm256_loadu_ps(rows[0] + c), d = _mm256_loadu_ps(rows[1] + c);
     __m256 w = _mm256_mul_ps(_mm256_mul_ps(d, x), scale);
-    if (!first)
-      w = _mm256_add_ps(w, _mm256_loadu_ps(partial + c));
-    _mm256_storeu_ps(partial + c, w);
-    __m256 u = _mm256_mul_ps(scale, _mm256_mul_ps(d, _mm256_loadu_ps(weight + c)));
+    if (!row.first)
+      w = _mm256_add_ps(w, _mm256_loadu_ps(row.partial + c));
+    _mm256_storeu_ps(row.partial + c, w);
+    __m256 u = _mm256_mul_ps(scale, _mm256_mul_ps(d, _mm256_loadu_ps(row.weight + c)));
     _mm256_storeu_ps(rows[2] + c, _mm256_sub_ps(u, _mm256_mul_ps(x, slope)));
   }
 }
 
-/// A row kernel: its buffers (M: a matrix, W: a weight, P: partial sums, S: three scalars), its body, its rival.
+FTC_AVX2 void addTwice(const Row &row) {
+  __m256 sums[4] = {};
+  for (int pass = 0; pass < 2; ++pass)
+    for (int64_t c = 0; c < row.columns; c += 32)
+      for (int k = 0; k < 4; ++k)
+        sums[k] = _mm256_add_ps(_mm256_loadu_ps(row.matrices[0] + c + 8 * k), sums[k]);
+  *row.number = sum(sums);
+}
+
+/// A row kernel: its buffers (M: a matrix, W: a weight, P: partial sums of rows, Q: of numbers, S: three scalars, L: a
+/// label a row, R: a number a row), its body, its rival, its size.
 struct RowCase {
   const char *name, *buffers, *body;
   RowLoop loop;
+  int64_t rows = 8192, columns = 1536, perTask = 128;
 };
 
-// Bodies as convert-train-to-plan writes them; T is a row value, M, W, P, S the types of buffers.
+// Bodies as convert-train-to-plan writes them; T is a row value, I one of i32, C the number of columns, the other
+// letters are types of buffers.
+const char *const rmsNormBody = R"(
+      %x = plan.load %0[%r] : M -> T
+      %w = plan.load %2[] : W -> T
+      %xx = arith.mulf %x, %x : T
+      %sum = plan.reduce add %xx : T -> f32
+      %n = arith.constant C : f32
+      %eps = arith.constant 1.0e-5 : f32
+      %mean = arith.divf %sum, %n : f32
+      %some = arith.addf %mean, %eps : f32
+      %scale = math.rsqrt %some : f32
+      %scaleT = plan.broadcast %scale : f32 -> T
+      %q = arith.mulf %x, %scaleT : T
+      %y = arith.mulf %q, %w : T
+      plan.store %y, %1[%r] : T, M)";
+
 const RowCase cases[] = {
     {"AdamW", "SMMMMMMM", R"(
       %z0 = arith.constant 0 : index
@@ -165,21 +215,9 @@ const RowCase cases[] = {
       plan.store %y, %3[%r] : T, M
       plan.store %z, %4[%r] : T, M)",
      stream<3, 2>},
-    {"RMSNorm", "MMW", R"(
-      %x = plan.load %0[%r] : M -> T
-      %w = plan.load %2[] : W -> T
-      %xx = arith.mulf %x, %x : T
-      %sum = plan.reduce add %xx : T -> f32
-      %n = arith.constant 1536.0 : f32
-      %eps = arith.constant 1.0e-5 : f32
-      %mean = arith.divf %sum, %n : f32
-      %some = arith.addf %mean, %eps : f32
-      %scale = math.rsqrt %some : f32
-      %scaleT = plan.broadcast %scale : f32 -> T
-      %q = arith.mulf %x, %scaleT : T
-      %y = arith.mulf %q, %w : T
-      plan.store %y, %1[%r] : T, M)",
-     rmsNorm},
+    {"RMSNorm", "MMW", rmsNormBody, rmsNorm},
+    {"RMSNorm of heads of 128", "MMW", rmsNormBody, rmsNorm, 98304, 128, 40},
+    {"RMSNorm of heads of 64", "MMW", rmsNormBody, rmsNorm, 196608, 64, 80},
     {"RMSNorm backward", "MMMWP", R"(
       %x = plan.load %0[%r] : M -> T
       %d = plan.load %1[%r] : M -> T
@@ -189,7 +227,7 @@ const RowCase cases[] = {
       %s = plan.reduce add %xx : T -> f32
       %ux = arith.mulf %u, %x : T
       %p = plan.reduce add %ux : T -> f32
-      %n = arith.constant 1536.0 : f32
+      %n = arith.constant C : f32
       %eps = arith.constant 1.0e-5 : f32
       %mean = arith.divf %s, %n : f32
       %along = arith.divf %p, %n : f32
@@ -208,35 +246,70 @@ const RowCase cases[] = {
       plan.accumulate %dw1, %4 : T, P
       plan.store %dx, %2[%r] : T, M)",
      rmsNormGrad},
+    {"sum of squares", "MQ", R"(
+      %x = plan.load %0[%r] : M -> T
+      %xx = arith.mulf %x, %x : T
+      %s = plan.reduce add %xx : T -> f32
+      plan.accumulate %s, %1 : f32, Q)",
+     squares},
+    {"cross-entropy", "MLR", R"(
+      %x = plan.load %0[%r] : M -> T
+      %label = plan.load %1[%r] : L -> i32
+      %column = plan.column : I
+      %labelI = plan.broadcast %label : i32 -> I
+      %is = arith.cmpi eq, %column, %labelI : I
+      %zero = arith.constant dense<0.0> : T
+      %one = arith.select %is, %x, %zero : B, T
+      %picked = plan.reduce add %one : T -> f32
+      %max = plan.reduce max %x : T -> f32
+      %maxT = plan.broadcast %max : f32 -> T
+      %below = arith.subf %x, %maxT : T
+      %e = math.exp %below : T
+      %s = plan.reduce add %e : T -> f32
+      %log = math.log %s : f32
+      %lse = arith.addf %max, %log : f32
+      %loss = arith.subf %lse, %picked : f32
+      plan.store %loss, %2[%r] : f32, R)",
+     addTwice, 512, 49152, 1},
 };
 
 KernelText textOf(const RowCase &c) {
-  std::string rows = std::to_string(numRows), columns = std::to_string(numColumns);
-  auto typeOf = [&](char buffer) -> std::string {
-    switch (buffer) {
+  std::string rows = std::to_string(c.rows), columns = std::to_string(c.columns),
+              tasks = std::to_string((c.rows + c.perTask - 1) / c.perTask);
+  auto textOf = [&](char letter) -> std::string {
+    switch (letter) {
     case 'M':
       return "memref<" + rows + "x" + columns + "xf32>";
     case 'W':
       return "memref<" + columns + "xf32>";
     case 'P':
-      return "memref<" + std::to_string(numRows / rowsPerTask) + "x" + columns + "xf32>";
-    default:
+      return "memref<" + tasks + "x" + columns + "xf32>";
+    case 'Q':
+      return "memref<" + tasks + "xf32>";
+    case 'L':
+      return "memref<" + rows + "xi32>";
+    case 'R':
+      return "memref<" + rows + "xf32>";
+    case 'S':
       return "memref<3xf32>";
+    case 'C':
+      return columns + ".0";
+    default:
+      return "tensor<" + columns + (letter == 'I' ? "xi32>" : letter == 'B' ? "xi1>" : "xf32>");
     }
   };
   KernelText kernel{"rows", {}, "plan.kernel @rows {\n^bb0("};
   for (int i = 0; c.buffers[i]; ++i) {
-    kernel.buffers.push_back(typeOf(c.buffers[i]));
+    kernel.buffers.push_back(textOf(c.buffers[i]));
     kernel.text += (i ? ", %" : "%") + std::to_string(i) + ": " + kernel.buffers.back();
   }
-  kernel.text += "):\nplan.rows " + rows + " per_task " + std::to_string(rowsPerTask) + " parallel {\n^bb0(%r: index):";
+  kernel.text += "):\nplan.rows " + rows + " per_task " + std::to_string(c.perTask) + " parallel {\n^bb0(%r: index):";
   std::string body = c.body;
-  // A type stands between blanks, or a blank and the end of a line or a comma.
-  for (char letter : {'M', 'W', 'P', 'S', 'T'}) {
-    std::string type = letter == 'T' ? "tensor<" + columns + "xf32>" : typeOf(letter);
+  // A letter stands between blanks, or a blank and the end of a line or a comma.
+  for (char letter : std::string("MWPQLRSCTIB")) {
     for (size_t at = 0; (at = body.find(std::string(" ") + letter, at)) != std::string::npos; ++at)
       if (at + 2 == body.size() || body[at + 2] == ' ' || body[at + 2] == '\n' || body[at + 2] == ',')
-        body.replace(at + 1, 1, type);
+        body.replace(at + 1, 1, textOf(letter));
   }
   kernel.text += body + "\n}\n}";
   return kernel;
@@ -246,22 +319,27 @@ KernelText textOf(const RowCase &c) {
 struct Rival {
   const RowCase &rowCase;
   std::vector<float *> matrices;
-  float *weight = nullptr, *partial = nullptr;
+  float *weight = nullptr, *partial = nullptr, *numbers = nullptr;
 
   static void task(void *self, uint64_t number, uint32_t) {
     const auto &rival = *static_cast<const Rival *>(self);
-    int64_t first = static_cast<int64_t>(number) * rowsPerTask;
-    for (int64_t row = first; row < first + rowsPerTask; ++row) {
-      float *rows[8];
+    const RowCase &c = rival.rowCase;
+    int64_t first = static_cast<int64_t>(number) * c.perTask;
+    bool wide = strchr(c.buffers, 'P') != nullptr;
+    for (int64_t at = first; at < std::min(first + c.perTask, c.rows); ++at) {
+      Row row{c.columns, {}, rival.weight, rival.partial, rival.numbers, at == first};
       for (size_t k = 0; k < rival.matrices.size(); ++k)
-        rows[k] = rival.matrices[k] + row * numColumns;
-      rival.rowCase.loop(rows, rival.weight, rival.partial ? rival.partial + number * numColumns : nullptr,
-                         row == first);
+        row.matrices[k] = rival.matrices[k] + at * c.columns;
+      if (row.partial)
+        row.partial += static_cast<int64_t>(number) * (wide ? c.columns : 1);
+      if (row.number)
+        row.number += at;
+      c.loop(row);
     }
   }
   void run(ThreadPool &pool) {
     const ftrt_services *services = pool.services();
-    services->parallel_for(services->context, task, this, numRows / rowsPerTask);
+    services->parallel_for(services->context, task, this, (rowCase.rows + rowCase.perTask - 1) / rowCase.perTask);
   }
 };
 
@@ -274,7 +352,7 @@ double secondsOf(const std::function<void()> &work) {
 
 void bench::benchRows(const std::string &cpu, const std::string &only, double seconds,
                       const std::vector<unsigned> &threads, nlohmann::json &report) {
-  std::printf("\n%-32s %8s %12s %12s %8s\n", "row kernel, 8192 x 1536", "threads", "GB/s", "by hand", "share");
+  std::printf("\n%-32s %8s %12s %12s %8s\n", "row kernel", "threads", "GB/s", "by hand", "share");
   for (const RowCase &c : cases) {
     if (std::string(c.name).find(only) == std::string::npos)
       continue;
@@ -286,10 +364,12 @@ void bench::benchRows(const std::string &cpu, const std::string &only, double se
         rival.matrices.push_back(data);
       else if (c.buffers[i] == 'W')
         rival.weight = data;
-      else if (c.buffers[i] == 'P')
+      else if (c.buffers[i] == 'P' || c.buffers[i] == 'Q')
         rival.partial = data;
+      else if (c.buffers[i] == 'R')
+        rival.numbers = data;
     }
-    double bytes = static_cast<double>(rival.matrices.size()) * numRows * numColumns * sizeof(float);
+    double bytes = static_cast<double>(rival.matrices.size()) * static_cast<double>(c.rows * c.columns) * sizeof(float);
     for (unsigned count : threads) {
       ThreadPool pool(count);
       double ours = 1e30, theirs = 1e30, spent = 0;
