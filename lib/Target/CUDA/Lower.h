@@ -24,10 +24,10 @@ mlir::LogicalResult emitAttention(plan::KernelOp kernel, const CudaTarget &targe
 /// Planned memory that the work of a kernel needs beside its buffers, and whose workspace is in it.
 target::ScratchNeed scratchOf(mlir::Operation *work, const CudaTarget &target);
 
-/// Fails, with an error at `loc` that says what needs it and ends in `wayOut`, where a block cannot have so much shared
-/// memory.
-mlir::LogicalResult checkSharedBytes(mlir::Location loc, int64_t bytes, const CudaTarget &target,
-                                     const llvm::Twine &what, llvm::StringRef wayOut = "");
+/// Fails, with an error at the kernel that says what takes it, and a way out if there is one, where a block of the
+/// device cannot have as much shared memory as the kernel's functions take. Those who plan a kernel and those who emit
+/// it ask here.
+mlir::LogicalResult checkSharedMemory(plan::KernelOp kernel, const CudaTarget &target);
 
 /// Writes a function of the device: `body` gets a builder in it and its arguments, and does not return.
 void emitFunction(mlir::gpu::GPUFuncOp function, llvm::function_ref<void(mlir::OpBuilder &, mlir::ValueRange)> body);

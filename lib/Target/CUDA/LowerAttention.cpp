@@ -218,13 +218,10 @@ LogicalResult cuda::emitAttentionForward(plan::KernelOp kernel, plan::AttentionO
                                          KernelTables &tables) {
   AttentionShape shape = attentionShape(op);
   Location loc = kernel.getLoc();
-  int64_t shared = 2 * tileBytes(shape.headDim) + tileBytes(tileRows);
-  if (failed(checkSharedBytes(loc, shared, target, "attention with heads of " + Twine(shape.headDim) + " columns",
-                              wayOutOf(shape))))
-    return failure();
   Value buffers[] = {op.getQuery(), op.getKey(), op.getValue(), op.getSegmentStarts(), op.getOutput(), op.getLse()};
-  gpu::GPUFuncOp function = tables.addFunction(loc, kernel.getSymName(), std::size(buffers),
-                                               {shape.batch * shape.heads * shape.tiles(), tileThreads, shared});
+  gpu::GPUFuncOp function =
+      tables.addFunction(loc, kernel.getSymName(), std::size(buffers),
+                         {shape.batch * shape.heads * shape.tiles(), tileThreads, tiledForwardBytes(shape)});
   emitFunction(function, [&](OpBuilder &builder, ValueRange arguments) {
     TileCode code(builder, loc);
     ForwardBlock block{op,           shape,

@@ -62,6 +62,24 @@ mlir::Value scoreOf(TileCode &code, const AttentionShape &shape, mlir::Value pro
 /// Position `first + place` of a row of tokens, or the row's last.
 mlir::Value clampedPosition(TileCode &code, mlir::Value first, mlir::Value place, int64_t sequence);
 
+// Shared memory of a block, in bytes.
+
+/// Attention in fp32: queries, keys or values, and weights.
+inline int64_t tiledForwardBytes(const AttentionShape &shape) {
+  return 2 * tileBytes(shape.headDim) + tileBytes(tileRows);
+}
+/// Its gradient: four tiles of rows, or `tiles` of them, and one of weights.
+inline int64_t tiledGradientBytes(const AttentionShape &shape, int64_t tiles) {
+  return tiles * tileBytes(shape.headDim) + tileBytes(tileRows);
+}
+/// Whether four such tiles do not fit, so that two take turns in one place.
+inline bool sharesTile(const AttentionShape &shape, const CudaTarget &target) {
+  return tiledGradientBytes(shape, 4) > target.sharedBytesABlock;
+}
+inline int64_t tiledGradientBytes(const AttentionShape &shape, const CudaTarget &target) {
+  return tiledGradientBytes(shape, sharesTile(shape, target) ? 3 : 4);
+}
+
 /// For the error that heads are too wide: "; with dtype=bf16 ..." where that helps, else "".
 const char *wayOutOf(const AttentionShape &shape);
 

@@ -279,13 +279,7 @@ LogicalResult cuda::emitAttentionGrad(plan::KernelOp kernel, plan::AttentionGrad
                                       KernelTables &tables) {
   AttentionShape shape = attentionShape(op);
   Location loc = kernel.getLoc();
-  auto sharedBytes = [&](int64_t places) { return places * tileBytes(shape.headDim) + tileBytes(tileRows); };
-  const bool sharesTile = sharedBytes(4) > target.sharedBytesABlock;
-  const int64_t shared = sharedBytes(sharesTile ? 3 : 4);
-  if (failed(checkSharedBytes(loc, shared, target,
-                              "the gradient of attention with heads of " + Twine(shape.headDim) + " columns",
-                              wayOutOf(shape))))
-    return failure();
+  const int64_t shared = tiledGradientBytes(shape, target);
   if (!op.getScratch())
     return op.emitError("has no scratch memory; run cuda-plan-scratch first");
   Driver driver(tables, kernel);
@@ -314,7 +308,7 @@ LogicalResult cuda::emitAttentionGrad(plan::KernelOp kernel, plan::AttentionGrad
                           {},
                           {},
                           {},
-                          sharesTile};
+                          sharesTile(shape, target)};
       body(inside, map);
     });
     SmallVector<Value> addresses;

@@ -45,9 +45,6 @@ using cuda::TileCode;
 
 static constexpr int64_t deltaThreads = 128;
 
-/// lse and delta of the queries that a block goes through, in $key_value.
-static int64_t numbersBytes(const MmaBlock &sizes) { return 2 * 4 * sizes.stream; }
-
 namespace {
 struct GradientMma : MmaAttentionCode {
   Value query, key, value, lse, gradient, delta;
@@ -408,11 +405,6 @@ LogicalResult cuda::emitMmaAttentionGrad(plan::KernelOp kernel, plan::AttentionG
   Location loc = kernel.getLoc();
   MmaBlock ofQuery = queryGradientBlock(shape.headDim),
            ofKeyValue = keyValueGradientBlock(shape.headDim, shape.softcap != 0);
-  int64_t queryBytes = gradientBytes(ofQuery, shape.headDim);
-  int64_t keyValueBytes = gradientBytes(ofKeyValue, shape.headDim) + 2 * numbersBytes(ofKeyValue);
-  if (failed(checkSharedBytes(loc, std::max(queryBytes, keyValueBytes), target,
-                              "the gradient of attention with heads of " + Twine(shape.headDim) + " columns")))
-    return failure();
   if (!op.getScratch())
     return op.emitError("has no scratch memory; run cuda-plan-scratch first");
   Driver driver(tables, kernel);
@@ -451,12 +443,12 @@ LogicalResult cuda::emitMmaAttentionGrad(plan::KernelOp kernel, plan::AttentionG
   auto blocks = [&](const MmaBlock &sizes, int64_t heads) {
     return shape.batch * heads * sizes.blocks(shape.sequence);
   };
-  emit(addMmaFunction(loc, name + "$query", forQuery.size(), blocks(ofQuery, shape.heads), ofQuery, queryBytes, target,
-                      tables),
+  emit(addMmaFunction(loc, name + "$query", forQuery.size(), blocks(ofQuery, shape.heads), ofQuery,
+                      mmaQueryGradientBytes(shape), target, tables),
        ofQuery, forQuery,
        [&](GradientMma &code, const IRMapping &map) { code.emitQuery(map.lookup(op.getQueryGradient())); });
   emit(addMmaFunction(loc, name + "$key_value", forKeyValue.size(), blocks(ofKeyValue, shape.kvHeads), ofKeyValue,
-                      keyValueBytes, target, tables),
+                      mmaKeyValueGradientBytes(shape), target, tables),
        ofKeyValue, forKeyValue, [&](GradientMma &code, const IRMapping &map) {
          code.emitKeyValue(map.lookup(op.getKeyGradient()), map.lookup(op.getValueGradient()));
        });

@@ -338,9 +338,7 @@ LogicalResult cuda::emitMmaAttentionForward(plan::KernelOp kernel, plan::Attenti
   AttentionShape shape = attentionShape(op);
   MmaBlock sizes = forwardBlock(shape.headDim);
   Location loc = kernel.getLoc();
-  int64_t shared = mmaBytes(sizes.rows() + 2 * sizes.stream, shape.headDim);
-  if (failed(checkSharedBytes(loc, shared, target, "attention with heads of " + Twine(shape.headDim) + " columns")))
-    return failure();
+  int64_t shared = mmaForwardBytes(shape);
   Value buffers[] = {op.getQuery(), op.getKey(), op.getValue(), op.getSegmentStarts(), op.getOutput(), op.getLse()};
   gpu::GPUFuncOp function =
       addMmaFunction(loc, kernel.getSymName(), std::size(buffers),

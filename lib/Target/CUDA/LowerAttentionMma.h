@@ -51,9 +51,25 @@ inline MmaBlock keyValueGradientBlock(int64_t headDim, bool capped) {
                           : MmaBlock{8, 1, 2, 32, 32};
 }
 
-/// Shared memory of a block: two tiles of its own rows, and two of the others for each stage of loading.
+// Shared memory of a block, in bytes.
+
+/// A tile of queries, and one of keys and one of values.
+inline int64_t mmaForwardBytes(const AttentionShape &shape) {
+  MmaBlock block = forwardBlock(shape.headDim);
+  return mmaBytes(block.rows() + 2 * block.stream, shape.headDim);
+}
+/// Two tiles of its own rows, and two of the others for each stage of loading.
 inline int64_t gradientBytes(const MmaBlock &block, int64_t headDim) {
   return 2 * mmaBytes(block.rows(), headDim) + 4 * mmaBytes(block.stream, headDim);
+}
+/// lse and delta of the queries that a block goes through, in $key_value.
+inline int64_t numbersBytes(const MmaBlock &block) { return 2 * 4 * block.stream; }
+inline int64_t mmaQueryGradientBytes(const AttentionShape &shape) {
+  return gradientBytes(queryGradientBlock(shape.headDim), shape.headDim);
+}
+inline int64_t mmaKeyValueGradientBytes(const AttentionShape &shape) {
+  MmaBlock block = keyValueGradientBlock(shape.headDim, shape.softcap != 0);
+  return gradientBytes(block, shape.headDim) + 2 * numbersBytes(block);
 }
 
 /// Why tensor cores cannot compute this attention: "" where they can.

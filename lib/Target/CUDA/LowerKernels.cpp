@@ -11,7 +11,9 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "lib/Target/CUDA/LibraryProduct.h"
 #include "lib/Target/CUDA/Lower.h"
+#include "lib/Target/CUDA/LowerAttentionMma.h"
 #include "lib/Target/CUDA/Passes.h"
 
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -25,12 +27,34 @@ namespace ftc {
 using namespace mlir;
 using namespace ftc;
 
-LogicalResult cuda::checkSharedBytes(Location loc, int64_t bytes, const CudaTarget &target, const Twine &what,
-                                     StringRef wayOut) {
+LogicalResult cuda::checkSharedMemory(plan::KernelOp kernel, const CudaTarget &target) {
+  int64_t bytes = 0;
+  std::string what, wayOut;
+  auto attention = [&](const AttentionShape &shape, const char *which, int64_t onTensorCores, int64_t inFp32) {
+    const bool byTensorCores = whyNotOnTensorCores(shape).empty();
+    bytes = byTensorCores ? onTensorCores : inFp32;
+    what = which + ("attention with heads of " + std::to_string(shape.headDim) + " columns");
+    wayOut = byTensorCores ? "" : wayOutOf(shape);
+  };
+  llvm::TypeSwitch<Operation *>(kernel.getWork())
+      .Case([&](plan::MatmulOp op) {
+        std::string reason;
+        bytes = asLibraryProduct(op, target, reason) ? 0 : generatedProductBytes;
+        what = "a product";
+      })
+      .Case([&](plan::AttentionOp op) {
+        AttentionShape shape = attentionShape(op);
+        attention(shape, "", mmaForwardBytes(shape), tiledForwardBytes(shape));
+      })
+      .Case([&](plan::AttentionGradOp op) {
+        AttentionShape shape = attentionShape(op);
+        attention(shape, "the gradient of ", std::max(mmaQueryGradientBytes(shape), mmaKeyValueGradientBytes(shape)),
+                  tiledGradientBytes(shape, target));
+      });
   if (bytes <= target.sharedBytesABlock)
     return success();
-  return emitError(loc) << what << " takes " << bytes << " bytes of shared memory, and a block of device '"
-                        << target.name << "' has " << target.sharedBytesABlock << wayOut;
+  return emitError(kernel.getLoc()) << what << " takes " << bytes << " bytes of shared memory, and a block of device '"
+                                    << target.name << "' has " << target.sharedBytesABlock << wayOut;
 }
 
 void cuda::emitFunction(gpu::GPUFuncOp function, llvm::function_ref<void(OpBuilder &, ValueRange)> body) {
@@ -57,6 +81,8 @@ struct CudaLowerKernelsPass : ftc::impl::CudaLowerKernelsPassBase<CudaLowerKerne
     const ftc::cuda::LaunchAlignments launches(module);
     for (auto kernel : llvm::to_vector(module.getOps<plan::KernelOp>())) {
       Operation *work = kernel.getWork();
+      if (failed(ftc::cuda::checkSharedMemory(kernel, *target)))
+        return signalPassFailure();
       LogicalResult emitted = isa<plan::RowsOp>(work)     ? ftc::cuda::emitRows(kernel, *target, launches, tables)
                               : isa<plan::MatmulOp>(work) ? ftc::cuda::emitMatmul(kernel, *target, tables)
                                                           : ftc::cuda::emitAttention(kernel, *target, tables);

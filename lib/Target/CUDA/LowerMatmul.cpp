@@ -96,13 +96,10 @@ static LogicalResult emitGenerated(plan::KernelOp kernel, plan::MatmulOp op, con
   Location loc = kernel.getLoc();
   if (op.getDecodeB())
     return op.emitError("the CUDA target multiplies with a weight in four bits only as the library can: ") << reason;
-  int64_t shared = 2 * cuda::tileBytes(tileRows);
-  if (failed(cuda::checkSharedBytes(loc, shared, target, "a product")))
-    return failure();
   int64_t across = llvm::divideCeil(op.getN(), tileRows), down = llvm::divideCeil(op.getM(), tileRows);
   auto buffers = kernel.getBuffers();
-  gpu::GPUFuncOp function =
-      tables.addFunction(loc, kernel.getSymName(), buffers.size(), {across * down, tileThreads, shared});
+  gpu::GPUFuncOp function = tables.addFunction(loc, kernel.getSymName(), buffers.size(),
+                                               {across * down, tileThreads, cuda::generatedProductBytes});
   cuda::emitFunction(function, [&](OpBuilder &builder, ValueRange arguments) {
     IRMapping map;
     map.map(buffers, arguments);

@@ -21,7 +21,8 @@ def CudaPlanScratchPass : CudaPass<"cuda-plan-scratch"> {
   let description = [{
     Runs before `plan-assign-offsets`. A product that the library computes gets its workspace, whose bytes the device
     says; attention that cuDNN is asked for gets what that may need; another gradient of attention gets a number for each
-    token and head. `plan.workspace` says how much of a buffer is whose, for the memory table.
+    token and head. `plan.workspace` says how much of a buffer is whose, for the memory table. A kernel that takes more shared
+    memory than a block of the device has is refused here, before anything is made of the plan.
 
     Before:
     ```mlir

@@ -7,7 +7,8 @@
 //
 // Assumes nothing of scratch memory that kernels have: where it is enough, it stays, and where it is less, it grows.
 // Promises that every launch of a kernel that needs some hands it over, new one as its last buffer, so that it is in
-// the plan. Refuses nothing but unknown devices.
+// the plan. Refuses unknown devices, and kernels that take more shared memory than a block of the device has, so
+// that nobody is told of a plan whose kernels cannot be made.
 //
 //===----------------------------------------------------------------------===//
 
@@ -84,8 +85,11 @@ struct CudaPlanScratchPass : ftc::impl::CudaPlanScratchPassBase<CudaPlanScratchP
     std::optional<ftc::cuda::CudaTarget> gpu = ftc::cuda::resolveDevice(getOperation(), device);
     if (!gpu)
       return signalPassFailure();
-    for (auto kernel : getOperation().getOps<plan::KernelOp>())
+    for (auto kernel : getOperation().getOps<plan::KernelOp>()) {
+      if (failed(ftc::cuda::checkSharedMemory(kernel, *gpu)))
+        return signalPassFailure();
       tellAttention(kernel, *gpu);
+    }
     target::planScratch(
         getOperation(), [&](Operation *work) { return ftc::cuda::scratchOf(work, *gpu); },
         [](plan::KernelOp kernel, int64_t bytes) {

@@ -31,6 +31,9 @@ constexpr int64_t tileRows = 64, tileThreads = 256, tileSide = 16, perThread = 4
 constexpr int64_t tilePitch(int64_t columns) { return (columns + 63) / 64 * 64 + 4; }
 constexpr int64_t tileBytes(int64_t columns) { return tileRows * tilePitch(columns) * 4; }
 
+/// Shared memory of a block of a generated product: a tile of each operand.
+constexpr int64_t generatedProductBytes = 2 * tileBytes(tileRows);
+
 /// A tile in shared memory.
 struct Tile {
   mlir::Value base; ///< pointer of address space 3

@@ -1,4 +1,6 @@
-// RUN: ftc-opt %s -split-input-file -verify-diagnostics -cuda-plan-scratch=device=a100 -cuda-lower-kernels=device=a100
+// The same where a plan is made and where its kernels are.
+// RUN: ftc-opt %s -split-input-file -verify-diagnostics -cuda-plan-scratch=device=a100
+// RUN: ftc-opt %s -split-input-file -verify-diagnostics -cuda-lower-kernels=device=a100
 
 // Three tiles of 64 rows of 256 columns in fp32 are too much for an A100. On tensor cores such heads fit.
 // expected-error@+1 {{the gradient of attention with heads of 256 columns takes 217088 bytes of shared memory, and a block of device 'a100' has 166912; with dtype=bf16 tensor cores compute it, in less}}
