@@ -155,7 +155,7 @@ llvm::Error PlanBody::accumulate(plan::AccumulateOp op) {
 //===----------------------------------------------------------------------===//
 
 void PlanBody::reduce(plan::ReduceOp op) {
-  constexpr size_t partials = 32;
+  constexpr size_t partials = 128;
   Type element = op.getResult().getType();
   bool add = op.getKind() == plan::ReduceKind::Add;
   auto combine = [&](double a, double b) {

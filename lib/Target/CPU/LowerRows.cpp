@@ -36,13 +36,16 @@ private:
   void emitTask(OpBuilder &builder, Value task);
   void emitRow(OpBuilder &builder, Value row, Value ownsScalars, std::optional<Range> range);
   void emitPhase(OpBuilder &builder, int phase, std::optional<Range> range);
+  void emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, ArrayRef<plan::ReduceOp> reductions, int phase);
   void emitPrefetches(OpBuilder &builder, ArrayRef<Operation *> slice, int phase, Value column, int64_t width);
+  Value startOf(OpBuilder &builder, plan::ReduceOp reduce);
   Value finish(OpBuilder &builder, plan::ReduceOp reduce, SmallVector<Value> partials);
   Value combine(OpBuilder &builder, plan::ReduceKind kind, Value a, Value b) {
     return target::combinePartials(builder, loc, kind, a, b);
   }
 
-  int64_t step(bool reduces) const { return reduces ? numPartials : std::min(numPartials, 2 * lanes); }
+  /// Columns that a loop takes at once where nothing is reduced.
+  int64_t step() const { return std::min<int64_t>(32, 2 * lanes); }
   Value constant(OpBuilder &builder, int64_t value) { return cpu::constantI64(builder, loc, value); }
 
   plan::KernelOp kernel;
@@ -60,6 +63,14 @@ private:
 // Column loops
 //===----------------------------------------------------------------------===//
 
+/// A vector of what a partial result starts from.
+Value RowsEmitter::startOf(OpBuilder &builder, plan::ReduceOp reduce) {
+  auto element = cast<FloatType>(reduce.getType());
+  APFloat start = target::partialStart(reduce.getKind(), element);
+  return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(VectorType::get({lanes}, element), start));
+}
+
+/// Combines partial results in halves: vectors, then lanes of the last one.
 Value RowsEmitter::finish(OpBuilder &builder, plan::ReduceOp reduce, SmallVector<Value> partials) {
   while (partials.size() > 1) {
     size_t half = partials.size() / 2;
@@ -77,6 +88,99 @@ Value RowsEmitter::finish(OpBuilder &builder, plan::ReduceOp reduce, SmallVector
     vector = combine(builder, reduce.getKind(), low, high);
   }
   return vector::ExtractOp::create(builder, loc, vector, ArrayRef<int64_t>{0});
+}
+
+/// Room for partial results on the stack of the function that is being written.
+static Value allocate(OpBuilder &builder, Location loc, Type element) {
+  Operation *parent = builder.getInsertionBlock()->getParentOp();
+  auto function = dyn_cast<LLVM::LLVMFuncOp>(parent);
+  if (!function)
+    function = parent->getParentOfType<LLVM::LLVMFuncOp>();
+  OpBuilder start = OpBuilder::atBlockBegin(&function.getBody().front());
+  return LLVM::AllocaOp::create(start, loc, LLVM::LLVMPointerType::get(builder.getContext()), element,
+                                cpu::constantI64(start, loc, numPartials), /*alignment=*/64);
+}
+
+// The partial results of one reduction are 16 registers of AVX2, as many as there are, or 8 of AVX-512. So they lie on
+// the stack, and a turn of the loop, over 32 columns, adds to the quarter of them that it meets: an operand in the
+// cache and a store for each vector, and a quarter of the code that a turn over all of them would be. (Two turns at
+// once, for 32 columns and those 128 further on, would save half of these, but leave the order in which rows are
+// fetched from memory: 15 % slower there.) A row of one column for each at most needs none of it: its columns are the
+// partial results.
+void RowsEmitter::emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, ArrayRef<plan::ReduceOp> reductions,
+                               int phase) {
+  // What each reduction adds of `width` columns from `column` on; behind the end of the row, what changes nothing.
+  auto emitChunk = [&](OpBuilder &inner, Value column, int64_t width) {
+    IRMapping values = known;
+    for (Operation *op : slice)
+      body.emitOp(inner, op, values, {column, width});
+    SmallVector<Value> inputs;
+    for (size_t i = 0; i < reductions.size() && !body.hasFailed(); ++i) {
+      Value input = values.lookup(reductions[i]->getOperand(0));
+      if (width < lanes)
+        input = vector::InsertStridedSliceOp::create(inner, loc, input, startOf(inner, reductions[i]),
+                                                     ArrayRef<int64_t>{0}, ArrayRef<int64_t>{1});
+      inputs.push_back(input);
+    }
+    return inputs;
+  };
+  SmallVector<SmallVector<Value>> partials(reductions.size());
+  if (columns <= numPartials) {
+    for (int64_t column = 0; column < columns && !body.hasFailed(); column += lanes)
+      for (auto [i, input] :
+           llvm::enumerate(emitChunk(builder, constant(builder, column), std::min(lanes, columns - column))))
+        partials[i].push_back(input);
+    for (auto [own, reduce] : llvm::zip(partials, reductions))
+      own.resize(llvm::PowerOf2Ceil(own.size()), startOf(builder, reduce));
+  } else {
+    const int64_t vectors = numPartials / lanes, width = 32, whole = columns / width * width;
+    SmallVector<Value> places;
+    auto placeOf = [&](OpBuilder &inner, size_t i, Value number) {
+      return cpu::elementPointer(inner, loc, places[i], reductions[i]->getResult(0).getType(), number);
+    };
+    auto load = [&](OpBuilder &inner, size_t i, Value number) -> Value {
+      auto type = VectorType::get({lanes}, reductions[i]->getResult(0).getType());
+      return LLVM::LoadOp::create(inner, loc, type, placeOf(inner, i, number), /*alignment=*/32);
+    };
+    auto addChunk = [&](OpBuilder &inner, Value column, Value number, int64_t chunkWidth) {
+      for (auto [i, input] : llvm::enumerate(emitChunk(inner, column, chunkWidth))) {
+        plan::ReduceOp reduce = reductions[i];
+        Value sum = combine(inner, reduce.getKind(), load(inner, i, number), input);
+        LLVM::StoreOp::create(inner, loc, sum, placeOf(inner, i, number), /*alignment=*/32);
+      }
+    };
+    for (auto [i, op] : llvm::enumerate(reductions)) {
+      plan::ReduceOp reduce = op;
+      places.push_back(allocate(builder, loc, reduce.getType()));
+      for (int64_t vector = 0; vector < vectors; ++vector)
+        LLVM::StoreOp::create(builder, loc, startOf(builder, reduce),
+                              placeOf(builder, i, constant(builder, vector * lanes)), /*alignment=*/32);
+    }
+    cpu::emitFor(builder, loc, constant(builder, 0), constant(builder, whole), width, {},
+                 [&](OpBuilder &inner, Value column, ValueRange) {
+                   emitPrefetches(inner, slice, phase, column, width);
+                   Value first = arith::AndIOp::create(inner, loc, column, constant(inner, numPartials - 1));
+                   for (int64_t done = 0; done < width && !body.hasFailed(); done += lanes) {
+                     auto behind = [&](Value from) -> Value {
+                       return done ? arith::AddIOp::create(inner, loc, from, constant(inner, done)).getResult() : from;
+                     };
+                     addChunk(inner, behind(column), behind(first), lanes);
+                   }
+                   return SmallVector<Value>();
+                 });
+    for (int64_t column = whole; column < columns && !body.hasFailed(); column += lanes)
+      addChunk(builder, constant(builder, column), constant(builder, column % numPartials),
+               std::min(lanes, columns - column));
+    for (size_t i = 0; i < reductions.size(); ++i)
+      for (int64_t vector = 0; vector < vectors; ++vector)
+        partials[i].push_back(load(builder, i, constant(builder, vector * lanes)));
+  }
+  if (body.hasFailed())
+    return;
+  for (auto [own, op] : llvm::zip(partials, reductions)) {
+    plan::ReduceOp reduce = op;
+    known.map(reduce.getResult(), finish(builder, reduce, std::move(own)));
+  }
 }
 
 // Loads are fetched 2 KiB ahead. Element-wise bodies with an exponential or a division fill the core's window of
@@ -107,78 +211,39 @@ void RowsEmitter::emitPrefetches(OpBuilder &builder, ArrayRef<Operation *> slice
 void RowsEmitter::emitPhase(OpBuilder &builder, int phase, std::optional<Range> range) {
   SmallVector<Operation *> slice = program.slice(phase);
   SmallVector<plan::ReduceOp> reductions = program.reductions(phase);
-  if (slice.empty() && reductions.empty())
+  if (!reductions.empty())
+    return emitReducing(builder, slice, reductions, phase);
+  if (slice.empty())
     return;
-  // Partials of one reduction: numPartials / lanes vectors, side by side in `partials`.
-  int64_t perReduction = numPartials / lanes;
-  SmallVector<Value> partials;
-  for (plan::ReduceOp reduce : reductions) {
-    auto element = cast<FloatType>(reduce.getType());
-    auto type = VectorType::get({lanes}, element);
-    APFloat start = target::partialStart(reduce.getKind(), element);
-    Value initial = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(type, start));
-    partials.append(perReduction, initial);
-  }
-
-  // Emits `width` columns from `column` on; they are number `part` of the vectors of a step.
-  auto emitChunk = [&](OpBuilder &inner, Value column, int64_t width, int64_t part, SmallVectorImpl<Value> &sums) {
+  auto emitChunk = [&](OpBuilder &inner, Value column, int64_t width) {
     IRMapping values = known;
-    Chunk chunk{column, width};
     for (Operation *op : slice)
-      body.emitOp(inner, op, values, chunk);
-    if (body.hasFailed())
-      return;
-    for (auto [number, reduce] : llvm::enumerate(reductions)) {
-      Value &sum = sums[number * perReduction + part];
-      Value input = values.lookup(reduce.getInput());
-      if (width == lanes) {
-        sum = combine(inner, reduce.getKind(), sum, input);
-        continue;
-      }
-      Value some = vector::ExtractStridedSliceOp::create(inner, loc, sum, ArrayRef<int64_t>{0},
-                                                         ArrayRef<int64_t>{width}, ArrayRef<int64_t>{1});
-      some = combine(inner, reduce.getKind(), some, input);
-      sum = vector::InsertStridedSliceOp::create(inner, loc, some, sum, ArrayRef<int64_t>{0}, ArrayRef<int64_t>{1});
-    }
+      body.emitOp(inner, op, values, {column, width});
   };
-  auto emitRest = [&](OpBuilder &inner, int64_t from, SmallVectorImpl<Value> &sums) {
-    for (int64_t column = from, part = 0; column < columns; column += lanes, ++part)
-      emitChunk(inner, constant(inner, column), std::min(lanes, columns - column), part, sums);
-  };
-
-  int64_t width = step(!reductions.empty());
-  int64_t whole = columns / width * width;
+  int64_t width = step(), whole = columns / width * width;
   if (whole > 0) {
     Value begin = range ? range->begin : constant(builder, 0);
     Value end = range ? range->end : constant(builder, whole);
-    partials = cpu::emitFor(builder, loc, begin, end, width, partials,
-                            [&](OpBuilder &inner, Value column, ValueRange arguments) {
-                              SmallVector<Value> sums(arguments);
-                              emitPrefetches(inner, slice, phase, column, width);
-                              for (int64_t part = 0; part < width / lanes; ++part) {
-                                Value at = column;
-                                if (part > 0)
-                                  at = arith::AddIOp::create(inner, loc, column, constant(inner, part * lanes));
-                                emitChunk(inner, at, lanes, part, sums);
-                              }
-                              return sums;
-                            });
-  }
-  if (whole < columns && !range) {
-    emitRest(builder, whole, partials);
-  } else if (whole < columns) {
-    scf::IfOp::create(builder, loc, range->rest, [&](OpBuilder &inner, Location) {
-      SmallVector<Value> none;
-      emitRest(inner, whole, none);
-      scf::YieldOp::create(inner, loc);
+    cpu::emitFor(builder, loc, begin, end, width, {}, [&](OpBuilder &inner, Value column, ValueRange) {
+      emitPrefetches(inner, slice, phase, column, width);
+      emitChunk(inner, column, lanes);
+      for (int64_t done = lanes; done < width; done += lanes)
+        emitChunk(inner, arith::AddIOp::create(inner, loc, column, constant(inner, done)), lanes);
+      return SmallVector<Value>();
     });
   }
-  if (body.hasFailed())
+  if (whole == columns)
     return;
-  for (auto [number, reduce] : llvm::enumerate(reductions)) {
-    SmallVector<Value> own(ArrayRef<Value>(partials).slice(number * perReduction, perReduction));
-    known.map(reduce.getResult(), finish(builder, reduce, std::move(own)));
-  }
+  auto emitRest = [&](OpBuilder &inner) {
+    for (int64_t column = whole; column < columns; column += lanes)
+      emitChunk(inner, constant(inner, column), std::min(lanes, columns - column));
+  };
+  if (!range)
+    return emitRest(builder);
+  scf::IfOp::create(builder, loc, range->rest, [&](OpBuilder &inner, Location) {
+    emitRest(inner);
+    scf::YieldOp::create(inner, loc);
+  });
 }
 
 //===----------------------------------------------------------------------===//
@@ -241,8 +306,8 @@ void RowsEmitter::emitParallel(OpBuilder &builder, Value services, ValueRange bu
 
 void RowsEmitter::emitSequential(OpBuilder &builder, Value services, ValueRange buffers) {
   // Columns are independent of each other: blocks of them are the tasks, whatever the number of threads.
-  int64_t width = step(/*reduces=*/false);
-  int64_t block = std::max<int64_t>(64, llvm::divideCeil(columns, 16 * numPartials) * numPartials);
+  int64_t width = step();
+  int64_t block = std::max<int64_t>(64, llvm::divideCeil(columns, 16 * 32) * 32);
   int64_t tasks = llvm::divideCeil(columns, block);
   auto emitBlock = [&](OpBuilder &inner, Value task) {
     for (Operation *op : program.invariants())

@@ -37,7 +37,11 @@ using Chunk = target::RowBody::Chunk;
 namespace {
 constexpr remark::RemarkOpts remarkOpts = remark::RemarkOpts::name("rows").category("cuda-lower-kernels");
 
-static_assert(numPartials == cuda::CudaTarget::warp, "a lane is a partial sum");
+constexpr int64_t ownPartials = cuda::RowMapping::ownPartials;
+static_assert(numPartials == cuda::CudaTarget::warp * ownPartials, "all partial results have a lane");
+
+/// How many times these columns are loaded together while a row is reduced.
+constexpr int64_t underway = 2;
 
 class RowsEmitter {
 public:
@@ -57,7 +61,7 @@ private:
   void emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, ArrayRef<plan::ReduceOp> reductions);
   void emitEffects(OpBuilder &builder);
   void emitFence(OpBuilder &builder);
-  Value finish(OpBuilder &builder, plan::ReduceOp reduce, Value partial);
+  Value finish(OpBuilder &builder, plan::ReduceOp reduce, SmallVector<Value> partials);
   Value fromLane(OpBuilder &builder, Value value, int32_t distance);
 
   Value constant(OpBuilder &builder, int64_t value) { return constantI64(builder, loc, value); }
@@ -93,7 +97,7 @@ void RowsEmitter::emitColumns(OpBuilder &builder, ArrayRef<Operation *> slice) {
   auto emitChunk = [&](OpBuilder &inner, Value column) {
     IRMapping values = known;
     for (Operation *op : slice)
-      body.emitOp(inner, op, values, {column, mapping.vector, mapping.aligned});
+      body.emitOp(inner, op, values, {column, mapping.vector, std::min(mapping.vector, mapping.alignedColumns)});
   };
   auto emitStep = [&](OpBuilder &inner, Value base) {
     Value column = add(inner, base, add(inner, firstColumn, times(inner, lane, mapping.vector)));
@@ -114,69 +118,83 @@ void RowsEmitter::emitColumns(OpBuilder &builder, ArrayRef<Operation *> slice) {
 }
 
 void RowsEmitter::emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, ArrayRef<plan::ReduceOp> reductions) {
+  // Those of one reduction side by side.
   SmallVector<Value> partials;
   for (plan::ReduceOp reduce : reductions) {
     auto element = cast<FloatType>(reduce.getType());
     auto start = FloatAttr::get(element, target::partialStart(reduce.getKind(), element));
-    partials.push_back(arith::ConstantOp::create(builder, loc, start));
+    Value initial = arith::ConstantOp::create(builder, loc, start);
+    partials.append(ownPartials, initial);
   }
-  // Emits one column a lane; `inputs` gets what is reduced.
-  auto emitColumn = [&](OpBuilder &inner, Value column, SmallVectorImpl<Value> &inputs) {
+  // Emits columns of a lane, all of its own or, at the end of a row, the first of them; `inputs` gets what is reduced.
+  const int64_t aligned = std::min(ownPartials, mapping.alignedColumns);
+  auto emitChunk = [&](OpBuilder &inner, Value column, SmallVectorImpl<Value> &inputs, int64_t width = ownPartials) {
     IRMapping values = known;
     for (Operation *op : slice)
-      body.emitOp(inner, op, values, {column, /*width=*/1});
-    if (body.hasFailed())
-      return;
-    for (plan::ReduceOp reduce : reductions)
-      inputs.push_back(vector::ExtractOp::create(inner, loc, values.lookup(reduce.getInput()), ArrayRef<int64_t>{0}));
+      body.emitOp(inner, op, values, {column, width, aligned});
+    for (size_t i = 0; i < reductions.size() && !body.hasFailed(); ++i)
+      inputs.push_back(values.lookup(reductions[i]->getOperand(0)));
   };
   auto combine = [&](OpBuilder &inner, ArrayRef<Value> sums, ArrayRef<Value> inputs) {
-    SmallVector<Value> next;
-    for (size_t i = 0; i < sums.size(); ++i) {
+    SmallVector<Value> next(sums);
+    for (auto [i, input] : llvm::enumerate(inputs)) {
       plan::ReduceOp reduce = reductions[i];
-      next.push_back(target::combinePartials(inner, loc, reduce.getKind(), sums[i], inputs[i]));
+      for (int64_t k = 0; k < cast<VectorType>(input.getType()).getNumElements(); ++k) {
+        Value &sum = next[i * ownPartials + k];
+        Value number = vector::ExtractOp::create(inner, loc, input, ArrayRef<int64_t>{k});
+        sum = target::combinePartials(inner, loc, reduce.getKind(), sum, number);
+      }
     }
     return next;
   };
 
-  int64_t underway = mapping.underway, step = underway * numPartials, whole = columns / step * step;
+  const int64_t width = mapping.lanes * ownPartials, step = underway * width, whole = columns / step * step;
+  Value ownColumn = times(builder, lane, ownPartials);
   if (whole > 0)
     partials = target::emitFor(builder, loc, constant(builder, 0), constant(builder, whole), step, partials,
                                [&](OpBuilder &inner, Value base, ValueRange arguments) {
                                  SmallVector<SmallVector<Value>> inputs(underway);
                                  SmallVector<Value> sums(arguments);
-                                 Value first = add(inner, base, lane);
+                                 Value first = add(inner, base, ownColumn);
                                  for (int64_t i = 0; i < underway; ++i)
-                                   emitColumn(inner, add(inner, first, constant(inner, i * numPartials)), inputs[i]);
+                                   emitChunk(inner, add(inner, first, constant(inner, i * width)), inputs[i]);
                                  for (int64_t i = 0; i < underway && !body.hasFailed(); ++i)
                                    sums = combine(inner, sums, inputs[i]);
                                  return sums;
                                });
-  for (int64_t base = whole; base < columns && !body.hasFailed(); base += numPartials) {
-    Value column = add(builder, constant(builder, base), lane);
-    if (base + numPartials <= columns) {
-      SmallVector<Value> inputs;
-      emitColumn(builder, column, inputs);
-      if (!body.hasFailed())
-        partials = combine(builder, partials, inputs);
-      continue;
-    }
-    auto some = scf::IfOp::create(builder, loc, ValueRange(partials).getTypes(), below(builder, column, columns),
-                                  /*withElseRegion=*/true);
+  // Emits columns for the lanes for which `has` is true.
+  auto emitSome = [&](Value has, Value column, int64_t chunkWidth) {
+    auto some = scf::IfOp::create(builder, loc, ValueRange(partials).getTypes(), has, /*withElseRegion=*/true);
     OpBuilder inner = some.getThenBodyBuilder(), outside = some.getElseBodyBuilder();
-    SmallVector<Value> inputs, sums = partials;
-    emitColumn(inner, column, inputs);
-    if (!body.hasFailed())
-      sums = combine(inner, partials, inputs);
-    scf::YieldOp::create(inner, loc, sums);
+    SmallVector<Value> inputs;
+    emitChunk(inner, column, inputs, chunkWidth);
+    scf::YieldOp::create(inner, loc, combine(inner, partials, inputs));
     scf::YieldOp::create(outside, loc, partials);
     partials.assign(some.getResults().begin(), some.getResults().end());
+  };
+  for (int64_t base = whole; base < columns && !body.hasFailed(); base += width) {
+    Value column = add(builder, constant(builder, base), ownColumn);
+    if (base + width <= columns) {
+      SmallVector<Value> inputs;
+      emitChunk(builder, column, inputs);
+      partials = combine(builder, partials, inputs);
+      continue;
+    }
+    // Lanes with all of their columns, then the one whose columns the row's end cuts.
+    const int64_t wholeLanes = (columns - base) / ownPartials, rest = columns % ownPartials;
+    if (wholeLanes > 0)
+      emitSome(below(builder, lane, wholeLanes), column, ownPartials);
+    if (rest > 0 && !body.hasFailed()) {
+      Value cut = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, lane, constant(builder, wholeLanes));
+      emitSome(cut, column, rest);
+    }
   }
   if (body.hasFailed())
     return;
-  for (auto [reduce, partial] : llvm::zip(reductions, partials)) {
-    plan::ReduceOp op = reduce;
-    known.map(op.getResult(), finish(builder, op, partial));
+  for (auto [i, op] : llvm::enumerate(reductions)) {
+    plan::ReduceOp reduce = op;
+    auto own = ArrayRef<Value>(partials).slice(i * ownPartials, ownPartials);
+    known.map(reduce.getResult(), finish(builder, reduce, SmallVector<Value>(own)));
   }
 }
 
@@ -196,11 +214,33 @@ Value RowsEmitter::fromLane(OpBuilder &builder, Value value, int32_t distance) {
   return arith::BitcastOp::create(builder, loc, value.getType(), arith::OrIOp::create(builder, loc, high, low));
 }
 
-/// Combines the partial results of all lanes. Each lane adds that of its partner, so every lane ends with the result:
-/// lanes below 16 add what the op states, the others the same two numbers the other way round, which is the same sum.
-Value RowsEmitter::finish(OpBuilder &builder, plan::ReduceOp reduce, Value partial) {
-  for (int32_t distance = numPartials / 2; distance >= 1; distance /= 2)
-    partial = target::combinePartials(builder, loc, reduce.getKind(), partial, fromLane(builder, partial, distance));
+/// Combines the partial results of a unit's lanes, in halves. The first two times a lane has more than one: it keeps a
+/// half of its own, by one bit of its number, and gives the other to the lane that keeps that one. Then each has one,
+/// of columns of its unit's lanes with the same two bits, until one is left for each pair of bits. Every lane ends with
+/// the result: the others add the same two numbers the other way round, which is the same sum. A unit has fewer lanes
+/// where the others' partial results would be of no column, and change nothing.
+Value RowsEmitter::finish(OpBuilder &builder, plan::ReduceOp reduce, SmallVector<Value> partials) {
+  auto combine = [&](Value own, Value sent, int64_t distance) {
+    Value other = fromLane(builder, sent, static_cast<int32_t>(distance));
+    return target::combinePartials(builder, loc, reduce.getKind(), own, other);
+  };
+  const int64_t first = mapping.lanes / 2, second = mapping.lanes / 4;
+  for (int64_t distance : {first, second}) {
+    Value bit = arith::AndIOp::create(builder, loc, lane, constant(builder, distance));
+    Value upper = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, bit, constant(builder, 0));
+    const size_t half = partials.size() / 2;
+    for (size_t i = 0; i < half; ++i) {
+      Value low = partials[i], high = partials[i + half];
+      Value keep = arith::SelectOp::create(builder, loc, upper, high, low);
+      partials[i] = combine(keep, arith::SelectOp::create(builder, loc, upper, low, high), distance);
+    }
+    partials.resize(half);
+  }
+  Value partial = partials.front();
+  for (int64_t distance = second / 2; distance >= 1; distance /= 2)
+    partial = combine(partial, partial, distance);
+  for (int64_t distance : {first, second})
+    partial = combine(partial, partial, distance);
   return partial;
 }
 
@@ -366,7 +406,7 @@ LogicalResult RowsEmitter::emit(gpu::GPUFuncOp function) {
   if (mapping.units * mapping.lanes == mapping.grid * mapping.block) {
     emitUnit(builder);
   } else {
-    // Where lanes look at each other a unit is a warp, so all of them are inside or none.
+    // Where lanes look at each other, units are a warp or fill it, so all of its lanes are inside or none.
     auto inside = scf::IfOp::create(builder, loc, below(builder, unit, mapping.units), /*withElseRegion=*/false);
     OpBuilder inner = OpBuilder::atBlockBegin(inside.thenBlock());
     emitUnit(inner);

@@ -86,18 +86,13 @@ static SmallVector<RowAccess> rowAccesses(plan::KernelOp kernel, const LaunchAli
   return found;
 }
 
-/// How many of the narrowest elements 16 bytes hold.
-static int64_t elementsOf(ArrayRef<RowAccess> accesses) {
-  int64_t narrowest = accessBytes;
-  for (const RowAccess &access : accesses)
-    narrowest = std::min(narrowest, access.elementBytes);
-  return accessBytes / narrowest;
-}
-
 /// The widest vector that every access allows: 16 bytes of the narrowest element, less where rows are not aligned to
 /// it.
 static int64_t vectorOf(ArrayRef<RowAccess> accesses, int64_t columns) {
-  int64_t vector = elementsOf(accesses);
+  int64_t narrowest = accessBytes;
+  for (const RowAccess &access : accesses)
+    narrowest = std::min(narrowest, access.elementBytes);
+  int64_t vector = accessBytes / narrowest;
   auto fits = [&](const RowAccess &access) {
     return access.alignment >= std::min(accessBytes, vector * access.elementBytes);
   };
@@ -147,16 +142,26 @@ static Value keyOf(plan::KernelOp kernel, plan::RowsOp rows) {
   return one && wholeRows && key != rows.getRow() ? key : Value();
 }
 
-/// How the columns of a row are cut into units of lanes that take vectors.
+/// Lanes of a unit that has work for so many.
+static int64_t lanesFor(int64_t count) {
+  return std::min<int64_t>(CudaTarget::warp, llvm::PowerOf2Ceil(std::max<int64_t>(1, count)));
+}
+
+/// Lanes that have columns of a short row that is reduced (four at least, who trade partial results), or a whole warp.
+/// Lanes of a warp have to meet at its shuffles: with more than one unit in it, none of them may be missing, or be done
+/// with its rows earlier.
+static int64_t reducingLanes(int64_t columns, int64_t units, bool sameRows) {
+  int64_t lanes = std::max<int64_t>(4, lanesFor(llvm::divideCeil(columns, RowMapping::ownPartials)));
+  return sameRows && units * lanes % CudaTarget::warp == 0 ? lanes : CudaTarget::warp;
+}
+
+/// How the columns of a row are cut into units of `lanes` (0: as many as have work) that take vectors, of `most`
+/// columns at most.
 static void cutColumns(RowMapping &mapping, plan::KernelOp kernel, const LaunchAlignments &launches, int64_t columns,
-                       bool wholeWarp, bool oneUnit) {
-  SmallVector<RowAccess> accesses = rowAccesses(kernel, launches);
-  mapping.vector = vectorOf(accesses, columns);
-  mapping.underway = std::max<int64_t>(mapping.underway, elementsOf(accesses));
-  mapping.aligned = mapping.vector > 1;
-  int64_t chunks = columns / mapping.vector;
-  mapping.lanes = wholeWarp ? CudaTarget::warp
-                            : std::min<int64_t>(CudaTarget::warp, llvm::PowerOf2Ceil(std::max<int64_t>(1, chunks)));
+                       int64_t lanes, bool oneUnit, int64_t most = accessBytes) {
+  mapping.alignedColumns = vectorOf(rowAccesses(kernel, launches), columns);
+  mapping.vector = std::min(mapping.alignedColumns, most);
+  mapping.lanes = lanes ? lanes : lanesFor(columns / mapping.vector);
   int64_t step = mapping.lanes * mapping.vector;
   mapping.span = llvm::alignTo(columns, step);
   if (!oneUnit && mapping.span > chunksAPart * step) {
@@ -183,7 +188,7 @@ FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel, const CudaTarget &tar
     mapping.key = keyOf(kernel, rows);
     if (mapping.key) {
       // Lanes look at keys together.
-      cutColumns(mapping, kernel, launches, columns, /*wholeWarp=*/true, /*oneUnit=*/false);
+      cutColumns(mapping, kernel, launches, columns, CudaTarget::warp, /*oneUnit=*/false);
       rowUnits = rows.getRows();
     } else {
       mapping.allRows = true;
@@ -193,9 +198,12 @@ FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel, const CudaTarget &tar
   } else {
     mapping.fence = clash;
     mapping.wholeTask = accumulates;
-    bool together = reduces || clash;
-    cutColumns(mapping, kernel, launches, columns, /*wholeWarp=*/together, /*oneUnit=*/together);
     rowUnits = accumulates ? rows.getTasks() : rows.getRows();
+    bool sameRows = !accumulates || rows.getRows() % rows.getPerTask() == 0;
+    int64_t lanes = clash ? CudaTarget::warp : reduces ? reducingLanes(columns, rowUnits, sameRows) : 0;
+    bool isShort = reduces && columns <= CudaTarget::warp * RowMapping::ownPartials;
+    cutColumns(mapping, kernel, launches, columns, lanes, /*oneUnit=*/reduces || clash,
+               isShort ? RowMapping::ownPartials : accessBytes);
   }
   mapping.units = rowUnits * mapping.parts;
   int64_t threads = llvm::alignTo(mapping.units * mapping.lanes, CudaTarget::warp);

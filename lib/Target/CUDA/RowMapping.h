@@ -19,14 +19,21 @@
 // with a key does the work for all of them, and the others are done at once.
 //
 // Within a unit, lane l takes `vector` columns from l * vector on, then from (l + lanes) * vector on, and so forth.
-// While a row is reduced, lane l takes the columns l, l + 32, l + 64 ... instead: these are partial sum l of
-// plan.reduce, so a lane is a partial sum, and the order of additions is the one that the op states. A lane then loads
-// one element at a time (16 bytes at once would have to be dealt out to lanes again, by a shuffle and several
-// selections an element, which costs more than the loads), so `underway` of its columns are loaded before the first is
-// used: 16 bytes of the narrowest, as many as one wide load.
+// While a row is reduced, lane l takes columns 4l to 4l + 3, then those 128 further on, and so forth: plan.reduce has
+// 128 partial results, four neighbours are a lane's own, and the order of additions is the one that the op states. It
+// loads them at once, and twice as many before the first is used: 32 bytes of fp32 in accesses of 16, and 16 of bf16 in
+// accesses of 8. Where a row ends, a lane may have less; where rows are not aligned to four columns, these are loaded
+// by narrower accesses. Neither changes a bit. In the end lanes trade halves of what they have (eight shuffles).
 //
-// A row that is reduced has a whole warp and one part. Wide rows that are not have several parts, so several warps;
-// narrow rows share a warp, and a block has as many rows as its four warps hold.
+// Why four. Eight neighbours would be 16 bytes of bf16, but 32 of fp32: two accesses of a warp that leave out every
+// other 16 bytes. The order must not depend on the type, and a row of a head, 64 or 128 columns, would have work for 8
+// or 16 lanes. Accesses of 8 bytes lie side by side too, and fill sectors as well as those of 16; there are only twice
+// as many of them.
+//
+// A row that is reduced has one part. It has a whole warp, but for short rows (heads) that fill whole warps together
+// and are as many for each unit: then the lanes that would have no column belong to other rows. There a lane has the
+// same four columns in every phase, and what it has loaded it still has. Wide rows that are not reduced have several
+// parts, so several warps; narrow ones share a warp, and a block has as many rows as its four warps hold.
 //
 //===----------------------------------------------------------------------===//
 
@@ -42,17 +49,18 @@
 namespace ftc::cuda {
 
 struct RowMapping {
-  int64_t lanes = 1;    ///< threads of a unit: a power of two, 32 at most
-  int64_t vector = 1;   ///< columns that a thread takes at once where nothing is reduced; divides the row
-  int64_t underway = 4; ///< columns of a lane that are loaded together while a row is reduced
-  int64_t parts = 1;    ///< units that share the columns of a row
-  int64_t span = 1;     ///< columns of a part: a multiple of lanes * vector; the last part may reach beyond the row
+  static constexpr int64_t ownPartials = 4; ///< partial results of a lane: neighbouring columns
+
+  int64_t lanes = 1;  ///< threads of a unit: a power of two, 32 at most
+  int64_t vector = 1; ///< columns that a thread takes at once where nothing is reduced; divides the row
+  int64_t parts = 1;  ///< units that share the columns of a row
+  int64_t span = 1;   ///< columns of a part: a multiple of lanes * vector; the last part may reach beyond the row
   int64_t units = 1;
   int64_t block = 32; ///< threads of a block: whole warps
   int64_t grid = 1;   ///< blocks
 
-  /// The vectors of a thread start at multiples of their size, or of 16 bytes.
-  bool aligned = false;
+  /// Rows start at multiples of the size of so many columns, or of 16 bytes: a power of two that divides the row.
+  int64_t alignedColumns = 1;
   /// Some scalar is read from a buffer that the same body writes: lanes wait for each other before anything is stored.
   bool fence = false;
   /// Rows of a unit run in order: those of one task, or all of them.

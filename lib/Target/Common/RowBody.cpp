@@ -71,8 +71,8 @@ Value RowBody::place(OpBuilder &builder, Value buffer, ValueRange indices, int64
 /// better.
 static unsigned alignmentOf(Type type, const RowBody::Chunk &chunk) {
   unsigned element = llvm::divideCeil(getElementTypeOrSelf(type).getIntOrFloatBitWidth(), 8);
-  if (auto vector = dyn_cast<VectorType>(type); vector && chunk.aligned)
-    return std::min<int64_t>(16, vector.getNumElements() * element);
+  if (isa<VectorType>(type))
+    return std::min<int64_t>(16, chunk.alignedColumns * element);
   return element;
 }
 

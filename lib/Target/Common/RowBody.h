@@ -24,7 +24,7 @@
 namespace ftc::target {
 
 /// How many partial results a reduction has: part of plan.reduce's meaning.
-constexpr int64_t numPartials = 32;
+constexpr int64_t numPartials = 128;
 
 /// What a partial result starts from: -0.0 for sums, -inf for maxima.
 llvm::APFloat partialStart(plan::ReduceKind kind, mlir::FloatType element);
@@ -41,8 +41,8 @@ public:
   struct Chunk {
     mlir::Value column;
     int64_t width = 0;
-    /// Chunks start at multiples of their own size in memory, up to 16 bytes.
-    bool aligned = false;
+    /// Chunks start at multiples of the size of so many columns in memory, up to 16 bytes.
+    int64_t alignedColumns = 1;
   };
 
   /// `targetName` is for messages.

@@ -2,14 +2,18 @@
 // RUN: ftc-opt %s -cpu-lower-kernels="cpu=znver5" | FileCheck %s --check-prefixes=CHECK,V4
 // RUN: ftc-opt %s -cpu-lower-kernels="cpu=x86-64-v3" -convert-plan-to-llvm -cpu-lower-to-llvm | FileCheck %s --check-prefix=LLVM --implicit-check-not=llvm.intr.exp
 
-// A normalization: one loop for the sum, one that loads the row again, exp left for the next pass.
+// A normalization of short rows: no loop for the sum, whose partial results are the columns, one that loads the row again,
+// exp left for the next pass.
 // CHECK-NOT: plan.kernel
 // CHECK: llvm.func internal @norm(
 // CHECK: llvm.mlir.addressof @norm.task0
 // CHECK: llvm.func internal @norm.task0(
-// V3: %[[ZERO:.*]] = arith.constant dense<-0.000000e+00> : vector<8xf32>
-// V3: scf.for {{.*}} iter_args({{.*}}, {{.*}}, {{.*}}, {{.*}}) -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)
-// V4: scf.for {{.*}} iter_args({{.*}}, {{.*}}) -> (vector<16xf32>, vector<16xf32>)
+// CHECK-NOT: llvm.alloca
+// CHECK: scf.for
+// CHECK-NOT: scf.for
+// V3-COUNT-12: llvm.load {{.*}} -> vector<8xf32>
+// V4-COUNT-6: llvm.load {{.*}} -> vector<16xf32>
+// CHECK-NOT: llvm.load
 // CHECK-NOT: math.exp
 // CHECK: math.rsqrt
 // CHECK: scf.for
@@ -31,5 +35,31 @@ plan.kernel @norm {
     %2 = arith.mulf %0, %b : tensor<96xf32>
     %e = math.exp %2 : tensor<96xf32>
     plan.store %e, %y[%r] : tensor<96xf32>, memref<8x96xf32>
+  }
+}
+
+// Long rows: 128 partial results on the stack, of which a turn meets 32; then the rest of the row.
+// CHECK: llvm.func internal @sum.task0(
+// CHECK: llvm.alloca %{{.*}} x f32 {alignment = 64 : i64}
+// CHECK: scf.for
+// V3-COUNT-16: llvm.store {{.*}} : vector<8xf32>
+// V4-COUNT-8: llvm.store {{.*}} : vector<16xf32>
+// CHECK: scf.for
+// CHECK: arith.andi
+// V3-COUNT-2: llvm.load {{.*}} -> vector<8xf32>
+// V4-COUNT-2: llvm.load {{.*}} -> vector<16xf32>
+// CHECK: arith.addf
+// CHECK-NEXT: %[[PLACE:.*]] = llvm.getelementptr
+// CHECK-NEXT: llvm.store %{{.*}}, %[[PLACE]]
+// CHECK-NOT: scf.for
+// V3: vector.insert_strided_slice %{{.*}}, %{{.*}} {offsets = [0], strides = [1]} : vector<4xf32> into vector<8xf32>
+// V4: vector.insert_strided_slice %{{.*}}, %{{.*}} {offsets = [0], strides = [1]} : vector<12xf32> into vector<16xf32>
+plan.kernel @sum {
+^bb0(%x: memref<8x604xf32>, %y: memref<8xf32>):
+  plan.rows 8 per_task 2 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<8x604xf32> -> tensor<604xf32>
+    %s = plan.reduce add %0 : tensor<604xf32> -> f32
+    plan.store %s, %y[%r] : f32, memref<8xf32>
   }
 }

@@ -21,10 +21,10 @@
 // PTX-LABEL: .entry norm(
 // PTX: .maxntid 32, 1, 1
 // PTX-NOT: {{(mul|add|sub)\.f32}}
-// PTX: ld.global.b32
+// PTX: ld.global.{{v4.b32|v2.b64}}
 // PTX: mul.rn.f32
 // PTX: add.rn.f32
-// PTX-COUNT-5: shfl.sync.bfly.b32
+// PTX-COUNT-8: shfl.sync.bfly.b32
 // PTX: sqrt.rn.f32
 // PTX: ld.global.{{v4.b32|v2.b64}}
 // PTX: fma.rn.f32
@@ -42,6 +42,29 @@ plan.kernel @norm {
     %2 = arith.mulf %0, %b : tensor<256xf32>
     %e = math.exp %2 : tensor<256xf32>
     plan.store %e, %y[%r] : tensor<256xf32>, memref<8x256xf32>
+  }
+}
+
+// A row of a head: two rows a warp, each loaded once, four columns a lane.
+// PTX-LABEL: .entry head(
+// PTX: ld.global.{{v4.b16|v2.b32}}
+// PTX-NOT: ld.global
+// PTX-COUNT-7: shfl.sync.bfly.b32
+// PTX-NOT: shfl
+// PTX-NOT: ld.global
+// PTX: st.global.v2.b32
+plan.kernel @head {
+^bb0(%x: memref<8x64xbf16>):
+  plan.rows 8 per_task 2 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<8x64xbf16> -> tensor<64xbf16>
+    %1 = arith.extf %0 : tensor<64xbf16> to tensor<64xf32>
+    %2 = arith.mulf %1, %1 : tensor<64xf32>
+    %s = plan.reduce add %2 : tensor<64xf32> -> f32
+    %b = plan.broadcast %s : f32 -> tensor<64xf32>
+    %3 = arith.mulf %1, %b : tensor<64xf32>
+    %4 = arith.truncf %3 : tensor<64xf32> to tensor<64xbf16>
+    plan.store %4, %x[%r] : tensor<64xbf16>, memref<8x64xbf16>
   }
 }
 

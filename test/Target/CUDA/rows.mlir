@@ -4,18 +4,22 @@
 // CHECK-NOT: plan.kernel @norm
 // CHECK: gpu.module @kernels
 
-// A row that is reduced: a warp, a lane for each partial sum, then the tree; vectors where nothing is reduced.
+// A row that is reduced: a warp, whose lanes have four partial sums each and load four columns at once, twice before they
+// add; then halves, the first two of them traded. Vectors where nothing is reduced.
 // CHECK-LABEL: gpu.func @norm(
 // CHECK-SAME: %[[X:.*]]: !llvm.ptr, %{{.*}}: !llvm.ptr) kernel attributes {known_block_size = array<i32: 32, 1, 1>, known_grid_size = array<i32: 8, 1, 1>}
 // CHECK: %[[START:.*]] = arith.constant -0.000000e+00 : f32
-// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[START]]) -> (f32)
-// CHECK-COUNT-4: llvm.load {{.*}} {alignment = 4 : i64} : !llvm.ptr -> vector<1xf32>
+// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[START]], %{{.*}} = %[[START]], %{{.*}} = %[[START]], %{{.*}} = %[[START]]) -> (f32, f32, f32, f32)
+// CHECK: llvm.load {{.*}} {alignment = 16 : i64} : !llvm.ptr -> vector<4xf32>
+// CHECK: llvm.load {{.*}} {alignment = 16 : i64} : !llvm.ptr -> vector<4xf32>
+// CHECK-COUNT-8: arith.addf {{.*}} : f32
+// CHECK-NOT: llvm.load
 // CHECK: scf.yield
-// CHECK: gpu.shuffle xor %{{.*}}, %{{.*}}, %{{.*}} : f32
-// CHECK: gpu.shuffle xor
-// CHECK: gpu.shuffle xor
-// CHECK: gpu.shuffle xor
-// CHECK: gpu.shuffle xor
+// CHECK: %[[KEEP:.*]] = arith.select %[[UPPER:.*]], %[[P2:.*]], %[[P0:.*]] : f32
+// CHECK: %[[SEND:.*]] = arith.select %[[UPPER]], %[[P0]], %[[P2]] : f32
+// CHECK: %[[SENT:.*]], %{{.*}} = gpu.shuffle xor %[[SEND]], %{{.*}}, %{{.*}} : f32
+// CHECK: arith.addf %[[KEEP]], %[[SENT]] : f32
+// CHECK-COUNT-7: gpu.shuffle xor
 // CHECK-NOT: gpu.shuffle
 // CHECK: math.sqrt
 // CHECK: llvm.load {{.*}} {alignment = 16 : i64} : !llvm.ptr -> vector<4xf32>
@@ -37,10 +41,10 @@ plan.kernel @norm {
   }
 }
 
-// Sixteen bytes of bf16 are eight columns of a lane, loaded together, whatever the width of a store.
+// The same columns of bf16 are accesses of eight bytes.
 // CHECK-LABEL: gpu.func @squares(
 // CHECK: scf.for
-// CHECK-COUNT-8: llvm.load {{.*}} {alignment = 2 : i64} : !llvm.ptr -> vector<1xbf16>
+// CHECK-COUNT-2: llvm.load {{.*}} {alignment = 8 : i64} : !llvm.ptr -> vector<4xbf16>
 // CHECK-NOT: llvm.load
 // CHECK: scf.yield
 plan.kernel @squares {
@@ -52,6 +56,66 @@ plan.kernel @squares {
     %2 = arith.mulf %1, %1 : tensor<256xf32>
     %s = plan.reduce add %2 : tensor<256xf32> -> f32
     plan.store %s, %y[%r] : f32, memref<8xf32>
+  }
+}
+
+// A row of 134 columns: all lanes have four, lane 0 four more, lane 1 two more. Rows begin at eight bytes.
+// CHECK-LABEL: gpu.func @cut(
+// CHECK-NOT: scf.for
+// CHECK: llvm.load {{.*}} {alignment = 8 : i64} : !llvm.ptr -> vector<4xf32>
+// CHECK: scf.if
+// CHECK: llvm.load {{.*}} {alignment = 8 : i64} : !llvm.ptr -> vector<4xf32>
+// CHECK: scf.if
+// CHECK: llvm.load {{.*}} {alignment = 8 : i64} : !llvm.ptr -> vector<2xf32>
+// CHECK-COUNT-2: arith.maximumf {{.*}} : f32
+// CHECK-NOT: arith.maximumf
+// CHECK: scf.yield
+// CHECK-COUNT-8: gpu.shuffle xor
+// CHECK-NOT: gpu.shuffle
+plan.kernel @cut {
+^bb0(%x: memref<8x134xf32>, %y: memref<8xf32>):
+  plan.rows 8 per_task 2 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<8x134xf32> -> tensor<134xf32>
+    %m = plan.reduce max %0 : tensor<134xf32> -> f32
+    plan.store %m, %y[%r] : f32, memref<8xf32>
+  }
+}
+
+// Heads of 64 columns: 16 lanes a row, each with the same four columns in both phases; two rows a warp.
+// REMARK: heads has 16 lanes a unit, 4 columns a lane, 1 parts a row{{.*}}blocks=4{{.*}}threads=32
+// CHECK-LABEL: gpu.func @heads(
+// CHECK-NOT: scf.if
+// CHECK: llvm.load {{.*}} {alignment = 8 : i64} : !llvm.ptr -> vector<4xbf16>
+// CHECK-COUNT-7: gpu.shuffle xor
+// CHECK-NOT: gpu.shuffle
+// CHECK: llvm.load {{.*}} {alignment = 8 : i64} : !llvm.ptr -> vector<4xbf16>
+// CHECK: llvm.store {{.*}} {alignment = 8 : i64} : vector<4xbf16>, !llvm.ptr
+plan.kernel @heads {
+^bb0(%x: memref<8x64xbf16>):
+  plan.rows 8 per_task 2 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<8x64xbf16> -> tensor<64xbf16>
+    %1 = arith.extf %0 : tensor<64xbf16> to tensor<64xf32>
+    %m = plan.reduce max %1 : tensor<64xf32> -> f32
+    %b = plan.broadcast %m : f32 -> tensor<64xf32>
+    %2 = arith.divf %1, %b : tensor<64xf32>
+    %3 = arith.truncf %2 : tensor<64xf32> to tensor<64xbf16>
+    plan.store %3, %x[%r] : tensor<64xbf16>, memref<8x64xbf16>
+  }
+}
+
+// Seven such rows fill no warp: each has one.
+// REMARK: few has 32 lanes a unit, 4 columns a lane, 1 parts a row{{.*}}blocks=7{{.*}}threads=32
+// CHECK-LABEL: gpu.func @few(
+// CHECK-COUNT-8: gpu.shuffle xor
+plan.kernel @few {
+^bb0(%x: memref<7x64xf32>, %y: memref<7xf32>):
+  plan.rows 7 per_task 2 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<7x64xf32> -> tensor<64xf32>
+    %m = plan.reduce max %0 : tensor<64xf32> -> f32
+    plan.store %m, %y[%r] : f32, memref<7xf32>
   }
 }
 

@@ -49,23 +49,39 @@ std::string rowKernel(const std::string &from, const std::string &to, const std:
 }
 
 TEST(PlanInterpreter, ReductionAddsInTheStatedOrder) {
-  auto module = parsePlan(rowKernel("memref<2x70xf32>", "memref<2xf32>",
-                                    "%0 = plan.load %x[%r] : memref<2x70xf32> -> tensor<70xf32>\n"
-                                    "%1 = plan.reduce add %0 : tensor<70xf32> -> f32\n"
+  for (int64_t columns : {1, 3, 70, 127, 128, 131, 300}) {
+    SCOPED_TRACE(columns);
+    const std::string n = std::to_string(columns), from = "memref<2x" + n + "xf32>", row = "tensor<" + n + "xf32>";
+    auto module =
+        parsePlan(rowKernel(from, "memref<2xf32>",
+                            "%0 = plan.load %x[%r] : " + from + " -> " + row + "\n%1 = plan.reduce add %0 : " + row +
+                                " -> f32\nplan.store %1, %y[%r] : f32, memref<2xf32>"));
+    PlanInterpreter interpreter(*module);
+    Tensor x = normals(typeOf("tensor<2x" + n + "xf32>"), "x");
+    NamedTensors outputs = run(interpreter, "e", {{"x", x}});
+    for (int64_t row = 0; row < 2; ++row) {
+      float p[128];
+      std::fill_n(p, 128, -0.0f);
+      for (int64_t i = 0; i < columns; ++i)
+        p[i % 128] += static_cast<float>(x.at(row, i));
+      for (int half = 64; half; half /= 2)
+        for (int i = 0; i < half; ++i)
+          p[i] += p[i + half];
+      EXPECT_EQ(outputs.at("y").reals[row], p[0]);
+    }
+  }
+}
+
+TEST(PlanInterpreter, SumsOfNothingKeepSigns) {
+  // Partial sums start from -0.0: a sum of -0.0 stays that.
+  auto module = parsePlan(rowKernel("memref<2x3xf32>", "memref<2xf32>",
+                                    "%0 = plan.load %x[%r] : memref<2x3xf32> -> tensor<3xf32>\n"
+                                    "%1 = plan.reduce add %0 : tensor<3xf32> -> f32\n"
                                     "plan.store %1, %y[%r] : f32, memref<2xf32>"));
   PlanInterpreter interpreter(*module);
-  Tensor x = normals(typeOf("tensor<2x70xf32>"), "x");
-  NamedTensors outputs = run(interpreter, "e", {{"x", x}});
-  for (int64_t row = 0; row < 2; ++row) {
-    float p[32];
-    std::fill_n(p, 32, -0.0f);
-    for (int64_t i = 0; i < 70; ++i)
-      p[i % 32] += static_cast<float>(x.at(row, i));
-    for (int half = 16; half; half /= 2)
-      for (int i = 0; i < half; ++i)
-        p[i] += p[i + half];
-    EXPECT_EQ(outputs.at("y").reals[row], p[0]);
-  }
+  NamedTensors outputs = run(interpreter, "e", {{"x", reals("tensor<2x3xf32>", {-0.0, -0.0, -0.0, -0.0, 0.0, -0.0})}});
+  EXPECT_TRUE(std::signbit(outputs.at("y").reals[0]));
+  EXPECT_FALSE(std::signbit(outputs.at("y").reals[1]));
 }
 
 // A factor in four bits counts as what it decodes to, lying either way.

@@ -158,7 +158,10 @@ void moveToHost(gpu::GPUFuncOp function, ModuleOp host) {
     auto number = [&](uint64_t value) {
       return LLVM::ConstantOp::create(builder, loc, i64, static_cast<int64_t>(value));
     };
-    uint64_t bytes = DataLayout().getTypeSize(type);
+    // Of three elements that are; MLIR's layouts round that up to four.
+    auto vector = dyn_cast<VectorType>(type);
+    uint64_t bytes = DataLayout().getTypeSize(vector ? vector.getElementType() : type).getFixedValue() *
+                     static_cast<uint64_t>(vector ? vector.getNumElements() : 1);
     LLVM::CallOp::create(builder, loc, TypeRange(), "emulated_access",
                          ValueRange{pointer, number(bytes), number(alignment.value_or(1))});
   };

@@ -56,9 +56,12 @@ std::string oneKernel(int rows, int columns, const std::string &order, const std
   return text;
 }
 
-/// Widths below, at and above those of vectors, steps and partial sums.
+/// Widths below, at and above those of vectors, steps, groups of four and all partial sums (128 columns), and of what a
+/// warp loads together (256).
 class Widths : public testing::TestWithParam<int> {};
-INSTANTIATE_TEST_SUITE_P(Rows, Widths, testing::Values(1, 3, 8, 15, 16, 31, 32, 33, 64, 77, 96, 200, 1100));
+INSTANTIATE_TEST_SUITE_P(Rows, Widths,
+                         testing::Values(1, 2, 3, 4, 6, 8, 15, 16, 31, 32, 33, 64, 77, 96, 124, 128, 130, 200, 255, 256,
+                                         260, 389, 1100));
 
 TEST_P(Widths, ElementWise) {
   expectOnEveryTarget(oneKernel(5, GetParam(), "per_task 2 parallel", R"(
@@ -209,6 +212,87 @@ TEST(Rows, UnalignedSlice) {
       plan.output "y", %y : memref<4x16xf32>
     }
   )");
+}
+
+/// Rows that are reduced, in a slice that starts `first` elements after a place: groups of four in accesses of one or
+/// two elements.
+void expectSumsOfASlice(int first, int columns) {
+  std::string n = std::to_string(columns), all = std::to_string(4 * columns), from = std::to_string(first),
+              whole = std::to_string(first + 4 * columns);
+  std::string matrix = "memref<4x" + n + "xf32>", row = "tensor<" + n + "xf32>";
+  expectEmulatedAsInterpreted(
+      "plan.kernel @k {\n^bb0(%x: " + matrix + ", %y: memref<4xf32>):\n" +
+      "  plan.rows 4 per_task 1 parallel {\n  ^bb0(%r: index):\n    %0 = plan.load %x[%r] : " + matrix + " -> " + row +
+      "\n    %s = plan.reduce add %0 : " + row + " -> f32\n    plan.store %s, %y[%r] : f32, memref<4xf32>\n  }\n}\n" +
+      "plan.entry @step kind(step) batch 1 sequence 4 flops 0.0 {\n  %x = plan.input \"x\" : memref<" + whole +
+      "xf32>\n  %part = plan.slice %x[" + from + "] : memref<" + whole + "xf32> to memref<" + all +
+      "xf32>\n  %y = plan.alloc \"y\" : memref<4xf32>\n" + "  plan.launch @k(%part, %y) \"k\" : memref<" + all +
+      "xf32>, memref<4xf32>\n  plan.output \"y\", %y : memref<4xf32>\n}\n");
+}
+
+TEST(Rows, SumsOfUnalignedSlices) {
+  for (int columns : {16, 150, 512})
+    for (int first : {0, 1, 2, 4}) {
+      SCOPED_TRACE(std::to_string(columns) + " columns from element " + std::to_string(first));
+      expectSumsOfASlice(first, columns);
+    }
+}
+
+/// Rows of heads: several of them fill a warp, in rows apart and in tasks of as many rows each.
+TEST(Rows, ShortRowsShareAWarp) {
+  for (int columns : {3, 12, 20, 64, 128})
+    for (const char *order : {"per_task 1 parallel", "per_task 4 parallel"}) {
+      SCOPED_TRACE(std::to_string(columns) + " columns, " + order);
+      expectOnEveryTarget(oneKernel(32, columns, order, R"(
+        %0 = plan.load %x[%r] : memref<RxCxE> -> tensor<CxE>
+        %1 = plan.load %y[%r] : memref<RxCxE> -> tensor<CxE>
+        %2 = arith.mulf %0, %1 : tensor<CxE>
+        %m = plan.reduce max %0 : tensor<CxE> -> f32
+        %s = plan.reduce add %2 : tensor<CxE> -> f32
+        %3 = arith.addf %m, %s : f32
+        %b = plan.broadcast %3 : f32 -> tensor<CxE>
+        %4 = arith.subf %0, %b : tensor<CxE>
+        plan.store %4, %out[%r] : tensor<CxE>, memref<RxCxE>
+        plan.store %s, %stats[%r] : f32, memref<Rxf32>)"));
+    }
+}
+
+/// Tasks of short rows keep sums, in a warp together where each has as many rows, else in one of their own.
+TEST(Rows, ShortRowsOfTasksAccumulate) {
+  for (auto [rows, tasks] : {std::pair<int, int>{16, 8}, {15, 8}}) {
+    std::string text = R"(
+      plan.kernel @k {
+      ^bb0(%x: memref<Rx40xf32>, %rows: memref<Tx40xf32>, %sums: memref<Txf32>):
+        plan.rows R per_task 2 parallel {
+        ^bb0(%r: index):
+          %0 = plan.load %x[%r] : memref<Rx40xf32> -> tensor<40xf32>
+          %s = plan.reduce add %0 : tensor<40xf32> -> f32
+          %b = plan.broadcast %s : f32 -> tensor<40xf32>
+          %1 = arith.mulf %0, %b : tensor<40xf32>
+          plan.accumulate %1, %rows : tensor<40xf32>, memref<Tx40xf32>
+          plan.accumulate %s, %sums : f32, memref<Txf32>
+        }
+      }
+      plan.entry @step kind(step) batch 1 sequence R flops 0.0 {
+        %x = plan.input "x" : memref<Rx40xf32>
+        %rows = plan.alloc "rows" : memref<Tx40xf32>
+        %sums = plan.alloc "sums" : memref<Txf32>
+        plan.launch @k(%x, %rows, %sums) "k" : memref<Rx40xf32>, memref<Tx40xf32>, memref<Txf32>
+        plan.output "rows", %rows : memref<Tx40xf32>
+        plan.output "sums", %sums : memref<Txf32>
+      }
+    )";
+    auto replace = [&](const std::string &from, const std::string &to) {
+      for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+        text.replace(at, from.size(), to);
+    };
+    replace("<Rx", "<" + std::to_string(rows) + "x");
+    replace("<Tx", "<" + std::to_string(tasks) + "x");
+    replace("rows R", "rows " + std::to_string(rows));
+    replace("sequence R", "sequence " + std::to_string(rows));
+    SCOPED_TRACE(text);
+    expectOnEveryTarget(text);
+  }
 }
 
 TEST(Rows, ColumnOffsets) {
