@@ -8,6 +8,7 @@
 #include "ftc/Runtime/Session.h"
 
 #include "ftc/Runtime/RunError.h"
+#include "ftc/Support/Processors.h"
 #include "ftc/Support/Units.h"
 
 #include <algorithm>

@@ -7,9 +7,10 @@
 
 #include "ftc/Runtime/CPU/ThreadPool.h"
 
+#include "ftc/Support/Processors.h"
+
 #include <algorithm>
 #include <linux/futex.h>
-#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <x86intrin.h>
@@ -45,15 +46,6 @@ template <typename F> bool spinUntil(uint64_t cycles, F &&ready) {
 }
 
 } // namespace
-
-unsigned availableProcessors() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof(set), &set) == 0)
-    return std::max(1, CPU_COUNT(&set));
-  long online = sysconf(_SC_NPROCESSORS_ONLN);
-  return online > 0 ? static_cast<unsigned>(online) : 1;
-}
 
 ThreadPool::ThreadPool(unsigned threads)
     : count(std::max(1u, threads)), spinCycles(count <= availableProcessors() ? spinLimit : 0) {

@@ -72,9 +72,6 @@ private:
   std::vector<std::thread> workers;
 };
 
-/// Processors that this process may run on (its affinity mask), at least 1.
-unsigned availableProcessors();
-
 } // namespace ftc
 
 #endif // FTC_RUNTIME_CPU_THREADPOOL_H
