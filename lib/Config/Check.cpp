@@ -66,6 +66,7 @@ bool sameValue(const Node &value, const KeyInfo &key) {
 /// come before it.
 struct OtherRecipe {
   const char *kind, *keys, *components; ///< blank-separated; last words of the components of losses and data sets
+  const char *here = nullptr;           ///< not null: how that is done here
 };
 
 const OtherRecipe otherRecipes[] = {
@@ -75,7 +76,9 @@ const OtherRecipe otherRecipes[] = {
      "max_generated_tokens whiten_rewards kl_coeff lmbda forward_batch_size",
      "SimPOLoss IPOLoss PPOLoss GRPOLoss"},
     {"evaluation", "tasks limit max_seq_length", ""},
-    {"generating text", "prompt max_new_tokens temperature top_k enable_kv_cache", ""},
+    {"generating text", "prompt max_new_tokens temperature top_k enable_kv_cache", "",
+     "a step that was compiled answers without data: ftrun step.so --steps 0 --sample 300 --ask TEXT --temperature 0.6 "
+     "checkpointer.checkpoint_dir=DIR"},
     {"quantization-aware training", "quantizer fake_quant_after_n_steps", ""}};
 
 /// Arguments of other libraries that have another way here, and which.
@@ -93,6 +96,9 @@ const OtherName otherNames[] = {
                              "bitsandbytes.optim.AdamW for 32"},
     {"optimizer.is_paged", "the optimizer's name says it: bitsandbytes.optim.PagedAdamW or PagedAdamW8bit where it is "
                            "True"}};
+
+/// How the warning begins that `device` decides nothing.
+const std::string deviceWarning = "'device' is ";
 
 class Checker {
 public:
@@ -120,6 +126,18 @@ public:
   }
 
 private:
+  /// Whether the value of a key without effect asks for nothing: "off" in any form, or what is always so.
+  static bool asksNothing(const Entry &e, const KeyInfo &key) {
+    if (key.fallback == std::string("*") || e.value.isNull())
+      return true;
+    if (key.type == ValueType::Any || key.type == ValueType::Bool) {
+      const Node *enabled = e.value.isMap() ? e.value.find("enabled") : &e.value;
+      if (enabled && enabled->isScalar() && asBool(*enabled) == false)
+        return true;
+    }
+    return *key.fallback && sameValue(e.value, key);
+  }
+
   /// Whether the entry is an argument of something that is done before ftrun, and says nothing to us.
   bool isForOthers(const Entry &e, const std::string &node) const {
     auto component = checked.components.find(node);
@@ -166,7 +184,7 @@ private:
           place, "'" + first + "' belongs to recipes for " + (isAfter ? "quantizing trained weights" : other.kind) +
                      ", which are not built; full fine-tuning, LoRA, QLoRA, DPO with LoRA, and knowledge distillation "
                      "are: for one of these " +
-                     way);
+                     way + (other.here ? std::string("; ") + other.here : ""));
       return true;
     }
     return false;
@@ -240,9 +258,15 @@ private:
                                         " works: " + key.onlyFallback);
       return;
     }
-    bool neutral = *key.fallback && (e.value.isNull() || sameValue(e.value, key));
-    if (key.keyClass == KeyClass::NoEffect && !neutral)
-      messages.remark(e.place, "'" + path + "' is without effect: " + key.meaning);
+    if (key.keyClass != KeyClass::NoEffect || asksNothing(e, key))
+      return;
+    if (path == "device")
+      messages.add({Severity::Warning, e.place.file, e.place.line, e.place.column,
+                    deviceWarning + shown(e.value) +
+                        ", and without --target cuda this is a step for the CPU; compile with --target cuda --device "
+                        "h100 (or another of configs/devices)"});
+    else
+      messages.withoutEffect.push_back({path, e.place, key.meaning});
   }
 
   void unknown(const Entry &e, const std::string &prefix) {
@@ -307,3 +331,7 @@ Checked checkKeys(const Node &root, const std::set<std::string> &variables, Mess
 }
 
 } // namespace ftc::config
+
+bool ftc::isAboutDevice(const Diagnostic &message) {
+  return message.severity == Severity::Warning && message.message.starts_with(config::deviceWarning);
+}

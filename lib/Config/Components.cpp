@@ -10,6 +10,7 @@
 #include "ftc/Support/Suggest.h"
 
 #include <algorithm>
+#include <cctype>
 
 namespace ftc::config {
 
@@ -199,6 +200,63 @@ const NodeComponents *nodeOf(const std::string &path) {
   return nullptr;
 }
 
+/// A name's last word in small letters, without what stands between them: "pagedadamw" of "paged_adamw".
+std::string plainWord(const std::string &name) {
+  std::string word;
+  for (const char letter : lastWord(name))
+    if (letter != '_' && letter != '-')
+      word += static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+  return word;
+}
+
+/// The component whose last word is meant by one that is written another way; "" where there is none.
+std::string sameWord(const std::string &name, const std::vector<std::string> &works) {
+  const std::string word = plainWord(name);
+  for (const std::string &each : works)
+    if (!word.empty() && plainWord(each) == word)
+      return each;
+  return "";
+}
+
+/// All that works, or of many the first and how many more there are.
+std::string listOf(const std::vector<std::string> &works) {
+  constexpr size_t most = 16, first = 4;
+  const size_t count = works.size() > most ? first : works.size();
+  std::string list;
+  for (size_t i = 0; i < count; ++i)
+    list += (i ? ", " : "") + works[i];
+  if (count < works.size())
+    list += " and " + std::to_string(works.size() - count) + " more (docs/recipes.md)";
+  return list;
+}
+
+/// Whether a component is of none of the libraries whose names are known: a module of the user's own.
+bool isOwnModule(const std::string &name) {
+  for (const char *library : {"torchtune.", "torch.", "torchao.", "bitsandbytes.", "transformers.", "ftc."})
+    if (startsWith(name, library))
+      return false;
+  return name.find('.') != std::string::npos;
+}
+
+/// Why a component that nobody knows cannot be used, and what to do.
+std::string whyUnknown(const std::string &path, const std::string &name, const std::vector<std::string> &known,
+                       const std::vector<std::string> &works) {
+  const std::string unknown = "unknown component '" + name + "' for '" + path + "'";
+  if (const std::string same = sameWord(name, works); !same.empty())
+    return unknown + "; did you mean '" + same + "'?";
+  if (const std::string near = didYouMean(name, known); !near.empty())
+    return unknown + near;
+  const std::string all = works.empty() ? "" : "; what works: " + listOf(works);
+  if (!isOwnModule(name))
+    return unknown + all;
+  if (path == "dataset" || path == "tokenizer")
+    return unknown +
+           ": there is no Python here; write its records as JSON lines, which chat_dataset, instruct_dataset "
+           "and others read (docs/data.md), or the ids as a token file" +
+           all;
+  return unknown + ": there is no Python here, so a module of your own cannot be used" + all;
+}
+
 /// What comes near to an optimizer that is not built.
 std::string nearestOptimizer(const std::string &name, const std::vector<std::string> &works) {
   if (lastWord(name) == "CPUOffloadOptimizer")
@@ -207,6 +265,8 @@ std::string nearestOptimizer(const std::string &name, const std::vector<std::str
   for (const std::string &each : works)
     words.push_back(lastWord(each));
   std::optional<std::string> word = nearest(lastWord(name), words);
+  if (const std::string same = sameWord(name, works); !same.empty())
+    word = lastWord(same);
   if (!word && lastWord(name).find("8bit") != std::string::npos)
     word = "AdamW8bit";
   if (!word)
@@ -291,7 +351,8 @@ std::string refusal(const std::string &path, const std::string &name, const Node
   }
   if (path == "dataset" && startsWith(name, "torchtune.datasets."))
     return "'" + name + "' is not built yet; what works: override dataset._component_=" + works[0] + " or " + works[1] +
-           ", and name the files with dataset.data_files=PATH or ftrun --data";
+           ", and name the files with dataset.data_files=PATH or ftrun --data; others that are built: " +
+           listOf({works.begin() + 2, works.end()});
   if (path == "checkpointer" && startsWith(name, "torchtune."))
     return "'" + name + "' is not built; safetensors in Hugging Face's layout are, Meta's and torchtune's files: " +
            "override checkpointer=" + works[0] +
@@ -358,11 +419,9 @@ std::optional<std::string> componentOf(const std::string &path, const Node *node
     for (std::string &name : modelsFromConfig())
       known.push_back(std::move(name));
   known.insert(known.end(), nodeOf(path)->madeBefore.begin(), nodeOf(path)->madeBefore.end());
-  std::string near = didYouMean(name->text, known);
   std::string why = refusal(path, name->text, *node);
   if (why.empty())
-    why = "unknown component '" + name->text + "' for '" + path + "'" +
-          (near.empty() ? "; what works: " + works[0] : near);
+    why = whyUnknown(path, name->text, known, works);
   messages.error(name->place, why);
   return std::nullopt;
 }

@@ -40,8 +40,8 @@ static constexpr const char *wsd = "get_wsd_schedule";
 
 using enum ValueType;
 
-// For keys without effect, `fallback` is a value that needs no remark, and `meaning` is the reason that the remark
-// gives.
+// For keys without effect, `fallback` is a value that needs no remark ("*": none does, since what they may ask for is
+// always so), and `meaning` is the reason that the remark gives.
 // clang-format off
 static const std::vector<KeyInfo> table = {
   {"output_dir", R, Text, "out", "", nullptr, "where everything is written; `ftrun --out` wins"},
@@ -128,7 +128,7 @@ static const std::vector<KeyInfo> table = {
   {"checkpointer.adapter_checkpoint", R, Text, "null", "", nullptr, "adapter to start from, PEFT's or torchtune's: a file (`.safetensors`, `.bin`, `.pt`, `.pth`) or the folder of `adapter_model` in one of these; absent: a new one; for LoRA builders. A path that does not exist is looked for in `checkpointer.output_dir` too, as torchtune does, but is used whether `resume_from_checkpoint` is set or not"},
   {"checkpointer.resume_from_checkpoint", R, Bool, "False", "", "use the top-level key resume_from_checkpoint", "old place of `resume_from_checkpoint`"},
   {"checkpointer.should_load_recipe_state", R, Bool, "False", "", "use the top-level key resume_from_checkpoint", "old name of `resume_from_checkpoint`"},
-  {"checkpointer.model_type", N, Text, "", "", nullptr, "the model's builder says it"},
+  {"checkpointer.model_type", N, Text, "*", "", nullptr, "the model's builder says it"},
   {"checkpointer.recipe_checkpoint", N, Text, "null", "", nullptr, "torchtune's file of a run's state, which is not read; `resume_from_checkpoint` finds the newest whole checkpoint of ftrun's own"},
   {"checkpointer.keep_last_n_checkpoints", R, Int, "null", "", nullptr, "checkpoints in the folder that are kept, the newest ones; null: all"},
   {"resume_from_checkpoint", R, Bool, "False", "", nullptr, "go on from the newest whole checkpoint of the output folder"},
@@ -148,8 +148,8 @@ static const std::vector<KeyInfo> table = {
   {"optimizer.dampening", C, Float, "0", "SGD", nullptr, "share of the gradient that is kept out of the momentum, from the second step on; needs `momentum`"},
   {"optimizer.nesterov", C, Bool, "False", "SGD", nullptr, "Nesterov's momentum; needs `momentum`, and no `dampening`"},
   {"optimizer.maximize", C, Bool, "False", "", "not built; remove the key", "ascend instead"},
-  {"optimizer.fused", N, Bool, "False", "", nullptr, "the compiled update is always one kernel"},
-  {"optimizer.foreach", N, Bool, "False", "", nullptr, "the compiled update is always one kernel"},
+  {"optimizer.fused", N, Bool, "*", "", nullptr, "the compiled update is always one kernel"},
+  {"optimizer.foreach", N, Bool, "*", "", nullptr, "the compiled update is always one kernel"},
   {"optimizer.capturable", N, Bool, "False", "", nullptr, "the compiled update is always one kernel"},
   {"optimizer.differentiable", N, Bool, "False", "", nullptr, "nothing differentiates the update"},
   {"optimizer_in_bwd", C, Bool, "null", "", nullptr, "True: an update follows its gradient at once, and the gradient's memory is free again; False: gradients are held until the last is there; null: the compiler's choice"},
@@ -192,20 +192,20 @@ static const std::vector<KeyInfo> table = {
   {"activation_checkpointing.mode", C, Text, "full", "", nullptr, "ftc's own key, absent unless `enable_activation_checkpointing`: `full`; `selective`: compute again what is cheap (norms, gated activations, casts), keep products and attention; or `auto`: compute again what costs least for the step to fit into `memory_budget` (absent: a GPU's memory), nothing if it fits; with `enable_activation_offloading`, keep in the far tier what is cheaper to copy"},
   {"activation_checkpointing.every", C, Int, "1", "", nullptr, "ftc's own key: of each so many layers the last is treated so; 1: all layers"},
   {"enable_activation_offloading", C, Bool, "False", "", nullptr, "bring activations that the backward pass needs to the far tier (a file) and back, as far as that can be hidden behind computation; with activation checkpointing or alone; with its mode `auto`: no more than `memory_budget` asks for, where that is cheaper than to compute again; results are the same"},
-  {"offload_with_streams", N, Bool, "True", "", nullptr, "copies to and from the far tier always run on threads of their own"},
-  {"activation_offloading_use_streams", N, Bool, "True", "", nullptr, "copies to and from the far tier always run on threads of their own"},
+  {"offload_with_streams", N, Bool, "*", "", nullptr, "copies to and from the far tier always run on threads of their own"},
+  {"activation_offloading_use_streams", N, Bool, "*", "", nullptr, "copies to and from the far tier always run on threads of their own"},
   {"ac_mode", N, Any, "null", "", nullptr, "belongs to recipes for several devices; use `activation_checkpointing: {mode: full|selective|auto, every: k}`"},
   {"ac_option", N, Any, "null", "", nullptr, "belongs to recipes for several devices; use `activation_checkpointing: {mode: full|selective|auto, every: k}`"},
-  {"device", N, Text, "cpu", "", nullptr, "`ftc compile --target` says what the step is compiled for"},
-  {"compile", N, Any, "", "", nullptr, "ftc always compiles"},
-  {"low_cpu_ram", N, Bool, "False", "", nullptr, "checkpoints are always streamed"},
+  {"device", N, Text, "cpu", "", nullptr, "`ftc compile --target` says what the step is compiled for; `cuda` without `--target cuda` is a warning"},
+  {"compile", N, Any, "*", "", nullptr, "ftc always compiles"},
+  {"low_cpu_ram", N, Bool, "*", "", nullptr, "checkpoints are always streamed"},
   {"fsdp_cpu_offload", N, Bool, "False", "", nullptr, "there is one device"},
   {"fsdp", N, Any, "null", "", nullptr, "there is one device"},
   {"tensor_parallel_dim", N, Int, "1", "", nullptr, "there is one device"},
   {"tensor_parallel_plan", N, Any, "null", "", nullptr, "there is one device"},
   {"memory_efficient_fsdp_wrap", N, Bool, "False", "", nullptr, "there is one device"},
   {"custom_sharded_layers", N, Any, "null", "", nullptr, "there is one device"},
-  {"cudnn_deterministic_mode", N, Any, "null", "", nullptr, "results are always reproducible"},
+  {"cudnn_deterministic_mode", N, Any, "*", "", nullptr, "results are always reproducible"},
   {"enable_async_checkpointing", N, Bool, "False", "", nullptr, "a checkpoint is whole before training goes on"},
   {"resize_token_embeddings", C, Bool, "False", "", "not built; set it to False", "grow the vocabulary"},
   {"collate_fn", C, Text, "torchtune.data.padded_collate_sft", "", "other collate functions are not built; remove the key", "how samples become a batch"},
@@ -215,9 +215,9 @@ static const std::vector<KeyInfo> table = {
   {"run_val_every_n_steps", R, Int, "null", "", nullptr, "steps between evaluations of the held-out data, which go to the log and to metrics.jsonl as `val_loss`; null: only before the first step and behind the last"},
   {"dataset_val", R, Any, "null", "", nullptr, "what is held out, with the keys of `dataset`, or a list of such nodes; without a `_component_` it is read as `dataset` is, and without `data_files` a `split` with a slice is taken from what is trained on. `ftrun --held-out-data` names the files, and `--held-out` takes a share of the data instead"},
   {"batch_size_val", N, Int, "null", "", nullptr, "the held-out loss is the mean over all its labels, whatever the batch; it is computed in batches of `batch_size`"},
-  {"log_peak_memory_stats", N, Bool, "", "", nullptr, "planned and measured memory are always reported"},
-  {"log_level", N, Text, "", "", nullptr, "not built yet"},
-  {"metric_logger", R, Any, "null", "", nullptr, "metrics go to metrics.jsonl in the output folder; `torchtune.training.metric_logging.TensorBoardLogger` with `log_dir` (and `organize_logs`) writes TensorBoard's events besides, other loggers are not built"},
+  {"log_peak_memory_stats", N, Bool, "*", "", nullptr, "planned and measured memory are always reported"},
+  {"log_level", N, Text, "INFO", "", nullptr, "not built yet"},
+  {"metric_logger", R, Any, "null", "", nullptr, "metrics go to metrics.jsonl in the output folder; `torchtune.training.metric_logging.TensorBoardLogger` with `log_dir` (and `organize_logs`) writes TensorBoard's events besides; Weights & Biases take either ([running.md](running.md#what-it-writes)), other loggers are not built"},
   {"profiler", N, Any, "null", "", nullptr, "not built yet"},
 };
 // clang-format on

@@ -54,6 +54,16 @@ std::optional<DatasetConfig> Reader::datasetAt(Node node, const std::string &nam
     message.message = withName(std::move(message.message), "dataset", name);
     messages.add(std::move(message));
   }
+  for (Messages::WithoutEffect &key : heard.withoutEffect) {
+    if (std::any_of(messages.withoutEffect.begin(), messages.withoutEffect.end(),
+                    [&](const Messages::WithoutEffect &other) {
+                      return std::tie(other.place.file, other.place.line, other.place.column) ==
+                             std::tie(key.place.file, key.place.line, key.place.column);
+                    }))
+      continue;
+    key.path.replace(0, std::string("dataset").size(), name);
+    messages.withoutEffect.push_back(std::move(key));
+  }
   if (heard.failed())
     return std::nullopt;
   return other.dataset;

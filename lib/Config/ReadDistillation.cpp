@@ -102,6 +102,12 @@ void Reader::teacher(const Node &model, DistillationConfig &d) {
       message.message = withName(std::move(message.message), usual, name);
     messages.add(std::move(message));
   }
+  for (Messages::WithoutEffect &key : heard.withoutEffect) {
+    for (const auto &[usual, name] : names)
+      if (key.path.starts_with(std::string(usual) + "."))
+        key.path.replace(0, std::string(usual).size(), name);
+    messages.withoutEffect.push_back(std::move(key));
+  }
   d.teacher = std::move(other.model);
   d.checkpointer.checkpointDir = other.checkpointer.checkpointDir;
   d.checkpointer.checkpointFiles = other.checkpointer.checkpointFiles;

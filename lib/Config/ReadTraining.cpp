@@ -168,27 +168,46 @@ void Reader::metricLogger() {
   if (!node)
     return;
   const Node *component = node->isMap() ? node->find("_component_") : nullptr;
-  if (!component || lastWord(component->text) != "TensorBoardLogger") {
+  const std::string logger = component ? lastWord(component->text) : "";
+  if (logger == "DiskLogger" || logger == "StdoutLogger")
+    return; // metrics.jsonl, and what is printed, are there in any case
+  if (logger != "TensorBoardLogger") {
+    const std::string near = didYouMean(logger, {"TensorBoardLogger"});
     messages.remark(placeOf(path), "'" + path +
-                                       "' is without effect: metrics go to metrics.jsonl in the output folder; "
-                                       "TensorBoardLogger writes TensorBoard's events besides, other loggers "
-                                       "are not built" +
-                                       (component ? didYouMean(lastWord(component->text), {"TensorBoardLogger"}) : ""));
+                                       "' is without effect: metrics go to metrics.jsonl in the output folder, and "
+                                       "to TensorBoard's events with metric_logger=torchtune.training.metric_logging."
+                                       "TensorBoardLogger metric_logger.log_dir=DIR" +
+                                       (!near.empty() ? near
+                                        : logger == "WandBLogger"
+                                            ? ", which 'wandb sync DIR' uploads; docs/running.md has a way for while "
+                                              "it runs"
+                                            : "; other loggers are not built"));
     return;
   }
+  // Arguments of another logger, over which this one was named.
+  const std::vector<std::string> others = {
+      "project",  "entity",         "group",  "name",     "id",        "tags",       "notes",           "mode",
+      "job_type", "resume",         "dir",    "config",   "save_code", "api_key",    "workspace",       "prefix",
+      "log_code", "experiment_key", "online", "filename", "run_name",  "output_fmt", "experiment_name", "tracking_uri"};
+  std::string unread;
   for (const Entry &entry : node->entries)
-    if (const std::vector<std::string> keys = {"_component_", "log_dir", "organize_logs"};
-        std::find(keys.begin(), keys.end(), entry.key) == keys.end()) {
+    if (std::find(others.begin(), others.end(), entry.key) != others.end())
+      unread += (unread.empty() ? "'" : ", '") + path + "." + entry.key + "'";
+    else if (const std::vector<std::string> keys = {"_component_", "log_dir", "organize_logs"};
+             std::find(keys.begin(), keys.end(), entry.key) == keys.end()) {
       std::string near = didYouMean(entry.key, keys);
       if (!near.empty())
         near.insert(near.find('\'') + 1, path + ".");
       messages.error(entry.place, "unknown key '" + path + "." + entry.key + "'" +
                                       (near.empty() ? "; valid keys here: log_dir, organize_logs" : near));
     }
+  if (!unread.empty())
+    messages.remark(placeOf(path), unread + ": without effect, TensorBoardLogger has log_dir and organize_logs alone");
   TensorBoardConfig board;
   const Node *where = node->find("log_dir"), *organized = node->find("organize_logs");
   if (!where || !where->isScalar() || where->text.empty())
-    messages.error(where ? where->place : placeOf(path), "'" + folder + "' must name the folder of the events");
+    messages.error(where ? where->place : placeOf(path),
+                   "'" + folder + "' must name the folder of the events, as in " + folder + "=out/logs");
   else
     board.logDir = where->text;
   if (organized && !organized->isNull()) {

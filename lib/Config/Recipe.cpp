@@ -68,6 +68,7 @@ std::optional<Recipe> parseRecipe(const std::string &text, const std::string &fi
     reportErrors(messages, diags);
     return std::nullopt;
   }
+  messages.tellWithoutEffect();
   sortByPlace(messages.list);
   recipe->remarks = std::move(messages.list);
   return recipe;
@@ -219,6 +220,9 @@ std::optional<Recipe> overrideRun(const std::string &normalizedYaml, const std::
                                          " too");
   // What the recipe itself is worth a remark for was told when it was compiled.
   std::erase_if(messages.list, [](const Diagnostic &message) { return message.file != commandLine; });
+  std::erase_if(messages.withoutEffect,
+                [](const Messages::WithoutEffect &key) { return key.place.file != commandLine; });
+  messages.tellWithoutEffect();
   sortByPlace(messages.list);
   recipe->remarks = std::move(messages.list);
   return recipe;

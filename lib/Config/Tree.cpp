@@ -55,6 +55,20 @@ void Messages::add(Diagnostic message) {
   list.push_back(std::move(message));
 }
 
+void Messages::tellWithoutEffect() {
+  if (withoutEffect.size() == 1) {
+    const WithoutEffect &key = withoutEffect.front();
+    remark(key.place, "'" + key.path + "' is without effect: " + key.why);
+  } else if (withoutEffect.size() > 1) {
+    std::string keys;
+    for (const WithoutEffect &key : withoutEffect)
+      keys += (keys.empty() ? "'" : ", '") + key.path + "'" +
+              (key.place.file == commandLine ? "" : " (line " + std::to_string(key.place.line) + ")");
+    remark(withoutEffect.front().place, "without effect here: " + keys + "; docs/recipes.md says why, key by key");
+  }
+  withoutEffect.clear();
+}
+
 std::string didYouMean(const std::string &word, const std::vector<std::string> &candidates) {
   std::optional<std::string> best = nearest(word, candidates);
   return best ? "; did you mean '" + *best + "'?" : "";

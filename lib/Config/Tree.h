@@ -64,7 +64,18 @@ public:
   bool failed() const { return errors > 0; }
   size_t errorCount() const { return errors; }
 
+  /// Keys without effect, each of which asks for something.
+  struct WithoutEffect {
+    std::string path;
+    Place place;
+    std::string why;
+  };
+
+  /// Makes a remark of the keys without effect: of one with its reason, of several with their lines.
+  void tellWithoutEffect();
+
   std::vector<Diagnostic> list;
+  std::vector<WithoutEffect> withoutEffect;
 
 private:
   void add(Severity severity, const Place &place, std::string message);

@@ -37,6 +37,10 @@ const std::vector<KeyInfo> &keyTable();
 /// The table of docs/recipes.md, Markdown, ends with a newline.
 std::string keyTableMarkdown();
 
+/// Whether a message is the warning that the key `device` asks for something else than the CPU. A compiler that was
+/// told to compile for that leaves it out.
+bool isAboutDevice(const Diagnostic &message);
+
 /// "compiled", "run", "no effect".
 const char *keyClassName(KeyClass keyClass);
 

@@ -137,7 +137,12 @@ TEST(HeldOut, ErrorsHaveItsName) {
       errors(chats + "dataset_val:\n  _component_: torchtune.datasets.chat_datasets\n"),
       "r.yaml:18:16: error: 'torchtune.datasets.chat_datasets' is not built yet; what works: override "
       "dataset_val._component_=torchtune.datasets.text_completion_dataset or torchtune.datasets.chat_dataset, and "
-      "name the files with dataset_val.data_files=PATH or ftrun --data");
+      "name the files with dataset_val.data_files=PATH or ftrun --data; others that are built: "
+      "torchtune.datasets.instruct_dataset, torchtune.datasets.alpaca_dataset, "
+      "torchtune.datasets.alpaca_cleaned_dataset, torchtune.datasets.grammar_dataset, "
+      "torchtune.datasets.samsum_dataset, torchtune.datasets.slimorca_dataset, torchtune.datasets.wikitext_dataset, "
+      "torchtune.datasets.cnn_dailymail_articles_dataset, torchtune.datasets.preference_dataset, "
+      "torchtune.datasets.stack_exchange_paired_dataset, torchtune.datasets.hh_rlhf_helpful_dataset");
   EXPECT_EQ(errors(chats + "dataset_val: {_component_: torchtune.datasets.alpaca_dataset, column: text}\n"),
             "r.yaml:17:63: error: 'dataset_val.column' is not an argument of torchtune.datasets.alpaca_dataset; remove "
             "it (~dataset_val.column)");

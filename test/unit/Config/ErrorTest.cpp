@@ -190,7 +190,18 @@ TEST(Errors, NotBuiltYet) {
     EXPECT_TRUE(errors(minimal, {std::string("optimizer=") + name})
                     .ends_with(std::string("is not built yet; what works: override optimizer=") + near))
         << name;
-  EXPECT_TRUE(contains(errors(minimal, {"optimizer=my.Optimizer"}), "unknown component 'my.Optimizer'"));
+  EXPECT_TRUE(
+      contains(errors(minimal, {"optimizer=my.Optimizer"}),
+               "unknown component 'my.Optimizer' for 'optimizer': there is no Python here, so a module of your "
+               "own cannot be used; what works: torch.optim.AdamW, torch.optim.SGD, bitsandbytes.optim.AdamW, "));
+  EXPECT_TRUE(contains(errors(minimal, {"dataset=my_project.data.my_dataset"}),
+                       "there is no Python here; write its records as JSON lines"));
+  // Whatever the case, and with or without underscores.
+  for (const char *name : {"paged_adamw", "PAGEDADAMW", "bitsandbytes.optim.paged_adamw"})
+    EXPECT_TRUE(contains(errors(minimal, {std::string("optimizer=") + name}), "bitsandbytes.optim.PagedAdamW")) << name;
+  EXPECT_TRUE(contains(errors(minimal, {"loss=cross_entropy_loss"}), "did you mean 'torch.nn.CrossEntropyLoss'?"));
+  // Of many the first, and how many more there are.
+  EXPECT_TRUE(contains(errors(minimal, {"model=transformer"}), " more (docs/recipes.md)"));
   EXPECT_TRUE(contains(errors(minimal, {"dataset=torchtune.datasets.multimodal.the_cauldron_dataset"}),
                        "text_completion_dataset"));
   EXPECT_TRUE(contains(errors(minimal, {"checkpointer=torchtune.training.DistributedCheckpointer"}),

@@ -198,52 +198,6 @@ TEST(Recipe, LoraBuilders) {
             "fine-tuning");
 }
 
-TEST(Recipe, KeysWithoutEffectGiveOneRemarkEach) {
-  Recipe r =
-      good(std::string(minimal) + "compile: True\n"
-                                  "profiler:\n  enabled: True\n  schedule: {wait: 1}\n"
-                                  "metric_logger:\n  _component_: torchtune.training.metric_logging.WandBLogger\n"
-                                  "ac_mode: full\n"
-                                  "optimizer: {fused: True}\n");
-  EXPECT_EQ(remarks(r),
-            "r.yaml:11:1: remark: 'compile' is without effect: ftc always compiles\n"
-            "r.yaml:12:1: remark: 'profiler' is without effect: not built yet\n"
-            "r.yaml:15:1: remark: 'metric_logger' is without effect: metrics go to metrics.jsonl in the output folder; "
-            "TensorBoardLogger writes TensorBoard's events besides, other loggers are not built\n"
-            "r.yaml:17:1: remark: 'ac_mode' is without effect: belongs to recipes for several devices; use "
-            "`activation_checkpointing: {mode: full|selective|auto, every: k}`\n"
-            "r.yaml:18:13: remark: 'optimizer.fused' is without effect: the compiled update is always one kernel");
-}
-
-TEST(Recipe, TensorBoard) {
-  const std::string logger = "metric_logger: {_component_: torchtune.training.metric_logging.TensorBoardLogger";
-  const auto made = [&](const std::string &rest) {
-    return good(minimal + ("output_dir: /o\n" + logger + rest + "}\n"));
-  };
-  Recipe r = made(", log_dir: '${output_dir}/logs'");
-  ASSERT_TRUE(r.tensorBoard);
-  EXPECT_EQ(*r.tensorBoard, (TensorBoardConfig{"/o/logs", true}));
-  EXPECT_EQ(remarks(r), "");
-  EXPECT_EQ(good(r.normalizedYaml).tensorBoard, r.tensorBoard);
-  std::vector<Diagnostic> diags;
-  EXPECT_EQ(overrideRun(r.normalizedYaml, {"output_dir=/p"}, diags)->tensorBoard->logDir, "/p/logs");
-  r = made(", log_dir: '/else \"where\"', organize_logs: False");
-  EXPECT_EQ(*r.tensorBoard, (TensorBoardConfig{"/else \"where\"", false}));
-  EXPECT_EQ(good(r.normalizedYaml).tensorBoard, r.tensorBoard);
-  EXPECT_FALSE(overrideRun(r.normalizedYaml, {"metric_logger=null"}, diags)->tensorBoard);
-  EXPECT_EQ(errors(minimal + (logger + "}\n")),
-            "r.yaml:11:1: error: 'metric_logger.log_dir' must name the folder of the events");
-  EXPECT_EQ(errors(minimal + (logger + ", log_dir: x, organize_logs: 3}\n")),
-            "r.yaml:11:110: error: 'metric_logger.organize_logs' needs True or False, not '3'");
-  EXPECT_EQ(errors(minimal + (logger + ", log_dri: x, log_dir: y, project: z}\n")),
-            "r.yaml:11:83: error: unknown key 'metric_logger.log_dri'; did you mean 'metric_logger.log_dir'?\n"
-            "r.yaml:11:107: error: unknown key 'metric_logger.project'; valid keys here: log_dir, organize_logs");
-  EXPECT_TRUE(contains(
-      remarks(good(minimal +
-                   std::string("metric_logger: {_component_: torchtune.training.metric_logging.TensorBordLogger}\n"))),
-      "did you mean 'TensorBoardLogger'?"));
-}
-
 TEST(Recipe, ChunkedLosses) {
   EXPECT_FALSE(good(minimal).chunksLoss());
   for (const char *name : {"CEWithChunkedOutputLoss", "LinearCrossEntropyLoss"}) {
@@ -394,9 +348,10 @@ TEST(OverrideRun, RunKeysChange) {
   EXPECT_EQ(changed->dataset.dataFiles, std::vector<std::string>{"/x"});
   EXPECT_TRUE(changed->model == r.model);
   EXPECT_EQ(remarks(*changed), "");
-  changed = overrideRun(r.normalizedYaml, {"compile=True"}, diags);
+  changed = overrideRun(r.normalizedYaml, {"low_cpu_ram=True", "fsdp_cpu_offload=True"}, diags);
   ASSERT_TRUE(changed.has_value());
-  EXPECT_EQ(remarks(*changed), "<command line>:1:1: remark: 'compile' is without effect: ftc always compiles");
+  EXPECT_EQ(remarks(*changed),
+            "<command line>:1:18: remark: 'fsdp_cpu_offload' is without effect: there is one device");
 }
 
 TEST(OverrideRun, CompiledKeysAreRefused) {
