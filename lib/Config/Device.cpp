@@ -232,7 +232,9 @@ std::optional<DeviceFile> readDevice(const std::string &nameOrFile, std::vector<
   std::string message = "unknown device '" + nameOrFile + "'; ";
   if (std::optional<std::string> near = nearest(nameOrFile, knownDevices()))
     message += "did you mean '" + *near + "'? ";
-  return fail(message + "known are " + all + ", and files that end in .yaml");
+  return fail(message + "known are " + all +
+              ", and files that end in .yaml: for another GPU copy configs/devices/h100.yaml, write the numbers of its "
+              "data sheet there, and name that file with --device");
 }
 
 } // namespace ftc

@@ -54,7 +54,12 @@ bool isCubin(const ftrt_module &module) { return std::memcmp(module.image, "\177
 
 /// ftc's --device for a GPU of compute capability `version` (90: 9.0).
 std::string deviceFlag(int version) {
-  const char *flag = version == 80 ? "a100" : version == 90 ? "h100' or '--device h200" : version == 100 ? "b200" : "";
+  const char *flag = version == 80    ? "a100' or '--device a100-40"
+                     : version == 86  ? "rtx3090' or '--device a10"
+                     : version == 89  ? "rtx4090' or '--device l40s"
+                     : version == 90  ? "h100' or '--device h200"
+                     : version == 100 ? "b200"
+                                      : "";
   return *flag ? fmt::format("recompile with '--device {}'", flag)
                : "recompile with '--device FILE.yaml', a device file for this GPU like those of configs/devices";
 }

@@ -1,9 +1,9 @@
 // RUN: ftc-opt %s -split-input-file -cuda-lower-kernels -cuda-lower-to-nvvm -verify-diagnostics
-// RUN: not ftc-opt %s -split-input-file -cuda-lower-kernels=device=h10 2>&1 | FileCheck %s --check-prefix=DEVICE
+// RUN: not ftc-opt %s -split-input-file -cuda-lower-kernels=device=h20 2>&1 | FileCheck %s --check-prefix=DEVICE
 // RUN: not ftc-opt %s -split-input-file -cuda-emit-ptx=device=tpu 2>&1 | FileCheck %s --check-prefix=NONE
 
-// DEVICE: unknown device 'h10'; did you mean 'h100'? known are 'a100', 'b200', 'h100', 'h200', and files that end in .yaml
-// NONE: unknown device 'tpu'; known are 'a100', 'b200', 'h100', 'h200', and files that end in .yaml
+// DEVICE: unknown device 'h20'; did you mean 'h200'? known are 'a10', {{.*}}'rtx4090', and files that end in .yaml: for another GPU copy configs/devices/h100.yaml
+// NONE: unknown device 'tpu'; known are 'a10', {{.*}}'rtx4090', and files that end in .yaml
 
 // No double-precision exp: libdevice's has other bits than the CPU's.
 plan.kernel @k {

@@ -64,7 +64,8 @@ TEST(Device, ReadsEveryKey) {
 }
 
 TEST(Device, KnowsWhatIsBuiltIn) {
-  EXPECT_EQ(knownDevices(), (std::vector<std::string>{"a100", "b200", "h100", "h200"}));
+  EXPECT_EQ(knownDevices(),
+            (std::vector<std::string>{"a10", "a100-40", "a100", "b200", "h100", "h200", "l40s", "rtx3090", "rtx4090"}));
   for (const std::string &name : knownDevices()) {
     std::vector<Diagnostic> diags;
     std::optional<DeviceFile> device = readDevice(name, diags);
@@ -79,11 +80,14 @@ TEST(Device, KnowsWhatIsBuiltIn) {
 
 TEST(Device, UnknownNamesAndFiles) {
   std::vector<Diagnostic> diags;
-  EXPECT_FALSE(readDevice("h10", diags));
+  EXPECT_FALSE(readDevice("h20", diags));
   EXPECT_FALSE(readDevice("/nowhere/h100.yaml", diags));
   ASSERT_EQ(diags.size(), 2u);
-  EXPECT_EQ(diags[0].message, "unknown device 'h10'; did you mean 'h100'? known are 'a100', 'b200', 'h100', 'h200', "
-                              "and files that end in .yaml");
+  EXPECT_EQ(
+      diags[0].message,
+      "unknown device 'h20'; did you mean 'h200'? known are 'a10', 'a100-40', 'a100', 'b200', 'h100', 'h200', "
+      "'l40s', 'rtx3090', 'rtx4090', and files that end in .yaml: for another GPU copy configs/devices/h100.yaml, "
+      "write the numbers of its data sheet there, and name that file with --device");
   EXPECT_EQ(diags[1].message, "device file: cannot read '/nowhere/h100.yaml': No such file or directory");
 }
 
