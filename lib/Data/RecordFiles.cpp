@@ -19,6 +19,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
@@ -28,7 +29,9 @@ using nlohmann::json;
 
 namespace {
 
-constexpr int64_t maxErrors = 20;
+/// Of errors that are told: different messages, and all together, behind which a file is read no further.
+constexpr size_t maxErrors = 20;
+constexpr int64_t maxFaults = 1000;
 constexpr std::string_view byteOrderMark = "\xEF\xBB\xBF";
 /// What nlohmann-json says, without its own place and number: the place is in the diagnostic.
 std::string reason(const json::exception &error) {
@@ -292,10 +295,17 @@ bool ftc::readRecords(const std::string &path, RecordFormat format, const DataOp
                       const Tokenizer &tokenizer, RecordCounts &counts, SampleSink sink, void *context,
                       std::vector<Diagnostic> &diags) {
   int64_t errors = 0;
-  auto report = [&](Place place, std::string message) {
-    if (++errors <= maxErrors)
-      diags.push_back({Severity::Error, path, place.line, place.column, std::move(message)});
-    return errors <= maxErrors;
+  // One cause is told once: where it is met first, and how often after that.
+  std::map<std::string, std::pair<size_t, int64_t>> told; // the place in `diags`, and how many more
+  auto report = [&](Place place, const std::string &message, const std::string &where = "") {
+    if (++errors > maxFaults)
+      return false;
+    const auto [found, isNew] = told.try_emplace(message, diags.size(), 0);
+    if (isNew)
+      diags.push_back({Severity::Error, path, place.line, place.column, where + message});
+    else
+      ++found->second.second;
+    return told.size() < maxErrors;
   };
   Sample sample;
   auto use = [&](const json &record, const Origin &origin, const std::string &where) {
@@ -310,7 +320,8 @@ bool ftc::readRecords(const std::string &path, RecordFormat format, const DataOp
       else
         encodeText(text, tokenizer, options.addEos, sample);
     } else if (std::optional<std::string> problem = encodeRecord(record, options, tokenizer, counts, sample)) {
-      return report(origin.in(path), where + *problem);
+      // Counting lines for a place takes long, and only the first of a cause has one.
+      return report(told.contains(*problem) ? Place{} : origin.in(path), *problem, where);
     }
     sample.line = origin.place.line;
     sample.offset = origin.offset;
@@ -319,6 +330,10 @@ bool ftc::readRecords(const std::string &path, RecordFormat format, const DataOp
     return true;
   };
   walk(path, format, use, report);
+  for (const auto &[message, count] : told)
+    if (const auto &[index, more] = count; more > 0)
+      diags[index].message +=
+          fmt::format("; and in {}{} more record{}", errors > maxFaults ? "at least " : "", more, more == 1 ? "" : "s");
   return !errors;
 }
 

@@ -185,8 +185,9 @@ std::string dataSetFor(const json &record) {
       continue;
     const bool isShareGpt = isShareGptMessage(value.front());
     if (isShareGpt || isOpenAiMessage(value.front()))
-      return sets + "chat_dataset" + (isShareGpt ? " dataset.conversation_style=sharegpt" : "") +
-             (item.key() == "messages" ? "" : " dataset.conversation_column=" + item.key());
+      // With both keys: the recipe may give others.
+      return fmt::format("{}chat_dataset dataset.conversation_column={} dataset.conversation_style={}", sets,
+                         item.key(), isShareGpt ? "sharegpt" : "openai");
   }
   if (isText("instruction") && isText("output"))
     return sets + "alpaca_dataset";

@@ -153,6 +153,12 @@ TEST_F(Sources, ManyBadLinesAreNotAllListed) {
   for (int i = 0; i < 1000; ++i)
     lines += "nonsense\n";
   EXPECT_FALSE(load(write("d.jsonl", lines)));
+  EXPECT_EQ(diags.size(), 1u);
+  EXPECT_TRUE(says("; and in 999 more records")) << messages();
+  lines.clear();
+  for (int i = 0; i < 1000; ++i)
+    lines += "{\"messages\": [{\"role\": \"r" + std::to_string(i) + "\", \"content\": \"x\"}]}\n";
+  EXPECT_FALSE(load(write("d.jsonl", lines)));
   EXPECT_EQ(diags.size(), 20u);
 }
 

@@ -182,8 +182,12 @@ TEST_F(Tables, RecordsOfAnotherDataSetNameIt) {
   text = told(ShareGpt, fmt::format("{{\"messages\": {}}}", openAi));
   EXPECT_TRUE(has(text, "which chat_dataset reads with dataset.conversation_style=openai")) << text;
   text = told(Chat, fmt::format("{{\"conversations\": {}}}", shareGpt));
-  EXPECT_TRUE(has(text, sets + "chat_dataset dataset.conversation_style=sharegpt "
-                               "dataset.conversation_column=conversations"))
+  EXPECT_TRUE(has(text, sets + "chat_dataset dataset.conversation_column=conversations "
+                               "dataset.conversation_style=sharegpt"))
+      << text;
+  // What the recipe says of another file is part of the way out.
+  text = told(ShareGpt, fmt::format("{{\"messages\": {}}}", openAi), "conversations");
+  EXPECT_TRUE(has(text, sets + "chat_dataset dataset.conversation_column=messages dataset.conversation_style=openai"))
       << text;
   text = told(Chat, R"({"input": "q", "output": "a"})");
   EXPECT_TRUE(has(text, sets + "instruct_dataset")) << text;
@@ -193,12 +197,34 @@ TEST_F(Tables, RecordsOfAnotherDataSetNameIt) {
   EXPECT_TRUE(has(text, sets + "instruct_dataset dataset.column_map.input=question dataset.column_map.output=answer"))
       << text;
   text = told(Alpaca, fmt::format("{{\"messages\": {}}}", openAi));
-  EXPECT_TRUE(has(text, sets + "chat_dataset\n")) << text;
+  EXPECT_TRUE(has(text, sets + "chat_dataset dataset.conversation_column=messages dataset.conversation_style=openai\n"))
+      << text;
   text = told(TextOrChat, fmt::format("{{\"chosen\": {}, \"rejected\": {}}}", openAi, openAi), "text");
   EXPECT_TRUE(has(text, sets + "preference_dataset with loss=torchtune.rlhf.loss.DPOLoss")) << text;
   // Nothing is known of such keys.
   text = told(Instruct, R"({"a": "q", "b": "a"})");
   EXPECT_TRUE(has(text, "name it with dataset.column_map.input=KEY, or override dataset\n")) << text;
+}
+
+/// One cause is one error, however many records have it; another cause is another one.
+TEST_F(Tables, OneCauseIsToldOnce) {
+  options.records = RecordKind::Instruct;
+  std::string lines;
+  for (int i = 0; i < 30; ++i)
+    lines += i == 7 ? "{\"input\": 3, \"output\": \"a\"}\n" : "{\"question\": \"q\", \"answer\": \"a\"}\n";
+  EXPECT_FALSE(load(write("d.jsonl", lines)));
+  ASSERT_EQ(diags.size(), 2u) << messages();
+  EXPECT_EQ(diags[0].line, 1);
+  EXPECT_TRUE(diags[0].message.ends_with("; and in 28 more records")) << messages();
+  EXPECT_EQ(diags[1].line, 8);
+  EXPECT_EQ(diags[1].message, "key 'input' is number instead of a string");
+  // Behind a thousand of them nothing is read any more.
+  lines.clear();
+  for (int i = 0; i < 2000; ++i)
+    lines += "{\"question\": \"q\", \"answer\": \"a\"}\n";
+  EXPECT_FALSE(load(write("d.jsonl", lines)));
+  ASSERT_EQ(diags.size(), 1u) << messages();
+  EXPECT_TRUE(diags[0].message.ends_with("; and in at least 999 more records")) << messages();
 }
 
 TEST_F(Tables, AlpacasRecordsHaveAnInstructionToo) {
