@@ -2,7 +2,8 @@
  *
  *   ftrt_host *host = ftrt_host_open("step.so", 0);
  *   if (!host) { fputs(ftrt_host_error(), stderr); exit(1); }
- *   ftrt_host_init(host, seed);                              // or fill parameters yourself: ftrt_host_write
+ *   ftrt_host_init(host, seed);                              // parameters, states, constants
+ *   ... ftrt_host_write for parameters of your own, then ftrt_host_parameters_changed ...
  *   int step = ftrt_host_entry(host, FTRT_ENTRY_STEP);
  *   ftrt_tensor tokens; ftrt_host_input(host, step, "tokens", &tokens);
  *   ... write tokens.data, labels, positions, segment_starts ...
@@ -54,7 +55,9 @@ ftrt_host *ftrt_host_open(const char *path, uint32_t threads);
 /* Ends the threads, gives the memory back and closes the library. NULL is allowed. */
 void ftrt_host_close(ftrt_host *host);
 
-/* Fills parameters, states and constants as the recipe says. Random ones depend on `seed` and their names only. */
+/* Fills parameters, states and constants as the recipe says. Random ones depend on `seed` and their names only. Needed
+ * before the first ftrt_host_run, also by a host that writes parameters of its own afterwards: the constants are part
+ * of what the step computes. */
 int ftrt_host_init(ftrt_host *host, uint64_t seed);
 /* After parameters were written: fills what is made of them, which is the norms and magnitudes of DoRA. */
 int ftrt_host_parameters_changed(ftrt_host *host);
@@ -88,7 +91,7 @@ int ftrt_host_output(const ftrt_host *host, int entry, const char *name, ftrt_te
 int ftrt_host_read(ftrt_host *host, const char *name, uint64_t offset, void *to, uint64_t bytes);
 int ftrt_host_write(ftrt_host *host, const char *name, uint64_t offset, const void *from, uint64_t bytes);
 
-/* Runs an entry. Allocates nothing. */
+/* Runs an entry. Allocates nothing. Refuses (2) before ftrt_host_init. */
 int ftrt_host_run(ftrt_host *host, int entry, const ftrt_scalars *scalars);
 
 #ifdef __cplusplus

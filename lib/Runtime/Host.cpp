@@ -22,6 +22,7 @@ struct ftrt_host {
   explicit ftrt_host(const char *path, uint32_t threads)
       : session(std::make_unique<ftc::LoadedStep>(path), {.threads = threads}) {}
   ftc::Session session;
+  bool isFilled = false; ///< by ftrt_host_init
 };
 
 namespace {
@@ -95,6 +96,7 @@ int ftrt_host_init(ftrt_host *host, uint64_t seed) {
   return guarded([&] {
     host->session.initialize(seed);
     host->session.fillRowNorms();
+    host->isFilled = true;
   });
 }
 
@@ -171,6 +173,11 @@ int ftrt_host_write(ftrt_host *host, const char *name, uint64_t offset, const vo
 int ftrt_host_run(ftrt_host *host, int entry, const ftrt_scalars *scalars) {
   return guarded([&] {
     requireEntry(host, entry);
+    // Not only parameters: without its constants (rotary tables, for one) a step computes something, and wrongly.
+    if (!host->isFilled)
+      throw RunError(ExitCode::Usage,
+                     "parameters, states and constants are not filled; call ftrt_host_init first, also "
+                     "where ftrt_host_write gives parameters of your own afterwards");
     host->session.run(entry, *scalars);
   });
 }

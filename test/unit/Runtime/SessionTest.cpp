@@ -224,4 +224,19 @@ TEST(Host, RunsAStepFromC) {
   ftrt_host_close(nullptr);
 }
 
+/// Without its constants a step would compute something else, and not say so.
+TEST(Host, RefusesToRunBeforeItIsFilled) {
+  ftrt_host *host = ftrt_host_open(fake("good").c_str(), 1);
+  ASSERT_NE(host, nullptr) << ftrt_host_error();
+  const int entry = ftrt_host_entry(host, FTRT_ENTRY_STEP);
+  ftrt_scalars scalars{};
+  scalars.step = 1;
+  EXPECT_EQ(ftrt_host_parameters_changed(host), 0); // which fills norms alone
+  EXPECT_EQ(ftrt_host_run(host, entry, &scalars), static_cast<int>(ExitCode::Usage));
+  EXPECT_NE(std::string(ftrt_host_error()).find("call ftrt_host_init first"), std::string::npos) << ftrt_host_error();
+  EXPECT_EQ(ftrt_host_init(host, 1), 0);
+  EXPECT_EQ(ftrt_host_run(host, entry, &scalars), 0);
+  ftrt_host_close(host);
+}
+
 } // namespace
