@@ -351,9 +351,10 @@ bool CheckpointWriter::Impl::writeState(int folder, const TrainingState &state) 
   int length = snprintf(text, sizeof(text),
                         "{\n  \"format\": 1,\n  \"step\": %" PRIu64 ",\n  \"seed\": %" PRIu64 ",\n  \"epoch\": %" PRId64
                         ",\n  \"batch\": %" PRId64 ",\n  \"batch_size\": %" PRId64 ",\n  \"data_fingerprint\": %" PRIu64
-                        ",\n  \"skipped_batches\": %" PRId64 ",\n  \"skipped_steps\": %" PRIu64,
+                        ",\n  \"skipped_batches\": %" PRId64 ",\n  \"skipped_steps\": %" PRIu64
+                        ",\n  \"schedule_steps\": %" PRIu64,
                         state.step, state.seed, state.epoch, state.batch, state.batchSize, state.dataFingerprint,
-                        state.skippedBatches, state.skippedSteps);
+                        state.skippedBatches, state.skippedSteps, state.scheduleSteps);
   fileio::Descriptor file(openat(folder, failedAt, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
   return file && fileio::writeAll(file.get(), text, static_cast<uint64_t>(length)) &&
          fileio::writeAll(file.get(), origin.data(), origin.size()) && !fsync(file.get());

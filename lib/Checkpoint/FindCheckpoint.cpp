@@ -51,6 +51,7 @@ std::optional<TrainingState> ftc::readTrainingState(const std::string &directory
   uint64_t batchSize = object.contains("batch_size") ? number("batch_size") : 0;
   uint64_t skipped = object.contains("skipped_batches") ? number("skipped_batches") : 0;
   state.skippedSteps = object.contains("skipped_steps") ? number("skipped_steps") : 0;
+  state.scheduleSteps = object.contains("schedule_steps") ? number("schedule_steps") : 0;
   constexpr uint64_t limit = uint64_t(1) << 62;
   if (problem.empty() && (epoch > limit || batch > limit || batch > limit / std::max<uint64_t>(1, batchSize)))
     problem = "the data position is out of range";

@@ -101,8 +101,10 @@ std::string ftc::whyUnreadable(const DatasetConfig &set) {
 
 DataOptions ftc::dataOptions(const Recipe &recipe, const DatasetConfig &set, int64_t rowLength) {
   DataOptions wanted;
-  wanted.path = set.dataFiles.front();
-  wanted.morePaths.assign(set.dataFiles.begin() + 1, set.dataFiles.end());
+  if (!set.dataFiles.empty()) {
+    wanted.path = set.dataFiles.front();
+    wanted.morePaths.assign(set.dataFiles.begin() + 1, set.dataFiles.end());
+  }
   wanted.slice = set.slice;
   wanted.source = set.source == "json"   ? DataSource::Json
                   : set.source == "csv"  ? DataSource::Csv

@@ -17,7 +17,10 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <iterator>
+#include <span>
 #include <string_view>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 namespace ftc {
@@ -119,6 +122,8 @@ void MetricsLog::add(const StepMetrics &metrics) {
   Line line;
   line.text("{\"step\":");
   line.number(metrics.step);
+  line.text(",\"epoch\":");
+  line.number(metrics.epoch);
   line.text(",\"loss\":");
   line.number(metrics.loss);
   line.text(",\"lr\":");
@@ -131,6 +136,8 @@ void MetricsLog::add(const StepMetrics &metrics) {
   line.number(metrics.paddedTokens);
   line.text(",\"tokens_per_second\":");
   line.number(metrics.tokensPerSecond);
+  line.text(",\"seconds\":");
+  line.number(metrics.seconds);
   line.text(",\"planned_bytes\":");
   line.number(metrics.plannedBytes);
   line.text(",\"peak_bytes\":");
@@ -204,27 +211,130 @@ void MetricsLog::sync() {
     failToWrite(path);
 }
 
-Progress::Progress(uint64_t totalSteps) : totalSteps(totalSteps), terminal(isatty(STDOUT_FILENO)) {}
+namespace {
+
+/// Pieces of a line, the least important of which may be left out.
+class Pieces {
+public:
+  /// `rank` 0 always stays; of the others the largest goes first.
+  template <typename... Args> void add(int rank, fmt::format_string<Args...> pattern, Args &&...args) {
+    if (count == std::size(pieces))
+      return;
+    Piece &piece = pieces[count++];
+    piece.rank = rank;
+    const auto result = fmt::format_to_n(piece.text, sizeof(piece.text), pattern, std::forward<Args>(args)...);
+    piece.size = std::min(result.size, sizeof(piece.text));
+  }
+
+  size_t write(size_t width, char *to, size_t size) {
+    while (width > 0 && length() > width && dropLeast()) {
+    }
+    size_t used = 0;
+    for (const Piece &piece : std::span(pieces, count)) {
+      if (piece.rank < 0)
+        continue;
+      const std::string_view gap = used ? "  " : "";
+      if (used + gap.size() + piece.size > size)
+        break;
+      used += gap.copy(to + used, gap.size());
+      used += std::string_view(piece.text, piece.size).copy(to + used, piece.size);
+    }
+    return width > 0 ? std::min(used, width) : used;
+  }
+
+private:
+  struct Piece {
+    int rank = 0; ///< below 0: left out
+    size_t size = 0;
+    char text[64];
+  };
+
+  size_t length() const {
+    size_t sum = 0;
+    for (const Piece &piece : std::span(pieces, count))
+      sum += piece.rank < 0 ? 0 : piece.size + (sum ? 2 : 0);
+    return sum;
+  }
+
+  bool dropLeast() {
+    Piece *least =
+        std::max_element(pieces, pieces + count, [](const Piece &a, const Piece &b) { return a.rank < b.rank; });
+    if (least == pieces + count || least->rank <= 0)
+      return false;
+    least->rank = -1;
+    return true;
+  }
+
+  Piece pieces[12];
+  size_t count = 0;
+};
+
+/// Columns of the terminal; 80 where it does not say.
+size_t terminalColumns() {
+  winsize size{};
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+} // namespace
+
+size_t progressLine(const StepMetrics &metrics, uint64_t totalSteps, int64_t epochs, double secondsLeft, size_t width,
+                    char *to, size_t size) {
+  Pieces line;
+  line.add(0, "step {}/{}", metrics.step, totalSteps);
+  if (metrics.epoch > 0 && epochs > 0)
+    line.add(4, "epoch {}/{}", metrics.epoch, epochs);
+  else if (metrics.epoch > 0)
+    line.add(4, "epoch {}", metrics.epoch);
+  line.add(0, "loss {:.4f}", unsignedNan(metrics.loss));
+  line.add(2, "lr {:.2e}", metrics.learningRate);
+  if (metrics.gradNorm)
+    line.add(5, "grad norm {:.3f}", unsignedNan(*metrics.gradNorm));
+  if (metrics.pairs)
+    line.add(6, "margin {:.4f}  accuracy {:.3f}", unsignedNan(metrics.pairs->margin), metrics.pairs->accuracy);
+  if (metrics.parts)
+    line.add(6, "class {:.4f}  kd {:.4f}", unsignedNan(metrics.parts->classLoss), unsignedNan(metrics.parts->kdLoss));
+  line.add(3, "{:.0f} tokens/s", metrics.tokensPerSecond);
+  if (metrics.shareOfPeak > 0)
+    line.add(8, "{:.1f}% of peak", 100 * metrics.shareOfPeak);
+  if (metrics.seconds > 0)
+    line.add(7, "{:.{}f} s", metrics.seconds, metrics.seconds < 0.1 ? 3 : metrics.seconds < 10 ? 2 : 1);
+  if (secondsLeft >= 0) {
+    const auto left = static_cast<uint64_t>(std::min(secondsLeft + 0.5, 1e9));
+    if (left >= 3600)
+      line.add(1, "ETA {}:{:02}:{:02}", left / 3600, left / 60 % 60, left % 60);
+    else
+      line.add(1, "ETA {}:{:02}", left / 60, left % 60);
+  }
+  return line.write(width, to, size);
+}
+
+Progress::Progress(uint64_t totalSteps, uint64_t doneSteps, int64_t epochs)
+    : totalSteps(totalSteps), doneSteps(doneSteps), epochs(epochs), terminal(isatty(STDOUT_FILENO)),
+      start(std::chrono::steady_clock::now()) {}
 
 void Progress::show(const StepMetrics &metrics) {
   Line line;
   if (terminal)
     line.text("\r\033[K");
-  line.format("step {}/{}  loss {:.4f}  lr {:.3g}", metrics.step, totalSteps, unsignedNan(metrics.loss),
-              metrics.learningRate);
-  if (metrics.gradNorm)
-    line.format("  grad norm {:.3f}", unsignedNan(*metrics.gradNorm));
-  if (metrics.pairs)
-    line.format("  margin {:.4f}  accuracy {:.3f}", unsignedNan(metrics.pairs->margin), metrics.pairs->accuracy);
-  if (metrics.parts)
-    line.format("  class {:.4f}  kd {:.4f}", unsignedNan(metrics.parts->classLoss), unsignedNan(metrics.parts->kdLoss));
-  line.format("  {:.0f} tokens/s", metrics.tokensPerSecond);
-  if (metrics.shareOfPeak > 0)
-    line.format("  {:.1f}% of peak", 100 * metrics.shareOfPeak);
-  line.format("  planned {}  taken {}  resident {}", formatBytes(metrics.plannedBytes), formatBytes(metrics.takenBytes),
-              formatBytes(metrics.residentBytes));
-  if (metrics.farBytes > 0)
-    line.format("  far {}", formatBytes(metrics.farBytes));
+  // Growth of a few pages is no news.
+  if (metrics.residentBytes > shownResident + shownResident / 50) {
+    shownResident = metrics.residentBytes;
+    line.format("planned {}  taken {}  resident {}", formatBytes(metrics.plannedBytes), formatBytes(metrics.takenBytes),
+                formatBytes(metrics.residentBytes));
+    if (metrics.farBytes > 0)
+      line.format("  far {}", formatBytes(metrics.farBytes));
+    line.text("\n");
+  }
+  double left = -1;
+  if (metrics.step > doneSteps && metrics.step < totalSteps) {
+    const std::chrono::duration<double> gone = std::chrono::steady_clock::now() - start;
+    left =
+        gone.count() / static_cast<double>(metrics.step - doneSteps) * static_cast<double>(totalSteps - metrics.step);
+  }
+  char text[512];
+  // The last column stays free: what fills it may break the line.
+  const size_t width = terminal ? terminalColumns() - 1 : 0;
+  line.text({text, progressLine(metrics, totalSteps, epochs, left, width, text, sizeof(text))});
   if (!terminal)
     line.text("\n");
   open = terminal;

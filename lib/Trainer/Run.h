@@ -43,6 +43,8 @@ public:
 
 private:
   void readRecipe(const LoadedStep &step);
+  /// Whether the model is only asked: no step, and nothing that is judged.
+  bool onlyAsks() const;
   void readData(const manifest::Entry &entry);
   void nameData();
   void readHeldOut();
@@ -70,6 +72,7 @@ private:
   void tellAlgorithms(const Device &device);
   void restore();
   void goOn();
+  void warnOfSchedule() const;
   void train();
   bool trainOne(uint64_t step, LengthFeeds &micro, LengthFeeds &feeds, Progress &progress);
   int64_t batchesInEpoch() const;
@@ -94,10 +97,10 @@ private:
   const RunOptions &options;
   Recipe recipe;
   std::unique_ptr<Tokenizer> tokenizer;
-  std::optional<LoadedData> data;
-  int64_t rowLength = 0; ///< tokens
-  DataOptions wording;   ///< how records of the first data set are read
-  std::string dataNames; ///< of what is trained, for messages
+  std::optional<LoadedData> data; ///< nothing where the model is only asked
+  int64_t rowLength = 0;          ///< tokens
+  DataOptions wording;            ///< how records of the first data set are read
+  std::string dataNames;          ///< of what is trained, for messages
   std::optional<BatchStream> stream;
   std::unique_ptr<Session> session;
   std::optional<LengthFeeds> evaluation; ///< made by the first judgeHeldOut

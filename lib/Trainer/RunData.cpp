@@ -52,9 +52,18 @@ void Run::nameData() {
                           names.size() > named ? fmt::format(" and {} more", names.size() - named) : "");
 }
 
+bool Run::onlyAsks() const {
+  return options.steps == uint64_t(0) && options.sample > 0 && options.data.empty() && options.heldOut == 0 &&
+         options.heldOutData.empty();
+}
+
 void Run::readData(const manifest::Entry &entry) {
-  nameData();
   rowLength = entry.sequence();
+  if (onlyAsks()) { // how its records are worded is in the recipe
+    wording = dataOptions(recipe, trainedSets(recipe).front(), rowLength);
+    return;
+  }
+  nameData();
   const std::vector<DatasetConfig> sets = trainedSets(recipe);
   std::vector<LoadedData> parts;
   for (const DatasetConfig &set : sets) {

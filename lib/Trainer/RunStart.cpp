@@ -14,6 +14,7 @@
 #include "lib/Trainer/Run.h"
 
 #include "ftc/Config/TrainingValues.h"
+#include "ftc/Trainer/Schedule.h"
 
 #include <chrono>
 #include <filesystem>
@@ -167,6 +168,10 @@ void Run::goOn() {
   const bool isOtherBatch = state.batchSize > 0 && state.batchSize != recipe.batchSize;
   if (isOtherBatch)
     at = at.inBatchesOf(recipe.batchSize, state.batchSize);
+  if (!data) { // nothing is trained
+    say("resumed from {} after step {}", found->directory, doneSteps);
+    return;
+  }
   stream->seek(at);
   last.skipped = state.skippedBatches;
   skippedSteps = state.skippedSteps;
@@ -176,12 +181,27 @@ void Run::goOn() {
   }
   say("resumed from {} after step {}{}", found->directory, doneSteps,
       doneSteps < totalSteps ? "" : fmt::format("; nothing is left to do, the last step is {}", totalSteps));
+  warnOfSchedule();
   if (state.dataFingerprint != data->train.fingerprint())
     warn("the data changed since {} was written; its place in them is kept", found->directory);
   if (isOtherBatch)
     warn("{} was written at batch_size {}, and this step has {}: it goes on at batch {} of the epoch{}",
          found->directory, state.batchSize / rowsOfItem(), recipe.batchSize / rowsOfItem(), at.batch,
          options.steps ? "" : fmt::format(", and {} steps are left", totalSteps - doneSteps));
+}
+
+/// More epochs, or another --steps, stretch the schedule: the learning rate then goes on from another point of it.
+void Run::warnOfSchedule() const {
+  const uint64_t before = found->state.scheduleSteps;
+  if (before == 0 || before == scheduleSteps || doneSteps >= totalSteps)
+    return;
+  const auto rateAt = [&](uint64_t steps) {
+    return learningRate(recipe.scheduler, recipe.optimizer.lr, doneSteps + 1, steps);
+  };
+  const double now = rateAt(scheduleSteps), then = rateAt(before);
+  if (now != then)
+    warn("the schedule of the learning rate is of {} steps now, of {} before: lr goes on at {:.3g} instead of {:.3g}",
+         scheduleSteps, before, now, then);
 }
 
 /// Parameters, states and the place in the data: from the newest checkpoint of OUT, from checkpoint_dir, or as the
@@ -195,9 +215,11 @@ void Run::restore() {
   if (!found)
     findAdapter();
   origin.recipe = trainingValues(recipe);
-  stream.emplace(data->train,
-                 BatchStreamOptions{
-                     .batchSize = recipe.batchSize, .shuffle = recipe.shuffle, .seed = recipe.seed, .dropLast = true});
+  if (data)
+    stream.emplace(data->train, BatchStreamOptions{.batchSize = recipe.batchSize,
+                                                   .shuffle = recipe.shuffle,
+                                                   .seed = recipe.seed,
+                                                   .dropLast = true});
   const std::string adapter = found ? adapterFile(found->directory) : "";
   if (found && !recipe.lora && !adapter.empty()) {
     std::error_code error;

@@ -100,6 +100,7 @@ void Run::save(uint64_t step) {
   state.dataFingerprint = data->train.fingerprint();
   state.skippedBatches = last.skipped;
   state.skippedSteps = skippedSteps;
+  state.scheduleSteps = scheduleSteps;
   if (!writer->write(state, diags))
     throwErrors(ExitCode::WriteFailed, diags);
   savedStep = step;
@@ -112,6 +113,7 @@ bool Run::trainOne(uint64_t step, LengthFeeds &micro, LengthFeeds &feeds, Progre
   const int64_t perEpoch = batchesInEpoch();
   if (stream->position().batch >= perEpoch)
     stream->seek({stream->position().epoch + 1, 0});
+  const int64_t epoch = stream->position().epoch;
   // The last step of an epoch takes what is left.
   const int64_t batches = std::min(recipe.gradientAccumulationSteps, perEpoch - stream->position().batch);
   auto known = [&](int64_t labels) {
@@ -183,11 +185,13 @@ bool Run::trainOne(uint64_t step, LengthFeeds &micro, LengthFeeds &feeds, Progre
   if (measure)
     last.pairs = measure->means();
   last.step = step;
+  last.epoch = epoch + 1;
   last.learningRate = scalars.learning_rate;
   if (const auto *norm = static_cast<const float *>(entry->output("grad_norm")))
     last.gradNorm = *norm;
   last.tokens = valid;
-  last.tokensPerSecond = static_cast<double>(valid) / secondsSince(start);
+  last.seconds = secondsSince(start);
+  last.tokensPerSecond = static_cast<double>(valid) / last.seconds;
   last.shareOfPeak = peakFlops > 0 ? flops / stepSeconds / peakFlops : 0;
   last.residentBytes = peakResident();
   logStep();
@@ -255,7 +259,7 @@ void Run::train() {
     return;
   beginOutput();
   const int64_t skippedBefore = last.skipped;
-  Progress progress(totalSteps);
+  Progress progress(totalSteps, doneSteps, options.steps ? 0 : recipe.epochs);
   const uint64_t logEvery = static_cast<uint64_t>(std::max<int64_t>(1, recipe.logEveryNSteps));
   const uint64_t saveEvery = static_cast<uint64_t>(std::max<int64_t>(0, recipe.saveEveryNSteps));
   firstStep = doneSteps + 1;
@@ -308,7 +312,7 @@ void Run::train() {
 
 /// The evaluation behind the last step of a run that was stopped before it: nothing else is left to do.
 void Run::judgeMissed() {
-  if (!found || !valDue())
+  if (!data || !found || !valDue())
     return;
   if (openMetrics().endsWithEvaluation() || !judgeHeldOut()) {
     metrics.reset();
@@ -326,7 +330,7 @@ bool Run::valDue() const {
 /// Evaluates what is held out, once for each number of steps. Nothing where nothing is, and when a signal comes. From
 /// the second time on it allocates nothing.
 std::optional<HeldOutLoss> Run::judgeHeldOut() {
-  if (data->heldOut.rows() == 0)
+  if (!data || data->heldOut.rows() == 0)
     return std::nullopt;
   if (judged && judged->step == doneSteps)
     return judged;

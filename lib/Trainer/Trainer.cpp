@@ -7,9 +7,11 @@
 
 #include "lib/Trainer/Run.h"
 
+#include "ftc/Config/Keys.h"
 #include "ftc/Data/RecipeData.h"
 #include "ftc/Runtime/CPU/FmaPeak.h"
 #include "ftc/Support/Files.h"
+#include "ftc/Support/Processors.h"
 #include "ftc/Support/Units.h"
 
 #include <algorithm>
@@ -83,6 +85,8 @@ void Run::readRecipe(const LoadedStep &step) {
   std::optional<Recipe> parsed = overrideRun(step.manifest().recipe()->str(), options.overrides, diags);
   if (parsed)
     diags.insert(diags.end(), parsed->remarks.begin(), parsed->remarks.end());
+  if (step.needsDevice()) // which is what the key asks for
+    std::erase_if(diags, isAboutDevice);
   tellRemarks(diags);
   if (!parsed)
     throwErrors(ExitCode::Usage, diags);
@@ -195,6 +199,11 @@ void Run::takeMemory(std::unique_ptr<LoadedStep> step) {
   peakFlops = measureFmaPeak(session->pool());
   say("planned {} ({} bytes), taken {} bytes; {} threads reach {:.1f} GFLOP/s", formatBytes(last.plannedBytes),
       last.plannedBytes, last.takenBytes, session->pool().threads(), peakFlops * 1e-9);
+  // Nothing else would say why some of them idle.
+  if (const unsigned processors = availableProcessors(), most = session->manifest().threads();
+      options.threads == 0 && processors > most)
+    say("{} processors, and the step was compiled for {} thread{}: recompile with --threads {} to use them all",
+        processors, most, most == 1 ? "" : "s", processors);
   if (last.farBytes > 0)
     say("planned {} ({} bytes) of the far tier, in a file without a name in {}", formatBytes(last.farBytes),
         last.farBytes, wanted.farFolder);
@@ -330,10 +339,12 @@ ExitCode Run::go() {
   const manifest::Entry &info = *step->manifest().entries()->Get(static_cast<flatbuffers::uoffset_t>(entry));
   recipe.batchSize = info.batch();
   readData(info);
-  stream.emplace(data->train, BatchStreamOptions{.batchSize = recipe.batchSize, .dropLast = true});
-  countSteps();
-  say("{}: {} rows of {} tokens, {} labels; {} steps of {}", dataNames, data->train.rows(), data->train.seqLen(),
-      data->train.validLabels(), totalSteps, rowsText(recipe.batchSize * recipe.gradientAccumulationSteps));
+  if (data) {
+    stream.emplace(data->train, BatchStreamOptions{.batchSize = recipe.batchSize, .dropLast = true});
+    countSteps();
+    say("{}: {} rows of {} tokens, {} labels; {} steps of {}", dataNames, data->train.rows(), data->train.seqLen(),
+        data->train.validLabels(), totalSteps, rowsText(recipe.batchSize * recipe.gradientAccumulationSteps));
+  }
 
   installSignals();
   outputFolder.emplace(recipe.outputDir);

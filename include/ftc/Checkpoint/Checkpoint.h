@@ -109,6 +109,8 @@ struct TrainingState {
   /// Without a label to train on, so far; both 0 in older checkpoints. Such a step is no update.
   int64_t skippedBatches = 0;
   uint64_t skippedSteps = 0;
+  uint64_t scheduleSteps =
+      0; ///< the steps that the learning rate's schedule is for; 0: not known (an older checkpoint)
 };
 
 /// What a run was made with, in training_state.json too: the same in all its checkpoints. Earlier versions wrote none.

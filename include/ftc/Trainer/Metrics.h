@@ -10,6 +10,7 @@
 
 #include "ftc/Trainer/PairMetrics.h"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -27,6 +28,8 @@ struct DistillationLosses {
 /// What is known of a step when it is done.
 struct StepMetrics {
   uint64_t step = 0;
+  int64_t epoch = 0;             ///< the one that the step belongs to, from 1
+  double seconds = 0;            ///< from reading the step's first batch to its update
   float loss = 0;                ///< mean over the step's valid tokens, or pairs
   float learningRate = 0;        ///< the one that this step used
   std::optional<float> gradNorm; ///< before clipping; absent when the step does not compute it
@@ -78,11 +81,19 @@ private:
   bool evaluated = false;
 };
 
-/// The progress of a run on standard output: one line that is rewritten on a terminal, a line each elsewhere. Showing a
-/// step allocates nothing.
+/// The line of a step: "step 30/90  epoch 1/2  loss 2.3456  lr 1.00e-04  grad norm 0.720  2035 tokens/s  1.9 s  ETA
+/// 1:52". `epochs`: of the run, 0 where it is not counted in them. `secondsLeft`: until the last step; below 0: not
+/// known. What matters least is left out until the line has at most `width` columns; 0: any number. Writes at most
+/// `size` bytes to `to`, and returns how many.
+size_t progressLine(const StepMetrics &metrics, uint64_t totalSteps, int64_t epochs, double secondsLeft, size_t width,
+                    char *to, size_t size);
+
+/// The progress of a run on standard output: one line that is rewritten on a terminal, a line each elsewhere; above the
+/// first, and again when it has grown, a line with what memory is taken. Showing a step allocates nothing.
 class Progress {
 public:
-  explicit Progress(uint64_t totalSteps);
+  /// For a run that has done `doneSteps` of `totalSteps` steps, in `epochs` epochs (0: it is not counted in them).
+  explicit Progress(uint64_t totalSteps, uint64_t doneSteps = 0, int64_t epochs = 0);
   /// The run has become shorter.
   void setTotal(uint64_t steps) { totalSteps = steps; }
   void show(const StepMetrics &metrics);
@@ -93,9 +104,12 @@ public:
   void finish();
 
 private:
-  uint64_t totalSteps;
+  uint64_t totalSteps, doneSteps; ///< doneSteps: before the first that is shown
+  int64_t epochs;
   bool terminal;
   bool open = false;
+  uint64_t shownResident = 0; ///< resident size of the last line about memory
+  std::chrono::steady_clock::time_point start;
 };
 
 /// Writes all of `text` to file descriptor `file`; returns false when the system refuses.

@@ -79,6 +79,7 @@ protected:
 TEST_F(Checkpoint, RoundTrip) {
   auto out = writer();
   TrainingState state{12, ~uint64_t(0), 3, 4, 6, 0xFEDCBA9876543210u};
+  state.scheduleSteps = 30;
   ASSERT_TRUE(out->write(state, diags)) << messages();
   EXPECT_EQ(out->tensorBytes(), (8 + 32 + 4 + 8) * 4u);
   EXPECT_EQ(listing(root / "out"), std::set<std::string>{"step_12"});
@@ -93,6 +94,7 @@ TEST_F(Checkpoint, RoundTrip) {
   EXPECT_EQ(found->state.epoch, 3);
   EXPECT_EQ(found->state.batch, 4);
   EXPECT_EQ(found->state.dataFingerprint, 0xFEDCBA9876543210u);
+  EXPECT_EQ(found->state.scheduleSteps, 30u);
   EXPECT_EQ(found->state.batchSize, 6);
 
   auto reader = CheckpointReader::open(found->directory, {}, diags);

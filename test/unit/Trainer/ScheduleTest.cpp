@@ -113,6 +113,8 @@ TEST(MetricsLog, WritesOneObjectALine) {
     MetricsLog log(path, 0);
     StepMetrics metrics;
     metrics.step = 1;
+    metrics.epoch = 1;
+    metrics.seconds = 0.25;
     metrics.loss = 2.5f;
     metrics.learningRate = 3e-4f;
     metrics.tokens = 30;
@@ -129,16 +131,48 @@ TEST(MetricsLog, WritesOneObjectALine) {
     log.sync();
   }
   EXPECT_EQ(read(path),
-            R"({"step":1,"loss":2.5,"lr":3e-04,"grad_norm":null,"tokens":30,"padded_tokens":48,)"
-            R"("tokens_per_second":100,)"
+            R"({"step":1,"epoch":1,"loss":2.5,"lr":3e-04,"grad_norm":null,"tokens":30,"padded_tokens":48,)"
+            R"("tokens_per_second":100,"seconds":0.25,)"
             R"("planned_bytes":4096,"peak_bytes":4096,"far_bytes":0,"resident_bytes":5000,"share_of_peak":null,)"
             R"("skipped_batches":0})"
             "\n"
-            R"({"step":2,"loss":null,"lr":3e-04,"grad_norm":1.5,"tokens":30,"padded_tokens":48,)"
-            R"("tokens_per_second":100,)"
+            R"({"step":2,"epoch":1,"loss":null,"lr":3e-04,"grad_norm":1.5,"tokens":30,"padded_tokens":48,)"
+            R"("tokens_per_second":100,"seconds":0.25,)"
             R"("planned_bytes":4096,"peak_bytes":4096,"far_bytes":0,"resident_bytes":5000,"share_of_peak":0.5,)"
             R"("skipped_batches":0})"
             "\n");
+}
+
+std::string lineOf(const StepMetrics &metrics, double secondsLeft, size_t width) {
+  char text[512];
+  return {text, progressLine(metrics, 90, 2, secondsLeft, width, text, sizeof(text))};
+}
+
+/// What matters least goes first, and the step and its loss never.
+TEST(Progress, FitsATerminal) {
+  StepMetrics metrics;
+  metrics.step = 30;
+  metrics.epoch = 1;
+  metrics.loss = 2.3456f;
+  metrics.learningRate = 1e-4f;
+  metrics.gradNorm = 0.72f;
+  metrics.tokensPerSecond = 2035;
+  metrics.seconds = 1.9;
+  metrics.shareOfPeak = 0.731;
+  const std::string whole = "step 30/90  epoch 1/2  loss 2.3456  lr 1.00e-04  grad norm 0.720  2035 tokens/s  "
+                            "73.1% of peak  1.90 s  ETA 1:52";
+  EXPECT_EQ(lineOf(metrics, 112, 0), whole);
+  EXPECT_EQ(lineOf(metrics, 112, whole.size()), whole);
+  EXPECT_EQ(lineOf(metrics, 112, 79), "step 30/90  epoch 1/2  loss 2.3456  lr 1.00e-04  2035 tokens/s  ETA 1:52");
+  EXPECT_EQ(lineOf(metrics, 112, 40), "step 30/90  loss 2.3456  ETA 1:52");
+  EXPECT_EQ(lineOf(metrics, 112, 12), "step 30/90  ");
+  EXPECT_TRUE(lineOf(metrics, 3725, 0).ends_with("  ETA 1:02:05"));
+  EXPECT_TRUE(lineOf(metrics, -1, 0).ends_with("  1.90 s"));
+  metrics.pairs = PairMeans{};
+  metrics.loss = NAN;
+  metrics.step = UINT64_MAX;
+  for (size_t width = 1; width < 200; ++width)
+    EXPECT_LE(lineOf(metrics, 1e30, width).size(), width);
 }
 
 TEST(MetricsLog, GoesOnWhereTheCheckpointWas) {
