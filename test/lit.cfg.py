@@ -22,6 +22,9 @@ config.excludes = ["Inputs", "oracle", "unit", "CMakeLists.txt", "lit.cfg.py", "
 config.test_source_root = os.path.join(config.ftc_source, "test")
 config.test_exec_root = os.path.join(config.ftc_build, "test")
 
+# Plans are for two threads, however many processors there are.
+config.environment["FTC_THREADS"] = "2"
+
 tools = os.path.join(config.ftc_build, "bin")
 config.environment["PATH"] = os.pathsep.join([tools, config.llvm_bin, os.environ.get("PATH", "")])
 for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "HOME", "CI"):

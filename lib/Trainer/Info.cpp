@@ -64,7 +64,7 @@ std::string initText(const manifest::Tensor &tensor) {
 
 std::string runnerName() { return fmt::format("ftrun " FTC_VERSION ", for steps of ABI version {}", FTRT_ABI_VERSION); }
 
-std::string describeStep(const std::string &path) {
+std::string describeStep(const std::string &path, const StepDetails &details) {
   LoadedStep step(path);
   const manifest::Manifest &info = step.manifest();
   std::string text;
@@ -142,16 +142,22 @@ std::string describeStep(const std::string &path) {
     }
   fmt::format_to(out, "\ntensors     {} parameters, {} of them trained{}\n", parameters, trained,
                  teacher ? fmt::format("; {} of the teacher", teacher) : "");
-  for (const auto *tensor : *info.tensors())
-    fmt::format_to(out, "  {:<60} {:<9} {:<5} {:<16} slab {} + {:<12} {}\n", tensor->name()->str(),
-                   roleName(tensor->role()), elementName(tensor->type()), shapeString(*tensor), tensor->slab(),
-                   tensor->offset(), initText(*tensor));
+  if (!details.tensors)
+    fmt::format_to(out, "  {} tensors; --info=tensors tells where each lies\n", info.tensors()->size());
+  else
+    for (const auto *tensor : *info.tensors())
+      fmt::format_to(out, "  {:<60} {:<9} {:<5} {:<16} slab {} + {:<12} {}\n", tensor->name()->str(),
+                     roleName(tensor->role()), elementName(tensor->type()), shapeString(*tensor), tensor->slab(),
+                     tensor->offset(), initText(*tensor));
 
   if (info.remarks() && info.remarks()->size() > 0) {
     fmt::format_to(out, "\ndecisions\n");
-    for (const auto *remark : *info.remarks())
-      fmt::format_to(out, "  [{}] {}: {} ({} bytes, {:.1f} us)\n", orNone(remark->pass()), orNone(remark->where()),
-                     orNone(remark->message()), remark->bytes(), remark->microseconds());
+    if (!details.decisions)
+      fmt::format_to(out, "  {} decisions; --info=decisions tells each with its reason\n", info.remarks()->size());
+    else
+      for (const auto *remark : *info.remarks())
+        fmt::format_to(out, "  [{}] {}: {} ({} bytes, {:.1f} us)\n", orNone(remark->pass()), orNone(remark->where()),
+                       orNone(remark->message()), remark->bytes(), remark->microseconds());
   }
   fmt::format_to(out, "\nrecipe\n{}", orNone(info.recipe()));
   if (!text.ends_with('\n'))

@@ -7,10 +7,14 @@
 
 #include "DataLengths.h"
 
+#include "ftc/Config/Device.h"
+#include "ftc/Config/Keys.h"
 #include "ftc/Pipelines/Pipeline.h"
 #include "ftc/Support/Files.h"
+#include "ftc/Support/Processors.h"
 #include "ftc/Support/Suggest.h"
 #include "ftc/Support/Units.h"
+#include "ftc/Support/Wrap.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -25,58 +29,97 @@ using namespace ftc;
 namespace fs = std::filesystem;
 
 namespace {
+/// Most threads that a step is planned for.
+constexpr unsigned mostThreads = 1024;
+
 /// The command line.
 struct Arguments {
   std::string config, output, report, map, emit = "step";
+  std::string configOption; ///< --config
   std::vector<std::string> overrides, data;
   CompileOptions options;
   bool timing = false;
 };
 
+/// Descriptions in lines that fit beside the names on a terminal of 80 columns.
+class HelpFormatter : public CLI::Formatter {
+public:
+  HelpFormatter() { column_width(nameColumns); }
+  std::string make_option_desc(const CLI::Option *option) const override {
+    return wrapped(CLI::Formatter::make_option_desc(option), 80 - nameColumns);
+  }
+  std::string make_subcommand(const CLI::App *command) const override {
+    std::stringstream out;
+    CLI::detail::format_help(out, command->get_display_name(true),
+                             wrapped(command->get_description(), 80 - nameColumns), nameColumns);
+    return out.str();
+  }
+  std::string make_description(const CLI::App *app) const override {
+    return wrapped(CLI::Formatter::make_description(app), 80);
+  }
+
+private:
+  static constexpr size_t nameColumns = 28;
+};
+
+/// "one, two and three".
+std::string listed(const std::vector<std::string> &words) {
+  std::string text;
+  for (size_t i = 0; i < words.size(); ++i)
+    text += (i == 0 ? "" : i + 1 == words.size() ? " and " : ", ") + words[i];
+  return text;
+}
+
 void addCommonOptions(CLI::App &command, Arguments &arguments) {
-  command.add_option("config", arguments.config, "The recipe, YAML as torchtune writes it")->required();
-  command.add_option("overrides", arguments.overrides,
-                     "key=value sets a key of the recipe, ~key removes one, in order");
+  command.add_option("recipe", arguments.config, "The recipe, YAML as torchtune writes it")->option_text(" ");
+  command
+      .add_option("overrides", arguments.overrides, "key=value sets a key of the recipe, ~key removes one, in order")
+      ->option_text("...");
+  command.add_option("--config", arguments.configOption, "The recipe, as torchtune's commands take it")
+      ->option_text("FILE");
   command
       .add_option(
           "--data", arguments.data,
           "What will be trained, as for ftrun: lets the data decide tokenizer.max_seq_len where it is null, and "
           "the lengths of rows. Given several times as there")
-      ->type_name("PATH")
+      ->option_text("PATH")
       ->allow_extra_args(false);
   command
-      .add_option(
-          "--mcpu", arguments.options.cpu,
-          "CPU to compile for: native, or LLVM's name, e.g. x86-64-v3 (which is what native means beside a GPU)")
-      ->type_name("NAME")
-      ->capture_default_str();
+      .add_option("--mcpu", arguments.options.cpu,
+                  "CPU to compile for: native (the default), or LLVM's name, e.g. x86-64-v3 (which is what native "
+                  "means beside a GPU)")
+      ->option_text("NAME");
+  arguments.options.threads = std::min(availableProcessors(), mostThreads);
   command
       .add_option("--threads", arguments.options.threads,
-                  "Most threads that the step may run on; memory is planned for so many")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  command.add_option("--target", arguments.options.target, "What to compile for")
+                  "Most threads that the step may run on; memory is planned for so many. Default: FTC_THREADS in the "
+                  "environment, or the processors of this machine, " +
+                      std::to_string(arguments.options.threads))
+      ->envname("FTC_THREADS")
+      ->check(CLI::Range(1u, mostThreads))
+      ->option_text("N");
+  command.add_option("--target", arguments.options.target, "What to compile for: cpu (the default) or cuda")
       ->check(CLI::IsMember({"cpu", "cuda"}))
-      ->capture_default_str();
+      ->option_text("cpu|cuda");
   command
-      .add_option(
-          "--device", arguments.options.device,
-          "GPU to compile for, with --target cuda: a100, h100, h200, b200, or a file like configs/devices/h100.yaml")
-      ->type_name("NAME|FILE.yaml");
+      .add_option("--device", arguments.options.device,
+                  "GPU to compile for, with --target cuda: " + listed(knownDevices()) +
+                      " are known; or a file like configs/devices/h100.yaml")
+      ->option_text("NAME|FILE");
   command.add_option("--dump-ir", arguments.options.dumpFolder, "Write one numbered file a stage into this folder")
-      ->type_name("DIR")
+      ->option_text("DIR")
       ->check(CLI::Validator([](std::string &name) { return name.empty() ? "needs the name of a folder" : ""; }, ""));
   command
       .add_option(
           "--report", arguments.report,
           "Write the memory table and every decision of the passes, with place, bytes and reason, into this file "
           "('-': standard output)")
-      ->type_name("FILE");
+      ->option_text("FILE");
   command
       .add_option("--map", arguments.map,
                   "Write a page for a browser into this file that draws the memory: each buffer's bytes over the "
                   "launches during which it lives ('-': standard output)")
-      ->type_name("FILE.html");
+      ->option_text("FILE.html");
   command.add_flag("--timing", arguments.timing, "Tell how long each stage took");
 }
 
@@ -116,11 +159,68 @@ bool canWrite(const std::string &option, const std::string &path,
   return probe.ok();
 }
 
+/// What torchtune's commands are called here; "" for other words.
+std::string commandOfTorchtune(const std::string &word) {
+  static const std::map<std::string, std::string> commands{
+      {"run", "a recipe is compiled, and then the step is run: 'ftc compile RECIPE.yaml -o step.so', then 'ftrun "
+              "step.so --data FILE'"},
+      {"validate", "'ftc plan RECIPE.yaml' checks every key, and tells what memory the step takes"},
+      {"cp", "configs/ holds the recipes; copy one, or give keys on the command line (ftc compile RECIPE.yaml -o "
+             "step.so key=value)"},
+      {"ls", "configs/ holds the recipes, and torchtune's own are taken as they are (ftc plan RECIPE.yaml)"},
+      {"cat", "configs/ holds the recipes"},
+      {"download", "nothing is downloaded here; Hugging Face's 'hf download MODEL --local-dir DIR' does it, and "
+                   "checkpointer.checkpoint_dir=DIR names the folder"}};
+  const auto found = commands.find(word);
+  return found == commands.end() ? "" : found->second;
+}
+
+/// The recipe that is meant by a name of torchtune's, as "llama3_1/8B_lora_single_device", if there is such a file: in
+/// configs/ here, or in the tree that this program was built in. "" otherwise.
+std::string recipeCalled(const std::string &name) {
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  const fs::path built = program.parent_path().parent_path().parent_path(); // of build/bin/ftc
+  for (const fs::path &folder : {fs::path(), fs::path("configs"), built / "configs"})
+    for (const char *ending : {"", ".yaml"})
+      if (const fs::path file = folder / (name + ending); fs::is_regular_file(file, error))
+        return file.string();
+  return "";
+}
+
+/// Decides which word of the command line is the recipe. 0, or the exit code.
+int nameRecipe(Arguments &arguments) {
+  const bool isOverride = arguments.config.find('=') != std::string::npos || arguments.config.starts_with('~');
+  if (arguments.configOption.empty()) {
+    std::error_code error;
+    if (arguments.config.empty() || (isOverride && !fs::exists(arguments.config, error))) {
+      complain("name the recipe first, as in 'ftc compile RECIPE.yaml -o step.so key=value'; configs/ holds some");
+      return 2;
+    }
+    return 0;
+  }
+  if (isOverride) {
+    arguments.overrides.insert(arguments.overrides.begin(), arguments.config);
+  } else if (!arguments.config.empty()) {
+    complain("'" + arguments.config +
+             "' is left over: --config names the recipe, whose keys say what is trained (there is no name for that as "
+             "in 'tune run lora_finetune_single_device'); leave one of the two out");
+    return 2;
+  }
+  arguments.config = arguments.configOption;
+  return 0;
+}
+
 /// Reads the recipe and compiles it. 0, or the exit code.
 int run(Arguments &arguments) {
+  if (const int code = nameRecipe(arguments))
+    return code;
   std::string text, error;
-  if (!readFile(arguments.config, text, error))
-    return complain(error);
+  if (!readFile(arguments.config, text, error)) {
+    std::error_code ignored;
+    const std::string near = fs::exists(arguments.config, ignored) ? "" : recipeCalled(arguments.config);
+    return complain(error + (near.empty() ? "" : "; did you mean '" + near + "'?"));
+  }
   std::vector<Diagnostic> diagnostics;
   DataLengths lengths;
   std::optional<Recipe> recipe =
@@ -130,6 +230,8 @@ int run(Arguments &arguments) {
   print(diagnostics);
   if (!recipe)
     return 1;
+  if (arguments.options.target != "cpu") // which is what the key asks for
+    std::erase_if(recipe->remarks, isAboutDevice);
   print(recipe->remarks);
   bool binary = arguments.emit == "step" || arguments.emit == "obj";
   if (binary && arguments.output.empty())
@@ -207,20 +309,30 @@ int finish(int code) {
 
 int main(int argc, char **argv) {
   openStandardStreams();
-  CLI::App app{"Compiles a fine-tuning recipe into one native training step.", "ftc"};
+  CLI::App app{"Compiles a fine-tuning recipe into one native training step, which ftrun runs.", "ftc"};
   app.set_version_flag("--version", std::string(compilerName()));
+  app.formatter(std::make_shared<HelpFormatter>());
   app.require_subcommand(1);
+  app.footer("Examples:\n"
+             "  ftc plan configs/llama3_1/8B_lora_single_device.yaml\n"
+             "  ftc compile configs/demo/tiny_llama.yaml -o step.so batch_size=4 dtype=bf16\n"
+             "  ftc compile lora.yaml --data a.json --target cuda --device h100 -o step.so\n"
+             "docs/from-torchtune.md sets torchtune's commands beside these.");
   std::signal(SIGXFSZ, SIG_IGN); // a file that may grow no further: EFBIG, told like a full disk
   Arguments arguments;
-  CLI::App *compileCommand = app.add_subcommand("compile", "Compile a recipe; prints the memory table");
+  CLI::App *compileCommand =
+      app.add_subcommand("compile", "Compile a recipe into a step; prints the memory table and the main decisions");
   addCommonOptions(*compileCommand, arguments);
-  compileCommand->add_option("-o,--output", arguments.output,
-                             "File to write, whole or not at all; '-' is standard output, the default with --emit");
+  compileCommand
+      ->add_option("-o,--output", arguments.output,
+                   "File to write, whole or not at all; '-' is standard output, the default with --emit")
+      ->option_text("FILE");
   compileCommand
       ->add_option("--emit", arguments.emit,
-                   "Stop after a stage and write it: its IR, an object, the manifest, a GPU's kernels")
+                   "Stop after a stage and write it: IR (train, train-opt, plan, llvm), the manifest, a GPU's kernels "
+                   "(ptx), an object (obj) or the step (the default)")
       ->check(CLI::IsMember({"train", "train-opt", "plan", "manifest", "ptx", "llvm", "obj", "step"}))
-      ->capture_default_str();
+      ->option_text("STAGE");
   const std::map<std::string, ByLaunch> launches{{"device", ByLaunch::Device}, {"host", ByLaunch::Host}};
   compileCommand
       ->add_option(
@@ -228,15 +340,21 @@ int main(int argc, char **argv) {
           "With --target cuda: make each launch of the plan an entry of its own, by the GPU's kernels (device) or "
           "the same launches by the CPU's (host); 'ftrun DEVICE.so --against HOST.so' compares them one by one")
       ->transform(CLI::CheckedTransformer(launches))
-      ->type_name("device|host");
-  CLI::App *planCommand = app.add_subcommand("plan", "Print the memory table of a recipe, without making code");
+      ->option_text("device|host");
+  compileCommand->footer("Example: ftc compile configs/demo/tiny_llama.yaml -o step.so batch_size=4");
+  CLI::App *planCommand = app.add_subcommand(
+      "plan", "Tell what a recipe takes, without making code: memory, work, time at best, and what was decided");
   addCommonOptions(*planCommand, arguments);
+  planCommand->footer("Example: ftc plan configs/llama3_1/8B_lora_single_device.yaml --map map.html");
   if (const std::string word = argc > 1 ? argv[1] : ""; !word.empty() && word[0] != '-')
     if (const std::vector<std::string> commands{"compile", "plan"};
         std::find(commands.begin(), commands.end(), word) == commands.end()) {
+      const std::string here = commandOfTorchtune(word);
       const std::optional<std::string> near = nearest(word, commands);
-      complain("there is no command '" + word + "'" + (near ? "; did you mean '" + *near + "'?" : "") +
-               (near ? "" : "; there are 'ftc compile' and 'ftc plan' (ftc --help)"));
+      complain("there is no command '" + word + "'" +
+               (!here.empty() ? "; " + here
+                : near        ? "; did you mean '" + *near + "'?"
+                              : "; there are 'ftc compile' and 'ftc plan' (ftc --help)"));
       return 2;
     }
   try {

@@ -49,8 +49,14 @@ ExitCode runTraining(const RunOptions &options);
 /// This program, its version and which steps it runs: "ftrun 0.1.0, for steps of ABI version 4".
 std::string runnerName();
 
+/// What describeStep tells besides: there may be thousands of lines of either.
+struct StepDetails {
+  bool tensors = false;   ///< each tensor, with its place
+  bool decisions = false; ///< each decision of the compiler
+};
+
 /// The manifest of a step as text for people: `ftrun --info`. Throws RunError.
-std::string describeStep(const std::string &path);
+std::string describeStep(const std::string &path, const StepDetails &details = {});
 
 } // namespace ftc
 

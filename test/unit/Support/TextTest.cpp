@@ -6,8 +6,10 @@
 //===----------------------------------------------------------------------===//
 
 #include "ftc/Support/Diagnostics.h"
+#include "ftc/Support/Processors.h"
 #include "ftc/Support/Suggest.h"
 #include "ftc/Support/Units.h"
+#include "ftc/Support/Wrap.h"
 
 #include <gtest/gtest.h>
 
@@ -78,4 +80,24 @@ TEST(Diagnostics, Places) {
   EXPECT_EQ((Diagnostic{Severity::Error, "a.yaml", 3, 5, "no"}).str(), "a.yaml:3:5: error: no");
   EXPECT_EQ((Diagnostic{Severity::Warning, "a.yaml", 0, 0, "hm"}).str(), "a.yaml: warning: hm");
   EXPECT_EQ((Diagnostic{Severity::Remark, "", 0, 0, "so"}).str(), "remark: so");
+}
+
+TEST(Wrap, BreaksBetweenWords) {
+  EXPECT_EQ(wrapped("", 5), "");
+  EXPECT_EQ(wrapped("ab cd", 5), "ab cd");
+  EXPECT_EQ(wrapped("ab cde", 5), "ab\ncde");
+  EXPECT_EQ(wrapped("ab cd ef gh", 5), "ab cd\nef gh");
+  EXPECT_EQ(wrapped("ab\ncd ef gh", 5), "ab\ncd ef\ngh");
+  EXPECT_EQ(wrapped("abcdefgh ij kl mn", 5), "abcdefgh\nij kl\nmn"); // a word alone may be longer
+}
+
+TEST(Processors, OfAQuota) {
+  EXPECT_EQ(processorsOfQuota("max 100000\n"), 0u);
+  EXPECT_EQ(processorsOfQuota(""), 0u);
+  EXPECT_EQ(processorsOfQuota("100000"), 0u);
+  EXPECT_EQ(processorsOfQuota("100000 0"), 0u);
+  EXPECT_EQ(processorsOfQuota("400000 100000\n"), 4u);
+  EXPECT_EQ(processorsOfQuota("250000 100000\n"), 3u);
+  EXPECT_EQ(processorsOfQuota("1000 100000\n"), 1u);
+  EXPECT_GE(availableProcessors(), 1u);
 }

@@ -199,9 +199,19 @@ TEST_F(RefusalTest, OfWeightsWithOtherHeads) {
 
 TEST_F(RefusalTest, InfoTellsWhatAStepIs) {
   ASSERT_EQ(run({fakeStep("feature"), "--info"}), 0) << said; // also of a step that cannot run here
-  for (const char *part : {"lacks avx9000", "model.embed_tokens.weight.exp_avg_sq", "normal(0.02)",
-                           "batch 2 x 64 tokens", "up to 4", "slab 'arena'", "lr: 0.05", "written by hand"})
+  for (const char *part : {"lacks avx9000", "batch 2 x 64 tokens", "up to 4", "slab 'arena'", "lr: 0.05",
+                           "written by hand", "5 tensors; --info=tensors tells where each lies"})
     EXPECT_NE(said.find(part), std::string::npos) << part << "\n" << said;
+  // There may be thousands of these.
+  for (const char *part : {"model.embed_tokens.weight.exp_avg_sq", "normal(0.02)"}) {
+    ASSERT_EQ(run({fakeStep("feature"), "--info"}), 0) << said;
+    EXPECT_EQ(said.find(part), std::string::npos) << part << "\n" << said;
+    for (const char *flag : {"--info=tensors", "--info=all"}) {
+      ASSERT_EQ(run({fakeStep("feature"), flag}), 0) << said;
+      EXPECT_NE(said.find(part), std::string::npos) << part << "\n" << said;
+    }
+  }
+  EXPECT_EQ(run({fakeStep("feature"), "--info=nothing"}), static_cast<int>(ExitCode::Usage));
   EXPECT_EQ(run({fakeStep("abi"), "--info"}), static_cast<int>(ExitCode::BadAbi));
 }
 
