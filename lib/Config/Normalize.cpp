@@ -453,6 +453,14 @@ std::string normalize(const Recipe &recipe, const Node &root) {
 
 } // namespace ftc::config
 
+std::string ftc::columnOverride(const std::string &component, const std::string &column) {
+  const DatasetKind kind = datasetBuilder(component).kind;
+  if (kind != DatasetKind::Text && kind != DatasetKind::Other && kind != DatasetKind::Chat)
+    return "";
+  return std::string(kind == DatasetKind::Chat ? "dataset.conversation_column=" : "dataset.column=") +
+         config::quoted(column);
+}
+
 std::map<std::string, std::string> ftc::trainingValues(const Recipe &recipe) {
   std::map<std::string, std::string> values = config::valuesOf(recipe);
   std::erase_if(values, [&](const auto &value) {

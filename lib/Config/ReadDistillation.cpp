@@ -119,20 +119,30 @@ void Reader::kdLoss(DistillationConfig &d) {
   const std::string chunked = "torchtune.modules.loss.ForwardKLWithChunkedOutputLoss";
   d.lossComponent = recipe.chunksLoss() ? chunked : whole;
   if (const Node *node = value("kd_loss._component_"); node && components.count("kd_loss")) {
-    if (node->text != d.lossComponent)
+    if (node->text != d.lossComponent) {
       messages.error(
           node->place,
           named("kd_loss._component_") + " is " + node->text + ", and " + named("loss._component_") + ", " +
               recipe.lossComponent + ", takes the logits " + (recipe.chunksLoss() ? "by chunks" : "whole") +
               "; set kd_loss=" + d.lossComponent + ", or loss=" +
               (recipe.chunksLoss() ? "torch.nn.CrossEntropyLoss" : "torchtune.modules.loss.CEWithChunkedOutputLoss"));
+      return;
+    }
   }
+  const std::string path = "kd_loss.num_output_chunks";
   int64_t chunks = recipe.lossChunks;
-  if (integer("kd_loss.num_output_chunks", chunks, 1, maxTokens) && chunks != recipe.lossChunks)
-    messages.error(placeOf("kd_loss.num_output_chunks"), named("kd_loss.num_output_chunks") + " is " +
-                                                             std::to_string(chunks) +
-                                                             ", and the two losses are computed together; give " +
-                                                             named("loss.num_output_chunks") + " the same value");
+  if (!integer(path, chunks, 1, maxTokens))
+    return;
+  const std::string given = named(path) + " is " + std::to_string(chunks);
+  if (!recipe.chunksLoss())
+    messages.error(placeOf(path), given + ", and " + named("loss._component_") + ", " + recipe.lossComponent +
+                                      ", takes the logits whole; set loss=torchtune.modules.loss."
+                                      "CEWithChunkedOutputLoss loss.num_output_chunks=" +
+                                      std::to_string(chunks) + " kd_loss=" + chunked + ", or remove it (~" + path +
+                                      ")");
+  else if (chunks != recipe.lossChunks)
+    messages.error(placeOf(path), given + ", and the two losses are computed together; give " +
+                                      named("loss.num_output_chunks") + " the same value");
 }
 
 } // namespace ftc::config

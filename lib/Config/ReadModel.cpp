@@ -51,7 +51,7 @@ void Reader::model() {
       return;
     auto positive = [](double x) { return x > 0 && isSinglePrecision(x); };
     auto atLeastOne = [](double x) { return x >= 1 && x <= 1e6; };
-    number("model.norm_eps", m.normEps, "above 0", positive);
+    number("model.norm_eps", m.normEps, "above 0 and finite in fp32", positive);
     number("model.rope_base", m.ropeBase, "at least 1 and finite", [](double x) { return x >= 1 && x <= 1e15; });
     number("model.scale_factor", m.ropeScaling.factor, "from 1 (no scaling) to 1e6", atLeastOne);
     integer("model.intermediate_dim", m.intermediateDim, 1, maxWidth);
@@ -85,7 +85,7 @@ void Reader::familyArguments() {
   auto cap = [&](const std::string &path, double &to) {
     if (root.find(path) && !given(path))
       to = 0; // null
-    number(path, to, "above 0 and finite, or null", [](double x) { return x > 0 && isSinglePrecision(x); });
+    number(path, to, "above 0 and finite in fp32, or null", [](double x) { return x > 0 && isSinglePrecision(x); });
   };
   cap("model.hidden_capping_value", m.attentionCap);
   cap("model.final_capping_value", m.logitsCap);
@@ -112,7 +112,8 @@ void Reader::familyArguments() {
 void Reader::lora() {
   LoraConfig l;
   integer("model.lora_rank", l.rank, 1, maxWidth);
-  number("model.lora_alpha", l.alpha, "above 0 and finite", [](double x) { return x > 0 && isSinglePrecision(x); });
+  number("model.lora_alpha", l.alpha, "above 0 and finite in fp32",
+         [](double x) { return x > 0 && isSinglePrecision(x); });
   number("model.lora_dropout", l.dropout, "at least 0 and below 1", [](double x) { return x >= 0 && x < 1; });
   boolean("model.use_dora", l.dora);
   // torchtune's names and Hugging Face's, in the order of a layer.

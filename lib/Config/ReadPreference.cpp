@@ -34,7 +34,7 @@ void Reader::loss() {
   if (kind == "DPOLoss" || kind == "RSOLoss") {
     PreferenceConfig &p = recipe.preference.emplace();
     p.kind = kind == "RSOLoss" ? PreferenceConfig::Kind::Hinge : PreferenceConfig::Kind::Sigmoid;
-    number(kind == "RSOLoss" ? "loss.gamma" : "loss.beta", p.beta, "above 0 and finite",
+    number(kind == "RSOLoss" ? "loss.gamma" : "loss.beta", p.beta, "above 0 and finite in fp32",
            [](double x) { return x > 0 && isSinglePrecision(x); });
     number("loss.label_smoothing", p.labelSmoothing, "at least 0 and below 1",
            [](double x) { return x >= 0 && x < 1; });

@@ -35,6 +35,10 @@ struct DatasetBuilder {
 /// The builder that a component names. Its kind is Other where it is none of torchtune's for text.
 DatasetBuilder datasetBuilder(const std::string &component);
 
+/// The override by which `dataset`, of that component, reads its text or conversation under the key `column`, whatever
+/// letters that has; "" for records with keys of their own, which column_map names.
+std::string columnOverride(const std::string &component, const std::string &column);
+
 } // namespace ftc
 
 #endif // FTC_CONFIG_DATASETS_H

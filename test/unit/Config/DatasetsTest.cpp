@@ -7,6 +7,8 @@
 
 #include "Helpers.h"
 
+#include "ftc/Config/Datasets.h"
+
 using namespace ftc;
 
 namespace {
@@ -294,6 +296,19 @@ TEST(Datasets, BuildersThatNameTheirKeys) {
       contains(remarks(good(std::string(minimal) + "dataset: {_component_: torchtune.datasets.wikitext_dataset, "
                                                    "subset: wikitext-2-v1}\n")),
                "'dataset.subset' is without effect"));
+}
+
+TEST(Datasets, AColumnAsAnOverride) {
+  const std::string text = "torchtune.datasets.text_completion_dataset", chat = "torchtune.datasets.chat_dataset";
+  for (const std::string name :
+       {"body", "null", "3", "a: b", "x \"y\" \\", "${seed}", "\\${seed}", "[a]", "#", "\t", "é"}) {
+    Recipe r = good(minimal, {"dataset=" + text, columnOverride(text, name)});
+    EXPECT_EQ(r.dataset.column, name);
+    r = good(minimal, {"dataset=" + chat, "dataset.packed=False", columnOverride(chat, name)});
+    EXPECT_EQ(r.dataset.column, name);
+  }
+  EXPECT_EQ(columnOverride("torchtune.datasets.alpaca_dataset", "x"), "");
+  EXPECT_EQ(columnOverride("torchtune.datasets.preference_dataset", "x"), "");
 }
 
 } // namespace

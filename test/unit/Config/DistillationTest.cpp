@@ -114,6 +114,13 @@ TEST(Distillation, WhatIsRefused) {
   EXPECT_TRUE(contains(
       errors(minimal, taught({"loss=torchtune.modules.loss.CEWithChunkedOutputLoss", "kd_loss.num_output_chunks=4"})),
       "give 'loss.num_output_chunks' (absent) the same value"));
+  // Of a loss that takes the logits whole no number of chunks helps; what is said to do does.
+  EXPECT_TRUE(contains(errors(minimal, taught({"kd_loss.num_output_chunks=4"})),
+                       "takes the logits whole; set loss=torchtune.modules.loss.CEWithChunkedOutputLoss "
+                       "loss.num_output_chunks=4 kd_loss=torchtune.modules.loss.ForwardKLWithChunkedOutputLoss, or "
+                       "remove it (~kd_loss.num_output_chunks)"));
+  good(minimal, taught({"kd_loss.num_output_chunks=4", "loss=torchtune.modules.loss.CEWithChunkedOutputLoss",
+                        "loss.num_output_chunks=4", "kd_loss=torchtune.modules.loss.ForwardKLWithChunkedOutputLoss"}));
   EXPECT_TRUE(contains(
       errors(minimal, taught({"loss=torchtune.rlhf.loss.DPOLoss", "model=torchtune.models.llama3_1.lora_llama3_1",
                               "model.lora_attn_modules=[q_proj]", "dataset=torchtune.datasets.preference_dataset"})),

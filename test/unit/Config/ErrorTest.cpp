@@ -332,6 +332,9 @@ TEST(Errors, Lora) {
   EXPECT_EQ(errors(lora, {"model.lora_rank=0"}),
             "<command line>:1:17: error: 'model.lora_rank' is 0; it must be at least 1");
   EXPECT_TRUE(contains(errors(lora, {"model.lora_alpha=0"}), "'model.lora_alpha' is 0; it must be above 0 and finite"));
+  EXPECT_TRUE(contains(errors(lora, {"model.lora_alpha=1e300"}), "is 1e300; it must be above 0 and finite in fp32"));
+  EXPECT_TRUE(contains(errors(minimal, {"model.norm_eps=1e300"}),
+                       "'model.norm_eps' is 1e300; it must be above 0 and finite in fp32"));
   EXPECT_EQ(errors(lora, {"model.lora_attn_modules=[q_proj,o_proj]"}),
             "<command line>:1:25: error: 'model.lora_attn_modules' names 'o_proj', which is none of q_proj, k_proj, "
             "v_proj, output_proj; did you mean 'output_proj'?");

@@ -131,8 +131,8 @@ TEST(Models, GemmaWithSizesOfItsOwn) {
   EXPECT_EQ(r.model.queryScalar, 20);
   EXPECT_EQ(good(r.normalizedYaml).model, r.model);
   EXPECT_TRUE(contains(errors(minimal, {"model=torchtune.models.gemma.gemma"}), "lacks head_dim, intermediate_dim;"));
-  EXPECT_TRUE(
-      contains(errors(minimal, with({"model.final_capping_value=0"})), "it must be above 0 and finite, or null"));
+  EXPECT_TRUE(contains(errors(minimal, with({"model.final_capping_value=0"})),
+                       "it must be above 0 and finite in fp32, or null"));
   EXPECT_TRUE(contains(errors(minimal, with({"model.sliding_window_size=0"})), "sliding_window_size"));
   EXPECT_TRUE(contains(errors(minimal, {"model.final_capping_value=30"}), "is not an argument of"));
   EXPECT_TRUE(contains(errors(minimal, {"model=torchtune.models.gemma.gemma", "model.head_dim=32",
