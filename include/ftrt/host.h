@@ -29,8 +29,20 @@ extern "C" {
 
 typedef struct ftrt_host ftrt_host;
 
-/* As in the manifest (Role, EntryKind); element types are in step.h. */
-enum { FTRT_PARAMETER = 0, FTRT_STATE = 1, FTRT_CONSTANT = 2, FTRT_INPUT = 3, FTRT_OUTPUT = 4 };
+/* As in the manifest (Role, EntryKind); element types are in step.h. What a model's weights are read into are
+ * parameters, quantized ones (frozen, in four bits: codes and their scales, under names of their own) and, with
+ * knowledge distillation, those of the teacher: a host that fills FTRT_PARAMETER alone leaves the others as
+ * ftrt_host_init has made them, random. Accumulators hold gradients between calls of FTRT_ENTRY_MICRO. */
+enum {
+  FTRT_PARAMETER = 0,
+  FTRT_STATE = 1,
+  FTRT_CONSTANT = 2,
+  FTRT_INPUT = 3,
+  FTRT_OUTPUT = 4,
+  FTRT_ACCUMULATOR = 5,
+  FTRT_QUANTIZED = 6,
+  FTRT_TEACHER = 7
+};
 enum { FTRT_ENTRY_STEP = 0, FTRT_ENTRY_MICRO = 1, FTRT_ENTRY_EVALUATE = 2, FTRT_ENTRY_LOGITS = 3 };
 
 /* A tensor of a step, row-major. Pointers are valid until ftrt_host_close. Inputs and outputs always have `data`: for a
@@ -40,7 +52,7 @@ typedef struct ftrt_tensor {
   void *data; /* NULL for a state of the far tier, and for what lies on a device: ftrt_host_read, ftrt_host_write */
   uint64_t bytes;
   int32_t type;
-  int32_t role;
+  int32_t role; /* FTRT_PARAMETER to FTRT_TEACHER */
   uint64_t rank;
   const int64_t *shape; /* rank sizes, outermost first */
 } ftrt_tensor;
@@ -79,15 +91,16 @@ int ftrt_host_entry(const ftrt_host *host, int kind);
 int ftrt_host_entry_for(const ftrt_host *host, int kind, int64_t tokens);
 int ftrt_host_entry_shape(const ftrt_host *host, int entry, int64_t *batch, int64_t *sequence);
 
-/* Number of parameters, states and constants, sorted by name; one of them by index or by name; an entry's inputs and
- * outputs by name. */
+/* Number of tensors of all roles but inputs and outputs, sorted by name; one of them by index or by name; an entry's
+ * inputs and outputs by name. */
 uint64_t ftrt_host_tensor_count(const ftrt_host *host);
 int ftrt_host_tensor_at(const ftrt_host *host, uint64_t index, ftrt_tensor *out);
 int ftrt_host_tensor(const ftrt_host *host, const char *name, ftrt_tensor *out);
 int ftrt_host_input(const ftrt_host *host, int entry, const char *name, ftrt_tensor *out);
 int ftrt_host_output(const ftrt_host *host, int entry, const char *name, ftrt_tensor *out);
 
-/* Copies bytes `offset` to `offset + bytes` of a parameter, state or constant from or to the step, wherever it lies. */
+/* Copies bytes `offset` to `offset + bytes` of a tensor that is no input or output from or to the step, wherever it
+ * lies. */
 int ftrt_host_read(ftrt_host *host, const char *name, uint64_t offset, void *to, uint64_t bytes);
 int ftrt_host_write(ftrt_host *host, const char *name, uint64_t offset, const void *from, uint64_t bytes);
 

@@ -54,6 +54,13 @@ void requireEntry(const ftrt_host *host, int entry) {
                                                 host->session.manifest().entries()->size()));
 }
 
+static_assert(FTRT_TEACHER == static_cast<int>(ftc::manifest::Role::MAX) &&
+                  FTRT_TEACHER == static_cast<int>(ftc::manifest::Role::Teacher) &&
+                  FTRT_QUANTIZED == static_cast<int>(ftc::manifest::Role::Quantized) &&
+                  FTRT_ACCUMULATOR == static_cast<int>(ftc::manifest::Role::Accumulator) &&
+                  FTRT_OUTPUT == static_cast<int>(ftc::manifest::Role::Output),
+              "host.h has the manifest's roles");
+
 /// A parameter, state or constant that has bytes `offset` to `offset + bytes`.
 const ftc::manifest::Tensor &requireBytes(const ftrt_host *host, const char *name, uint64_t offset, uint64_t bytes) {
   const auto *tensor = host->session.findTensor(name);
