@@ -22,7 +22,7 @@ DataSetBuilder::DataSetBuilder(const DataOptions &options, int32_t padId, bool w
   store->vocabSize = options.vocabSize;
   store->padId = padId;
   store->width = wideIds ? 4 : 2;
-  for (ScratchFile *file : {&store->ids, &store->starts, &store->trained, &store->rowFirst})
+  for (ScratchFile *file : {&store->ids, &store->starts, &store->trained, &store->rowFirst, &maskedSamples})
     *file = ScratchFile(folder);
   store->starts.append(&lastEnd, sizeof(lastEnd));
 }
@@ -42,7 +42,8 @@ DataSetBuilder::DataSetBuilder(const TokenStore &like, const std::string &folder
 std::string DataSetBuilder::problem() const {
   if (!failure.empty())
     return failure;
-  for (const ScratchFile *file : {&store->ids, &store->starts, &store->trained, &store->rowFirst})
+  const TokenStore &s = *store;
+  for (const ScratchFile *file : {&s.ids, &s.starts, &s.trained, &s.rowFirst, &maskedSamples})
     if (!file->error().empty())
       return file->error();
   return unreadable ? "cannot read the tokens again, which were kept in a file of this run" : "";
@@ -65,28 +66,31 @@ void DataSetBuilder::end(std::span<const uint8_t> trained) {
   // Bits are kept from the first masked sample on; all tokens before it are trained.
   if (!trained.empty() && !masked) {
     masked = true;
-    mark(true, lastEnd);
+    trainedBits.append(store->trained, true, lastEnd);
+    maskedSamplesBits.append(maskedSamples, false, store->samples);
   }
+  if (masked)
+    maskedSamplesBits.append(maskedSamples, !trained.empty(), 1);
   if (masked && trained.empty())
-    mark(true, length);
+    trainedBits.append(store->trained, true, length);
   for (uint8_t one : trained)
-    mark(one, 1);
+    trainedBits.append(store->trained, one, 1);
   store->starts.append(&end, sizeof(end));
   ++store->samples;
   longest = std::max(longest, length);
   lastEnd = end;
 }
 
-void DataSetBuilder::mark(bool trained, uint64_t count) {
+void BitWriter::append(ScratchFile &to, bool bit, uint64_t count) {
   while (count) {
-    uint64_t bit = markedTokens % 64, part = std::min(count, 64 - bit);
-    if (trained)
-      markWord |= ~uint64_t(0) >> (64 - part) << bit;
-    markedTokens += part;
+    uint64_t at = bits % 64, part = std::min(count, 64 - at);
+    if (bit)
+      word |= ~uint64_t(0) >> (64 - part) << at;
+    bits += part;
     count -= part;
-    if (markedTokens % 64 == 0) {
-      store->trained.append(&markWord, sizeof(markWord));
-      markWord = 0;
+    if (bits % 64 == 0) {
+      to.append(&word, sizeof(word));
+      word = 0;
     }
   }
 }
@@ -103,15 +107,17 @@ void DataSetBuilder::moveTail(uint64_t count, DataSetBuilder &to) {
   store->ids.truncate(from * width);
 }
 
-void DataSetBuilder::cutSamples(int32_t endId, bool conversations, CutCounts &counts) {
+void DataSetBuilder::cutSamples(int32_t endId, CutCounts &counts) {
   const TokenStore &s = *store;
   const auto most = static_cast<uint64_t>(s.seqLen);
   if (longest <= most)
     return;
-  if (masked)
-    mark(false, (64 - markedTokens % 64) % 64); // the last word too
+  if (masked) {
+    trainedBits.fill(store->trained);
+    maskedSamplesBits.fill(maskedSamples);
+  }
   DataSetBuilder shorter(s, folder);
-  TrainedBits bits(s.trained);
+  TrainedBits bits(s.trained), samplesBits(maskedSamples);
   std::vector<int32_t> ids;
   std::vector<uint8_t> trained;
   uint64_t begin = 0, end = 0;
@@ -123,6 +129,8 @@ void DataSetBuilder::cutSamples(int32_t endId, bool conversations, CutCounts &co
     good &= s.ids.read(begin * width, reinterpret_cast<char *>(ids.data()) + length * (sizeof(int32_t) - width),
                        length * width) &&
             widenIds(ids.data(), static_cast<int64_t>(length), s.width, s.vocabSize);
+    bool hasMask = false;
+    good &= !masked || samplesBits.read(sample, hasMask);
     trained.assign(masked ? length : 0, 0);
     for (uint64_t i = 0; i < trained.size(); ++i) {
       bool is = false;
@@ -137,7 +145,7 @@ void DataSetBuilder::cutSamples(int32_t endId, bool conversations, CutCounts &co
       ++counts.samples;
       counts.tokens += static_cast<int64_t>(end - begin - length);
       // A conversation that was cut still ends, but the model does not learn to end there.
-      if (conversations && masked && endId >= 0) {
+      if (hasMask && endId >= 0) {
         ids.back() = endId;
         trained.back() = 0;
       }
@@ -209,7 +217,7 @@ DataSet DataSetBuilder::finish(RowLayout layout, bool paired) {
   s.layout = layout;
   s.tokens = static_cast<int64_t>(s.stored());
   if (masked)
-    s.trained.append(&markWord, sizeof(markWord));
+    trainedBits.close(s.trained);
   unreadable |= !formRows();
 
   const uint64_t shape[] = {static_cast<uint64_t>(layout), static_cast<uint64_t>(s.seqLen),

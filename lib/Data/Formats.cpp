@@ -59,7 +59,7 @@ std::string ftc::whyNotRead(const std::string &path) {
 std::optional<RecordFormat> ftc::formatOf(const std::string &path, bool inDirectory, const DataOptions &options) {
   const std::optional<RecordFormat> named = formatOfName(path);
   // A folder of texts may hold all kinds of .json files.
-  if (inDirectory && named == RecordFormat::List && !holdsList(path))
+  if (inDirectory && named == RecordFormat::List && !holdsList(path) && !holdsRecordOf(path, options))
     return std::nullopt;
   if (named || !whyNotRead(path).empty() || isTokenFile(path))
     return named;

@@ -45,13 +45,15 @@ private:
   bool listDirectory(const std::string &root);
   /// How many records all files have, and which of them are taken.
   bool chooseRecords();
-  bool loadRecords(const std::string &path, RecordFormat format);
+  bool loadRecords(const std::string &path, RecordFormat format, bool inDirectory);
   bool loadText(const std::string &path, bool inDirectory);
   void add(Sample &sample, const std::string &path);
   /// One sample of so many tokens is part of the data.
   void note(uint64_t tokens, const std::string &path, int line = 0, int64_t offset = -1);
   /// False, with an error, where samples are longer than a row and are not to be cut.
   bool refuseLong();
+  /// How a step gets rows that hold these samples.
+  std::string longerRows() const;
   /// Whether the next conversation is held out: spread evenly, the first is not, so that of each 1 / share one is.
   bool holdsOutNext();
   /// How many of a sample's tokens are held out. A tail of one token would have no label.
@@ -137,15 +139,19 @@ void Loader::add(Sample &sample, const std::string &path) {
   }
 }
 
-bool Loader::loadRecords(const std::string &path, RecordFormat format) {
+bool Loader::loadRecords(const std::string &path, RecordFormat format, bool inDirectory) {
   struct Sink {
     Loader &loader;
     const std::string &path;
   } sink{*this, path};
-  return readRecords(
+  const size_t before = diags.size();
+  const bool good = readRecords(
       path, format, options, tokenizer, counts,
       [](void *to, Sample &sample) { static_cast<Sink *>(to)->loader.add(sample, static_cast<Sink *>(to)->path); },
       &sink, diags);
+  if (!good && inDirectory && before < diags.size()) // it may be there for something else
+    diags[before].message += "; or take the file out of the folder";
+  return good;
 }
 
 bool Loader::loadText(const std::string &path, bool inDirectory) {
@@ -322,7 +328,7 @@ bool Loader::load() {
     else if (inDirectory && !std::ifstream(path).is_open())
       skip("cannot be read", path);
     else
-      good &= loadRecords(path, *format);
+      good &= loadRecords(path, *format, inDirectory);
   }
   return good;
 }
@@ -335,6 +341,22 @@ bool Loader::keepsTokens() {
   return true;
 }
 
+std::string Loader::longerRows() const {
+  // Rows of packed samples have a length that somebody has to say.
+  if (options.packed)
+    return fmt::format("recompile with tokenizer.max_seq_len={}", longest.tokens);
+  std::string words = options.dataWords;
+  if (words.empty()) {
+    words = "--data " + options.path;
+    for (const std::string &path : options.morePaths)
+      words += " --data " + path;
+  }
+  // A length that the recipe gives is the data's no more.
+  return fmt::format("recompile with these data (ftc compile RECIPE tokenizer.max_seq_len=null {}) or with "
+                     "tokenizer.max_seq_len={}",
+                     words, longest.tokens);
+}
+
 bool Loader::refuseLong() {
   if (options.longSamples == LongSamples::Cut || !longSamples)
     return true;
@@ -342,14 +364,14 @@ bool Loader::refuseLong() {
   diags.push_back(
       {Severity::Error, longest.file, longest.line, 0,
        options.longSamples == LongSamples::Measure
-           ? fmt::format("{} are longer than the model's longest sequence, {} tokens; the longest, here, has {}: "
+           ? fmt::format("{} are longer than the {}'s longest sequence, {} tokens; the longest, here, has {}: "
                          "tokenizer.max_seq_len={} cuts them, as torchtune does with a length{}, or take them out",
-                         all, options.seqLen, longest.tokens, options.seqLen,
+                         all, options.limitedBy, options.seqLen, longest.tokens, options.seqLen,
                          conversations ? "" : ", and with dataset.packed=True texts go on in the next row")
            : fmt::format("{} are longer than the step's rows of {} tokens, and its recipe cuts none "
-                         "(tokenizer.truncation is False); the longest, here, has {}: recompile with these data (ftc "
-                         "compile RECIPE --data {}), or override tokenizer.truncation=True to cut them",
-                         all, options.seqLen, longest.tokens, options.path)});
+                         "(tokenizer.truncation is False); the longest, here, has {}: {}, or override "
+                         "tokenizer.truncation=True to cut them",
+                         all, options.seqLen, longest.tokens, longerRows())});
   return false;
 }
 
@@ -426,7 +448,7 @@ std::optional<LoadedData> Loader::finish() {
     const int64_t tokens = train.tokens() + held.tokens();
     CutCounts cut;
     for (DataSetBuilder *set : {&train, &held})
-      set->cutSamples(tokenizer.endOfConversationId(), conversations > 0, cut);
+      set->cutSamples(tokenizer.endOfConversationId(), cut);
     if (cut.samples)
       remark(
           fmt::format("{} samples are longer than a row and were cut to {} tokens: {} of all {} tokens ({:.1f} %) are "

@@ -144,10 +144,56 @@ int skipBlank(std::istream &in) {
   return lines;
 }
 
+/// Passes over a byte order mark. Whether there was one.
+bool skipMark(std::istream &in) {
+  size_t read = 0;
+  for (; read < byteOrderMark.size() && in.peek() == static_cast<unsigned char>(byteOrderMark[read]); ++read)
+    in.get();
+  if (read == byteOrderMark.size())
+    return true;
+  for (; read; --read)
+    in.unget(); // which the buffer still has
+  return false;
+}
+
+/// Whether `text` is one object, and is a record itself: none of its values is a list of objects, which are the records
+/// then, unless these are messages. Of what it holds no more is kept than its keys.
+bool isRecord(const std::string &text) {
+  bool isList = false, isMessage = false;
+  struct Enough {};
+  auto look = [&](int depth, json::parse_event_t event, json &value) {
+    using Event = json::parse_event_t;
+    if (depth == 0)
+      return event != Event::array_start && event != Event::value;
+    if (depth == 1 && (event == Event::array_start || event == Event::array_end))
+      isList = event == Event::array_start;
+    if (isList && depth == 2 && event == Event::object_start)
+      isMessage = false;
+    if (isList && depth == 3 && event == Event::key)
+      isMessage |= value == "role" || value == "from";
+    if (isList && depth == 2 && event == Event::object_end && !isMessage)
+      throw Enough{};
+    return event != Event::object_end && event != Event::array_end && event != Event::value;
+  };
+  try {
+    return json::parse(text, look).is_object();
+  } catch (const Enough &) {
+  } catch (const json::exception &) { // told as what it is: no list
+  }
+  return false;
+}
+
+/// Whether the line `text` is the first of objects on a line each. `rest`: what is behind it and blank lines.
+bool areLines(const std::string &text, std::istream &rest) {
+  const int next = rest.peek();
+  return (next == '{' && json::accept(text)) || (next == EOF && isRecord(text));
+}
+
 /// Reads one JSON array, an element at a time: memory holds one of them; or objects on a line each, which
 /// Hugging Face's files of this name may hold too.
 template <typename Use, typename Report>
 void readArray(std::istream &in, const std::string &path, Use use, Report report) {
+  const bool isMarked = skipMark(in);
   if (in.peek() == std::istream::traits_type::eof()) {
     report(Place{}, "the file is empty");
     return;
@@ -157,10 +203,12 @@ void readArray(std::istream &in, const std::string &path, Use use, Report report
     std::string text;
     std::getline(in, text);
     const int between = skipBlank(in);
-    if (!json::accept(text) || in.peek() != '{') {
+    if (!areLines(text, in)) {
       report(Place{}, whyNoList(path));
       return;
     }
+    if (isMarked && blank == 0)
+      text.insert(0, byteOrderMark); // as lines of other files have it, for the columns
     return readLines(in, blank + 1, std::move(text), between, use, report);
   }
   in.clear();
@@ -278,17 +326,46 @@ void walk(const std::string &path, RecordFormat format, Use use, Report report) 
 
 bool ftc::holdsList(const std::string &path) {
   std::ifstream in(path, std::ios::binary);
+  skipMark(in);
   skipBlank(in);
   if (in.peek() == '{') {
     std::string text;
     std::getline(in, text);
     skipBlank(in);
-    return json::accept(text) && in.peek() == '{';
+    return in.peek() == '{' && json::accept(text);
   }
   if (in.get() != '[')
     return false;
   skipBlank(in);
   return in.peek() == '{';
+}
+
+bool ftc::holdsRecordOf(const std::string &path, const DataOptions &options) {
+  std::ifstream in(path, std::ios::binary);
+  skipMark(in);
+  skipBlank(in);
+  if (in.peek() != '{')
+    return false;
+  std::string text;
+  std::getline(in, text);
+  skipBlank(in);
+  if (in.peek() != EOF || !isRecord(text))
+    return false;
+  const json record = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  switch (options.records) {
+  case RecordKind::TextOrChat:
+    return record.contains(options.column) || record.contains("messages");
+  case RecordKind::Chat:
+  case RecordKind::ShareGpt:
+    return record.contains(options.column);
+  case RecordKind::Instruct:
+  case RecordKind::Alpaca:
+    return record.contains(options.outputKey);
+  case RecordKind::Pairs:
+  case RecordKind::PairsOfTexts:
+    return record.contains(options.chosenKey);
+  }
+  return false;
 }
 
 bool ftc::readRecords(const std::string &path, RecordFormat format, const DataOptions &options,

@@ -63,7 +63,21 @@ struct CutCounts {
   int64_t silent = 0;  ///< samples that were cut and have no trained token left
 };
 
-/// Whether tokens are trained, in a mask of a bit a token.
+/// Bits, one behind the other, in a file of numbers.
+class BitWriter {
+public:
+  /// Appends `count` bits; a number is written when its bits are all there.
+  void append(ScratchFile &to, bool bit, uint64_t count);
+  /// Fills the last number up with zeros, so that all of it can be read.
+  void fill(ScratchFile &to) { append(to, false, (64 - bits % 64) % 64); }
+  /// Writes the last number, also where it has no bit.
+  void close(ScratchFile &to) { to.append(&word, sizeof(word)); }
+
+private:
+  uint64_t bits = 0, word = 0; ///< how many there are, and the number that is not full yet
+};
+
+/// Whether tokens are trained, in a mask of a bit a token; or another mask.
 class TrainedBits {
 public:
   /// `words` outlives this; where it is empty, all are trained.
@@ -98,9 +112,9 @@ struct DataSetBuilder {
   /// Moves the last `count` tokens of the open sample to that of `to`.
   void moveTail(uint64_t count, DataSetBuilder &to);
 
-  /// Cuts what is longer than a row; to be called before `finish` for layouts whose samples must fit. Conversations end
-  /// with `endId` then, unless that is below 0. Adds to `counts`.
-  void cutSamples(int32_t endId, bool conversations, CutCounts &counts);
+  /// Cuts what is longer than a row; to be called once, before `finish`, for layouts whose samples must fit. Samples
+  /// with a mask, which conversations have, end with `endId` then, unless that is below 0. Adds to `counts`.
+  void cutSamples(int32_t endId, CutCounts &counts);
   DataSet finish(RowLayout layout, bool paired = false);
   int64_t tokens() const { return static_cast<int64_t>(store->stored()); }
   int64_t samples() const { return static_cast<int64_t>(store->samples); }
@@ -114,15 +128,16 @@ struct DataSetBuilder {
 
 private:
   explicit DataSetBuilder(const TokenStore &like, const std::string &folder);
-  void mark(bool trained, uint64_t count);
   bool formRows();
 
   std::unique_ptr<TokenStore> store;
   std::string folder;
-  uint64_t lastEnd = 0;                    ///< of the last sample that has ended
-  uint64_t longest = 0;                    ///< tokens of the longest sample
-  bool masked = false;                     ///< bits are kept: from the first masked sample on
-  uint64_t markedTokens = 0, markWord = 0; ///< how many have a bit, and the word that is not full yet
+  uint64_t lastEnd = 0;        ///< of the last sample that has ended
+  uint64_t longest = 0;        ///< tokens of the longest sample
+  bool masked = false;         ///< bits are kept: from the first masked sample on
+  BitWriter trainedBits;       ///< of store->trained
+  ScratchFile maskedSamples;   ///< a bit a sample: whether it has a mask; empty while none has
+  BitWriter maskedSamplesBits; ///< of that
   bool unreadable = false;
   std::string failure; ///< of finish
 };
@@ -188,8 +203,11 @@ int lineAt(const std::string &path, int64_t offset);
 /// Adds the number of records of a file to `count`. Where it breaks off, reading them tells why.
 void countRecords(const std::string &path, RecordFormat format, int64_t &count);
 
-/// Whether a .json file begins as a list of objects, or as objects on a line each.
+/// Whether a .json file begins as a list of objects, or as objects on a line each, two at least.
 bool holdsList(const std::string &path);
+
+/// Whether a .json file is one object on one line, with a key that the data set reads.
+bool holdsRecordOf(const std::string &path, const DataOptions &options);
 
 /// Alpaca's wording of an instruction, with an input or without ("").
 std::string alpacaWords(const std::string &instruction, const std::string &input);

@@ -89,6 +89,10 @@ struct DataOptions {
   int64_t maxPositions = 0;
   /// Folders that are passed over (with a remark) where they lie inside of a directory of data: what the run writes.
   std::vector<std::string> notInside;
+  /// Whose longest sequence seqLen is, with LongSamples::Measure, for messages.
+  std::string limitedBy = "model";
+  /// How ftc is told all data of the run, for messages: words of a shell. "": --data and the paths above.
+  std::string dataWords = "";
   std::string tokenizerFile = ""; ///< where the tokenizer was read from, for messages; "": nowhere
   /// Where the file without a name lies that holds the ids of documents; made if it is not there. "": the system's for
   /// temporary files.

@@ -71,13 +71,27 @@ TEST_F(SampleLengths, AreRefused) {
   EXPECT_EQ(messages(), path +
                             ":3: error: 2 of 3 samples are longer than the step's rows of 8 tokens, and its recipe "
                             "cuts none (tokenizer.truncation is False); the longest, here, has 14: recompile with "
-                            "these data (ftc compile RECIPE --data " +
-                            path + "), or override tokenizer.truncation=True to cut them\n");
+                            "these data (ftc compile RECIPE tokenizer.max_seq_len=null --data " +
+                            path +
+                            ") or with tokenizer.max_seq_len=14, or override tokenizer.truncation=True to cut them\n");
+  // All that is one data set, or how somebody else knows the data to be named.
+  options.morePaths = {good};
+  EXPECT_FALSE(load(path));
+  EXPECT_TRUE(says("(ftc compile RECIPE tokenizer.max_seq_len=null --data " + path + " --data " + good + ") or"))
+      << messages();
+  options.dataWords = "--data x dataset_val.data_files=y";
+  EXPECT_FALSE(load(path));
+  EXPECT_TRUE(says("(ftc compile RECIPE tokenizer.max_seq_len=null --data x dataset_val.data_files=y) or"))
+      << messages();
+  options.morePaths.clear();
   // Nothing is cut where texts go on in the next row.
   options.packed = true;
   EXPECT_TRUE(load(path)) << messages();
   options.splitAcrossPack = false;
   EXPECT_FALSE(load(path));
+  // Packed rows have no length that the data could decide.
+  EXPECT_TRUE(says("has 14: recompile with tokenizer.max_seq_len=14, or override tokenizer.truncation=True"))
+      << messages();
 }
 
 TEST_F(SampleLengths, MeasuringTakesWhatTheModelTakes) {
@@ -95,6 +109,9 @@ TEST_F(SampleLengths, MeasuringTakesWhatTheModelTakes) {
   EXPECT_EQ(messages(), path + ":2: error: 1 of 2 samples are longer than the model's longest sequence, 11 tokens; the "
                                "longest, here, has 12: tokenizer.max_seq_len=11 cuts them, as torchtune does with a "
                                "length, and with dataset.packed=True texts go on in the next row, or take them out\n");
+  options.limitedBy = "teacher";
+  EXPECT_FALSE(load(path));
+  EXPECT_TRUE(says("1 of 2 samples are longer than the teacher's longest sequence, 11 tokens")) << messages();
   EXPECT_FALSE(load(writeIds<uint16_t>("ids.bin", {1, 2, 3, 4}, false)));
   EXPECT_TRUE(says("ids.bin: error: a token file is cut into rows of tokenizer.max_seq_len ids, which is null"));
 }

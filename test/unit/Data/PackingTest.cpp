@@ -51,6 +51,39 @@ TEST_F(Packing, PositionsStayConsecutiveAndWithinTheTable) {
   EXPECT_EQ(row(data->train, 2).positions, (Ints{14, 15, 16, 17, 18, 19, 20, 0}));
 }
 
+/// A text that is cut has no end, and all its labels, whatever else is in the data; a conversation ends.
+TEST_F(Packing, ATextIsCutAlikeBesideAConversation) {
+  options.packed = false;
+  options.seqLen = 16;
+  const std::string longText = "{\"text\": \"" + std::string(40, 't') + "\"}\n";
+  const std::string chat = R"({"messages": [{"role": "user", "content": "u"}, {"role": "assistant", "content": ")";
+  auto alone = load(write("a.jsonl", longText));
+  ASSERT_TRUE(alone) << messages();
+  EXPECT_EQ(alone->train.validLabels(), 15);
+  // 70 texts in front, so that their bits are in more than one number.
+  std::string lines;
+  for (int i = 0; i < 70; ++i)
+    lines += longText;
+  lines += chat + "a\"}]}\n" + longText + chat + std::string(40, 'a') + "\"}]}\n" + longText;
+  auto mixed = load(write("b.jsonl", lines));
+  ASSERT_TRUE(mixed) << messages();
+  ASSERT_EQ(mixed->train.rows(), 74);
+  for (int64_t i = 0; i < 74; ++i) {
+    const Batch batch = row(mixed->train, i);
+    if (i == 70)
+      continue;
+    if (i == 72)
+      EXPECT_EQ(batch.tokens.back(), EOS);
+    else
+      EXPECT_EQ(batch.tokens, row(alone->train, 0).tokens) << i;
+    if (i == 72)
+      EXPECT_EQ(batch.labels[14], X);
+    else
+      EXPECT_EQ(batch.labels, row(alone->train, 0).labels) << i;
+  }
+  EXPECT_TRUE(says("74 samples are longer than a row")) << messages();
+}
+
 TEST_F(Packing, WholeSamplesMoveToTheNextRow) {
   options.splitAcrossPack = false;
   auto data =

@@ -80,8 +80,89 @@ TEST_F(Sources, AListOfObjects) {
   EXPECT_TRUE(says("d.json:2:12: error:")) << messages();
   EXPECT_FALSE(load(write("d.json", "[{\"text\": \"a\"}, {\"text\": 1}]")));
   EXPECT_TRUE(says("record 2: key 'text' is number instead of a string")) << messages();
-  EXPECT_FALSE(load(write("d.json", "{\"text\": \"a\"}")));
+  EXPECT_FALSE(load(write("d.json", "{\"text\":\n\"a\"}")));
   EXPECT_TRUE(says("d.json: error: a .json data file holds one list of objects")) << messages();
+}
+
+/// Files of Windows' programs begin with a byte order mark, whatever they hold.
+TEST_F(Sources, AByteOrderMarkIsNoContents) {
+  const std::string mark = "\xEF\xBB\xBF", lines = "{\"text\": \"a\"}\n{\"text\": \"b\"}\n";
+  auto usual = load(write("d.jsonl", lines));
+  ASSERT_TRUE(usual) << messages();
+  for (const std::string &text : {lines, std::string("[{\"text\": \"a\"},\n{\"text\": \"b\"}]"), "\n " + lines,
+                                  "\n[" + lines.substr(0, 13) + "," + lines.substr(14) + "]"})
+    for (const bool inFolder : {false, true}) {
+      const std::string path = write("t/d.json", mark + text);
+      auto data = load(inFolder ? (root / "t").string() : path);
+      ASSERT_TRUE(data) << text << messages();
+      EXPECT_TRUE(diags.empty()) << messages();
+      EXPECT_EQ(data->train.fingerprint(), usual->train.fingerprint()) << text;
+    }
+  // Records of a folder, also where texts are none of them.
+  options.records = RecordKind::Chat;
+  options.column = "messages";
+  options.seqLen = 64;
+  write("t/d.json",
+        mark + R"([{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}])");
+  auto chats = load(root / "t");
+  ASSERT_TRUE(chats) << messages();
+  EXPECT_EQ(chats->train.samples(), 1);
+  EXPECT_TRUE(diags.empty()) << messages();
+  // Columns are those of the bytes, whatever the file is called.
+  options.records = RecordKind::TextOrChat;
+  for (const char *name : {"e.jsonl", "e.json"}) {
+    EXPECT_FALSE(load(write(name, mark + "{\"a\": 1}\n{\"text\": \"b\"}\n")));
+    EXPECT_TRUE(says(std::string(name) + ":1:4: error: no key")) << messages();
+  }
+  for (const std::string &start : {mark, mark.substr(0, 2), mark.substr(0, 1)}) {
+    EXPECT_FALSE(load(write("f.json", start)));
+    EXPECT_TRUE(says("f.json")) << messages();
+  }
+  EXPECT_FALSE(load(write("f.json", mark.substr(0, 2) + "[{\"text\": \"a\"}]")));
+}
+
+TEST_F(Sources, OneObjectOnALine) {
+  options.seqLen = 64;
+  const std::string chat = R"({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]})";
+  for (const std::string &text :
+       {std::string("{\"text\": \"a\"}"), std::string("\n {\"text\": \"a\"}\n\n"),
+        std::string("{\"text\": \"a\", \"tags\": [\"x\", [{}]], \"of\": {\"b\": [{}]}}"), chat}) {
+    auto data = load(write("t/d.json", text));
+    ASSERT_TRUE(data) << text << messages();
+    EXPECT_EQ(data->train.samples(), 1);
+    auto folder = load(root / "t");
+    ASSERT_TRUE(folder) << text << messages();
+    EXPECT_EQ(folder->train.fingerprint(), data->train.fingerprint()) << text;
+  }
+  // A list inside has the records.
+  for (const char *text : {R"({"text": "a", "data": [{"text": "b"}]})", R"({"data": [{"role": "x"}, {"text": "b"}]})",
+                           R"({"a": [{}]})", R"({"text": "a")", R"({"text": "a"} x)", "{}x"}) {
+    EXPECT_FALSE(load(write("e.json", text))) << text;
+    EXPECT_TRUE(says("e.json: error: a .json data file holds one list of objects")) << messages();
+  }
+  EXPECT_FALSE(load(write("e.json", R"({"body": "a"})")));
+  EXPECT_TRUE(says("e.json:1:1: error: no key 'text' and no 'messages' (keys here: body)")) << messages();
+  // In a folder others are documents.
+  fs::remove_all(root / "t");
+  write("t/package.json", R"({"name": "x", "files": ["a"]})");
+  auto folder = load(root / "t");
+  ASSERT_TRUE(folder) << messages();
+  EXPECT_EQ(folder->train.tokens(), 29 + 2);
+  EXPECT_TRUE(says("package.json: remark: it is no list of objects, and is read as a text")) << messages();
+}
+
+TEST_F(Sources, AFolderMayHoldRecordsOfSomethingElse) {
+  write("t/a.txt", "text");
+  const std::string table = write("t/t.csv", "name,size\nx,1\ny,2\n");
+  EXPECT_FALSE(load(root / "t"));
+  EXPECT_TRUE(says("t.csv:2: error: no key 'text' and no 'messages' (keys here: name, size); name the text's key with "
+                   "--column; or take the file out of the folder\n"))
+      << messages();
+  EXPECT_TRUE(says("t.csv:3: error: no key 'text' and no 'messages' (keys here: name, size); name the text's key with "
+                   "--column\n"))
+      << messages();
+  EXPECT_FALSE(load(table));
+  EXPECT_FALSE(says("out of the folder")) << messages();
 }
 
 TEST_F(Sources, EndingsInCapitals) {
