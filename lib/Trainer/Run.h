@@ -56,6 +56,7 @@ private:
   void findCheckpoint();
   void checkBase(const std::string &adapter, const TrainingOrigin &then, bool resumes);
   void tellDifferences() const;
+  void findBase(const std::string &adapter);
   void warnOfMerged(const std::string &adapter, const std::optional<std::string> &base) const;
   void findAdapter();
   std::string startFrom(const std::string &checkpoint) const;

@@ -16,8 +16,10 @@
 #include "ftc/Config/TrainingValues.h"
 #include "ftc/Trainer/Schedule.h"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <map>
 
 using namespace ftc;
 namespace fs = std::filesystem;
@@ -46,16 +48,22 @@ static std::string differences(const TrainingOrigin &then, const TrainingOrigin 
   return text;
 }
 
+/// Whether both have the same values of all these keys, and of those inside of them.
+static bool sameValues(const TrainingOrigin &a, const TrainingOrigin &b, std::initializer_list<const char *> keys) {
+  const auto values = [&](const TrainingOrigin &of) {
+    std::map<std::string, std::string> those;
+    for (const auto &[key, value] : of.recipe)
+      if (std::any_of(keys.begin(), keys.end(),
+                      [&](const std::string &one) { return key == one || key.starts_with(one + "."); }))
+        those.emplace(key, value);
+    return those;
+  };
+  return values(a) == values(b);
+}
+
 /// Whether both hold their frozen weights in the same form, so that hashes can be compared.
 static bool sameForm(const TrainingOrigin &a, const TrainingOrigin &b) {
-  const auto value = [](const TrainingOrigin &of, const char *key) {
-    auto found = of.recipe.find(key);
-    return found == of.recipe.end() ? std::string() : found->second;
-  };
-  for (const char *key : {"dtype", "model.quantize_base", "model.quantizer"})
-    if (value(a, key) != value(b, key))
-      return false;
-  return true;
+  return sameValues(a, b, {"dtype", "model.quantize_base", "model.quantizer"});
 }
 
 /// The newest checkpoint of OUT, to resume from.
@@ -153,15 +161,28 @@ void Run::tellDifferences() const {
   if (const std::string text = differences(found->origin, origin); !text.empty())
     warn("{} was written with another recipe; this one's counts from here on: {}", found->directory, text);
   const std::optional<uint64_t> then = found->origin.teacherWeights;
-  if (then && origin.teacherWeights && then != origin.teacherWeights && found->origin.recipe == origin.recipe)
+  if (then && origin.teacherWeights && then != origin.teacherWeights &&
+      sameValues(found->origin, origin, {"dtype", "teacher_model"})) // of another form it is told above
     warn("{} learned from a teacher with other weights than {}", found->directory,
          recipe.distillation->checkpointer.checkpointDir.empty()
              ? "the random ones here"
              : "those of " + recipe.distillation->checkpointer.checkpointDir);
 }
 
+/// What a run goes on from may have been trained on weights that were moved since, with
+/// the checkpoints of an earlier run in the same folder. Its adapter knows where to.
+void Run::findBase(const std::string &adapter) {
+  std::string &folder = recipe.checkpointer.checkpointDir;
+  const std::string base = adapterBase(adapter).value_or("");
+  std::error_code error;
+  if (folder.empty() || base.empty() || fs::exists(folder, error) || !fs::is_directory(base, error))
+    return;
+  warn("{}: no such directory; the frozen weights are read from {}, which {} names", folder, base, adapter);
+  folder = base;
+}
+
 /// The place in the data of the checkpoint, and how many steps are left from there: with another batch size, or other
-/// accumulation, an epoch has another number of them.
+/// accumulation, an epoch has another number of them; of fewer data it may have ended already.
 void Run::goOn() {
   const TrainingState &state = found->state;
   DataPosition at{state.epoch, state.batch};
@@ -172,6 +193,10 @@ void Run::goOn() {
     say("resumed from {} after step {}", found->directory, doneSteps);
     return;
   }
+  const int64_t perEpoch = stream->batchesPerEpoch(), batch = at.batch;
+  const bool isBehind = batch >= perEpoch;
+  if (isBehind) // BatchStream would count on into the epochs behind
+    at = {at.epoch + 1, 0};
   stream->seek(at);
   last.skipped = state.skippedBatches;
   skippedSteps = state.skippedSteps;
@@ -183,11 +208,15 @@ void Run::goOn() {
       doneSteps < totalSteps ? "" : fmt::format("; nothing is left to do, the last step is {}", totalSteps));
   warnOfSchedule();
   if (state.dataFingerprint != data->train.fingerprint())
-    warn("the data changed since {} was written; its place in them is kept", found->directory);
+    warn("the data changed since {} was written; {}", found->directory,
+         isBehind
+             ? fmt::format("an epoch has {} batches now, and {} of its epoch were done, so it goes on with the next",
+                           perEpoch, batch)
+             : "its place in them is kept");
   if (isOtherBatch)
-    warn("{} was written at batch_size {}, and this step has {}: it goes on at batch {} of the epoch{}",
+    warn("{} was written at batch_size {}, and this step has {}: it goes on at batch {} of the {}epoch{}",
          found->directory, state.batchSize / rowsOfItem(), recipe.batchSize / rowsOfItem(), at.batch,
-         options.steps ? "" : fmt::format(", and {} steps are left", totalSteps - doneSteps));
+         isBehind ? "next " : "", options.steps ? "" : fmt::format(", and {} steps are left", totalSteps - doneSteps));
 }
 
 /// More epochs, or another --steps, stretch the schedule: the learning rate then goes on from another point of it.
@@ -237,6 +266,8 @@ void Run::restore() {
                                "resume_from_checkpoint=False",
                                found->directory, found->directory));
   // Of a run with adapters a checkpoint gives only these back; the frozen weights are where they were.
+  if (found && recipe.lora)
+    findBase(adapter);
   const bool weightsFromDir = !from.checkpointDir.empty() && (recipe.lora || !found);
   const bool weightsFromFiles = weightsFromDir || (found && !recipe.lora);
   const bool teacherFromDir = recipe.distillation && !recipe.distillation->checkpointer.checkpointDir.empty();

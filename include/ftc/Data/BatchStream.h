@@ -57,7 +57,7 @@ public:
   int64_t batchesPerEpoch() const;
   /// The batch that `next` gives next.
   DataPosition position() const { return at; }
-  /// Continues at `position`, which may name a batch past its epoch's end (then the next epoch's first is meant).
+  /// Continues at `position`, which may name a batch past its epoch's end: it is counted on into the next ones.
   void seek(DataPosition position);
 
   /// Tokens of the longest row of the batch that `next` gives next, without padding; -1 when the file of tokens could
