@@ -28,8 +28,7 @@ std::vector<DatasetConfig> ftc::trainedSets(const Recipe &recipe) {
   return sets;
 }
 
-/// Puts the files that match in place of each pattern, by name. Returns why there are none; "" where there are.
-static std::string expandPatterns(std::vector<std::string> &paths) {
+std::string ftc::expandPatterns(std::vector<std::string> &paths) {
   std::vector<std::string> found;
   for (const std::string &path : paths) {
     std::error_code error;
@@ -72,8 +71,6 @@ std::string ftc::nameDataFiles(Recipe &recipe, const std::vector<std::string> &d
                  : fmt::format("no data for dataset[{}]: give --data {} times, once for each node of the list, or set "
                                "data_files in all of them",
                                i, sets.size());
-  for (DatasetConfig &set : recipe.heldOut)
-    sets.push_back(&set);
   for (DatasetConfig *set : sets)
     if (std::string problem = expandPatterns(set->dataFiles); !problem.empty())
       return problem;
@@ -88,6 +85,47 @@ std::vector<DatasetConfig> ftc::heldOutSets(const Recipe &recipe) {
       set.dataFiles = recipe.dataset.dataFiles; // the other records of the same files
   }
   return sets;
+}
+
+std::vector<std::string> ftc::allDataFiles(const Recipe &recipe, const std::vector<std::string> &data) {
+  std::vector<std::string> all;
+  const auto add = [&](std::vector<std::string> paths) {
+    for (const std::string &path : paths)
+      if (std::vector<std::string> files{path}; expandPatterns(files).empty())
+        all.insert(all.end(), files.begin(), files.end());
+  };
+  add(data);
+  for (const DatasetConfig &set : trainedSets(recipe))
+    add(set.dataFiles);
+  for (const DatasetConfig &set : recipe.heldOut)
+    add(set.dataFiles);
+  return all;
+}
+
+/// A word as a shell takes it.
+static std::string shellWord(const std::string &word) {
+  if (!word.empty() && word.find_first_of(" \t\n*?[]{}'\"$&;()<>|\\`~#!") == word.npos)
+    return word;
+  std::string quoted = "'";
+  for (const char c : word)
+    quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+std::string ftc::dataWords(const Recipe &recipe, std::vector<std::string> data, const std::string &heldOut) {
+  if (data.empty())
+    for (const DatasetConfig &set : trainedSets(recipe))
+      data.insert(data.end(), set.dataFiles.begin(), set.dataFiles.end());
+  std::string words;
+  for (const std::string &path : data)
+    words += (words.empty() ? "--data " : " --data ") + shellWord(path);
+  std::vector<std::string> evaluated{heldOut};
+  if (heldOut.empty())
+    evaluated = recipe.heldOut.size() == 1 ? recipe.heldOut[0].dataFiles : std::vector<std::string>();
+  if (!evaluated.empty())
+    words += " dataset_val.data_files=" +
+             shellWord(evaluated.size() == 1 ? evaluated[0] : fmt::format("[{}]", fmt::join(evaluated, ", ")));
+  return words;
 }
 
 std::string ftc::whyUnreadable(const DatasetConfig &set) {

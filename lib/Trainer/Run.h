@@ -50,13 +50,14 @@ private:
   void readHeldOut();
   void warnOfTrained(const DatasetConfig &set, const char *name) const;
   DataOptions readingOf(const DatasetConfig &set) const;
+  std::optional<Recipe> withColumn(const LoadedStep &step, Recipe given);
   LoadedData load(const DataOptions &wanted);
   void tellPadding(const LoadedStep &step);
   void countSteps();
   void findCheckpoint();
   void checkBase(const std::string &adapter, const TrainingOrigin &then, bool resumes);
-  void tellDifferences() const;
   void findBase(const std::string &adapter);
+  void tellDifferences() const;
   void warnOfMerged(const std::string &adapter, const std::optional<std::string> &base) const;
   void findAdapter();
   std::string startFrom(const std::string &checkpoint) const;
@@ -102,6 +103,7 @@ private:
   int64_t rowLength = 0;          ///< tokens
   DataOptions wording;            ///< how records of the first data set are read
   std::string dataNames;          ///< of what is trained, for messages
+  std::string dataWords;          ///< all data, as ftc is told them
   std::optional<BatchStream> stream;
   std::unique_ptr<Session> session;
   std::optional<LengthFeeds> evaluation; ///< made by the first judgeHeldOut

@@ -12,6 +12,7 @@
 
 #include "lib/Trainer/Run.h"
 
+#include "ftc/Config/Datasets.h"
 #include "ftc/Data/RecipeData.h"
 #include "ftc/Support/Files.h"
 
@@ -25,25 +26,46 @@ DataOptions Run::readingOf(const DatasetConfig &d) const {
   if (std::string why = whyUnreadable(d); !why.empty())
     throw RunError(ExitCode::NoFile, why);
   DataOptions wanted = dataOptions(recipe, d, rowLength);
-  wanted.column = options.column.value_or(d.column);
+  wanted.dataWords = dataWords;
   if (!options.farDir.empty())
     wanted.scratchFolder = options.farDir;
-  if (options.column) {
-    if (wanted.records == RecordKind::Instruct || wanted.records == RecordKind::Alpaca || givesPairs(wanted.records))
-      warn("--column is without effect: {} has keys of its own, which dataset.column_map names",
-           d.component.substr(d.component.rfind('.') + 1));
-    else if (std::none_of(d.dataFiles.begin(), d.dataFiles.end(), [](const std::string &path) {
-               return std::filesystem::is_directory(path) || holdsRecords(path);
-             }))
-      warn("--column is without effect: {} holds no records", fmt::join(d.dataFiles, ", "));
-  }
   return wanted;
+}
+
+/// The recipe with --column, which is an override of the key that the recipe's data set is read by: what `dataset_val`
+/// takes from the data set follows, and what it says itself stays. `given`: with all other overrides. Nothing, with
+/// errors in `diags`, where the override is refused.
+std::optional<Recipe> Run::withColumn(const LoadedStep &step, Recipe given) {
+  const DatasetConfig &d = given.dataset;
+  if (!given.moreDatasets.empty())
+    throw RunError(ExitCode::Usage,
+                   fmt::format("--column names the key of one data set, and the recipe's dataset is a list of {}; give "
+                               "each node its own (dataset=[{{column: KEY, ...}}, ...])",
+                               given.moreDatasets.size() + 1));
+  const std::string column = columnOverride(d.component, *options.column);
+  if (column.empty()) {
+    warn("--column is without effect: {} has keys of its own, which dataset.column_map names",
+         d.component.substr(d.component.rfind('.') + 1));
+    return given;
+  }
+  std::vector<std::string> overrides = options.overrides;
+  overrides.push_back(column);
+  return overrideRun(step.manifest().recipe()->str(), overrides, diags);
 }
 
 /// Gives the data sets that are trained their files, where --data names them.
 void Run::nameData() {
+  Recipe before = recipe; // with patterns as they are named
+  if (options.heldOut > 0)
+    before.heldOut.clear(); // a share of what is trained is evaluated instead
+  dataWords = ftc::dataWords(before, options.data, options.heldOutData);
   if (std::string problem = nameDataFiles(recipe, options.data); !problem.empty())
     throw RunError(ExitCode::Usage, problem);
+  const std::vector<std::string> &files = recipe.dataset.dataFiles;
+  if (options.column && std::none_of(files.begin(), files.end(), [](const std::string &path) {
+        return std::filesystem::is_directory(path) || holdsRecords(path);
+      }))
+    warn("--column is without effect: {} holds no records", fmt::join(files, ", "));
   std::vector<std::string> names;
   for (const DatasetConfig &set : trainedSets(recipe))
     names.insert(names.end(), set.dataFiles.begin(), set.dataFiles.end());
@@ -94,11 +116,15 @@ void Run::warnOfTrained(const DatasetConfig &set, const char *name) const {
   for (const std::string &path : set.dataFiles)
     for (const DatasetConfig *other : trained) {
       const auto same = std::find_if(other->dataFiles.begin(), other->dataFiles.end(),
-                                     [&](const std::string &file) { return isIn(path, file); });
+                                     [&](const std::string &file) { return isIn(path, file) || isIn(file, path); });
       if (same == other->dataFiles.end() || areApart(set.slice, other->slice))
         continue;
-      warn("{} is{} what is trained on: {}", name,
-           set.slice.isWhole() && other->slice.isWhole() ? "" : ", or may be in part,", path);
+      const bool isWhole = set.slice.isWhole() && other->slice.isWhole();
+      warn("{} {} what is trained on: {}", name,
+           !isWhole            ? "is, or may be in part,"
+           : isIn(path, *same) ? "is"
+                               : "has in it",
+           path);
       break;
     }
 }
@@ -114,6 +140,9 @@ void Run::readHeldOut() {
   } else if (options.heldOut == 0) {
     sets = heldOutSets(recipe);
   }
+  for (DatasetConfig &set : sets)
+    if (std::string problem = expandPatterns(set.dataFiles); !problem.empty())
+      throw RunError(ExitCode::Usage, fmt::format("{}: {}", name, problem));
   size_t unnamed = 0;
   std::vector<DataSet> heldOut;
   for (const DatasetConfig &set : sets) {

@@ -83,6 +83,8 @@ void Run::readRecipe(const LoadedStep &step) {
   if (!step.manifest().recipe())
     throw RunError(ExitCode::BadStep, fmt::format("{}: its manifest has no recipe; recompile it", step.path()));
   std::optional<Recipe> parsed = overrideRun(step.manifest().recipe()->str(), options.overrides, diags);
+  if (parsed && options.column)
+    parsed = withColumn(step, std::move(*parsed));
   if (parsed)
     diags.insert(diags.end(), parsed->remarks.begin(), parsed->remarks.end());
   if (step.needsDevice()) // which is what the key asks for

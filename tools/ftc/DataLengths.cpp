@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <chrono>
 #include <fmt/format.h>
+#include <numeric>
 
 using namespace ftc;
 
@@ -52,9 +53,20 @@ private:
     return false;
   }
   /// Most tokens of a row.
-  int64_t limit() const { return open.row ? recipe.model.maxSeqLen : recipe.seqLen; }
-  std::optional<LoadedData> load(const DatasetConfig &set, const Tokenizer &tokenizer);
+  int64_t limit() const {
+    return !open.row            ? recipe.seqLen
+           : teacherIsShorter() ? recipe.distillation->teacher.maxSeqLen
+                                : recipe.model.maxSeqLen;
+  }
+  bool teacherIsShorter() const {
+    return recipe.distillation && recipe.distillation->teacher.maxSeqLen < recipe.model.maxSeqLen;
+  }
+  /// Loads a data set, and knows whether it has the longest sample of all.
+  std::optional<LoadedData> load(const DatasetConfig &set, const Tokenizer &tokenizer, bool isEvaluated);
+  /// Counts what is trained.
   bool count(const DataSet &rows);
+  /// Adds to `counts` the number of samples, or of pairs by their longer answer, of each length.
+  bool countLengths(const DataSet &rows, std::vector<int64_t> &counts) const;
   /// The longest row of each batch, in the order of the data.
   bool countInOrder(const DataSet &rows);
   double padding(double expected) const {
@@ -65,29 +77,38 @@ private:
   Recipe recipe;
   OpenLengths open;
   std::vector<Diagnostic> &diags;
-  std::string name;             ///< of the data, for messages
-  FoundSample longest;          ///< of what is trained and what is evaluated
-  int64_t rows = 0, tokens = 0; ///< that are trained
-  std::vector<int64_t> samples; ///< number of samples, or of pairs by their longer answer, of each length
-  std::vector<double> batches;  ///< share of batches whose longest row has each length
+  std::string name;    ///< of the data, for messages
+  std::string words;   ///< all data, as they are named here
+  FoundSample longest; ///< of what is trained and what is evaluated
+  bool longestIsEvaluated = false;
+  int64_t rows = 0, tokens = 0;   ///< that are trained
+  std::vector<int64_t> samples;   ///< number of samples, or of pairs by their longer answer, of each length
+  std::vector<int64_t> evaluated; ///< the same of what is evaluated; empty where nothing is, or no length is asked for
+  std::vector<double> batches;    ///< share of batches whose longest row has each length
 };
 
-std::optional<LoadedData> Measurement::load(const DatasetConfig &set, const Tokenizer &tokenizer) {
+std::optional<LoadedData> Measurement::load(const DatasetConfig &set, const Tokenizer &tokenizer, bool isEvaluated) {
   if (std::string why = whyUnreadable(set); !why.empty()) {
     fail(std::move(why));
     return std::nullopt;
   }
   DataOptions wanted = dataOptions(recipe, set, limit());
   wanted.scratchFolder = ""; // this writes nothing where a run writes
+  wanted.dataWords = words;
   if (open.row)
     wanted.longSamples = LongSamples::Measure;
+  if (teacherIsShorter())
+    wanted.limitedBy = "teacher";
   std::optional<LoadedData> loaded = loadData(wanted, tokenizer, diags);
-  if (loaded && loaded->longest.tokens > longest.tokens)
+  if (loaded && loaded->longest.tokens > longest.tokens) {
     longest = loaded->longest;
+    longestIsEvaluated = isEvaluated;
+  }
   return loaded;
 }
 
 bool Measurement::read(const std::vector<std::string> &data) {
+  words = dataWords(recipe, data, "");
   if (std::string problem = nameDataFiles(recipe, data); !problem.empty())
     return fail(std::move(problem));
   const std::unique_ptr<Tokenizer> tokenizer = makeTokenizer(tokenizerOf(recipe), diags);
@@ -95,27 +116,34 @@ bool Measurement::read(const std::vector<std::string> &data) {
     return false;
   std::vector<DataSet> parts;
   for (const DatasetConfig &set : trainedSets(recipe)) {
-    std::optional<LoadedData> loaded = load(set, *tokenizer);
+    std::optional<LoadedData> loaded = load(set, *tokenizer, /*isEvaluated=*/false);
     if (!loaded)
       return false;
     parts.push_back(std::move(loaded->train));
   }
   name = recipe.dataset.dataFiles.front();
+  const char *unreadable = ": cannot read the tokens again, which were kept in a file of this program";
   if (!count(DataSet::join(std::move(parts))))
-    return fail(name + ": cannot read the tokens again, which were kept in a file of this program");
+    return fail(name + unreadable);
   // What is evaluated goes through the same lengths, but it is training that they are chosen for.
-  for (const DatasetConfig &set : open.row ? heldOutSets(recipe) : std::vector<DatasetConfig>())
-    if (!set.dataFiles.empty() && !load(set, *tokenizer))
+  for (DatasetConfig &set : open.row ? heldOutSets(recipe) : std::vector<DatasetConfig>()) {
+    if (std::string problem = expandPatterns(set.dataFiles); !problem.empty())
+      return fail("dataset_val: " + problem);
+    if (set.dataFiles.empty())
+      continue;
+    const std::optional<LoadedData> loaded = load(set, *tokenizer, /*isEvaluated=*/true);
+    if (!loaded)
       return false;
+    if (!countLengths(loaded->train, evaluated))
+      return fail(set.dataFiles.front() + unreadable);
+  }
   return true;
 }
 
-bool Measurement::count(const DataSet &set) {
-  rows = set.rows();
-  tokens = set.tokens();
-  samples.assign(static_cast<size_t>(limit()) + 1, 0);
+bool Measurement::countLengths(const DataSet &set, std::vector<int64_t> &counts) const {
+  counts.resize(static_cast<size_t>(limit()) + 1);
   const int64_t rowsOf = set.paired() ? 2 : 1;
-  for (int64_t item = 0; item < rows / rowsOf; ++item) {
+  for (int64_t item = 0; item < set.rows() / rowsOf; ++item) {
     int64_t length = 0;
     for (int64_t row = item * rowsOf; row < (item + 1) * rowsOf; ++row) {
       const int64_t of = set.rowLength(row);
@@ -123,8 +151,16 @@ bool Measurement::count(const DataSet &set) {
         return false;
       length = std::max(length, of);
     }
-    ++samples[static_cast<size_t>(length)];
+    ++counts[static_cast<size_t>(length)];
   }
+  return true;
+}
+
+bool Measurement::count(const DataSet &set) {
+  rows = set.rows();
+  tokens = set.tokens();
+  if (!countLengths(set, samples))
+    return false;
   if (!recipe.shuffle && countInOrder(set))
     return true;
   batches = longestOfBatches(samples, recipe.batchSize);
@@ -146,21 +182,38 @@ bool Measurement::countInOrder(const DataSet &set) {
 }
 
 void Measurement::tellRow(int64_t row) {
-  const int64_t all = rows / (recipe.preference ? 2 : 1);
+  // A length cuts what is trained and what is evaluated alike.
+  std::vector<int64_t> all = samples;
+  for (size_t length = 0; length < evaluated.size(); ++length)
+    all[length] += evaluated[length];
+  const int64_t trained = std::accumulate(samples.begin(), samples.end(), int64_t(0));
+  const int64_t both = std::accumulate(all.begin(), all.end(), int64_t(0));
   std::string text =
-      fmt::format("the longest of {} {}, {} tokens in all, has {}: tokenizer.max_seq_len is {}, and none "
-                  "is cut",
-                  all, things(), tokens, longest.tokens, row);
+      fmt::format("the longest of {} {}, {} tokens in all,{} has {}: tokenizer.max_seq_len is {}, and none is cut",
+                  trained, things(), tokens,
+                  evaluated.empty() ? ""
+                                    : fmt::format(" and of {} that are evaluated is one of {}, and", both - trained,
+                                                  longestIsEvaluated ? "the latter" : "the former"),
+                  longest.tokens, row);
   // A few samples that are much longer than all others cost all the memory.
   constexpr double most = 0.99;
   int64_t upTo = 0, length = 0;
-  for (; static_cast<double>(upTo) < most * static_cast<double>(all); ++length)
-    upTo += samples[static_cast<size_t>(length)];
+  for (; static_cast<double>(upTo) < most * static_cast<double>(both); ++length)
+    upTo += all[static_cast<size_t>(length)];
   const int64_t shorter = roundedLength(std::max<int64_t>(length - 1, 2), step, row);
-  for (; length <= shorter; ++length)
-    upTo += samples[static_cast<size_t>(length)];
-  if (shorter <= row / 2)
-    text += fmt::format("; tokenizer.max_seq_len={} would cut {} {}, for less memory", shorter, all - upTo, things());
+  const auto beyond = [&](const std::vector<int64_t> &counts) {
+    int64_t longer = 0;
+    for (size_t at = static_cast<size_t>(shorter) + 1; at < counts.size(); ++at)
+      longer += counts[at];
+    return longer;
+  };
+  if (shorter <= row / 2) {
+    const int64_t cut = beyond(all), cutEvaluated = beyond(evaluated);
+    text += fmt::format("; tokenizer.max_seq_len={} would cut {} {}{}, for less memory", shorter, cut, things(),
+                        !cutEvaluated         ? ""
+                        : cutEvaluated == cut ? ", all of them evaluated"
+                                              : fmt::format(", {} of them evaluated", cutEvaluated));
+  }
   diags.push_back({Severity::Remark, longest.file, longest.line, 0, std::move(text)});
 }
 

@@ -26,13 +26,25 @@ TokenizerConfig tokenizerOf(const Recipe &recipe);
 std::vector<DatasetConfig> trainedSets(const Recipe &recipe);
 
 /// Gives the nodes of `dataset` the files that --data names: all to a single node, one to each of a list. Returns why
-/// they do not fit, or which node has none, and the way out; "" where all have some. A pattern such as parts/*.jsonl is
-/// replaced by the files that match, by name, in dataset_val too.
+/// they do not fit, or which node has none, and the way out; "" where all have some. Their patterns are expanded.
 std::string nameDataFiles(Recipe &recipe, const std::vector<std::string> &data);
 
+/// Puts the files that match in place of each pattern, such as parts/*.jsonl, by name. Returns why there are none, with
+/// the pattern; "" where there are.
+std::string expandPatterns(std::vector<std::string> &paths);
+
 /// The nodes of dataset_val. One that names no files, but a slice of the split that is trained, has those files;
-/// another one has none.
+/// another one has none. Patterns are as they are named: who reads a set expands them.
 std::vector<DatasetConfig> heldOutSets(const Recipe &recipe);
+
+/// All files and folders that --data, `dataset` and `dataset_val` name, whichever of them are read; patterns expanded,
+/// without those that match nothing.
+std::vector<std::string> allDataFiles(const Recipe &recipe, const std::vector<std::string> &data);
+
+/// How the data of a run are named to ftc: "--data a.jsonl dataset_val.data_files=b.jsonl", words of a shell. `data`:
+/// what --data names, if anything; `heldOut`: what --held-out-data names, or "". Of a dataset_val that is a list
+/// nothing is told. `recipe` is the one whose patterns are not expanded yet.
+std::string dataWords(const Recipe &recipe, std::vector<std::string> data, const std::string &heldOut);
 
 /// "PATH: cannot read the data: REASON" of the first of a node's files that has no name, is not there or cannot be
 /// opened; "": none.

@@ -131,6 +131,40 @@ TEST(RecipeData, FilesOfNodes) {
   EXPECT_EQ(trainedSets(recipe)[1].dataFiles, std::vector<std::string>{"d"});
 }
 
+TEST_F(SampleLengths, PatternsOfWhatIsReadAreExpanded) {
+  const std::string one = write("p1.jsonl", ""), two = write("p2.jsonl", ""), folder = root / "p";
+  const std::string pattern = root / "p*.jsonl", none = root / "q*";
+  Recipe recipe;
+  recipe.heldOut.resize(1);
+  recipe.heldOut[0].dataFiles = {none};
+  EXPECT_EQ(nameDataFiles(recipe, {pattern}), ""); // whatever is evaluated
+  EXPECT_EQ(recipe.dataset.dataFiles, (std::vector<std::string>{one, two}));
+  EXPECT_EQ(nameDataFiles(recipe, {none}), none + ": no file matches this pattern");
+  EXPECT_EQ(expandPatterns(recipe.heldOut[0].dataFiles), none + ": no file matches this pattern");
+  // What nothing may be written over: all that is named, read or not.
+  recipe = {};
+  recipe.dataset.dataFiles = {"a"};
+  recipe.moreDatasets.resize(1);
+  recipe.moreDatasets[0].dataFiles = {"b", pattern};
+  recipe.heldOut.resize(1);
+  recipe.heldOut[0].dataFiles = {none, "c"};
+  EXPECT_EQ(allDataFiles(recipe, {pattern}), (std::vector<std::string>{one, two, "a", "b", one, two, "c"}));
+}
+
+TEST(RecipeData, DataAsTheyAreNamed) {
+  Recipe recipe;
+  recipe.dataset.dataFiles = {"r 1", "r2"};
+  EXPECT_EQ(dataWords(recipe, {}, ""), "--data 'r 1' --data r2");
+  EXPECT_EQ(dataWords(recipe, {"p*.jsonl", "it's"}, ""), "--data 'p*.jsonl' --data 'it'\\''s'");
+  EXPECT_EQ(dataWords(recipe, {"a"}, "b"), "--data a dataset_val.data_files=b");
+  recipe.heldOut.resize(1);
+  recipe.heldOut[0].dataFiles = {"v", "w"};
+  EXPECT_EQ(dataWords(recipe, {"a"}, ""), "--data a dataset_val.data_files='[v, w]'");
+  EXPECT_EQ(dataWords(recipe, {"a"}, "b"), "--data a dataset_val.data_files=b");
+  recipe.heldOut.resize(2);
+  EXPECT_EQ(dataWords(recipe, {"a"}, ""), "--data a");
+}
+
 TEST(RecipeData, APartOfWhatIsTrainedIsHeldOut) {
   Recipe recipe;
   recipe.dataset.dataFiles = {"a"};
