@@ -145,6 +145,8 @@ static int descriptorOf(std::string_view path) {
   return -1;
 }
 
+bool isStandardOutput(const std::string &path) { return descriptorOf(path) == STDOUT_FILENO; }
+
 AtomicFile::AtomicFile(std::string name, unsigned mode) : path(std::move(name)) {
   // What is open already may be a file that others write too: it goes on where they are.
   if (int open = descriptorOf(path); open >= 0) {

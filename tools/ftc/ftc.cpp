@@ -9,6 +9,7 @@
 
 #include "ftc/Config/Device.h"
 #include "ftc/Config/Keys.h"
+#include "ftc/Data/RecipeData.h"
 #include "ftc/Pipelines/Pipeline.h"
 #include "ftc/Support/Files.h"
 #include "ftc/Support/Processors.h"
@@ -23,6 +24,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <map>
 
 using namespace ftc;
@@ -142,6 +144,20 @@ bool isSameFile(const std::string &a, const std::string &b) {
   return fs::weakly_canonical(a, error) == fs::weakly_canonical(b, error);
 }
 
+/// Whether a file is a step or an object: none of these is data, in whatever folder it lies.
+bool isElf(const std::string &path) {
+  char magic[4] = {};
+  std::ifstream file(path, std::ios::binary);
+  return file.read(magic, sizeof(magic)) && std::memcmp(magic, "\177ELF", sizeof(magic)) == 0;
+}
+
+/// Whether `path` is a file that is read with the folder `folder`.
+bool isInFolder(const std::string &path, const std::string &folder) {
+  std::error_code error;
+  return fs::is_directory(folder, error) && fs::exists(path, error) && !isElf(path) &&
+         pathInside(fs::weakly_canonical(path, error), fs::weakly_canonical(folder, error));
+}
+
 /// Whether `path` can be written to when all is done, and is none of `others` (what it is called, and its name). What
 /// is no file, such as /dev/null or a pipe, is taken as it is.
 bool canWrite(const std::string &option, const std::string &path,
@@ -152,6 +168,10 @@ bool canWrite(const std::string &option, const std::string &path,
   for (const auto &[what, other] : others)
     if (!other.empty() && other != "-" && isSameFile(path, other)) {
       message = option + " " + path + " would overwrite " + what + "; name another file";
+      return false;
+    } else if (!other.empty() && isInFolder(path, other)) {
+      message = option + " " + path + " would overwrite a file in the folder of " + what + ", " + other +
+                "; name another file";
       return false;
     }
   const AtomicFile probe(path); // removed again
@@ -248,7 +268,7 @@ int run(Arguments &arguments) {
   diagnostics.clear();
   std::vector<std::pair<std::string, std::string>> inputs{{"the recipe", arguments.config},
                                                           {"the device file", arguments.options.device}};
-  for (const std::string &path : arguments.data)
+  for (const std::string &path : allDataFiles(*recipe, arguments.data))
     inputs.emplace_back("the data", path);
   if (!canWrite("--report", arguments.report, inputs, error))
     return complain(error);
@@ -264,7 +284,7 @@ int run(Arguments &arguments) {
     return 1;
 
   // The report goes where the output does not.
-  bool toStdout = arguments.output.empty() || arguments.output == "-";
+  bool toStdout = arguments.output.empty() || arguments.output == "-" || isStandardOutput(arguments.output);
   bool hasOutput = arguments.options.stopAfter != Stage::Plan || arguments.emit == "plan";
   FILE *told = toStdout && hasOutput ? stderr : stdout;
   result->memoryReport += lengths.table;

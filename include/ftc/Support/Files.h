@@ -51,6 +51,9 @@ private:
   int descriptor = -1;
 };
 
+/// Whether what is written to a file of this name goes to standard output: /dev/stdout, /dev/fd/1, /proc/self/fd/1.
+bool isStandardOutput(const std::string &path);
+
 /// Opens a file in `folder` that no name leads to, for reading and writing: it is gone when it is closed, and with the
 /// process. Its descriptor is never that of a standard stream, whichever of these are closed. -1 with errno.
 int openUnnamedFile(const std::string &folder);
