@@ -156,10 +156,7 @@ TEST_F(Sources, AFolderMayHoldRecordsOfSomethingElse) {
   const std::string table = write("t/t.csv", "name,size\nx,1\ny,2\n");
   EXPECT_FALSE(load(root / "t"));
   EXPECT_TRUE(says("t.csv:2: error: no key 'text' and no 'messages' (keys here: name, size); name the text's key with "
-                   "--column; or take the file out of the folder\n"))
-      << messages();
-  EXPECT_TRUE(says("t.csv:3: error: no key 'text' and no 'messages' (keys here: name, size); name the text's key with "
-                   "--column\n"))
+                   "--column; and in 1 more record; or take the file out of the folder\n"))
       << messages();
   EXPECT_FALSE(load(table));
   EXPECT_FALSE(says("out of the folder")) << messages();
