@@ -30,6 +30,9 @@ std::unique_ptr<Tokenizer> makePhi3Tokenizer(const TokenizerConfig &config, std:
 /// Phi-4's tokenizer as torchtune has it: byte pairs with merges, special tokens behind them. Null with errors.
 std::unique_ptr<Tokenizer> makePhi4Tokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
 
+/// Any model's tokenizer by Hugging Face's files, as torchtune's HuggingFaceModelTokenizer has it. Null with errors.
+std::unique_ptr<Tokenizer> makeHuggingFaceTokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
+
 } // namespace ftc
 
 #endif // FTC_LIB_TOKENIZER_FAMILIES_H

@@ -143,6 +143,11 @@ constexpr Family families[] = {
     {"torchtune.models.qwen3.qwen3_tokenizer", {-1, 151645, 151643}, qwenFile, "path", makeQwen2Tokenizer},
     {"torchtune.models.phi3.phi3_mini_tokenizer", {1, 2, 32000}, "a SentencePiece model", "path", makePhi3Tokenizer},
     {"torchtune.models.phi4.phi4_tokenizer", {100257, 100265, 100349}, phi4File, "vocab_path", makePhi4Tokenizer},
+    {"torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer",
+     {},
+     "tokenizer.json",
+     "tokenizer_json_path",
+     makeHuggingFaceTokenizer},
 };
 
 constexpr std::string_view otherWays = "give the ids that it makes as a token file (.bin, see docs/data.md), or "

@@ -24,9 +24,15 @@ uint32_t characterAt(std::string_view bytes, int length);
 /// Whether Python takes a character for a space: White_Space of Unicode, and U+001C to U+001F.
 bool isSpace(uint32_t character);
 
-/// `text` in Unicode's normalization form C (UAX #15): characters and marks that have a common character become that.
-/// Bytes that are no UTF-8 stay where they are.
-std::string composed(std::string_view text);
+/// Unicode's normalization forms (UAX #15): D takes characters apart into letters and marks, C puts them together, and
+/// with K characters that are only written differently become one.
+enum class UnicodeForm { C, D, KC, KD };
+
+/// `text` in a normalization form. Bytes that are no UTF-8 stay where they are.
+std::string inForm(std::string_view text, UnicodeForm form);
+
+/// `text` in form C.
+inline std::string composed(std::string_view text) { return inForm(text, UnicodeForm::C); }
 
 } // namespace ftc
 

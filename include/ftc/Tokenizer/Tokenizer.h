@@ -72,7 +72,7 @@ public:
 
   /// Appends what an answer goes on from: the conversation as encodeConversation writes it, up to the words that its
   /// last message, the assistant's, does not have yet. Needs such a message.
-  void encodeQuestion(std::span<const Message> messages, std::vector<int32_t> &ids) const;
+  virtual void encodeQuestion(std::span<const Message> messages, std::vector<int32_t> &ids) const;
 
   /// The text of `ids`, always valid UTF-8: what is not becomes U+FFFD, one for each maximal part of a character as the
   /// Unicode standard recommends, and so does an id that is not in the vocabulary. Special tokens are left out, or
@@ -85,7 +85,8 @@ struct TokenizerConfig {
   /// "byte", or a component of torchtune's.
   std::string component = "byte";
   /// Its file: ranks of byte pairs in tiktoken's format (Llama 3), a SentencePiece model (Llama 2, Mistral, Gemma,
-  /// Phi-3), or vocab.json (Qwen, Phi-4); Hugging Face's tokenizer.json for the first and the last.
+  /// Phi-3), or vocab.json (Qwen, Phi-4); Hugging Face's tokenizer.json for the first and the last, and for any
+  /// model's.
   std::string path;
   /// JSON with a list `added_tokens` of {"id", "content"}, such as Hugging Face's tokenizer.json; "": the model's
   /// own, of Llama 3, Qwen and Phi.
@@ -95,12 +96,15 @@ struct TokenizerConfig {
   /// Whether conversations get the wording of the family's chats where that is made of words, [INST] of Llama 2 and
   /// Mistral; else only what the messages say.
   bool ownWording = true;
+  /// tokenizer_config.json and generation_config.json of any model's tokenizer of Hugging Face's.
+  std::string tokenizerConfigPath = "", generationConfigPath = "";
 };
 
 /// The tokenizer that a recipe names: "byte" (ids 0..255 are bytes, 256 <|begin_of_text|>, 257 <|end_of_text|>, 258
 /// <|finetune_right_pad_id|>, as Llama 3 spells them), or torchtune's for Llama 3, Llama 2, Mistral, Gemma, Qwen2,
-/// Qwen2.5, Qwen3, Phi-3 and Phi-4, with the ids that torchtune gives. Another one of torchtune's, and one whose file
-/// does not exist, reads no text. Null with errors: a name that nobody knows, or a file that is not what it should be.
+/// Qwen2.5, Qwen3, Phi-3 and Phi-4, with the ids that torchtune gives, or any model's by its tokenizer.json and chat
+/// template (HuggingFaceModelTokenizer). Another one of torchtune's, and one whose file does not exist, reads no text.
+/// Null with errors: a name that nobody knows, or a file that is not what it should be.
 std::unique_ptr<Tokenizer> makeTokenizer(const TokenizerConfig &config, std::vector<Diagnostic> &diags);
 
 /// `bytes` as valid UTF-8: see Tokenizer::decode.

@@ -105,7 +105,7 @@ TEST(Utf8, RepairedTextIsAFixedPoint) {
 TEST(MakeTokenizer, OfTorchtuneForTokenFilesAlone) {
   std::vector<Diagnostic> diags;
   EXPECT_EQ(byteTokenizer()->whyNoText(), "");
-  auto other = makeTokenizer({"torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer", "", ""}, diags);
+  auto other = makeTokenizer({"torchtune.models.clip.clip_tokenizer", "", ""}, diags);
   ASSERT_TRUE(other);
   EXPECT_EQ(other->whyNoText().find("is not built in: give the ids"), 0u);
   EXPECT_EQ(other->padId(), -1);
