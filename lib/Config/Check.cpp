@@ -138,14 +138,6 @@ private:
     return *key.fallback && sameValue(e.value, key);
   }
 
-  /// Whether the entry is an argument of something that is done before ftrun, and says nothing to us.
-  bool isForOthers(const Entry &e, const std::string &node) const {
-    auto component = checked.components.find(node);
-    if (!hasComponent(node) || component == checked.components.end() || !isMadeBefore(node, component->second))
-      return false;
-    return !holds("_component_ max_seq_len packed data_files", e.key);
-  }
-
   /// A recipe that does something else has many keys that say so: one error names them all.
   bool isOtherRecipe() {
     for (const OtherRecipe &other : otherRecipes) {
@@ -192,8 +184,6 @@ private:
 
   void check(const Entry &e, const std::string &prefix) {
     std::string path = prefix + e.key;
-    if (!prefix.empty() && isForOthers(e, prefix.substr(0, prefix.size() - 1)))
-      return;
     if (const KeyInfo *key = keyAt(path))
       return checkKey(e, *key, prefix);
     if (e.key.find('.') == std::string::npos && isNode(path))

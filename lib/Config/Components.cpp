@@ -126,7 +126,6 @@ std::string fullName(const ModelFamily &family) {
 struct NodeComponents {
   const char *node;
   std::vector<std::string> works;
-  std::vector<std::string> madeBefore = {}; ///< what makes ids out of text, and is done before ftrun: see isMadeBefore
 };
 
 const std::vector<NodeComponents> &nodes() {
@@ -157,8 +156,7 @@ const std::vector<NodeComponents> &nodes() {
           "torchtune.models.mistral.mistral_tokenizer", "torchtune.models.qwen2.qwen2_tokenizer",
           "torchtune.models.qwen2_5.qwen2_5_tokenizer", "torchtune.models.qwen3.qwen3_tokenizer",
           "torchtune.models.gemma.gemma_tokenizer", "torchtune.models.phi3.phi3_mini_tokenizer",
-          "torchtune.models.phi4.phi4_tokenizer"},
-         {"torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer"}},
+          "torchtune.models.phi4.phi4_tokenizer", huggingFaceTokenizer}},
         {"dataset",
          {"torchtune.datasets.text_completion_dataset", "torchtune.datasets.chat_dataset",
           "torchtune.datasets.instruct_dataset", "torchtune.datasets.alpaca_dataset",
@@ -385,11 +383,6 @@ bool isLoraBuilder(const std::string &component) {
   return startsWith(lastWord(component), loraPrefix) || isQloraBuilder(component);
 }
 
-bool isMadeBefore(const std::string &path, const std::string &component) {
-  const std::vector<std::string> &names = nodeOf(path)->madeBefore;
-  return std::find(names.begin(), names.end(), component) != names.end();
-}
-
 bool hasComponent(const std::string &path) { return nodeOf(path) != nullptr; }
 
 std::optional<std::string> componentOf(const std::string &path, const Node *node, Messages &messages) {
@@ -407,18 +400,10 @@ std::optional<std::string> componentOf(const std::string &path, const Node *node
     constexpr std::string_view bits = "32bit";
     return name->text.ends_with(bits) ? name->text.substr(0, name->text.size() - bits.size()) : name->text;
   }
-  if (isMadeBefore(path, name->text)) {
-    messages.remark(name->place, "'" + name->text +
-                                     "' is not built in: ftrun takes the ids that it gives, as token files "
-                                     "(.bin, see docs/data.md); for other data override " +
-                                     path + "=" + works[0]);
-    return name->text;
-  }
   std::vector<std::string> known = works;
   if (path == "model")
     for (std::string &name : modelsFromConfig())
       known.push_back(std::move(name));
-  known.insert(known.end(), nodeOf(path)->madeBefore.begin(), nodeOf(path)->madeBefore.end());
   std::string why = refusal(path, name->text, *node);
   if (why.empty())
     why = whyUnknown(path, name->text, known, works);

@@ -35,10 +35,8 @@ std::optional<std::string> componentOf(const std::string &path, const Node *node
 /// The tokenizer of a recipe that names none.
 inline constexpr const char *byteTokenizer = "ftc.tokenizers.byte";
 
-/// Whether `component` makes ids out of text in a way that is not built in (torchtune's tokenizers, and data sets with
-/// wordings of their own). A step does not depend on it, and ftrun takes the ids as token files: such a name is
-/// accepted with a remark, and so are its arguments.
-bool isMadeBefore(const std::string &path, const std::string &component);
+/// Any model's tokenizer, by Hugging Face's files.
+inline constexpr const char *huggingFaceTokenizer = "torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer";
 
 /// The components that stand for the builder that a config.json describes: with sizes, and with adapters, and with
 /// adapters and a quantized base.

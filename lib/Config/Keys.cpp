@@ -83,7 +83,7 @@ static const std::vector<KeyInfo> table = {
   {"model.quantize_base", C, Bool, "False", lora, nullptr, "QLoRA: the projections of attention and feed-forward blocks in NF4, whether they have adapters or not; absent with a `qlora_*` builder: True"},
   {"model.quantizer", C, Text, "torchao", lora, nullptr, "ftc's own key: whose NF4, `torchao` (torchtune's; weights of a multiple of 16384 elements) or `bitsandbytes`"},
 
-  {"tokenizer._component_", C, Text, "ftc.tokenizers.byte", "", nullptr, "the byte-level tokenizer: ids 0–255 are bytes, 256 begin of text, 257 end of text, 258 padding; `vocab_size` is 259 or more. Or torchtune's for Llama 3, Llama 2, Mistral, Qwen2, Qwen2.5, Qwen3, Gemma, Phi-3 and Phi-4, with their files, for the same ids as torchtune gives"},
+  {"tokenizer._component_", C, Text, "ftc.tokenizers.byte", "", nullptr, "the byte-level tokenizer: ids 0–255 are bytes, 256 begin of text, 257 end of text, 258 padding; `vocab_size` is 259 or more. Or torchtune's for Llama 3, Llama 2, Mistral, Qwen2, Qwen2.5, Qwen3, Gemma, Phi-3 and Phi-4, with their files, for the same ids as torchtune gives; or any model's by Hugging Face's files (`HuggingFaceModelTokenizer`)"},
   {"tokenizer.max_seq_len", C, Int, "", "", nullptr, "tokens a row: the step is compiled for it (required where rows are packed, and without `--data`); null: as many as the longest sample of `ftc compile --data FILE` has"},
   {"tokenizer.truncation", R, Bool, "True", "", nullptr, "ftc's own key: samples longer than a row are cut to its length, as torchtune does with a `max_seq_len`; False: they are an error. Absent where `max_seq_len` is null: False, since torchtune cuts nothing then"},
   {"tokenizer.truncation_type", C, Text, "right", "", "only truncation at the right is built", "which end of a long sample is cut"},
@@ -93,9 +93,9 @@ static const std::vector<KeyInfo> table = {
   {"tokenizer.vocab_path", R, Text, "null", "phi4_tokenizer", nullptr, "`vocab.json` of Phi-4's tokenizer, which goes with `merges_path`, for torchtune's ids; or its `tokenizer.json`, for Hugging Face's"},
   {"tokenizer.merges_path", R, Text, "null", "phi4_tokenizer", nullptr, "`merges.txt` of Phi-4's tokenizer"},
   {"tokenizer.special_tokens_path", R, Text, "null", "", nullptr, "JSON with a list `added_tokens` of {`id`, `content`}, such as Hugging Face's `tokenizer.json`, in place of Llama 3's, Qwen's or Phi's own special tokens"},
-  {"tokenizer.tokenizer_json_path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
-  {"tokenizer.tokenizer_config_json_path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
-  {"tokenizer.generation_config_path", N, Text, "null", "", nullptr, "the byte-level tokenizer needs no file"},
+  {"tokenizer.tokenizer_json_path", R, Text, "null", "HuggingFaceModelTokenizer", nullptr, "Hugging Face's `tokenizer.json` of any model; where it does not exist, data are token files"},
+  {"tokenizer.tokenizer_config_json_path", R, Text, "null", "HuggingFaceModelTokenizer", nullptr, "`tokenizer_config.json`, with the tokens that begin and end a text and the chat template; null: the one beside `tokenizer.json`, if there is one"},
+  {"tokenizer.generation_config_path", R, Text, "null", "HuggingFaceModelTokenizer", nullptr, "`generation_config.json`: the begin and the end of a text where `tokenizer_config.json` names none, and the tokens that answers end with"},
 
   {"dataset._component_", R, Text, "torchtune.datasets.text_completion_dataset", "", nullptr, "`text_completion_dataset`, `chat_dataset`, `instruct_dataset`, `alpaca_dataset` `alpaca_cleaned_dataset`, `grammar_dataset`, `samsum_dataset`, `slimorca_dataset`, `wikitext_dataset` or `cnn_dailymail_articles_dataset`, with torchtune's wording and masks; with a loss of preferences `preference_dataset`, `stack_exchange_paired_dataset` or `hh_rlhf_helpful_dataset` (docs/data.md)"},
   {"dataset.source", R, Text, "", "", nullptr, "what the files hold: `json`, `csv` or `text` (a sample a line), where their endings do not say it; other names, of data sets on a hub, say nothing: nothing is downloaded"},

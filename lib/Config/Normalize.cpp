@@ -322,8 +322,15 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   if (r.promptTemplate)
     v["tokenizer.prompt_template"] = templateText(*r.promptTemplate);
   const bool isPhi4 = lastWord(r.tokenizer) == "phi4_tokenizer";
+  const bool isHuggingFace = r.tokenizer == huggingFaceTokenizer;
   if (!r.tokenizerPath.empty())
-    v[isPhi4 ? "tokenizer.vocab_path" : "tokenizer.path"] = quoted(r.tokenizerPath);
+    v[isPhi4          ? "tokenizer.vocab_path"
+      : isHuggingFace ? "tokenizer.tokenizer_json_path"
+                      : "tokenizer.path"] = quoted(r.tokenizerPath);
+  if (!r.tokenizerConfigPath.empty())
+    v["tokenizer.tokenizer_config_json_path"] = quoted(r.tokenizerConfigPath);
+  if (!r.generationConfigPath.empty())
+    v["tokenizer.generation_config_path"] = quoted(r.generationConfigPath);
   if (!r.mergesFile.empty())
     v[isPhi4 ? "tokenizer.merges_path" : "tokenizer.merges_file"] = quoted(r.mergesFile);
   if (!r.specialTokensPath.empty())

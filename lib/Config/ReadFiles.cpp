@@ -35,6 +35,14 @@ void Reader::tokenizer() {
     if (isPhi4 && given(other))
       messages.error(placeOf(other),
                      named(other) + " is not an argument of " + recipe.tokenizer + "; it is called " + key + " there");
+  const bool isHuggingFace = recipe.tokenizer == huggingFaceTokenizer;
+  for (const char *other : {"tokenizer.path", "tokenizer.merges_file", "tokenizer.special_tokens_path"})
+    if (isHuggingFace && given(other))
+      messages.error(placeOf(other), named(other) + " is not an argument of " + recipe.tokenizer +
+                                         ", whose file is tokenizer.tokenizer_json_path; remove it");
+  text("tokenizer.tokenizer_json_path", recipe.tokenizerPath);
+  text("tokenizer.tokenizer_config_json_path", recipe.tokenizerConfigPath);
+  text("tokenizer.generation_config_path", recipe.generationConfigPath);
   text("tokenizer.vocab_path", recipe.tokenizerPath);
   text("tokenizer.merges_path", recipe.mergesFile);
   if (!recipe.mergesFile.empty() && !isPhi4 && !lastWord(recipe.tokenizer).starts_with("qwen")) {
@@ -75,9 +83,16 @@ void Reader::promptTemplate() {
   constexpr const char *chatML = "torchtune.data.ChatMLTemplate";
   const std::string path = "tokenizer.prompt_template";
   const Entry *entry = root.findEntry(path);
-  if (!entry || isMadeBefore("tokenizer", recipe.tokenizer))
+  if (!entry)
     return;
   const Node &node = entry->value;
+  if (recipe.tokenizer == huggingFaceTokenizer && !node.isNull()) {
+    messages.error(node.place, named(path) + " is not an argument of " + recipe.tokenizer +
+                                   ", whose wording is the chat template of tokenizer.tokenizer_config_json_path; "
+                                   "remove it (~" +
+                                   path + ")");
+    return;
+  }
   const bool llama2 = lastWord(recipe.tokenizer) == "llama2_tokenizer";
   const bool mistral = lastWord(recipe.tokenizer) == "mistral_tokenizer";
   // Null takes away a wording that is a template in torchtune; that of the others is not.

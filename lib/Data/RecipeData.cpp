@@ -19,7 +19,8 @@
 using namespace ftc;
 
 TokenizerConfig ftc::tokenizerOf(const Recipe &recipe) {
-  return {recipe.tokenizer, recipe.tokenizerPath, recipe.specialTokensPath, recipe.mergesFile, !recipe.promptTemplate};
+  return {recipe.tokenizer,       recipe.tokenizerPath,       recipe.specialTokensPath,   recipe.mergesFile,
+          !recipe.promptTemplate, recipe.tokenizerConfigPath, recipe.generationConfigPath};
 }
 
 std::vector<DatasetConfig> ftc::trainedSets(const Recipe &recipe) {

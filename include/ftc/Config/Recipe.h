@@ -321,11 +321,13 @@ struct Recipe {
   /// Present: a teacher's probabilities are learned too; not with `preference`.
   std::optional<DistillationConfig> distillation;
   /// "byte" (256 bytes and specials), or a component of torchtune's: for Llama 3, Llama 2, Mistral, Qwen2, Qwen2.5,
-  /// Phi-3, Phi-4, or one that is not built in, where data are ids.
+  /// Qwen3, Gemma, Phi-3, Phi-4, or any model's of Hugging Face's.
   std::string tokenizer = "byte";
-  std::string tokenizerPath;     ///< tokenizer.path, of Phi-4 vocab_path; "": none
+  std::string tokenizerPath; ///< tokenizer.path, of Phi-4 vocab_path, of Hugging Face's tokenizer_json_path; "": none
   std::string specialTokensPath; ///< tokenizer.special_tokens_path; "": none
   std::string mergesFile;        ///< tokenizer.merges_file, of Qwen's tokenizers, or merges_path, of Phi-4's; "": none
+  std::string tokenizerConfigPath;  ///< tokenizer.tokenizer_config_json_path, of Hugging Face's; "": none
+  std::string generationConfigPath; ///< tokenizer.generation_config_path, of Hugging Face's; "": none
   std::optional<PromptTemplateConfig> promptTemplate; ///< absent: the tokenizer's own wording
   DatasetConfig dataset;
   std::vector<DatasetConfig> moreDatasets; ///< where `dataset` is a list: those behind the first

@@ -407,23 +407,40 @@ TEST(Recipe, PrecisionOfUpdatesAndMomentum) {
   EXPECT_EQ(good(r.normalizedYaml).optimizer, r.optimizer);
 }
 
-// Tokenizers of torchtune's that are not built in: the step does not depend on them.
-TEST(Recipe, IdsMadeBefore) {
-  Recipe r =
-      good(std::string(minimal) + "  _component_: torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer\n"
-                                  "  tokenizer_json_path: /m/tokenizer.json\n"
-                                  "dataset:\n"
-                                  "  _component_: torchtune.datasets.text_completion_dataset\n",
-           {"model.vocab_size=100"});
-  EXPECT_EQ(
-      remarks(r),
-      "r.yaml:11:16: remark: 'torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer' is not built in: "
-      "ftrun takes the ids that it gives, as token files (.bin, see docs/data.md); for other data override "
-      "tokenizer=ftc.tokenizers.byte");
+TEST(Recipe, HuggingFacesTokenizer) {
+  const std::string recipe = std::string(minimal) +
+                             "  _component_: torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer\n"
+                             "  tokenizer_json_path: /m/tokenizer.json\n"
+                             "  tokenizer_config_json_path: /m/tokenizer_config.json\n"
+                             "  generation_config_path: /m/generation_config.json\n"
+                             "  prompt_template: null\n"
+                             "  truncation_type: right\n"
+                             "dataset:\n"
+                             "  _component_: torchtune.datasets.text_completion_dataset\n";
+  Recipe r = good(recipe, {"model.vocab_size=100"});
+  EXPECT_EQ(remarks(r), "");
   EXPECT_EQ(r.tokenizer, "torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer");
+  EXPECT_EQ(r.tokenizerPath, "/m/tokenizer.json");
+  EXPECT_EQ(r.tokenizerConfigPath, "/m/tokenizer_config.json");
+  EXPECT_EQ(r.generationConfigPath, "/m/generation_config.json");
   Recipe again = good(r.normalizedYaml);
   EXPECT_EQ(again.normalizedYaml, r.normalizedYaml);
-  EXPECT_EQ(again.tokenizer, r.tokenizer);
+  EXPECT_EQ(again.tokenizerConfigPath, r.tokenizerConfigPath);
+  EXPECT_EQ(again.generationConfigPath, r.generationConfigPath);
+  std::vector<Diagnostic> diags;
+  std::optional<Recipe> changed =
+      overrideRun(r.normalizedYaml, {"tokenizer.tokenizer_config_json_path=/n/tokenizer_config.json"}, diags);
+  ASSERT_TRUE(changed.has_value());
+  EXPECT_EQ(changed->tokenizerConfigPath, "/n/tokenizer_config.json");
+  EXPECT_NE(
+      errors(recipe, {"model.vocab_size=100", "tokenizer.path=/m/tokenizer.model"})
+          .find("is not an argument of torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer, whose file "
+                "is tokenizer.tokenizer_json_path; remove it"),
+      std::string::npos);
+  EXPECT_NE(errors(recipe, {"model.vocab_size=100", "tokenizer.prompt_template=torchtune.data.ChatMLTemplate"})
+                .find("whose wording is the chat template of tokenizer.tokenizer_config_json_path; remove it "
+                      "(~tokenizer.prompt_template)"),
+            std::string::npos);
 }
 
 TEST(Recipe, TokenizersWithFilesAndDataSetsOfConversations) {
