@@ -94,8 +94,6 @@ private:
   bool mayRunTwice() const;
   bool failToFit(const MemoryTable &memory);
   /// Says so where the plan takes more than the device has. An error only for memory_budget: boards differ.
-  /// A line that says that the step fits; empty where it does not, or where is not known.
-  std::string fitOf(const MemoryTable &memory);
   void warnOfDevice(const MemoryTable &memory);
   /// Says which lengths of rows share the memory.
   void tellLengths();
@@ -387,16 +385,6 @@ bool Compiler::failToFit(const MemoryTable &memory) {
   return false;
 }
 
-std::string Compiler::fitOf(const MemoryTable &memory) {
-  const TargetDescription target = backend->describe();
-  const int64_t most = recipe.memoryBudget ? static_cast<int64_t>(*recipe.memoryBudget) : target.memoryBytes;
-  if (most <= 0 || memory.total > most)
-    return "";
-  return "fits: " + formatBytes(static_cast<uint64_t>(memory.total)) + " of " +
-         formatBytes(static_cast<uint64_t>(most)) +
-         (recipe.memoryBudget ? ", memory_budget" : " of device '" + target.device + "'") + "\n";
-}
-
 void Compiler::warnOfDevice(const MemoryTable &memory) {
   TargetDescription target = backend->describe();
   if (target.memoryBytes == 0 || memory.total <= target.memoryBytes)
@@ -416,8 +404,7 @@ void Compiler::tellLengths() {
   llvm::raw_string_ostream out(lengths);
   llvm::interleaveComma(ArrayRef<int64_t>(recipe.sequenceLengths).drop_back(), out);
   result.memoryReport += "rows of " + lengths + " tokens have entries of their own, in the same memory\n";
-  // Every length's buffers lie in one slab, and what an entry takes of it is more than its live bytes where they do not
-  // fit together well. A plan for the longest alone would have said less.
+  // Buffers of shorter rows may fit together worse; a plan for the longest alone would have said less.
   int64_t longest = 0, most = 0, lengthOfMost = 0;
   for (auto entry : module->getOps<plan::EntryOp>()) {
     auto taken = entry->getAttrOfType<IntegerAttr>("plan.transient_bytes");
@@ -570,7 +557,9 @@ bool Compiler::finish() {
   if (!fits(memory) && recipe.memoryBudget && options.advise)
     return failToFit(memory);
   warnOfDevice(memory);
-  result.memoryReport = formatMemoryTable(memory, fitOf(memory));
+  result.memoryReport = recipe.memoryBudget ? formatMemoryTable(memory, static_cast<int64_t>(*budget), "memory_budget")
+                        : device ? formatMemoryTable(memory, device->memoryBytes, "device '" + device->name + "'")
+                                 : formatMemoryTable(memory, 0, "");
   tellLengths();
   tellWork();
   result.totalBytes = static_cast<uint64_t>(memory.total);

@@ -13,7 +13,7 @@
 
 using namespace ftc;
 
-std::string ftc::formatMemoryTable(const MemoryTable &table, const std::string &fit) {
+std::string ftc::formatMemoryTable(const MemoryTable &table, int64_t most, const std::string &owner) {
   std::string text;
   llvm::raw_string_ostream out(text);
   auto line = [&](llvm::StringRef what, int64_t bytes, int64_t far) {
@@ -30,8 +30,10 @@ std::string ftc::formatMemoryTable(const MemoryTable &table, const std::string &
   for (const MemoryRow &row : table.rows)
     line(row.what, row.bytes, row.far);
   line("total", table.total, table.farTotal);
-  out << fit << "peak in '" << table.peakEntry << "' at launch " << table.peakNumber << ": " << table.peakLaunch
-      << "\n";
+  auto bytes = [](int64_t count) { return formatBytes(static_cast<uint64_t>(count)); };
+  if (table.total <= most)
+    out << "fits: " << bytes(table.total) << " of " << bytes(most) << " of " << owner << "\n";
+  out << "peak in '" << table.peakEntry << "' at launch " << table.peakNumber << ": " << table.peakLaunch << "\n";
   for (const MemoryRow &row : table.workspaces)
     out << row.what << " has a workspace of up to " << formatBytes(static_cast<uint64_t>(row.bytes))
         << ", of one launch at a time\n";

@@ -13,9 +13,9 @@
 
 namespace ftc {
 
-/// What, bytes and share of the total, a line each; then `fit`, a line that may be empty, where the peak is, and the
-/// largest buffers that live there.
-std::string formatMemoryTable(const MemoryTable &table, const std::string &fit);
+/// What, bytes and share of the total, a line each; then that it fits into `most` bytes, those of `owner` (nothing
+/// where it does not, or where 0 are known), where the peak is, and the largest buffers that live there.
+std::string formatMemoryTable(const MemoryTable &table, int64_t most, const std::string &owner);
 
 /// What a step of so many tokens (padding with them) computes, moves and copies, a line each; with the name of a device
 /// whose rates `work` was added up for, how long that takes at best.
