@@ -198,7 +198,7 @@ void cuda::attendByLibrary(Driver &driver, plan::KernelOp kernel, plan::Attentio
     return;
   Value buffers[] = {op.getQuery(), op.getKey(), op.getValue(), op.getSegmentStarts(), op.getOutput(), op.getLse()};
   gpu::GPUFuncOp alone =
-      emitAlone(kernel, attentionShape(op), std::size(buffers), /*starts=*/3, tables, emitForwardAlone);
+      emitAlone(kernel, attentionShape(op, target), std::size(buffers), /*starts=*/3, tables, emitForwardAlone);
   SmallVector<Value> addresses = addressesOf(driver, buffers), all = addresses;
   all.push_back(driver.address(op.getScratch()));
   driver.attend(*number, all, [&] { driver.launch(alone, addresses); });
@@ -212,7 +212,7 @@ void cuda::attendByLibrary(Driver &driver, plan::KernelOp kernel, plan::Attentio
   Value buffers[] = {op.getSegmentStarts(), op.getGradient(), op.getQueryGradient(), op.getKeyGradient(),
                      op.getValueGradient()};
   gpu::GPUFuncOp alone =
-      emitAlone(kernel, attentionShape(op), std::size(buffers), /*starts=*/0, tables, emitGradientAlone);
+      emitAlone(kernel, attentionShape(op, target), std::size(buffers), /*starts=*/0, tables, emitGradientAlone);
   SmallVector<Value> addresses = addressesOf(driver, buffers);
   driver.attend(*number,
                 addressesOf(driver, {op.getQuery(), op.getKey(), op.getValue(), op.getSegmentStarts(), op.getOutput(),

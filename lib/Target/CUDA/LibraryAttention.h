@@ -24,7 +24,7 @@ std::optional<ftrt_attention> asLibraryAttention(const AttentionShape &shape, bo
 /// The same for an op.
 template <typename Op>
 std::optional<ftrt_attention> asLibraryAttention(Op op, const CudaTarget &target, std::string &reason) {
-  return asLibraryAttention(attentionShape(op), std::is_same_v<Op, plan::AttentionGradOp>, target, reason);
+  return asLibraryAttention(attentionShape(op, target), std::is_same_v<Op, plan::AttentionGradOp>, target, reason);
 }
 
 /// Bytes of working memory that cuDNN's attention may need, its own and what lies in memory between its parts:

@@ -216,7 +216,7 @@ void ForwardBlock::emit() {
 
 LogicalResult cuda::emitAttentionForward(plan::KernelOp kernel, plan::AttentionOp op, const CudaTarget &target,
                                          KernelTables &tables) {
-  AttentionShape shape = attentionShape(op);
+  AttentionShape shape = attentionShape(op, target);
   Location loc = kernel.getLoc();
   Value buffers[] = {op.getQuery(), op.getKey(), op.getValue(), op.getSegmentStarts(), op.getOutput(), op.getLse()};
   gpu::GPUFuncOp function =
@@ -248,7 +248,7 @@ static LogicalResult
 emitEither(plan::KernelOp kernel, Op op, const cuda::CudaTarget &target, cuda::KernelTables &tables,
            LogicalResult (*onTensorCores)(plan::KernelOp, Op, const cuda::CudaTarget &, cuda::KernelTables &),
            LogicalResult (*inFp32)(plan::KernelOp, Op, const cuda::CudaTarget &, cuda::KernelTables &)) {
-  std::string reason = cuda::whyNotOnTensorCores(cuda::attentionShape(op));
+  std::string reason = cuda::whyNotOnTensorCores(cuda::attentionShape(op, target));
   if (reason.empty()) {
     remark::passed(kernel.getLoc(), remarkOpts) << remark::add("{0} is computed on tensor cores", kernel.getSymName());
     return onTensorCores(kernel, op, target, tables);

@@ -18,8 +18,9 @@ struct AttentionShape {
   int64_t batch, sequence, heads, kvHeads, headDim;
   double scale;
   mlir::Type element;
-  int64_t window = 0; ///< keys that a query sees at most, itself included; 0: no bound below the sequence
-  double softcap = 0; ///< of scores; 0: none
+  int64_t window = 0;      ///< keys that a query sees at most, itself included; 0: no bound below the sequence
+  double softcap = 0;      ///< of scores; 0: none
+  int64_t sharedBytes = 0; ///< that a block of the device may have
 
   int64_t group() const { return heads / kvHeads; }      ///< heads that share a key head
   int64_t pitch() const { return heads * headDim; }      ///< elements of a row of queries
@@ -27,7 +28,7 @@ struct AttentionShape {
   int64_t tiles() const { return (sequence + tileRows - 1) / tileRows; }
 };
 
-template <typename Op> AttentionShape attentionShape(Op op) {
+template <typename Op> AttentionShape attentionShape(Op op, const CudaTarget &target) {
   auto query = mlir::cast<mlir::MemRefType>(op.getQuery().getType());
   int64_t batch = op.getBatch(), heads = op.getNumHeads(), sequence = query.getDimSize(0) / batch;
   int64_t window = op.getWindow().value_or(sequence);
@@ -39,7 +40,8 @@ template <typename Op> AttentionShape attentionShape(Op op) {
           op.getScale().convertToDouble(),
           query.getElementType(),
           window < sequence ? window : 0,
-          op.getSoftcap() ? op.getSoftcap()->convertToDouble() : 0};
+          op.getSoftcap() ? op.getSoftcap()->convertToDouble() : 0,
+          target.sharedBytesABlock};
 }
 
 /// The first key (i32) that the token at `position` of a row sees, whose tokens begin at `base`: where its segment

@@ -277,7 +277,7 @@ void GradientCode::emitKeyValue(Value keyGradient, Value valueGradient) {
 
 LogicalResult cuda::emitAttentionGrad(plan::KernelOp kernel, plan::AttentionGradOp op, const CudaTarget &target,
                                       KernelTables &tables) {
-  AttentionShape shape = attentionShape(op);
+  AttentionShape shape = attentionShape(op, target);
   Location loc = kernel.getLoc();
   const int64_t shared = tiledGradientBytes(shape, target);
   if (!op.getScratch())

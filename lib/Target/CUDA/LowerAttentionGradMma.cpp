@@ -401,10 +401,9 @@ void GradientMma::emitKeyValue(Value keyGradient, Value valueGradient) {
 
 LogicalResult cuda::emitMmaAttentionGrad(plan::KernelOp kernel, plan::AttentionGradOp op, const CudaTarget &target,
                                          KernelTables &tables) {
-  AttentionShape shape = attentionShape(op);
+  AttentionShape shape = attentionShape(op, target);
   Location loc = kernel.getLoc();
-  MmaBlock ofQuery = queryGradientBlock(shape.headDim),
-           ofKeyValue = keyValueGradientBlock(shape.headDim, shape.softcap != 0);
+  MmaBlock ofQuery = queryGradientBlock(shape), ofKeyValue = keyValueGradientBlock(shape);
   if (!op.getScratch())
     return op.emitError("has no scratch memory; run cuda-plan-scratch first");
   Driver driver(tables, kernel);

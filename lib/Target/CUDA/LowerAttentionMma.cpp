@@ -335,8 +335,8 @@ void ForwardMma::emit() {
 
 LogicalResult cuda::emitMmaAttentionForward(plan::KernelOp kernel, plan::AttentionOp op, const CudaTarget &target,
                                             KernelTables &tables) {
-  AttentionShape shape = attentionShape(op);
-  MmaBlock sizes = forwardBlock(shape.headDim);
+  AttentionShape shape = attentionShape(op, target);
+  MmaBlock sizes = forwardBlock(shape);
   Location loc = kernel.getLoc();
   int64_t shared = mmaForwardBytes(shape);
   Value buffers[] = {op.getQuery(), op.getKey(), op.getValue(), op.getSegmentStarts(), op.getOutput(), op.getLse()};

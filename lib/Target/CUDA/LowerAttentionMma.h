@@ -29,34 +29,11 @@ struct MmaBlock {
   int64_t blocks(int64_t sequence) const { return (sequence + rows() - 1) / rows(); }
 };
 
-/// Why these sizes: 32 rows a warp halve what is read from shared memory for each product, which on an A100 otherwise
-/// takes as long as the product; but a thread has 255 registers, and `rowTiles * headDim / 2` of them hold the sums of
-/// a result, `rowTiles * stream / 2` scores, and ptxas wants some 60 for operands that are loaded ahead. Eight warps a
-/// multiprocessor, in one block or in two, hide each other's waiting. Tiles fit into the shared memory of every known
-/// device. Chosen by counting and by ptxas' report; no GPU has timed them.
-inline MmaBlock forwardBlock(int64_t headDim) {
-  return headDim <= 64    ? MmaBlock{4, 2, 1, 64, 64}
-         : headDim <= 128 ? MmaBlock{4, 2, 1, 32, 32}
-                          : MmaBlock{8, 1, 1, 64, 64};
-}
-inline MmaBlock queryGradientBlock(int64_t headDim) {
-  return headDim <= 64    ? MmaBlock{4, 2, 1, 64, 32}
-         : headDim <= 128 ? MmaBlock{8, 1, 1, 64, 32}
-                          : MmaBlock{4, 1, 1, 32, 32};
-}
-/// Two results, so twice the registers of the others; where scores are capped, each has a slope beside it.
-inline MmaBlock keyValueGradientBlock(int64_t headDim, bool capped) {
-  return headDim <= 64    ? MmaBlock{4, 2, 1, 64, capped ? 16 : 32}
-         : headDim <= 128 ? MmaBlock{8, 1, 1, 64, 32}
-                          : MmaBlock{8, 1, 2, 32, 32};
-}
-
 // Shared memory of a block, in bytes.
 
 /// A tile of queries, and one of keys and one of values.
-inline int64_t mmaForwardBytes(const AttentionShape &shape) {
-  MmaBlock block = forwardBlock(shape.headDim);
-  return mmaBytes(block.rows() + 2 * block.stream, shape.headDim);
+inline int64_t forwardBytes(const MmaBlock &block, int64_t headDim) {
+  return mmaBytes(block.rows() + 2 * block.stream, headDim);
 }
 /// Two tiles of its own rows, and two of the others for each stage of loading.
 inline int64_t gradientBytes(const MmaBlock &block, int64_t headDim) {
@@ -64,11 +41,46 @@ inline int64_t gradientBytes(const MmaBlock &block, int64_t headDim) {
 }
 /// lse and delta of the queries that a block goes through, in $key_value.
 inline int64_t numbersBytes(const MmaBlock &block) { return 2 * 4 * block.stream; }
+
+/// Why these sizes: 32 rows a warp halve what is read from shared memory for each product, which on an A100 otherwise
+/// takes as long as the product; but a thread has 255 registers, and `rowTiles * headDim / 2` of them hold the sums of
+/// a result, `rowTiles * stream / 2` scores, and ptxas wants some 60 for operands that are loaded ahead. Eight warps a
+/// multiprocessor, in one block or in two, hide each other's waiting. Tiles fit into the shared memory of data-centre
+/// devices; where a block has less (99 KiB on GeForce cards and A10), the second sizes are taken, with half the rows
+/// and shorter tiles. Chosen by counting and by ptxas' report; no GPU has timed them.
+inline MmaBlock forwardBlock(const AttentionShape &shape) {
+  const int64_t headDim = shape.headDim;
+  if (headDim <= 128)
+    return headDim <= 64 ? MmaBlock{4, 2, 1, 64, 64} : MmaBlock{4, 2, 1, 32, 32};
+  const MmaBlock whole{8, 1, 1, 64, 64};
+  return forwardBytes(whole, headDim) <= shape.sharedBytes ? whole : MmaBlock{4, 1, 1, 32, 32};
+}
+inline MmaBlock queryGradientBlock(const AttentionShape &shape) {
+  const int64_t headDim = shape.headDim;
+  if (headDim <= 64)
+    return {4, 2, 1, 64, 32};
+  const MmaBlock whole = headDim <= 128 ? MmaBlock{8, 1, 1, 64, 32} : MmaBlock{4, 1, 1, 32, 32};
+  if (gradientBytes(whole, headDim) <= shape.sharedBytes)
+    return whole;
+  return headDim <= 128 ? MmaBlock{4, 1, 1, 32, 32} : MmaBlock{2, 1, 1, 16, 16};
+}
+/// Two results, so twice the registers of the others; where scores are capped, each has a slope beside it.
+inline MmaBlock keyValueGradientBlock(const AttentionShape &shape) {
+  const int64_t headDim = shape.headDim;
+  if (headDim <= 64)
+    return {4, 2, 1, 64, shape.softcap != 0 ? 16 : 32};
+  const MmaBlock whole = headDim <= 128 ? MmaBlock{8, 1, 1, 64, 32} : MmaBlock{8, 1, 2, 32, 32};
+  if (gradientBytes(whole, headDim) + 2 * numbersBytes(whole) <= shape.sharedBytes)
+    return whole;
+  return headDim <= 128 ? MmaBlock{4, 1, 1, 32, 32} : MmaBlock{4, 1, 2, 16, 16};
+}
+
+inline int64_t mmaForwardBytes(const AttentionShape &shape) { return forwardBytes(forwardBlock(shape), shape.headDim); }
 inline int64_t mmaQueryGradientBytes(const AttentionShape &shape) {
-  return gradientBytes(queryGradientBlock(shape.headDim), shape.headDim);
+  return gradientBytes(queryGradientBlock(shape), shape.headDim);
 }
 inline int64_t mmaKeyValueGradientBytes(const AttentionShape &shape) {
-  MmaBlock block = keyValueGradientBlock(shape.headDim, shape.softcap != 0);
+  MmaBlock block = keyValueGradientBlock(shape);
   return gradientBytes(block, shape.headDim) + 2 * numbersBytes(block);
 }
 

@@ -43,11 +43,11 @@ LogicalResult cuda::checkSharedMemory(plan::KernelOp kernel, const CudaTarget &t
         what = "a product";
       })
       .Case([&](plan::AttentionOp op) {
-        AttentionShape shape = attentionShape(op);
+        AttentionShape shape = attentionShape(op, target);
         attention(shape, "", mmaForwardBytes(shape), tiledForwardBytes(shape));
       })
       .Case([&](plan::AttentionGradOp op) {
-        AttentionShape shape = attentionShape(op);
+        AttentionShape shape = attentionShape(op, target);
         attention(shape, "the gradient of ", std::max(mmaQueryGradientBytes(shape), mmaKeyValueGradientBytes(shape)),
                   tiledGradientBytes(shape, target));
       });

@@ -46,7 +46,7 @@ target::ScratchNeed cuda::scratchOf(Operation *work, const CudaTarget &target) {
     return {workspace, "cuDNN", workspace};
   }
   if (auto op = dyn_cast<plan::AttentionGradOp>(work)) {
-    AttentionShape shape = attentionShape(op);
+    AttentionShape shape = attentionShape(op, target);
     std::optional<ftrt_attention> attention = asLibraryAttention(op, target, reason);
     const int64_t own = shape.batch * shape.sequence * shape.heads * 4;
     if (!attention)

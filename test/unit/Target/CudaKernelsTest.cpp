@@ -67,8 +67,9 @@ void expectNear(NamedTensors &actual, const NamedTensors &expected, const NamedT
 
 /// Runs the entry in both orders, which must give the same bits, and compares with the interpreter. `tensorCores`:
 /// whether it has to be computed on those. Attention that cuDNN is asked for is computed a third time by it.
-void expectNearInterpreted(const Text &text, const NamedTensors &given, double bar, bool tensorCores = false) {
-  OwningOpRef<ModuleOp> module = parsePlan(text.str(), "h100");
+void expectNearInterpreted(const Text &text, const NamedTensors &given, double bar, bool tensorCores = false,
+                           const std::string &device = "h100") {
+  OwningOpRef<ModuleOp> module = parsePlan(text.str(), device);
   ASSERT_TRUE(module) << text.str();
   NamedTensors inputs;
   for (auto input : module->lookupSymbol<plan::EntryOp>("step").getBody().front().getOps<plan::InputOp>()) {
@@ -79,7 +80,7 @@ void expectNearInterpreted(const Text &text, const NamedTensors &given, double b
   reference::PlanInterpreter interpreter(*module);
   auto expected = interpreter.run("step", inputs);
   ASSERT_TRUE(static_cast<bool>(expected)) << llvm::toString(expected.takeError());
-  EmulatedStep step(*module, "h100");
+  EmulatedStep step(*module, device);
   ASSERT_TRUE(step.ok());
   NamedTensors forwards = step.run("step", inputs, 1);
   step.setBackwards(true);
@@ -199,6 +200,7 @@ struct Shape {
   bool tensorCores = false;
   int64_t window = 0; ///< 0: none
   double softcap = 0; ///< 0: none
+  const char *device = "h100";
 };
 
 class TiledAttention : public testing::TestWithParam<Shape> {
@@ -239,7 +241,7 @@ TEST_P(TiledAttention, IsTheInterpretersNearly) {
   forward.work = "  plan.attention %q, %k, %v, %s, %o, %l" + sizes + q + ", " + k + ", " + k + ", " + s + ", " + q +
                  ", " + lse + "\n";
   NamedTensors inputs{{"s", starts()}};
-  expectNearInterpreted(forward, inputs, shape.bar, shape.tensorCores);
+  expectNearInterpreted(forward, inputs, shape.bar, shape.tensorCores, shape.device);
 
   OwningOpRef<ModuleOp> module = parsePlan(forward.str());
   ASSERT_TRUE(module);
@@ -267,7 +269,7 @@ TEST_P(TiledAttention, IsTheInterpretersNearly) {
   backward.add("dv", k, /*isOutput=*/true);
   backward.work = "  plan.attention_grad %q, %k, %v, %s, %o, %l, %g, %dq, %dk, %dv" + sizes + q + ", " + k + ", " + k +
                   ", " + s + ", " + q + ", " + lse + ", " + q + ", " + q + ", " + k + ", " + k + "\n";
-  expectNearInterpreted(backward, inputs, shape.bar, shape.tensorCores);
+  expectNearInterpreted(backward, inputs, shape.bar, shape.tensorCores, shape.device);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, TiledAttention,
@@ -297,6 +299,19 @@ INSTANTIATE_TEST_SUITE_P(TensorCores, TiledAttention,
                                          Shape{"Heads160", "bf16", 1, 70, 2, 1, 160, {65}, 1e-2, true},
                                          Shape{"Heads256", "bf16", 1, 140, 3, 1, 256, {35}, 1e-2, true}),
                          [](const auto &info) { return std::string(info.param.name); });
+
+// Where a block has 99 KiB of shared memory, it has half the rows.
+INSTANTIATE_TEST_SUITE_P(
+    SmallBlocks, TiledAttention,
+    testing::Values(Shape{"Heads80", "bf16", 1, 140, 2, 1, 80, {70}, 1e-2, true, 0, 0, "rtx4090"},
+                    Shape{"Heads128", "bf16", 1, 180, 2, 1, 128, {30}, 1e-2, true, 0, 0, "rtx4090"},
+                    Shape{"Heads128Segments", "bf16", 2, 200, 2, 1, 128, {63, 130, 192}, 1e-2, true, 0, 0, "rtx4090"},
+                    Shape{"Heads128Ampere", "bf16", 2, 70, 4, 2, 128, {64}, 1e-2, true, 0, 0, "a10"},
+                    Shape{"Heads128WindowAndCap", "bf16", 1, 200, 2, 1, 128, {30}, 1e-2, true, 64, 1, "rtx4090"},
+                    Shape{"Heads160", "bf16", 1, 70, 2, 1, 160, {65}, 1e-2, true, 0, 0, "rtx4090"},
+                    Shape{"Heads256", "bf16", 1, 140, 3, 1, 256, {35}, 1e-2, true, 0, 0, "rtx4090"},
+                    Shape{"Heads256WindowAndCap", "bf16", 1, 200, 2, 1, 256, {}, 1e-2, true, 90, 1, "rtx4090"}),
+    [](const auto &info) { return std::string(info.param.name); });
 
 // Tiles have 64 keys and blocks 64 queries: windows of two tokens, inside of a tile, as long as one, and over several;
 // caps far above scores, where most are, and below.
