@@ -339,7 +339,8 @@ int main(int argc, char **argv) {
              "  ftc compile lora.yaml --data a.json --target cuda --device h100 -o step.so\n"
              "docs/from-torchtune.md sets torchtune's commands beside these.");
   std::signal(SIGXFSZ, SIG_IGN); // a file that may grow no further: EFBIG, told like a full disk
-  Arguments arguments;
+  // Of one command each: CLI11 gives what the environment says to the options of either, used or not.
+  Arguments arguments, planArguments;
   CLI::App *compileCommand =
       app.add_subcommand("compile", "Compile a recipe into a step; prints the memory table and the main decisions");
   addCommonOptions(*compileCommand, arguments);
@@ -364,7 +365,7 @@ int main(int argc, char **argv) {
   compileCommand->footer("Example: ftc compile configs/demo/tiny_llama.yaml -o step.so batch_size=4");
   CLI::App *planCommand = app.add_subcommand(
       "plan", "Tell what a recipe takes, without making code: memory, work, time at best, and what was decided");
-  addCommonOptions(*planCommand, arguments);
+  addCommonOptions(*planCommand, planArguments);
   planCommand->footer("Example: ftc plan configs/llama3_1/8B_lora_single_device.yaml --map map.html");
   if (const std::string word = argc > 1 ? argv[1] : ""; !word.empty() && word[0] != '-')
     if (const std::vector<std::string> commands{"compile", "plan"};
@@ -383,10 +384,10 @@ int main(int argc, char **argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   if (planCommand->parsed()) {
-    arguments.options.stopAfter = Stage::Plan;
-    arguments.options.longestOnly = true;
-    arguments.emit.clear();
-    return finish(run(arguments));
+    planArguments.options.stopAfter = Stage::Plan;
+    planArguments.options.longestOnly = true;
+    planArguments.emit.clear();
+    return finish(run(planArguments));
   }
   arguments.options.stopAfter = *stageFromName(arguments.emit);
   return finish(run(arguments));
