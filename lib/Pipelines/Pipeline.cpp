@@ -8,11 +8,9 @@
 #include "ftc/Pipelines/Pipeline.h"
 
 #include "dialects/Plan/Transforms/Passes.h"
-#include "dialects/Train/Transforms/Passes.h"
 #include "dialects/Train/Transforms/RematBudget.h"
 #include "ftc/Analysis/Link.h"
 #include "ftc/Config/Device.h"
-#include "ftc/Conversion/TrainToPlan/Passes.h"
 #include "ftc/Import/Import.h"
 #include "ftc/Pipelines/Register.h"
 #include "ftc/Planning/Allowance.h"
@@ -24,11 +22,12 @@
 #include "lib/Pipelines/MemoryMap.h"
 #include "lib/Pipelines/Messages.h"
 #include "lib/Pipelines/Report.h"
+#include "lib/Pipelines/Stages.h"
 
 #include "mlir/IR/Verifier.h"
-#include "mlir/Transforms/Passes.h"
 
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/PrettyStackTrace.h"
 
 #include <chrono>
 #include <cmath>
@@ -103,6 +102,9 @@ private:
   /// Runs `work`, notes its time, and writes the stage's file.
   bool stage(const char *name, llvm::function_ref<LogicalResult()> work, bool dump = true);
   bool pass(const char *name, llvm::function_ref<void(OpPassManager &)> add);
+  bool runAll(ArrayRef<PassStage> stages) {
+    return llvm::all_of(stages, [this](const PassStage &stage) { return pass(stage.name, stage.add); });
+  }
   /// Checks the module where one level of it is done: behind the passes over `train`, over `plan`, and of the target.
   bool verified(const char *name);
   bool fail(std::string message);
@@ -146,9 +148,8 @@ bool Compiler::setUp() {
   if (options.target != "cpu" && !cuda)
     return fail("unknown target '" + options.target + "'; this ftc compiles for 'cpu' and 'cuda'");
   if (cuda && options.device.empty())
-    return fail("--target cuda needs --device, the GPU to plan and compile for: a100, h100, h200, b200, or a device "
-                "file (such as "
-                "configs/devices/h100.yaml)");
+    return fail("--target cuda needs --device, the GPU to plan and compile for: " + llvm::join(knownDevices(), ", ") +
+                ", or a device file (such as configs/devices/h100.yaml)");
   if (!cuda && !options.device.empty())
     return fail("--device is for --target cuda; --target cpu takes --mcpu");
   if (!cuda && options.byLaunch != ByLaunch::No)
@@ -169,13 +170,10 @@ bool Compiler::setUp() {
     budget = static_cast<uint64_t>(device->memoryBytes - device->memoryBytes / contextShare);
   }
   std::string error;
-  // Beside a GPU, the host only queues work: nothing is won by what this machine's CPU may have beyond others.
-  const std::string cpu = cuda && options.cpu == "native" ? "x86-64-v3" : options.cpu;
-  backend = createCpuBackend(cpu, cuda ? 1 : options.threads, error);
-  if (backend && cuda)
-    backend = createCudaBackend(options.device, std::move(backend), error);
+  backend = createBackend(options.device, options.cpu, options.threads, error);
+  // A GPU's launches are compared with the CPU that the step would have beside it.
   if (backend && options.byLaunch != ByLaunch::No)
-    host = createCpuBackend(cpu, options.threads, error);
+    host = createCpuBackend(backend->describe().cpu, options.threads, error);
   if (!backend || (options.byLaunch != ByLaunch::No && !host))
     return fail(std::move(error));
   TargetDescription description = backend->describe();
@@ -209,6 +207,8 @@ std::string Compiler::print() {
   llvm::raw_string_ostream stream(text);
   OpPrintingFlags flags;
   flags.elideLargeElementsAttrs(64);
+  if (options.printLocations)
+    flags.enableDebugInfo();
   module->print(stream, flags);
   stream << "\n";
   return text;
@@ -217,6 +217,7 @@ std::string Compiler::print() {
 bool Compiler::stage(const char *name, llvm::function_ref<LogicalResult()> work, bool dump) {
   auto start = std::chrono::steady_clock::now();
   size_t before = diagnostics.size();
+  llvm::PrettyStackTraceFormat where("stage %s", name); // read in a crash
   LogicalResult done = work();
   if (!searching)
     result.seconds.emplace_back(name, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
@@ -238,6 +239,8 @@ bool Compiler::pass(const char *name, llvm::function_ref<void(OpPassManager &)> 
   return stage(name, [&] {
     PassManager passes(&context);
     passes.enableVerifier(verifiesEach || !options.dumpFolder.empty());
+    if (!options.crashReproducer.empty())
+      passes.enableCrashReproducerGeneration(options.crashReproducer);
     add(passes);
     return passes.run(*module);
   });
@@ -262,54 +265,13 @@ bool Compiler::runFirstTrainStages() {
     result.output = print();
     return true;
   }
-  return pass("train-attach-adapters", [](auto &passes) { passes.addPass(train::createAttachAdaptersPass()); }) &&
-         (!recipe.quantizedBase ||
-          pass("train-quantize-frozen", [](auto &passes) { passes.addPass(train::createQuantizeFrozenPass()); })) &&
-         pass("train-differentiate", [](auto &passes) { passes.addPass(train::createDifferentiatePass()); }) &&
-         pass("train-chunk-loss", [](auto &passes) { passes.addPass(train::createChunkLossPass()); }) &&
-         pass("train-accumulate-gradients",
-              [](auto &passes) { passes.addPass(train::createAccumulateGradientsPass()); }) &&
-         pass("train-clip-gradients", [](auto &passes) { passes.addPass(train::createClipGradientsPass()); }) &&
-         pass("train-clean",
-              [](auto &passes) {
-                passes.addPass(createCanonicalizerPass());
-                passes.addPass(createCSEPass());
-              }) &&
-         pass("train-fuse-sums", [](auto &passes) { passes.addPass(train::createFuseSumsPass()); }) &&
-         (!backend->pairsProducts() ||
-          pass("train-pair-products", [](auto &passes) { passes.addPass(train::createPairProductsPass()); }));
+  return runAll(firstTrainStages(backend->pairsProducts()));
 }
 
-bool Compiler::runLastTrainStages() {
-  return (recipe.checkpointing.mode == CheckpointingConfig::Mode::None ||
-          pass("train-insert-remat", [](auto &passes) { passes.addPass(train::createInsertRematPass()); })) &&
-         pass("train-fuse-updates", [](auto &passes) { passes.addPass(train::createFuseUpdatesPass()); }) &&
-         pass("train-lower-optimizer",
-              [](auto &passes) {
-                passes.addPass(train::createLowerOptimizerPass());
-                passes.addPass(createCSEPass());
-              }) &&
-         pass("train-page-states", [](auto &passes) { passes.addPass(train::createPageStatesPass()); }) &&
-         pass("train-form-kernels", [](auto &passes) { passes.addPass(train::createFormKernelsPass()); }) &&
-         pass("train-offload-activations",
-              [](auto &passes) { passes.addPass(train::createOffloadActivationsPass()); }) &&
-         verified("verify train");
-}
+bool Compiler::runLastTrainStages() { return runAll(lastTrainStages()) && verified("verify train"); }
 
 bool Compiler::runPlanStages() {
-  return pass("convert-train-to-plan",
-              [&](auto &passes) { passes.addPass(createConvertTrainToPlanPass({backend->partialSums()})); }) &&
-         pass("plan-stream-far-variables",
-              [](auto &passes) { passes.addPass(plan::createPlanStreamFarVariablesPass()); }) &&
-         pass("target-plan",
-              [&](auto &passes) {
-                if (host)
-                  host->addPlanPasses(passes);
-                backend->addPlanPasses(passes);
-              }) &&
-         pass("plan-assign-offsets",
-              [&](auto &passes) { passes.addPass(plan::createPlanAssignOffsetsPass({backend->slabAlignment()})); }) &&
-         verified("verify plan") &&
+  return runAll(planStages(*backend, host.get())) && verified("verify plan") &&
          pass("plan-verify", [](auto &passes) { passes.addPass(plan::createPlanVerifyPass()); });
 }
 

@@ -13,6 +13,7 @@ int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   ftc::registerDialects(registry);
   ftc::registerPasses();
+  ftc::registerPipelines();
   return mlir::asMainReturnCode(
       mlir::MlirOptMain(argc, argv, "ftc-opt: runs passes over train and plan IR\n", registry));
 }

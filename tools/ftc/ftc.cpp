@@ -17,6 +17,9 @@
 #include "ftc/Support/Units.h"
 #include "ftc/Support/Wrap.h"
 
+#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/PrettyStackTrace.h"
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
@@ -111,6 +114,13 @@ void addCommonOptions(CLI::App &command, Arguments &arguments) {
   command.add_option("--dump-ir", arguments.options.dumpFolder, "Write one numbered file a stage into this folder")
       ->option_text("DIR")
       ->check(CLI::Validator([](std::string &name) { return name.empty() ? "needs the name of a folder" : ""; }, ""));
+  command.add_flag("--locations", arguments.options.printLocations,
+                   "Print IR with the place of each op, from which later passes take names; ftc-opt reads it again");
+  command
+      .add_option("--crash-reproducer", arguments.options.crashReproducer,
+                  "Where a pass fails or crashes, write the IR in front of it into this file, for ftc-opt "
+                  "--run-reproducer")
+      ->option_text("FILE");
   command
       .add_option(
           "--report", arguments.report,
@@ -329,6 +339,9 @@ int finish(int code) {
 
 int main(int argc, char **argv) {
   openStandardStreams();
+  llvm::setBugReportMsg("ftc: a fault of ftc's, and not of the recipe. What helps to find it: the recipe, this command, "
+                        "and the file that it writes with --crash-reproducer FILE.\n");
+  const llvm::InitLLVM onCrash(argc, argv, /*InstallPipeSignalExitHandler=*/false);
   CLI::App app{"Compiles a fine-tuning recipe into one native training step, which ftrun runs.", "ftc"};
   app.set_version_flag("--version", std::string(compilerName()));
   app.formatter(std::make_shared<HelpFormatter>());

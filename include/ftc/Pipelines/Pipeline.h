@@ -60,6 +60,10 @@ struct CompileOptions {
   Stage stopAfter = Stage::Step;
   /// When not empty: an existing or new folder that gets one numbered file a stage.
   std::string dumpFolder;
+  /// IR that is printed or dumped has locations: names of buffers, and places in the recipe, come from them.
+  bool printLocations = false;
+  /// When not empty: a file that gets the IR in front of a pass that fails or crashes, and how ftc-opt runs it.
+  std::string crashReproducer;
   ByLaunch byLaunch = ByLaunch::No; ///< for "cuda"
   /// Plan for the longest of the recipe's sequence lengths alone. Shorter rows take no more memory, which compiling
   /// checks.

@@ -18,6 +18,9 @@ void registerDialects(mlir::DialectRegistry &registry);
 /// Every pass, under its name, for ftc-opt.
 void registerPasses();
 
+/// ftc's own order of passes, for ftc-opt: train-pipeline and plan-pipeline.
+void registerPipelines();
+
 } // namespace ftc
 
 #endif // FTC_PIPELINES_REGISTER_H
