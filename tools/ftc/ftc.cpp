@@ -206,12 +206,13 @@ std::string commandOfTorchtune(const std::string &word) {
 }
 
 /// The recipe that is meant by a name of torchtune's, as "llama3_1/8B_lora_single_device", if there is such a file: in
-/// configs/ here, or in the tree that this program was built in. "" otherwise.
+/// configs/ here, in the tree that this program was built in, or where it was installed. "" otherwise.
 std::string recipeCalled(const std::string &name) {
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  const fs::path built = program.parent_path().parent_path().parent_path(); // of build/bin/ftc
-  for (const fs::path &folder : {fs::path(), fs::path("configs"), built / "configs"})
+  const fs::path prefix = program.parent_path().parent_path(); // of bin/ftc; of build/bin/ftc it is the build folder
+  for (const fs::path &folder :
+       {fs::path(), fs::path("configs"), prefix.parent_path() / "configs", prefix / "share/ftc/configs"})
     for (const char *ending : {"", ".yaml"})
       if (const fs::path file = folder / (name + ending); fs::is_regular_file(file, error))
         return file.string();
