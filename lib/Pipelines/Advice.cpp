@@ -26,6 +26,14 @@ struct Change {
   std::vector<std::string> overrides() const { return measured.empty() ? words : measured; }
 };
 
+/// "torchtune.models.llama3.llama3_8b" with "lora_" in front of its last word.
+std::string withPrefix(std::string component, const char *prefix) {
+  return component.insert(component.rfind('.') + 1, prefix);
+}
+
+/// What is in front of the sign of a key=value.
+llvm::StringRef keyOf(llvm::StringRef word) { return word.split('=').first; }
+
 /// From the one that costs least.
 std::vector<Change> changesOf(const Recipe &recipe, bool gpu) {
   using Mode = CheckpointingConfig::Mode;
@@ -58,6 +66,18 @@ std::vector<Change> changesOf(const Recipe &recipe, bool gpu) {
     changes.push_back({{"dtype=bf16"}, {}});
   if (recipe.lora && !recipe.quantizedBase)
     changes.push_back({{"model.quantize_base=True"}, {}, "model.quantizer=bitsandbytes"});
+  return changes;
+}
+
+/// Other things to train: adapters beside the same model, which is frozen as it is, or in NF4.
+std::vector<Change> adaptersFor(const Recipe &recipe) {
+  std::vector<Change> changes;
+  if (!recipe.lora)
+    for (const char *prefix : {"lora_", "qlora_"})
+      changes.push_back({{"model._component_=" + withPrefix(recipe.model.component, prefix),
+                          "model.lora_attn_modules=[q_proj,v_proj,output_proj]", "model.apply_lora_to_mlp=True"},
+                         {},
+                         *prefix == 'q' ? "model.quantizer=bitsandbytes" : ""});
   return changes;
 }
 
@@ -100,41 +120,57 @@ int64_t fixedBytes(const MemoryTable &memory) {
 
 std::string ftc::adviceToFit(const Recipe &recipe, const CompileOptions &options, int64_t budget,
                              const MemoryTable &memory) {
-  std::vector<std::string> answers;
+  // One change alone.
+  auto single = [&](std::vector<Change> &changes) {
+    std::vector<std::string> answers;
+    for (Change &change : changes) {
+      std::optional<int64_t> total = planned(recipe, options, change.overrides());
+      if (!total && !change.besides.empty()) {
+        change.words.push_back(change.besides);
+        total = planned(recipe, options, change.overrides());
+      }
+      if (total && *total <= budget)
+        answers.push_back(inWords(change, *total));
+      if (answers.size() == mostAnswers)
+        break;
+    }
+    return answers;
+  };
+  // One on top of the other, as long as that takes less; whether it fits then.
   Change all;
   std::optional<int64_t> least;
-  std::vector<Change> changes = changesOf(recipe, options.target == "cuda");
-  for (Change &change : changes) {
-    std::optional<int64_t> total = planned(recipe, options, change.overrides());
-    if (!total && !change.besides.empty()) {
-      change.words.push_back(change.besides);
-      total = planned(recipe, options, change.overrides());
+  auto together = [&](const std::vector<Change> &changes) {
+    for (const Change &change : changes) {
+      std::vector<std::string> overrides = all.overrides();
+      llvm::append_range(overrides, change.overrides());
+      std::optional<int64_t> total = planned(recipe, options, overrides);
+      if (!total || (least && *total >= *least))
+        continue;
+      least = total;
+      // A later word for a key takes an earlier one's place.
+      llvm::erase_if(all.words, [&](const std::string &word) {
+        return llvm::any_of(change.words, [&](llvm::StringRef other) { return keyOf(other) == keyOf(word); });
+      });
+      llvm::append_range(all.words, change.words);
+      all.measured = std::move(overrides);
+      if (*total <= budget)
+        return true;
     }
-    if (total && *total <= budget)
-      answers.push_back(inWords(change, *total));
-    if (answers.size() == mostAnswers)
-      break;
-  }
-  if (!answers.empty())
+    return false;
+  };
+
+  std::vector<Change> changes = changesOf(recipe, options.target == "cuda");
+  if (std::vector<std::string> answers = single(changes); !answers.empty())
     return "it fits with " + llvm::join(answers, ", or with ");
-  for (const Change &change : changes) {
-    std::vector<std::string> overrides = all.overrides();
-    llvm::append_range(overrides, change.overrides());
-    std::optional<int64_t> total = planned(recipe, options, overrides);
-    if (!total || (least && *total >= *least))
-      continue;
-    least = total;
-    llvm::append_range(all.words, change.words);
-    all.measured = std::move(overrides);
-    if (*total <= budget)
-      return "no single change is enough; it fits with " + inWords(all, *total);
-  }
+  if (together(changes))
+    return "no single change is enough; it fits with " + inWords(all, *least);
+  std::vector<Change> adapters = adaptersFor(recipe);
+  if (std::vector<std::string> answers = single(adapters); !answers.empty())
+    return "it fits with adapters alone: " + llvm::join(answers, ", or with ");
+  if (together(adapters))
+    return "it fits with adapters, and with " + inWords(all, *least);
   // Shorter rows spare activations alone.
-  std::string smaller = fixedBytes(memory) <= budget ? "shorten tokenizer.max_seq_len" : "";
-  if (!recipe.lora)
-    smaller += std::string(smaller.empty() ? "" : ", or ") + "train adapters (a lora_ or qlora_ builder)";
-  else if (smaller.empty())
-    smaller = "choose a smaller model";
+  const std::string smaller = fixedBytes(memory) <= budget ? "shorten tokenizer.max_seq_len" : "choose a smaller model";
   if (!least)
     return smaller;
   return "it still does not fit with " + inWords(all, *least) + "; " + smaller;

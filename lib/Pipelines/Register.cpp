@@ -57,8 +57,7 @@ void ftc::registerPipelines() {
       "plan-pipeline", "From train to a proven plan, in ftc's order: from --emit=train-opt to --emit=plan",
       [](OpPassManager &passes, const PlanPipelineOptions &options) {
         std::string error;
-        std::unique_ptr<TargetBackend> backend =
-            createBackend(options.device, options.cpu, options.threads, error);
+        std::unique_ptr<TargetBackend> backend = createBackend(options.device, options.cpu, options.threads, error);
         if (!backend)
           llvm::reportFatalUsageError(StringRef(error));
         addAll(passes, planStages(*backend, nullptr));

@@ -26,8 +26,7 @@ std::unique_ptr<TargetBackend> ftc::createBackend(const std::string &device, con
 
 namespace {
 /// A stage of one pass.
-template <std::unique_ptr<Pass> (*create)()>
-PassStage one(const char *name) {
+template <std::unique_ptr<Pass> (*create)()> PassStage one(const char *name) {
   return {name, [](OpPassManager &passes) { passes.addPass(create()); }};
 }
 } // namespace

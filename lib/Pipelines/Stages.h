@@ -24,8 +24,8 @@
 namespace ftc {
 
 /// The CPU's backend; where a `device` is named, that GPU's, beside a host that "native" leaves open: it only queues
-/// work, and nothing is won by what this machine's CPU may have beyond others. Null, with an `error`, for a name that is
-/// not known.
+/// work, and nothing is won by what this machine's CPU may have beyond others. Null, with an `error`, for a name that
+/// is not known.
 std::unique_ptr<TargetBackend> createBackend(const std::string &device, const std::string &cpu, unsigned threads,
                                              std::string &error);
 

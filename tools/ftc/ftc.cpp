@@ -340,8 +340,9 @@ int finish(int code) {
 
 int main(int argc, char **argv) {
   openStandardStreams();
-  llvm::setBugReportMsg("ftc: a fault of ftc's, and not of the recipe. What helps to find it: the recipe, this command, "
-                        "and the file that it writes with --crash-reproducer FILE.\n");
+  llvm::setBugReportMsg(
+      "ftc: a fault of ftc's, and not of the recipe. What helps to find it: the recipe, this command, "
+      "and the file that it writes with --crash-reproducer FILE.\n");
   const llvm::InitLLVM onCrash(argc, argv, /*InstallPipeSignalExitHandler=*/false);
   CLI::App app{"Compiles a fine-tuning recipe into one native training step, which ftrun runs.", "ftc"};
   app.set_version_flag("--version", std::string(compilerName()));
