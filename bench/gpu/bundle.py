@@ -73,6 +73,9 @@ def sized(width, layers, heads, kv_heads, feed_forward, vocabulary, batch, lengt
             f"model.max_seq_len={length}", f"batch_size={batch}", f"tokenizer.max_seq_len={length}"]
 
 
+# Computed again is what the GPU's memory has no room for, and no more: its peer computes nothing again either.
+FASTEST = ["activation_checkpointing.mode=auto"]
+
 # `check`: compared with goldens, in this precision. Without: only measured; `peer` is then what PyTorch runs beside it, and
 # `sol_bar` the share of the GPU's rate that is the bar. `by_launch`: launches are compared, as those of tiny models always are;
 # what kernels depend on, columns and heads, is that of larger models, and what a CPU takes long for, layers and tokens, is not.
@@ -102,20 +105,20 @@ CASES = [
      "check": None, "by_launch": True},
     {"name": "qwen-0.5b-layer-bf16", "recipe": SMALL, "overrides": [*QWEN, *sized(896, 1, 14, 2, 4864, 151936, 1, 256)], "steps": 8,
      "check": None, "by_launch": True},
-    {"name": "qwen-0.5b-bf16", "recipe": SMALL, "overrides": [*QWEN, *sized(896, 24, 14, 2, 4864, 151936, 8, 2048)],
+    {"name": "qwen-0.5b-bf16", "recipe": SMALL, "overrides": [*QWEN, *FASTEST, *sized(896, 24, 14, 2, 4864, 151936, 8, 2048)],
      "steps": 20, "check": None, "sol_bar": 0.5, "peer": {"family": "qwen2", "width": 896, "layers": 24, "heads": 14, "kv-heads": 2,
                                           "feed-forward": 4864, "vocabulary": 151936}},
-    {"name": "llama-1.5b-bf16", "recipe": SMALL, "overrides": sized(1536, 28, 12, 2, 8960, 151936, 8, 2048), "steps": 12,
+    {"name": "llama-1.5b-bf16", "recipe": SMALL, "overrides": [*FASTEST, *sized(1536, 28, 12, 2, 8960, 151936, 8, 2048)], "steps": 12,
      "check": None, "sol_bar": 0.6, "peer": {"width": 1536, "layers": 28, "heads": 12, "kv-heads": 2, "feed-forward": 8960,
                              "vocabulary": 151936}},
-    {"name": "llama-3b-bf16", "recipe": SMALL, "overrides": sized(3072, 28, 24, 8, 8192, 128256, 8, 2048), "steps": 12,
+    {"name": "llama-3b-bf16", "recipe": SMALL, "overrides": [*FASTEST, *sized(3072, 28, 24, 8, 8192, 128256, 8, 2048)], "steps": 12,
      "check": None, "sol_bar": 0.6, "peer": {"width": 3072, "layers": 28, "heads": 24, "kv-heads": 8, "feed-forward": 8192,
                              "vocabulary": 128256}},
-    {"name": "llama-8b-lora-bf16", "recipe": SMALL, "overrides": [*sized(4096, 32, 32, 8, 14336, 128256, 4, 2048), *LORA, "optimizer.lr=1e-3"],
+    {"name": "llama-8b-lora-bf16", "recipe": SMALL, "overrides": [*FASTEST, *sized(4096, 32, 32, 8, 14336, 128256, 4, 2048), *LORA, "optimizer.lr=1e-3"],
      "steps": 8, "check": None, "peer": {"width": 4096, "layers": 32, "heads": 32, "kv-heads": 8, "feed-forward": 14336,
                                          "vocabulary": 128256, "lora": 8}},
     {"name": "llama-8b-qlora-bf16", "recipe": SMALL, "steps": 8, "check": None,
-     "overrides": [*sized(4096, 32, 32, 8, 14336, 128256, 4, 2048), *LORA, "optimizer.lr=1e-3", "model.quantize_base=True"]},
+     "overrides": [*FASTEST, *sized(4096, 32, 32, 8, 14336, 128256, 4, 2048), *LORA, "optimizer.lr=1e-3", "model.quantize_base=True"]},
 ]
 
 

@@ -32,7 +32,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a layout or a meaning below changes. */
-#define FTRT_ABI_VERSION 6u
+#define FTRT_ABI_VERSION 7u
 #define FTRT_STEP_SYMBOL "ftrt_step_v1"
 
 /* One task of a parallel loop. `task` counts from 0; `thread` is below ftrt_services.threads, and no two tasks that run
@@ -135,10 +135,13 @@ enum {
   FTRT_DEVICE_FAILED = 5, /* a function of ftrt_device did not return 0; as FTRT_FAR_FAILED */
 };
 
-/* Code for the device: a cubin, or PTX as text with a 0 at its end, which is counted. */
+/* Code for the device: a cubin, or PTX as text with a 0 at its end, which is counted. Behind a cubin the same functions
+ * as PTX, in `text`, for a driver that is older than what made the cubin; NULL and 0 where there is none. */
 typedef struct ftrt_module {
   const void *image;
   uint64_t size;
+  const void *text;
+  uint64_t text_size;
 } ftrt_module;
 
 /* A function of a module, and how it is launched, always. Kernels that differ in numbers alone have one function, which

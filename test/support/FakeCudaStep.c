@@ -17,7 +17,7 @@
 #endif
 
 static const char image[] = "ftc test module\n" FAKE_ARCHITECTURE "\n" FAKE_KERNELS "\n";
-static const ftrt_module modules[] = {{image, sizeof(image)}};
+static const ftrt_module modules[] = {{image, sizeof(image), 0, 0}};
 
 enum { TRAIN, LOSS, EVALUATE, ONE_HOT, SCALE, CLEAR };
 static const uint64_t columns[] = {VOCAB};

@@ -24,7 +24,8 @@
 namespace ftc::cuda {
 
 std::string CudaDevice::describe() const {
-  return fmt::format("{} ({}), driver {}.{}{}", name, architecture, driverVersion / 1000, driverVersion % 1000 / 10,
+  return fmt::format("{} ({}), driver {}.{}{}{}", name, architecture, driverVersion / 1000, driverVersion % 1000 / 10,
+                     assembledHere ? ", which assembled the step's code" : "",
                      products ? ", " + products->describe() : "") +
          (attention && !attention->describe().empty() ? ", " + attention->describe() : "");
 }

@@ -125,6 +125,7 @@ private:
   DeviceOrdinal device = 0;
   std::string name, architecture; ///< "NVIDIA H200", "sm_90"
   int driverVersion = 0;          ///< 13000 is 13.0
+  bool assembledHere = false;     ///< by the driver, from PTX: it does not take the cubins
   Context context = nullptr;
   std::vector<Module> modules;
   std::vector<Function> kernels;

@@ -52,6 +52,9 @@ bool wantsGraphs() {
 
 bool isCubin(const ftrt_module &module) { return std::memcmp(module.image, "\177ELF", 4) == 0; }
 
+/// Whether there is code for it that any newer GPU's driver can assemble.
+bool hasText(const ftrt_module &module) { return module.text || !isCubin(module); }
+
 /// ftc's --device for a GPU of compute capability `version` (90: 9.0).
 std::string deviceFlag(int version) {
   const char *flag = version == 80    ? "a100' or '--device a100-40"
@@ -203,8 +206,8 @@ void CudaDevice::requireArchitecture() {
   // "sm_90a": code for 9.0 alone; "sm_80": machine code for 8.0 and later minors, PTX for everything later.
   const int here = 10 * major + minor;
   const bool exact = rest != end;
-  const bool machineCode = std::any_of(step.modules, step.modules + step.module_count, isCubin);
-  const bool runs = exact ? here == number : machineCode ? here >= number && here / 10 == number / 10 : here >= number;
+  const bool anyLater = std::all_of(step.modules, step.modules + step.module_count, hasText);
+  const bool runs = exact ? here == number : anyLater ? here >= number : here >= number && here / 10 == number / 10;
   if (!runs)
     throw RunError(ExitCode::NoDevice,
                    fmt::format("{}: compiled for {} ({}), and this GPU is {} ({}); {}", path, wanted,
@@ -227,13 +230,24 @@ void CudaDevice::loadModules() {
   std::array<char, 4096> log{};
   for (uint64_t index = 0; index < step.module_count; ++index) {
     const ftrt_module &image = step.modules[index];
-    if (!isCubin(image) && static_cast<const char *>(image.image)[image.size - 1] != 0)
+    const auto isText = [](const void *text, uint64_t size) {
+      return size > 0 && static_cast<const char *>(text)[size - 1] == 0;
+    };
+    if ((!isCubin(image) && !isText(image.image, image.size)) || (image.text && !isText(image.text, image.text_size)))
       throw RunError(ExitCode::BadStep,
                      fmt::format("{}: module {} is no cubin, and no text with an end; recompile it", path, index));
     int options[] = {JitErrorLog, JitErrorLogBytes};
     void *values[] = {log.data(), reinterpret_cast<void *>(log.size())};
     Module module = nullptr;
-    if (Result result = cu.moduleLoadDataEx(&module, image.image, 2, options, values); result != Success)
+    Result result = cu.moduleLoadDataEx(&module, image.image, 2, options, values);
+    // Machine code is for drivers that are as new as what assembled it, and for GPUs of one generation. A driver reads
+    // text of any older version, and assembles it for the GPU that it has.
+    if (result != Success && image.text) {
+      assembledHere = true;
+      log[0] = 0;
+      result = cu.moduleLoadDataEx(&module, image.text, 2, options, values);
+    }
+    if (result != Success)
       throw RunError(ExitCode::Unsupported,
                      fmt::format("{}: the driver (CUDA {}.{}) does not take the step's code for {}: {}{}{}; install a "
                                  "driver that is at least as new as the CUDA toolkit that the step was compiled with",

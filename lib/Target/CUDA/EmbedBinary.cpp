@@ -30,9 +30,15 @@ using namespace mlir;
 using namespace ftc;
 
 /// Followed by the number of the module.
-static constexpr const char imageName[] = "step.image.";
+static constexpr const char imageName[] = "step.image.", textName[] = "step.text.";
 
 namespace {
+/// PTX with the one 0 at its end that the driver reads up to.
+StringRef ended(const std::string &text) {
+  const size_t length = std::min(text.find('\0'), text.size());
+  return {text.c_str(), length + 1};
+}
+
 struct CudaEmbedBinaryPass : ftc::impl::CudaEmbedBinaryPassBase<CudaEmbedBinaryPass> {
   using CudaEmbedBinaryPassBase::CudaEmbedBinaryPassBase;
 
@@ -61,24 +67,29 @@ struct CudaEmbedBinaryPass : ftc::impl::CudaEmbedBinaryPassBase<CudaEmbedBinaryP
     }
     for (gpu::BinaryOp binary : binaries)
       binary.erase();
-    embed(module, cubins);
+    embed(module, cubins, texts);
     remark::passed(module.getLoc(), remark::RemarkOpts::name("cubin").category("cuda-embed-binary"))
         << remark::add("kernels assembled for {0}", target->architecture) << remark::metric("bytes", bytes)
         << remark::metric("modules", static_cast<int64_t>(cubins.size()));
   }
 
-  /// The images, and the table of modules with their addresses and sizes.
-  void embed(ModuleOp module, ArrayRef<std::optional<std::string>> cubins) {
+  /// The images, with their texts for drivers that are older than the assembler, and the table of modules with
+  /// addresses and sizes of both.
+  void embed(ModuleOp module, ArrayRef<std::optional<std::string>> cubins, ArrayRef<std::string> texts) {
     OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
     Location loc = module.getLoc();
     Type i8 = builder.getI8Type(), i64 = builder.getI64Type(), pointer = LLVM::LLVMPointerType::get(&getContext());
+    auto addBytes = [&](std::string name, StringRef content) {
+      auto bytes = RankedTensorType::get({static_cast<int64_t>(content.size())}, i8);
+      auto image = DenseElementsAttr::getFromRawBuffer(bytes, ArrayRef<char>(content.data(), content.size()));
+      LLVM::GlobalOp::create(builder, loc, LLVM::LLVMArrayType::get(i8, content.size()), /*isConstant=*/true,
+                             LLVM::Linkage::Internal, name, image, /*alignment=*/64);
+    };
     for (auto [number, cubin] : llvm::enumerate(cubins)) {
-      auto bytes = RankedTensorType::get({static_cast<int64_t>(cubin->size())}, i8);
-      auto image = DenseElementsAttr::getFromRawBuffer(bytes, ArrayRef<char>(cubin->data(), cubin->size()));
-      LLVM::GlobalOp::create(builder, loc, LLVM::LLVMArrayType::get(i8, cubin->size()), /*isConstant=*/true,
-                             LLVM::Linkage::Internal, imageName + std::to_string(number), image, /*alignment=*/64);
+      addBytes(imageName + std::to_string(number), *cubin);
+      addBytes(textName + std::to_string(number), ended(texts[number]));
     }
-    auto entry = LLVM::LLVMStructType::getLiteral(&getContext(), {pointer, i64}); // ftrt_module
+    auto entry = LLVM::LLVMStructType::getLiteral(&getContext(), {pointer, i64, pointer, i64}); // ftrt_module
     auto table = LLVM::LLVMArrayType::get(entry, cubins.size());
     auto global = LLVM::GlobalOp::create(builder, loc, table, /*isConstant=*/true, LLVM::Linkage::Internal, modulesName,
                                          Attribute(), /*alignment=*/8);
@@ -86,12 +97,16 @@ struct CudaEmbedBinaryPass : ftc::impl::CudaEmbedBinaryPassBase<CudaEmbedBinaryP
     inner.createBlock(&global.getInitializerRegion());
     Value all = LLVM::UndefOp::create(inner, loc, table);
     for (auto [number, cubin] : llvm::enumerate(cubins)) {
-      auto bytes = static_cast<int64_t>(cubin->size());
-      Value size = LLVM::ConstantOp::create(inner, loc, i64, inner.getI64IntegerAttr(bytes));
-      Value address = LLVM::AddressOfOp::create(inner, loc, pointer, imageName + std::to_string(number));
       Value row = LLVM::UndefOp::create(inner, loc, entry);
-      row = LLVM::InsertValueOp::create(inner, loc, row, address, int64_t{0});
-      row = LLVM::InsertValueOp::create(inner, loc, row, size, int64_t{1});
+      int64_t field = 0;
+      auto put = [&](std::string name, size_t bytes) {
+        Value address = LLVM::AddressOfOp::create(inner, loc, pointer, name);
+        Value size = LLVM::ConstantOp::create(inner, loc, i64, inner.getI64IntegerAttr(static_cast<int64_t>(bytes)));
+        row = LLVM::InsertValueOp::create(inner, loc, row, address, field++);
+        row = LLVM::InsertValueOp::create(inner, loc, row, size, field++);
+      };
+      put(imageName + std::to_string(number), cubin->size());
+      put(textName + std::to_string(number), ended(texts[number]).size());
       all = LLVM::InsertValueOp::create(inner, loc, all, row, static_cast<int64_t>(number));
     }
     LLVM::ReturnOp::create(inner, loc, all);

@@ -167,9 +167,9 @@ Numbers ForwardBlock::emitKeys(TileCode inner, Value firstKey, ValueRange state,
 void ForwardBlock::emit() {
   Location loc = code.loc;
   Value block = cuda::blockNumber(code.b, loc);
-  // The last queries have most keys: they start first.
-  Value tile = code.sub(code.number(shape.tiles() - 1), code.rem(block, shape.tiles()));
-  Value rest = code.div(block, shape.tiles());
+  // The last queries have most keys: they start first, those of all heads.
+  Value tile = code.sub(code.number(shape.tiles() - 1), code.div(block, shape.batch * shape.heads));
+  Value rest = code.rem(block, shape.batch * shape.heads);
   head = code.rem(rest, shape.heads);
   base = code.times(code.div(rest, shape.heads), shape.sequence);
   first = code.times(tile, tileRows);

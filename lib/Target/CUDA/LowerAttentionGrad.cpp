@@ -75,10 +75,11 @@ struct GradientCode {
 };
 } // namespace
 
-/// Which tile, head and row of tokens this block has; `lastFirst`: the tiles with most work are the last ones.
+/// Which tile, head and row of tokens this block has; `lastFirst`: the tiles with most work are the last ones. They
+/// start first, those of all heads: the short ones fill what is left at the end.
 void GradientCode::place(int64_t heads, bool lastFirst) {
   Value block = cuda::blockNumber(code.b, code.loc);
-  Value tile = code.rem(block, shape.tiles()), rest = code.div(block, shape.tiles());
+  Value tile = code.div(block, shape.batch * heads), rest = code.rem(block, shape.batch * heads);
   if (lastFirst)
     tile = code.sub(code.number(shape.tiles() - 1), tile);
   head = code.rem(rest, heads);

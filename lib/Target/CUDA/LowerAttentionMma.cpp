@@ -69,10 +69,12 @@ std::string cuda::whyNotOnTensorCores(const AttentionShape &shape) {
 void MmaAttentionCode::place(TileCode &inner, int64_t heads, bool lastFirst) {
   mma = MmaCode(inner, readAgain(inner, /*ofBlock=*/false), sizes.threads());
   Value block = readAgain(inner, /*ofBlock=*/true);
-  const int64_t tiles = sizes.blocks(shape.sequence);
-  Value tile = inner.rem(block, tiles), rest = inner.div(block, tiles);
+  // Blocks start in the order of their numbers: those with most work first, of all heads and rows of tokens, so that
+  // the short ones fill what is left at the end.
+  const int64_t others = shape.batch * heads;
+  Value tile = inner.div(block, others), rest = inner.rem(block, others);
   if (lastFirst)
-    tile = inner.sub(i32(inner, tiles - 1), tile);
+    tile = inner.sub(i32(inner, sizes.blocks(shape.sequence) - 1), tile);
   head = inner.rem(rest, heads);
   base = inner.times(wide(inner, inner.div(rest, heads)), shape.sequence);
   first = inner.times(tile, sizes.rows());

@@ -10,7 +10,7 @@
 
 include "mlir/Pass/PassBase.td"
 
-def DeviceOption : Option<"device", "device", "std::string", "\"h100\"", "the GPU: a100, h100, h200, b200, or a device file">;
+def DeviceOption : Option<"device", "device", "std::string", "\"h100\"", "the GPU, as ftc's --device names it: h100 or another that is known, or a device file">;
 
 class CudaPass<string name> : Pass<name, "::mlir::ModuleOp"> {
   let options = [DeviceOption];
@@ -148,7 +148,8 @@ def CudaEmbedBinaryPass : CudaPass<"cuda-embed-binary"> {
   let summary = "Assembles PTX and puts the machine code into the step";
   let description = [{
     NVIDIA's libnvJitLink assembles in this process, or `ptxas` where it is missing; no GPU is needed. Each cubin becomes
-    a constant, and the table `step.modules` names them, in their order. Several are assembled at once.
+    a constant, and its PTX another, for drivers that are older than the assembler; the table `step.modules` names them, in
+    their order. Several are assembled at once.
 
     Before:
     ```mlir
@@ -157,7 +158,8 @@ def CudaEmbedBinaryPass : CudaPass<"cuda-embed-binary"> {
     After:
     ```mlir
     llvm.mlir.global internal constant @step.image.0(dense<...> : tensor<8192xi8>) : !llvm.array<8192 x i8>
-    llvm.mlir.global internal constant @step.modules() : !llvm.array<1 x struct<(ptr, i64)>> { ... }
+    llvm.mlir.global internal constant @step.text.0(dense<...> : tensor<24577xi8>) : !llvm.array<24577 x i8>
+    llvm.mlir.global internal constant @step.modules() : !llvm.array<1 x struct<(ptr, i64, ptr, i64)>> { ... }
     ```
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];

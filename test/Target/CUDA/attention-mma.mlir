@@ -7,6 +7,10 @@
 // REMARK: forward is computed on tensor cores
 // CHECK: gpu.func @forward(
 // CHECK-SAME: known_block_size = array<i32: 128, 1, 1>, known_grid_size = array<i32: 24, 1, 1>, nvvm.minctasm = 2 : i32, plan.shared_bytes = 36864 : i32
+// Blocks start in order: the last queries of all 8 heads, which have most keys, then those in front of them.
+// CHECK: %[[BLOCK:.*]] = llvm.inline_asm has_side_effects "mov.u32 $0, %ctaid.x;"
+// CHECK: %[[TILE:.*]] = arith.divui %[[BLOCK]], %c8_i32
+// CHECK: arith.subi %c2_i32, %[[TILE]]
 // Filling: 8 x 16 bytes of queries for each thread, 4 of keys, 4 of values, 4 of the next keys.
 // CHECK-COUNT-12: nvvm.cp.async.shared.global %{{.*}}, %{{.*}}, 16, cache = cg
 // CHECK: nvvm.cp.async.commit.group

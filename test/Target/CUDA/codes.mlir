@@ -1,10 +1,10 @@
 // RUN: ftc-opt %s -cuda-plan-scratch -cuda-lower-kernels | FileCheck %s
 // RUN: ftc-opt %s -cuda-plan-scratch -cuda-lower-kernels -cuda-lower-to-nvvm -cuda-emit-ptx | %python %source/test/support/ptx.py | FileCheck %s --check-prefix=PTX
 
-// A weight in four bits is decoded behind the workspace (32 MiB), then multiplied: 8 elements a thread, a word of codes, one
+// A weight in four bits is decoded behind the workspace (64 MiB), then multiplied: 8 elements a thread, a word of codes, one
 // store of 16 bytes. Both products share the function.
 // CHECK: llvm.func internal @product(
-// CHECK: llvm.mlir.constant(33554432 : i64)
+// CHECK: llvm.mlir.constant(67108864 : i64)
 // CHECK-COUNT-2: llvm.call
 // CHECK: gpu.module @kernels
 // CHECK-DAG: llvm.mlir.global internal constant @ftc.nf4.torchao.bf16

@@ -84,4 +84,4 @@ plan.kernel @scaled {
 // CHECK: llvm.mlir.constant(70 : i64)
 // CHECK: llvm.mlir.constant(90 : i64)
 // CHECK: llvm.mlir.constant(40 : i64)
-// CHECK: llvm.mlir.constant(33554432 : i64)
+// CHECK: llvm.mlir.constant(67108864 : i64)

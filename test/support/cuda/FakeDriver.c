@@ -13,7 +13,7 @@
  * Environment: FAKE_CUDA_DEVICES (1), FAKE_CUDA_ARCH (90), FAKE_CUDA_MEMORY (bytes, 1 GiB), FAKE_CUDA_LOG (file that
  * calls are appended to), FAKE_CUDA_FAIL (FUNCTION=CODE or FUNCTION=CODE@N, the Nth call), FAKE_CUDA_FAULT (KERNEL or
  * KERNEL@N, the Nth run), FAKE_CUDA_RECORD (set: kernels of cubins and PTX, which cannot run here, and products are
- * only counted).
+ * only counted), FAKE_CUDA_OLD (set: a driver that is older than any cubin).
  *
  * Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
  * SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -317,6 +317,8 @@ int cuModuleLoadDataEx(struct module **module, const void *image, unsigned optio
     made.library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!made.library)
       return INVALID_IMAGE;
+  } else if (memcmp(image, ELFMAG, SELFMAG) == 0 && getenv("FAKE_CUDA_OLD")) {
+    return INVALID_IMAGE;
   } else if (memcmp(image, ELFMAG, SELFMAG) == 0 || strstr(image, ".target sm_")) {
     made.device = image;
   } else {
