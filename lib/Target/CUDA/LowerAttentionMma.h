@@ -45,7 +45,8 @@ inline int64_t numbersBytes(const MmaBlock &block) { return 2 * 4 * block.stream
 /// Why these sizes: 32 rows a warp halve what is read from shared memory for each product, which on an A100 otherwise
 /// takes as long as the product; but a thread has 255 registers, and `rowTiles * headDim / 2` of them hold the sums of
 /// a result, `rowTiles * stream / 2` scores, and ptxas wants some 60 for operands that are loaded ahead. Eight warps a
-/// multiprocessor, in one block or in two, hide each other's waiting. Tiles fit into the shared memory of data-centre
+/// multiprocessor, in one block or in two, hide each other's waiting; so the gradient of queries has 32 rows a warp for
+/// heads of 128 columns only where two blocks of four fit (228 KiB). Tiles fit into the shared memory of data-centre
 /// devices; where a block has less (99 KiB on GeForce cards and A10), the second sizes are taken, with half the rows
 /// and shorter tiles. Chosen by counting and by ptxas' report; no GPU has timed them.
 inline MmaBlock forwardBlock(const AttentionShape &shape) {
@@ -59,6 +60,10 @@ inline MmaBlock queryGradientBlock(const AttentionShape &shape) {
   const int64_t headDim = shape.headDim;
   if (headDim <= 64)
     return {4, 2, 1, 64, 32};
+  // Eight warps of 32 rows, where two blocks have room for them.
+  const MmaBlock half{4, 2, 1, 32, 32};
+  if (headDim <= 128 && 2 * gradientBytes(half, headDim) <= shape.sharedBytes)
+    return half;
   const MmaBlock whole = headDim <= 128 ? MmaBlock{8, 1, 1, 64, 32} : MmaBlock{4, 1, 1, 32, 32};
   if (gradientBytes(whole, headDim) <= shape.sharedBytes)
     return whole;
