@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <glob.h>
+#include <set>
 #include <unistd.h>
 
 using namespace ftc;
@@ -100,6 +101,42 @@ std::vector<std::string> ftc::allDataFiles(const Recipe &recipe, const std::vect
     add(set.dataFiles);
   for (const DatasetConfig &set : recipe.heldOut)
     add(set.dataFiles);
+  return all;
+}
+
+/// Files of `folder` by whose names weights, configurations and tokenizers go.
+static void addModelFiles(const std::string &folder, std::vector<std::string> &all) {
+  static const std::set<std::string> endings{".safetensors", ".bin",   ".pt",    ".pth",
+                                             ".json",        ".model", ".jinja", ".tiktoken"};
+  static const std::set<std::string> names{"merges.txt", "vocab.txt"};
+  std::error_code error;
+  for (const auto &entry : std::filesystem::directory_iterator(folder, error))
+    if ((endings.contains(entry.path().extension().string()) || names.contains(entry.path().filename().string())) &&
+        entry.is_regular_file(error))
+      all.push_back(entry.path().string());
+}
+
+std::vector<std::string> ftc::allModelFiles(const Recipe &recipe) {
+  std::vector<std::string> all;
+  const auto add = [&](const std::string &path) {
+    std::error_code error;
+    if (std::filesystem::is_directory(path, error))
+      addModelFiles(path, all);
+    else if (std::filesystem::exists(path, error))
+      all.push_back(path);
+  };
+  const auto addAll = [&](const CheckpointerConfig &checkpointer) {
+    add(checkpointer.checkpointDir);
+    for (const std::string &file : checkpointer.checkpointFiles)
+      add((std::filesystem::path(checkpointer.checkpointDir) / file).string());
+    add(checkpointer.adapterCheckpoint);
+  };
+  addAll(recipe.checkpointer);
+  if (recipe.distillation)
+    addAll(recipe.distillation->checkpointer);
+  for (const std::string *path : {&recipe.tokenizerPath, &recipe.specialTokensPath, &recipe.mergesFile,
+                                  &recipe.tokenizerConfigPath, &recipe.generationConfigPath})
+    add(*path);
   return all;
 }
 

@@ -158,6 +158,8 @@ void Run::checkBase(const std::string &adapter, const TrainingOrigin &then, bool
 }
 
 void Run::tellDifferences() const {
+  if (options.steps == 0u) // nothing is trained from here on
+    return;
   if (const std::string text = differences(found->origin, origin); !text.empty())
     warn("{} was written with another recipe; this one's counts from here on: {}", found->directory, text);
   const std::optional<uint64_t> then = found->origin.teacherWeights;
@@ -205,7 +207,9 @@ void Run::goOn() {
     scheduleSteps = totalSteps + skippedSteps;
   }
   say("resumed from {} after step {}{}", found->directory, doneSteps,
-      doneSteps < totalSteps ? "" : fmt::format("; nothing is left to do, the last step is {}", totalSteps));
+      doneSteps < totalSteps ? ""
+      : options.steps == 0u  ? "; nothing is trained"
+                             : fmt::format("; nothing is left to do, the last step is {}", totalSteps));
   warnOfSchedule();
   if (state.dataFingerprint != data->train.fingerprint())
     warn("the data changed since {} was written; {}", found->directory,

@@ -281,6 +281,8 @@ int run(Arguments &arguments) {
                                                           {"the device file", arguments.options.device}};
   for (const std::string &path : allDataFiles(*recipe, arguments.data))
     inputs.emplace_back("the data", path);
+  for (const std::string &path : allModelFiles(*recipe))
+    inputs.emplace_back("a file of the model", path);
   if (!canWrite("--report", arguments.report, inputs, error))
     return complain(error);
   inputs.emplace_back("the report", arguments.report);

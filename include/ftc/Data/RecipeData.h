@@ -37,6 +37,10 @@ std::string expandPatterns(std::vector<std::string> &paths);
 /// another one has none. Patterns are as they are named: who reads a set expands them.
 std::vector<DatasetConfig> heldOutSets(const Recipe &recipe);
 
+/// All files that a model consists of as its recipe names them, those that are there: weights, adapters and the files
+/// beside them, the teacher's too, and the tokenizer's.
+std::vector<std::string> allModelFiles(const Recipe &recipe);
+
 /// All files and folders that --data, `dataset` and `dataset_val` name, whichever of them are read; patterns expanded,
 /// without those that match nothing.
 std::vector<std::string> allDataFiles(const Recipe &recipe, const std::vector<std::string> &data);
