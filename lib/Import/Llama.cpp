@@ -99,14 +99,19 @@ void LlamaBuilder::declareTables(OpBuilder &builder, bool local) {
   MLIRContext *context = module.getContext();
   auto f64 = [&](double value) { return builder.getF64FloatAttr(value); };
   // Tables stay fp32 whatever the dtype is.
-  auto table = RankedTensorType::get({recipe.seqLen, model.headDim / 2}, builder.getF32Type());
+  const int64_t turned = model.rotaryDim ? model.rotaryDim : model.headDim;
+  auto table = RankedTensorType::get({recipe.seqLen, turned / 2}, builder.getF32Type());
   const RopeScaling scaling = local ? RopeScaling() : model.ropeScaling;
+  DenseF64ArrayAttr divisors;
+  if (!scaling.divisors.empty())
+    divisors = builder.getDenseF64ArrayAttr(scaling.divisors);
   for (bool sine : {false, true}) {
     const char *name = tableName(sine, local);
     types[name] = table;
-    auto init = train::RotaryInitAttr::get(context, sine, model.headDim,
-                                           f64(local ? model.localRopeBase : model.ropeBase), f64(scaling.factor),
-                                           f64(scaling.lowFactor), f64(scaling.highFactor), scaling.oldContext);
+    auto init = train::RotaryInitAttr::get(context, sine, turned, f64(local ? model.localRopeBase : model.ropeBase),
+                                           f64(scaling.factor), f64(scaling.lowFactor), f64(scaling.highFactor),
+                                           scaling.oldContext, divisors,
+                                           scaling.amplitude == 1 ? FloatAttr() : f64(scaling.amplitude));
     train::VariableOp::create(builder, location, builder.getStringAttr(prefix + name), TypeAttr::get(table),
                               train::VariableRoleAttr::get(context, train::VariableRole::Constant), init, UnitAttr());
   }

@@ -27,7 +27,8 @@ struct LlamaInputs {
 /// windows in every other layer), Gemma 3's (Gemma Team 2025: Qwen3's norms of heads in place of caps, windows in five
 /// of six layers, which have rotary tables of their own), SmolLM3's (2025: no rotary embedding in every fourth layer),
 /// OLMo 2's (Team OLMo 2024: norms behind each block alone, and over all heads of queries and of keys) and Granite's
-/// (IBM 2024: factors of embeddings, of scores, of what a block adds, and of logits), with the names and the half-split
+/// (IBM 2024: factors of embeddings, of scores, of what a block adds, and of logits), and Phi-3's (Microsoft 2024), of
+/// which some turn a part of each head by LongRoPE's angles, with the names and the half-split
 /// rotary layout of Hugging Face checkpoints. OLMo 2's norms are rounded as Llama's: before their weight, too.
 class LlamaBuilder {
 public:

@@ -103,12 +103,8 @@ LogicalResult ManifestBuilder::fillRotary(plan::VariableOp variable, train::Rota
   MemRefType type = variable.getBufferType();
   if (!type.getElementType().isF32() || type.getRank() != 2 || type.getDimSize(1) * 2 != init.getHeadDim())
     return variable.emitOpError("of type ") << type << " cannot hold a rotary table of head_dim " << init.getHeadDim();
-  RopeScaling scaling;
-  scaling.factor = init.getFactor().getValueAsDouble();
-  scaling.lowFactor = init.getLowFactor().getValueAsDouble();
-  scaling.highFactor = init.getHighFactor().getValueAsDouble();
-  scaling.oldContext = init.getOldContext();
-  RotaryTables tables = rotaryTables(type.getDimSize(0), init.getHeadDim(), init.getBase().getValueAsDouble(), scaling);
+  RotaryTables tables =
+      rotaryTables(type.getDimSize(0), init.getHeadDim(), init.getBase().getValueAsDouble(), train::scalingOf(init));
   const std::vector<float> &values = init.getSine() ? tables.sin : tables.cos;
   tensor.data.resize(values.size() * sizeof(float));
   std::memcpy(tensor.data.data(), values.data(), tensor.data.size());

@@ -31,15 +31,6 @@ TrainInterpreter::TrainInterpreter(ModuleOp module) : module(module) {
     variables.emplace(variable.getSymName().str(), Tensor(variable.getTensorType()));
 }
 
-static RopeScaling scalingOf(RotaryInitAttr init) {
-  RopeScaling scaling;
-  scaling.factor = init.getFactor().getValueAsDouble();
-  scaling.lowFactor = init.getLowFactor().getValueAsDouble();
-  scaling.highFactor = init.getHighFactor().getValueAsDouble();
-  scaling.oldContext = init.getOldContext();
-  return scaling;
-}
-
 /// Through four bits and back.
 static void quantize(Tensor &weight) {
   auto nf4 = dyn_cast<Nf4Type>(weight.type.getElementType());

@@ -302,18 +302,21 @@ static llvm::Error inverseNorm(InverseNormOp op, Operands operands, Results resu
 
 static llvm::Error rotary(RotaryOp op, Operands operands, Results results) {
   const Tensor &x = *operands[0], &positions = *operands[1], &cos = *operands[2], &sin = *operands[3];
-  int64_t headDim = op.getHeadDim(), half = headDim / 2;
+  int64_t headDim = op.getHeadDim(), half = cos.dim(1);
   for (int64_t row = 0; row < x.dim(0); ++row) {
     int64_t position = positions.integers[row];
     if (llvm::Error error = checkIndex(op, "positions", row, position, cos.dim(0)))
       return error;
-    for (int64_t head = 0; head < x.dim(1); head += headDim)
+    for (int64_t head = 0; head < x.dim(1); head += headDim) {
+      for (int64_t i = 2 * half; i < headDim; ++i)
+        results[0].set(row, head + i, x.at(row, head + i));
       for (int64_t i = 0; i < half; ++i) {
         double c = cos.at(position, i), s = op.getInverse() ? -sin.at(position, i) : sin.at(position, i);
         double x1 = x.at(row, head + i), x2 = x.at(row, head + half + i);
         results[0].set(row, head + i, x1 * c - x2 * s);
         results[0].set(row, head + half + i, x2 * c + x1 * s);
       }
+    }
   }
   return llvm::Error::success();
 }

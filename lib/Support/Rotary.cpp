@@ -8,11 +8,23 @@
 #include "ftc/Support/Rotary.h"
 #include "ftc/Support/PlainMath.h"
 
+#include <cmath>
 #include <cstddef>
+#include <utility>
 
 #pragma STDC FP_CONTRACT OFF
 
 namespace ftc {
+
+RopeScaling longRope(std::vector<double> divisors, int64_t oldContext, int64_t newContext) {
+  RopeScaling scaling;
+  scaling.divisors = std::move(divisors);
+  scaling.oldContext = oldContext;
+  const double ratio = static_cast<double>(newContext) / static_cast<double>(oldContext);
+  if (ratio > 1)
+    scaling.amplitude = std::sqrt(1 + plainLog(ratio) / plainLog(static_cast<double>(oldContext)));
+  return scaling;
+}
 
 std::vector<double> rotaryFrequencies(int64_t headDim, double theta, const RopeScaling &scaling) {
   std::vector<double> result(static_cast<size_t>(headDim / 2));
@@ -21,7 +33,9 @@ std::vector<double> rotaryFrequencies(int64_t headDim, double theta, const RopeS
   for (size_t i = 0; i < result.size(); ++i) {
     double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(headDim);
     double frequency = i == 0 ? 1.0 : plainExp(-exponent * logTheta);
-    if (scaling.factor != 1.0) {
+    if (!scaling.divisors.empty()) {
+      frequency /= scaling.divisors[i];
+    } else if (scaling.factor != 1.0) {
       double wavelength = 0x1.921fb54442d18p+2 / frequency; // 2 pi / frequency
       if (wavelength > oldContext / scaling.lowFactor) {
         frequency /= scaling.factor;
@@ -46,8 +60,8 @@ RotaryTables rotaryTables(int64_t positions, int64_t headDim, double theta, cons
     for (double frequency : frequencies) {
       double sine, cosine;
       plainSinCos(static_cast<double>(t) * frequency, sine, cosine);
-      tables.cos.push_back(static_cast<float>(cosine));
-      tables.sin.push_back(static_cast<float>(sine));
+      tables.cos.push_back(static_cast<float>(scaling.amplitude * cosine));
+      tables.sin.push_back(static_cast<float>(scaling.amplitude * sine));
     }
   }
   return tables;

@@ -174,6 +174,27 @@ train.entry @step kind(step) batch 2 sequence 8 inputs ["a", "positions", "cos",
 
 // -----
 
+// Of a head of ten columns six are turned: in row values of one column, since that is what three and four have in common.
+// Computed in place, as the second is, what stays is there; as the first is not, it is copied.
+
+// CHECK-LABEL: plan.kernel @rotary_32x10_heads2_of6
+// CHECK-COUNT-3: plan.load %{{.*}}[%{{.*}}]{{.*}} : memref<8x3xf32> -> tensor<1xf32>
+// CHECK: plan.store %{{.*}} offset 2 :
+// CHECK: plan.store %{{.*}} offset 5 :
+// CHECK: plan.store %{{.*}} offset 6 :
+// CHECK: plan.store %{{.*}} offset 9 :
+// CHECK-LABEL: plan.kernel @rotary_32x10_heads2_of6_1
+// CHECK-NOT: offset 9
+// CHECK-LABEL: plan.entry
+train.entry @step kind(step) batch 2 sequence 8 inputs ["a", "positions", "cos", "sin"] outputs ["a2", "z"] {
+^bb0(%a: tensor<16x20xf32>, %p: tensor<16xi32>, %c: tensor<8x3xf32>, %s: tensor<8x3xf32>):
+  %y = train.rotary %a, %p, %c, %s head_dim 10 : tensor<16x20xf32>, tensor<16xi32>, tensor<8x3xf32>, tensor<8x3xf32>
+  %z = train.rotary %y, %p, %c, %s head_dim 10 : tensor<16x20xf32>, tensor<16xi32>, tensor<8x3xf32>, tensor<8x3xf32>
+  train.return %a, %z : tensor<16x20xf32>, tensor<16x20xf32>
+}
+
+// -----
+
 // Rows that may meet are added in order. Without a base the table starts from zeros, with one it is the base's buffer
 // unless somebody still wants the base.
 

@@ -94,6 +94,19 @@ Nf4Format train::formatOf(Nf4Type type) {
           type.getDecoded().isBF16()};
 }
 
+RopeScaling train::scalingOf(RotaryInitAttr init) {
+  RopeScaling scaling;
+  scaling.factor = init.getFactor().getValueAsDouble();
+  scaling.lowFactor = init.getLowFactor().getValueAsDouble();
+  scaling.highFactor = init.getHighFactor().getValueAsDouble();
+  scaling.oldContext = init.getOldContext();
+  if (DenseF64ArrayAttr divisors = init.getDivisors())
+    scaling.divisors.assign(divisors.asArrayRef().begin(), divisors.asArrayRef().end());
+  if (FloatAttr amplitude = init.getAmplitude())
+    scaling.amplitude = amplitude.getValueAsDouble();
+  return scaling;
+}
+
 int64_t train::rowsOf(Type type) {
   auto tensor = cast<RankedTensorType>(type);
   int64_t rows = 1;

@@ -9,6 +9,7 @@
 #define FTC_TRAIN_IR_TRAIN_H
 
 #include "ftc/Support/Nf4.h"
+#include "ftc/Support/Rotary.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Builders.h"
@@ -37,6 +38,9 @@ namespace ftc::train {
 
 /// How a weight of this element type is quantized.
 Nf4Format formatOf(Nf4Type type);
+
+/// How the angles of rotary tables are scaled.
+RopeScaling scalingOf(RotaryInitAttr init);
 
 /// Rows and columns of a tensor as the row-wise ops see it: the last dimension is the columns, the others are rows;
 /// rank 0 and 1 have one row.

@@ -116,9 +116,19 @@ def Train_RotaryInitAttr : Train_Attr<"RotaryInit", "rotary"> {
   let description = [{
     Angle of (position p, column i) is `p * f(base^(-2i / head_dim))`, where `f` is Llama 3's frequency scaling
     (identity when `factor` is 1). Numbers are f64 attributes. Su et al. 2021; scaling as in Llama 3.1. Evaluated in fp64, rounded to fp32.
+    `headDim` counts the columns of a head that are turned.
+
+    `divisors` (optional, a number for each column): `f` divides the angle of column i by the i-th of them instead.
+    `amplitude` (optional): cosines and sines are multiplied by it. Both are LongRoPE's (Ding et al. 2024).
+
+    ```mlir
+    #train.rotary<sine = true, headDim = 4, base = 1.0e4 : f64, factor = 1.0 : f64, lowFactor = 1.0 : f64, highFactor = 4.0 : f64,
+                  oldContext = 4096, divisors = [1.0, 1.25], amplitude = 1.19 : f64>
+    ```
   }];
   let parameters = (ins "bool":$sine, "int64_t":$headDim, "::mlir::FloatAttr":$base, "::mlir::FloatAttr":$factor, "::mlir::FloatAttr":$lowFactor,
-                        "::mlir::FloatAttr":$highFactor, "int64_t":$oldContext);
+                        "::mlir::FloatAttr":$highFactor, "int64_t":$oldContext,
+                        OptionalParameter<"::mlir::DenseF64ArrayAttr">:$divisors, OptionalParameter<"::mlir::FloatAttr">:$amplitude);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 

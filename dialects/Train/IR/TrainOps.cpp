@@ -35,6 +35,12 @@ static LogicalResult verifyRotaryInit(VariableOp op, RotaryInitAttr init) {
   if (!(number(init.getBase()) > 0) || !(number(init.getFactor()) > 0) || !(number(init.getLowFactor()) > 0) ||
       !(number(init.getHighFactor()) > number(init.getLowFactor())) || init.getOldContext() < 1)
     return op.emitOpError("rotary numbers must be positive, and highFactor above lowFactor");
+  if (DenseF64ArrayAttr divisors = init.getDivisors())
+    if (divisors.size() != init.getHeadDim() / 2 ||
+        llvm::any_of(divisors.asArrayRef(), [](double x) { return !(x > 0); }))
+      return op.emitOpError("rotary divisors must be ") << init.getHeadDim() / 2 << " numbers above 0";
+  if (init.getAmplitude() && !(number(init.getAmplitude()) > 0))
+    return op.emitOpError("rotary amplitude must be above 0");
   return success();
 }
 
@@ -385,8 +391,8 @@ LogicalResult RotaryOp::verify() {
   int64_t headDim = getHeadDim();
   if (headDim < 2 || headDim % 2 || input.getDimSize(1) % headDim)
     return emitOpError("head_dim ") << headDim << " must be even and divide the columns of " << input;
-  if (cos != getSin().getType() || cos.getDimSize(1) != headDim / 2)
-    return emitOpError("tables must be [positions, ") << headDim / 2 << "], not " << cos;
+  if (cos != getSin().getType() || cos.getDimSize(1) < 1 || cos.getDimSize(1) > headDim / 2)
+    return emitOpError("tables must be [positions, 1 to ") << headDim / 2 << "], not " << cos;
   if (getPositions().getType().getDimSize(0) != input.getDimSize(0))
     return emitOpError("needs one position for each row of ") << input;
   return success();

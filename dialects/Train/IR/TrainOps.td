@@ -421,7 +421,8 @@ def RotaryOp : Train_PureOp<"rotary", [AllTypesMatch<["input", "result"]>, Diffe
   let description = [{
     For each row r and head, with c, s the table rows at positions[r] and x split in halves x1, x2:
     `[x1 * c - x2 * s, x2 * c + x1 * s]` (Su et al. 2021, Hugging Face's layout). `inverse` rotates back (s negated),
-    which is the gradient.
+    which is the gradient. Tables of fewer than `head_dim / 2` columns turn as many pairs in the front of a head, and what
+    is behind them stays (Phi-4 mini, GPT-NeoX): of a head of 16 and tables of 6, columns 0 to 5 with 6 to 11.
 
     ```mlir
     %y = train.rotary %x, %pos, %cos, %sin head_dim 16 : tensor<16x64xf32>, tensor<16xi32>, tensor<128x8xf32>

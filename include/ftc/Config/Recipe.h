@@ -17,6 +17,7 @@
 #include "ftc/Support/QuantizedStates.h"
 #include "ftc/Support/Rotary.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -68,7 +69,16 @@ struct ModelConfig {
   double residualFactor = 1;  ///< of what attention and feed-forward block add to the stream
   double scoreFactor = 0;     ///< of scores of attention; 0: as queryScalar says
   double logitsDivisor = 1;
+  /// Of Phi-4 mini, and of Phi-3's models for 128k positions.
+  int64_t rotaryDim = 0; ///< columns in the front of a head that the rotary embedding turns; 0: all
+  /// With ropeScaling.divisors, which are for rows of up to ropeScaling.oldContext positions: those for longer ones.
+  std::vector<double> longDivisors;
 
+  /// Longest row that can be computed. Of longer ones LongRoPE has other angles, which a batch takes if one of its rows
+  /// is that long.
+  int64_t longestRow() const {
+    return ropeScaling.divisors.empty() ? maxSeqLen : std::min(maxSeqLen, ropeScaling.oldContext);
+  }
   /// Gemma 2 has a window in every other layer, from the first on, others in all, but for windowPattern.
   bool hasWindow(int64_t layer) const {
     const int64_t pattern = architecture == ModelArchitecture::Gemma2 ? 2 : windowPattern;

@@ -9,6 +9,8 @@
 
 #include "llvm/ADT/TypeSwitch.h"
 
+#include <numeric>
+
 using namespace mlir;
 using namespace ftc;
 
@@ -417,7 +419,7 @@ Value EntryConverter::adamwScalars(Location loc, Type element, train::AdamWAttr 
 void EntryConverter::convertRotary(train::RotaryOp op) {
   std::string label = labelOf(op);
   auto type = op.getInput().getType();
-  int64_t headDim = op.getHeadDim(), heads = type.getDimSize(1) / headDim, half = headDim / 2;
+  int64_t headDim = op.getHeadDim(), heads = type.getDimSize(1) / headDim, half = op.getCos().getType().getDimSize(1);
   Value input = bufferOf(op.getInput()), positions = bufferOf(op.getPositions());
   Value cos = bufferOf(op.getCos()), sin = bufferOf(op.getSin());
   SmallVector<Value> reusable;
@@ -426,14 +428,16 @@ void EntryConverter::convertRotary(train::RotaryOp op) {
   Value output = resultBuffer(cast<OpResult>(op.getResult()), reusable, label);
   places[op.getResult()].buffer = output;
 
-  // One row for each token and head: the matrix seen as [rows * heads, head_dim].
+  // One row for each token and head: the matrix seen as [rows * heads, head_dim]. Row values are the halves of what is
+  // turned; where a part behind it stays, they are as narrow as it takes for all of these to be whole numbers of them.
   int64_t rows = type.getDimSize(0) * heads;
   auto perHead = MemRefType::get({rows, headDim}, type.getElementType());
   int64_t perTask = chooseRowsPerTask(rows, headDim);
   RowLaunch launch(kernels, builder, op.getLoc(), rows, perTask);
   OpBuilder &b = launch.body();
   RowMath math(b, op.getLoc());
-  auto halfRow = RankedTensorType::get({half}, type.getElementType());
+  const int64_t width = std::gcd(half, headDim - 2 * half);
+  auto row = RankedTensorType::get({width}, type.getElementType());
   Type compute = type.getElementType().isF64() ? b.getF64Type() : b.getF32Type();
   auto load = [&](Value argument, Value index, int64_t offset, Type row) {
     return math.convert(plan::LoadOp::create(b, op.getLoc(), row, argument, ValueRange(index), offset), compute);
@@ -443,17 +447,28 @@ void EntryConverter::convertRotary(train::RotaryOp op) {
   if (heads > 1)
     token = arith::DivUIOp::create(b, op.getLoc(), token, arith::ConstantIndexOp::create(b, op.getLoc(), heads));
   Value position = arith::IndexCastOp::create(b, op.getLoc(), b.getIndexType(), launch.loadElement(positions, token));
-  Type tableRow = RankedTensorType::get({half}, op.getCos().getType().getElementType());
-  Value c = load(launch.argument(cos), position, 0, tableRow), s = load(launch.argument(sin), position, 0, tableRow);
-  Value x1 = load(x, launch.row(), 0, halfRow), x2 = load(x, launch.row(), half, halfRow);
-  if (op.getInverse())
-    s = math.neg(s);
-  Value y1 = math.sub(math.mul(x1, c), math.mul(x2, s)), y2 = math.add(math.mul(x2, c), math.mul(x1, s));
-  Value y = launch.argument(output, perHead);
-  launch.storeAt(math.convert(y1, type.getElementType()), y, launch.row());
-  launch.storeAt(math.convert(y2, type.getElementType()), y, launch.row(), half);
-  launch.finish(
-      (op.getInverse() ? "rotary_inverse_" : "rotary_") + shapeName(perHead) + "_heads" + std::to_string(heads), label);
+  Type tableRow = RankedTensorType::get({width}, op.getCos().getType().getElementType());
+  Value cosines = launch.argument(cos), sines = launch.argument(sin), y;
+  auto store = [&](Value value, int64_t offset) {
+    y = y ? y : launch.argument(output, perHead);
+    launch.storeAt(math.convert(value, type.getElementType()), y, launch.row(), offset);
+  };
+  for (int64_t at = 0; at < half; at += width) {
+    Value c = load(cosines, position, at, tableRow), s = load(sines, position, at, tableRow);
+    Value x1 = load(x, launch.row(), at, row), x2 = load(x, launch.row(), half + at, row);
+    if (op.getInverse())
+      s = math.neg(s);
+    store(math.sub(math.mul(x1, c), math.mul(x2, s)), at);
+    store(math.add(math.mul(x2, c), math.mul(x1, s)), half + at);
+  }
+  // Computed in place, it is there.
+  for (int64_t at = 2 * half; at < headDim && input != output; at += width)
+    store(load(x, launch.row(), at, row), at);
+  std::string name =
+      (op.getInverse() ? "rotary_inverse_" : "rotary_") + shapeName(perHead) + "_heads" + std::to_string(heads);
+  if (2 * half < headDim)
+    name += "_of" + std::to_string(2 * half);
+  launch.finish(name, label);
 }
 
 void EntryConverter::convertEmbeddingGrad(train::EmbeddingGradOp op) {

@@ -76,6 +76,21 @@ train.variable @v : tensor<4x4xf32> constant init #train.rotary<sine = false, he
 
 // -----
 
+// expected-error@+1 {{rotary divisors must be 4 numbers above 0}}
+train.variable @v : tensor<4x4xf32> constant init #train.rotary<sine = false, headDim = 8, base = 1.0e4 : f64, factor = 1.0 : f64, lowFactor = 1.0 : f64, highFactor = 4.0 : f64, oldContext = 8192, divisors = [1.0, 2.0]>
+
+// -----
+
+// expected-error@+1 {{rotary divisors must be 4 numbers above 0}}
+train.variable @v : tensor<4x4xf32> constant init #train.rotary<sine = false, headDim = 8, base = 1.0e4 : f64, factor = 1.0 : f64, lowFactor = 1.0 : f64, highFactor = 4.0 : f64, oldContext = 8192, divisors = [1.0, 2.0, 0.0, 4.0]>
+
+// -----
+
+// expected-error@+1 {{rotary amplitude must be above 0}}
+train.variable @v : tensor<4x4xf32> constant init #train.rotary<sine = false, headDim = 8, base = 1.0e4 : f64, factor = 1.0 : f64, lowFactor = 1.0 : f64, highFactor = 4.0 : f64, oldContext = 8192, amplitude = 0.0 : f64>
+
+// -----
+
 // expected-error@+1 {{batch and sequence must be positive}}
 train.entry @e kind(step) batch 0 sequence 8 inputs [] outputs [] {
   train.return

@@ -237,7 +237,7 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["x", "p", "c", "s"] outputs
 
 train.entry @e kind(step) batch 2 sequence 8 inputs ["x", "p", "c", "s"] outputs [] {
 ^bb0(%x: tensor<3x8xf32>, %p: tensor<3xi32>, %c: tensor<9x4xf32>, %s: tensor<8x4xf32>):
-  // expected-error@+1 {{tables must be [positions, 4], not 'tensor<9x4xf32>'}}
+  // expected-error@+1 {{tables must be [positions, 1 to 4], not 'tensor<9x4xf32>'}}
   %y = train.rotary %x, %p, %c, %s head_dim 8 : tensor<3x8xf32>, tensor<3xi32>, tensor<9x4xf32>, tensor<8x4xf32>
   train.return
 }
@@ -245,9 +245,9 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["x", "p", "c", "s"] outputs
 // -----
 
 train.entry @e kind(step) batch 2 sequence 8 inputs ["x", "p", "c", "s"] outputs [] {
-^bb0(%x: tensor<3x8xf32>, %p: tensor<3xi32>, %c: tensor<9x3xf32>, %s: tensor<9x3xf32>):
-  // expected-error@+1 {{tables must be [positions, 4], not 'tensor<9x3xf32>'}}
-  %y = train.rotary %x, %p, %c, %s head_dim 8 : tensor<3x8xf32>, tensor<3xi32>, tensor<9x3xf32>, tensor<9x3xf32>
+^bb0(%x: tensor<3x8xf32>, %p: tensor<3xi32>, %c: tensor<9x5xf32>, %s: tensor<9x5xf32>):
+  // expected-error@+1 {{tables must be [positions, 1 to 4], not 'tensor<9x5xf32>'}}
+  %y = train.rotary %x, %p, %c, %s head_dim 8 : tensor<3x8xf32>, tensor<3xi32>, tensor<9x5xf32>, tensor<9x5xf32>
   train.return
 }
 

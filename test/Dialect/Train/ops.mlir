@@ -9,6 +9,9 @@ train.variable @"model.norm.weight" : tensor<64xf32> parameter init #train.ones 
 // CHECK: train.variable @rotary.cos : tensor<128x8xf32> constant init #train.rotary<sine = false, headDim = 16, base = 5.000000e+05 : f64,
 train.variable @"rotary.cos" : tensor<128x8xf32> constant init #train.rotary<sine = false, headDim = 16,
   base = 5.0e+05 : f64, factor = 3.2e+01 : f64, lowFactor = 1.0 : f64, highFactor = 4.0 : f64, oldContext = 8192>
+// CHECK: train.variable @rotary.of.a.part : tensor<128x2xf32> constant init #train.rotary<{{.*}}oldContext = 4096, divisors = [1.000000e+00, 1.250000e+00], amplitude = 1.190000e+00 : f64>
+train.variable @"rotary.of.a.part" : tensor<128x2xf32> constant init #train.rotary<sine = true, headDim = 4, base = 1.0e+04 : f64,
+  factor = 1.0 : f64, lowFactor = 1.0 : f64, highFactor = 4.0 : f64, oldContext = 4096, divisors = [1.0, 1.25], amplitude = 1.19 : f64>
 // CHECK: train.variable @w : tensor<64xf32> parameter init #train.normal<2.000000e-02 : f64>
 train.variable @w : tensor<64xf32> parameter init #train.normal<2.0e-02 : f64> trainable
 // CHECK: train.variable @w.lora_A.weight : tensor<8x64xf32> parameter init #train.uniform<1.250000e-01 : f64> trainable

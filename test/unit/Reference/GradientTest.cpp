@@ -158,6 +158,12 @@ std::vector<Case> cases() {
        "tensor<5x8xf64>",
        {{"tensor<5x8xf64>"}, {"tensor<5xi32>", {0, 3, 6, 1, 1}}, {"tensor<7x2xf64>"}, {"tensor<7x2xf64>"}},
        {0}},
+      // Of a head of eight columns four are turned, and four stay; the tables are of no length 1.
+      {"rotary_of_a_part",
+       "train.rotary %x0, %x1, %x2, %x3 head_dim 8 : tensor<5x16xf64>, tensor<5xi32>, tensor<7x2xf64>, tensor<7x2xf64>",
+       "tensor<5x16xf64>",
+       {{"tensor<5x16xf64>"}, {"tensor<5xi32>", {0, 3, 6, 1, 1}}, {"tensor<7x2xf64>"}, {"tensor<7x2xf64>"}},
+       {0}},
       {"attention_grouped",
        "train.attention %x0, %x1, %x2, %x3 batch 2 heads 4 kv_heads 2 scale 0.7 : tensor<10x12xf64>, tensor<10x6xf64>, "
        "tensor<10xi32> -> tensor<10x4xf64>",

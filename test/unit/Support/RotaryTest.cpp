@@ -58,6 +58,25 @@ TEST(Rotary, FactorOneIsNoScaling) {
   EXPECT_EQ(rotaryFrequencies(128, 500000, scaling), rotaryFrequencies(128, 500000));
 }
 
+TEST(Rotary, LongRopeDividesEachAngleByItsOwn) {
+  const std::vector<double> divisors = {1, 1.5, 2, 4};
+  const RopeScaling scaling = longRope(divisors, 4096, 131072);
+  std::vector<double> plain = rotaryFrequencies(8, 10000), scaled = rotaryFrequencies(8, 10000, scaling);
+  ASSERT_EQ(scaled.size(), 4u);
+  for (size_t i = 0; i < 4; ++i)
+    EXPECT_EQ(scaled[i], plain[i] / divisors[i]) << i;
+  EXPECT_NEAR(scaling.amplitude, std::sqrt(1 + std::log(32) / std::log(4096)), 1e-15);
+  EXPECT_NEAR(scaling.amplitude, 1.1902380714238083, 1e-15); // Phi-4 mini's
+  RotaryTables tables = rotaryTables(50, 8, 10000, scaling);
+  for (size_t t = 0; t < 50; ++t)
+    for (size_t i = 0; i < 4; ++i) {
+      EXPECT_NEAR(tables.cos[t * 4 + i], scaling.amplitude * std::cos(double(t) * scaled[i]), 6.2e-8);
+      EXPECT_NEAR(tables.sin[t * 4 + i], scaling.amplitude * std::sin(double(t) * scaled[i]), 6.2e-8);
+    }
+  EXPECT_EQ(longRope(divisors, 4096, 4096).amplitude, 1);
+  EXPECT_EQ(longRope(divisors, 4096, 2048).amplitude, 1);
+}
+
 TEST(Rotary, TablesAreRoundedCosinesAndSines) {
   RopeScaling scaling;
   scaling.factor = 8;

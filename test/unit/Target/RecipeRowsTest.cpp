@@ -35,6 +35,7 @@ struct Case {
   std::optional<StateFormat> states;
   bool qwen = false; ///< Qwen2's biases and Qwen3's norms of heads
   ModelArchitecture architecture = ModelArchitecture::Llama;
+  int64_t rotaryDim = 0; ///< columns of a head that are turned
 };
 
 void PrintTo(const Case &which, std::ostream *out) { *out << which.name; }
@@ -62,6 +63,7 @@ Recipe recipeOf(const Case &which) {
   recipe.optimizer.quantizedStates = which.states;
   recipe.model.qkvBias = recipe.model.qkNorm = which.qwen;
   recipe.model.architecture = which.architecture;
+  recipe.model.rotaryDim = which.rotaryDim;
   if (recipe.model.hasOuterNorms())
     recipe.model.logitsCap = 2;
   return recipe;
@@ -161,6 +163,15 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"Qwen", DType::F32, false, OptimizerConfig::Kind::AdamW, 256, 64, 1088, 320, false, {}, true},
         Case{"QwenBf16", DType::BF16, false, OptimizerConfig::Kind::AdamW, 256, 64, 1088, 320, false, {}, true},
         Case{"QwenOddSizes", DType::F32, false, OptimizerConfig::Kind::AdamW, 40, 10, 52, 90, false, {}, true},
+        Case{.name = "PartOfHeads", .dtype = DType::F32, .rotaryDim = 48},
+        Case{.name = "PartOfHeadsBf16", .dtype = DType::BF16, .rotaryDim = 48},
+        Case{.name = "PartOfHeadsOddSizes",
+             .dtype = DType::F32,
+             .embedDim = 40,
+             .headDim = 10,
+             .intermediateDim = 52,
+             .vocabSize = 90,
+             .rotaryDim = 6},
         Case{"Gemma2",
              DType::F32,
              false,
