@@ -343,9 +343,11 @@ bool HuggingFaceTokenizer::checkFrame(const std::string &path, std::vector<Diagn
 bool HuggingFaceTokenizer::readTemplate(const Json &config, const std::string &path, std::vector<Diagnostic> &diags) {
   std::string text, error;
   source = {path, "chat_template"};
-  const std::string beside = (std::filesystem::path(path).parent_path() / "chat_template.jinja").string();
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  const std::string beside = (folder / "chat_template.jinja").string(),
+                    ofProcessor = (folder / "chat_template.json").string();
   std::error_code code;
-  if (std::filesystem::exists(beside, code)) { // transformers takes it before the other
+  if (std::filesystem::exists(beside, code)) { // transformers takes it before the others
     if (!readFile(beside, text, error)) {
       diags.push_back({Severity::Error, beside, 0, 0, error});
       return false;
@@ -363,6 +365,16 @@ bool HuggingFaceTokenizer::readTemplate(const Json &config, const std::string &p
                        "the one to use into chat_template.jinja beside this file"});
     if (text.empty())
       return false;
+  } else if (std::filesystem::exists(ofProcessor, code)) { // of a model that reads images
+    std::optional<Json> processor = readObject(ofProcessor, diags);
+    if (!processor)
+      return false;
+    text = tokenIn(*processor, "chat_template");
+    source = {ofProcessor, "chat_template"};
+    if (text.empty()) {
+      diags.push_back({Severity::Error, ofProcessor, 0, 0, "'chat_template' is no text"});
+      return false;
+    }
   } else {
     return true; // documents can do without
   }

@@ -28,6 +28,10 @@ TEXTS = [
 ]
 EXTRA = ["日本語のテキスト。中文文本 한국어 naïve café Straße Привет мир 12345 x=1;\n\n\tdef f(x):\n    return x**2\n", "  two  spaces   three\n\n\n   indented 1234.5 it's we'll I'M"] * 20
 LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+# As GPT-4o's tokenizer cuts, and Phi-4 mini's.
+GPT4O = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+         r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+         r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 DEEPSEEK = [r"\p{N}{1,3}", r"[一-龥぀-ゟ゠-ヿ]+", r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"""]
 
 
@@ -111,6 +115,7 @@ def variants():
         yield "gpt2", pre(pattern(r"[aeiou\s]", behavior, False))
         yield "gpt2", pre(pattern(r"\w+|[^\w\s]+", behavior, True))
         yield "gpt2", pre({"type": "Punctuation", "behavior": behavior})
+    yield "gpt2", pre(pattern(GPT4O, "Removed", True))
     yield "gpt2", pre({"type": "Split", "pattern": {"String": "e"}, "behavior": "Isolated", "invert": False})
     for step in ({"type": "Whitespace"}, {"type": "WhitespaceSplit"}, {"type": "BertPreTokenizer"}, {"type": "Digits", "individual_digits": False}, {"type": "CharDelimiterSplit", "delimiter": "e"}):
         yield "gpt2", pre(step)

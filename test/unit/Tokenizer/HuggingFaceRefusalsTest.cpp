@@ -88,6 +88,15 @@ TEST_F(Refusals, FilesBesideTheVocabulary) {
       errorIn(file, R"({"bos_token": "<s>", "eos_token": "</s>", "chat_template": "a\n {{ x|nope }}"})"),
       "tokenizer_config.json:0: 'chat_template', line 2, column 6: the filter 'nope' is not built, or there is none of "
       "that name");
+  // Of a model that reads images; the tokenizer's own comes first.
+  const char *ends = R"({"bos_token": "<s>", "eos_token": "</s>"})";
+  write("chat_template.json", R"({"chat_template": "a\n {{ x|nope }}"})");
+  EXPECT_EQ(errorIn(file, ends),
+            "chat_template.json:0: 'chat_template', line 2, column 6: the filter 'nope' is not built, or there is none "
+            "of that name");
+  EXPECT_EQ(errorIn(file, R"({"bos_token": "<s>", "eos_token": "</s>", "chat_template": "b"})"), "");
+  write("chat_template.json", R"({"chat_template": []})");
+  EXPECT_EQ(errorIn(file, ends), "chat_template.json:0: 'chat_template' is no text");
   write("chat_template.jinja", "a\n {{ x|nope }}");
   EXPECT_EQ(errorIn(file, R"({"bos_token": "<s>", "eos_token": "</s>"})"),
             "chat_template.jinja:2: the chat template: the filter 'nope' is not built, or there is none of that name");
