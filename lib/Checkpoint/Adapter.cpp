@@ -9,6 +9,7 @@
 
 #include "Convert.h"
 #include "FusedWeights.h"
+#include "TextPart.h"
 #include "WeightNames.h"
 #include "ftc/Checkpoint/TorchFile.h"
 #include "ftc/Support/Files.h"
@@ -34,7 +35,9 @@ bool ftc::isAdapterName(std::string_view name) {
   return std::ranges::any_of(adapterEndings, [&](std::string_view end) { return name.ends_with(end); });
 }
 
-std::string ftc::peftName(std::string_view name) { return std::string(peftPrefix) + std::string(name); }
+std::string ftc::peftName(std::string_view name, bool isPart) {
+  return std::string(peftPrefix) + (isPart ? nameAroundTextPart(name) : std::string(name));
+}
 
 std::string ftc::adapterFile(const std::string &folder) {
   std::error_code ignored;
@@ -60,7 +63,8 @@ std::optional<std::string> ftc::adapterBase(const std::string &path) {
   return base.is_string() && base != "" ? std::optional(base.get<std::string>()) : std::nullopt;
 }
 
-std::string ftc::adapterConfigJson(const LoraConfig &lora, const std::string &baseModel, const ModelConfig &model) {
+std::string ftc::adapterConfigJson(const LoraConfig &lora, const std::string &baseModel, const ModelConfig &model,
+                                   bool isPart) {
   json config;
   config["peft_type"] = "LORA";
   config["task_type"] = "CAUSAL_LM";
@@ -72,7 +76,7 @@ std::string ftc::adapterConfigJson(const LoraConfig &lora, const std::string &ba
   config["lora_alpha"] = number(lora.alpha);
   config["lora_dropout"] = 0.0;
   const std::vector<std::string> targets = fileTargets(lora, model);
-  config["target_modules"] = targets;
+  config["target_modules"] = isPart ? json(targetsInTextPart(targets)) : json(targets);
   for (const std::string &target : targets)
     if (int64_t parts = fusedTargets(target, lora, model); parts > 1) {
       config["rank_pattern"][target] = parts * lora.rank;
@@ -161,12 +165,15 @@ std::unique_ptr<AdapterReader> AdapterReader::open(const std::string &path, cons
     std::string_view module = name, end;
     if (module.starts_with(peftPrefix))
       module.remove_prefix(peftPrefix.size());
+    std::string ours = known ? peftName(*known) : name;
+    if (!known && multimodalFamily(model.architecture))
+      ours = peftName(nameInTextPart(module));
     for (std::string_view each : adapterEndings)
       end = module.ends_with(each) ? each : end;
     module.remove_suffix(end.size());
     const std::vector<FusedPart> parts = partsOf(module, model);
-    const bool good = parts.empty() ? reader->add(known ? peftName(*known) : name, std::move(place), diags)
-                                    : reader->addParts(parts, end, entry, lora, diags);
+    const bool good =
+        parts.empty() ? reader->add(ours, std::move(place), diags) : reader->addParts(parts, end, entry, lora, diags);
     if (!good)
       return nullptr;
   }

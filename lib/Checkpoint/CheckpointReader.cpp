@@ -9,6 +9,7 @@
 #include "ftc/Checkpoint/Checkpoint.h"
 
 #include "FusedWeights.h"
+#include "TextPart.h"
 #include "WeightNames.h"
 #include "ftc/Checkpoint/TorchFile.h"
 #include "ftc/Support/Files.h"
@@ -83,6 +84,13 @@ std::vector<FusedPart> partsOfWeight(std::string_view name, const ModelConfig &m
 
 std::string weightOf(const FusedPart &part) { return part.module + ".weight"; }
 
+/// Whether there are models of which `model` is the text part.
+bool isPartOfLarger(const ModelConfig *model) { return model && multimodalFamily(model->architecture); }
+
+std::string nameOfWeight(std::string_view name, const ModelConfig *model) {
+  return isPartOfLarger(model) ? nameInTextPart(name) : std::string(name);
+}
+
 } // namespace
 
 std::unique_ptr<CheckpointReader> CheckpointReader::open(const std::string &directory,
@@ -150,9 +158,14 @@ std::unique_ptr<CheckpointReader> CheckpointReader::open(const std::string &dire
   for (const auto &[tensor, file] : index) {
     const auto known = model ? knownWeight(tensor, model->architecture) : std::nullopt;
     const std::vector<FusedPart> parts = partsOfWeight(tensor, reader->model);
-    auto place = reader->places.find(known ? known->name : parts.empty() ? tensor : weightOf(parts[0]));
+    auto place = reader->places.find(known           ? known->name
+                                     : parts.empty() ? nameOfWeight(tensor, model)
+                                                     : weightOf(parts[0]));
     std::string path = root / file;
-    if (place == reader->places.end() || place->second.file->path() != path)
+    const bool isOther = std::ranges::any_of(reader->others, [&](const OtherPart &other) {
+      return other.entry->spec.name == tensor && other.file->path() == path;
+    });
+    if (!isOther && (place == reader->places.end() || place->second.file->path() != path))
       return fail(indexPath, fmt::format("tensor '{}' should be in {}, but is not", tensor, path));
   }
   return reader;
@@ -181,8 +194,10 @@ bool CheckpointReader::add(std::unique_ptr<TensorFile> file, const ModelConfig *
       }
       for (const FusedPart &part : parts)
         found.emplace_back(weightOf(part), rowsOf(entry, part.firstRow, part.rows));
+    } else if (isPartOfLarger(model) && isBesideTextPart(name)) {
+      others.push_back({file.get(), &entry});
     } else {
-      found.emplace_back(name, entry);
+      found.emplace_back(nameOfWeight(name, model), entry);
     }
     for (auto &[ours, place] : found) {
       auto [other, isNew] = places.emplace(ours, Place{file.get(), std::move(place)});

@@ -9,6 +9,7 @@
 
 #include "Descriptor.h"
 #include "FusedWeights.h"
+#include "TextPart.h"
 #include "ftc/Support/Files.h"
 
 #include <algorithm>
@@ -33,13 +34,18 @@ namespace {
 
 /// What is copied beside the weights, so that the directory can be used like the one that training started from.
 constexpr const char *tokenizerFiles[] = {
-    "tokenizer.json", "tokenizer_config.json",   "tokenizer.model",   "tokenizer.model.v3",  "vocab.json",
-    "merges.txt",     "special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "generation_config.json"};
+    "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "tokenizer.model.v3", "vocab.json", "merges.txt",
+    "special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "generation_config.json",
+    // Of models that read images.
+    "chat_template.json", "preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json"};
 
-/// A tensor of a file: one of the step's, or several whose rows follow one another (FusedWeights.h).
+/// A tensor of a file: one of the step's, or several whose rows follow one another (FusedWeights.h), or one of the
+/// files that training started from.
 struct StoredTensor {
   TensorSpec spec;
   std::vector<const TensorView *> parts;
+  const TensorFile *copyFrom = nullptr;
+  uint64_t copyAt = 0; ///< its place there
 };
 
 /// One file of a checkpoint.
@@ -143,6 +149,7 @@ struct CheckpointWriter::Impl {
   std::map<const TensorView *, MergedWeight> merged; ///< weights that are written with their adapters, or decoded
   std::vector<char> rows;                            ///< merged rows, or parts of tensors, on their way to a file
   MergeBuffers buffers;
+  std::unique_ptr<CheckpointReader> source; ///< of a model whose text part is trained
   std::vector<PlannedFile> files;
   std::string origin;            ///< end of training_state.json
   bool hasAdapterFolder = false; ///< some of them go to adapterFolderName
@@ -153,9 +160,12 @@ struct CheckpointWriter::Impl {
   /// The file that could not be written, for the message.
   const char *failedAt = "";
 
-  void planAdapters(const AdapterOptions &options, const ModelConfig &model);
+  void planAdapters(const AdapterOptions &options, const ModelConfig &model, bool isPart);
+  bool planOtherParts(std::vector<StoredTensor> &stored, const CheckpointOptions &options,
+                      std::vector<Diagnostic> &diags);
   bool writeMerged(int file, MergedWeight &weight);
   bool writeFromElsewhere(int file, const TensorView &tensor);
+  bool copyTensor(int file, const StoredTensor &tensor);
   bool writeFile(int folder, const PlannedFile &planned);
   bool writeState(int folder, const TrainingState &state);
   bool install(const char *temporary, const char *name);
@@ -200,13 +210,20 @@ std::unique_ptr<CheckpointWriter> CheckpointWriter::create(const CheckpointOptio
   // Tied embeddings are stored once.
   if (options.model.tiedEmbeddings)
     std::erase_if(impl->parameters, [](const TensorView &tensor) { return tensor.spec.name == "lm_head.weight"; });
+  std::string base, noConfig;
+  if (!options.sourceDir.empty())
+    readFile(options.sourceDir + "/config.json", base, noConfig);
+  const bool isPart =
+      multimodalOf(nlohmann::json::parse(base, nullptr, /*allow_exceptions=*/false), options.model) != nullptr;
   if (options.adapter)
-    impl->planAdapters(*options.adapter, options.model);
+    impl->planAdapters(*options.adapter, options.model, isPart);
   for (const std::vector<TensorView> *tensors : {&impl->parameters, &impl->states, &impl->adapters})
     for (const TensorView &tensor : *tensors)
       if (tensor.read)
         impl->rows.resize(std::max<uint64_t>(impl->rows.size(), uint64_t(4) << 20));
   auto parameters = weightsInFileOrder(impl->parameters, options.model), states = inFileOrder(impl->states);
+  if (isPart && !parameters.empty() && !impl->planOtherParts(parameters, options, diags))
+    return nullptr;
   impl->bytes = bytesOf(parameters) + bytesOf(states) + bytesOf(inFileOrder(impl->adapters));
 
   if (options.origin.frozenWeights)
@@ -220,9 +237,7 @@ std::unique_ptr<CheckpointWriter> CheckpointWriter::create(const CheckpointOptio
   }
   impl->origin += options.origin.recipe.empty() ? "\n}\n" : "\n  }\n}\n";
 
-  std::string base, noConfig;
   if (!options.sourceDir.empty()) {
-    readFile(options.sourceDir + "/config.json", base, noConfig);
     for (const char *name : tokenizerFiles) {
       std::string from = options.sourceDir + "/" + name;
       if (!fs::is_regular_file(from, error))
@@ -246,8 +261,9 @@ std::unique_ptr<CheckpointWriter> CheckpointWriter::create(const CheckpointOptio
     impl->hasAdapterFolder = hasWeights;
     const std::string folder = hasWeights ? std::string(adapterFolderName) + "/" : "";
     impl->files.push_back(tensorFile(folder + "adapter_model.safetensors", inFileOrder(impl->adapters)));
-    impl->files.push_back({folder + "adapter_config.json",
-                           adapterConfigJson(options.adapter->lora, options.adapter->baseModel, options.model)});
+    impl->files.push_back(
+        {folder + "adapter_config.json",
+         adapterConfigJson(options.adapter->lora, options.adapter->baseModel, options.model, isPart)});
   }
   if (hasWeights)
     for (PlannedFile &file : modelFiles(parameters, options.shardBytes))
@@ -257,7 +273,7 @@ std::unique_ptr<CheckpointWriter> CheckpointWriter::create(const CheckpointOptio
 }
 
 /// Takes the adapters out of the parameters, and pairs them with their weights.
-void CheckpointWriter::Impl::planAdapters(const AdapterOptions &options, const ModelConfig &model) {
+void CheckpointWriter::Impl::planAdapters(const AdapterOptions &options, const ModelConfig &model, bool isPart) {
   auto isAdapter = [](const TensorView &tensor) { return isAdapterName(tensor.spec.name); };
   std::copy_if(parameters.begin(), parameters.end(), std::back_inserter(adapters), isAdapter);
   std::erase_if(parameters, isAdapter);
@@ -285,7 +301,58 @@ void CheckpointWriter::Impl::planAdapters(const AdapterOptions &options, const M
   rows.resize(merged.empty() ? 0 : longest);
   adapters = std::move(stored);
   for (TensorView &adapter : adapters)
-    adapter.spec.name = peftName(adapter.spec.name);
+    adapter.spec.name = peftName(adapter.spec.name, isPart);
+}
+
+/// Gives weights the names that they have in the files of the model whose text part they are, and adds that model's
+/// other tensors. The files stay open, so that those are there as long as the run is.
+bool CheckpointWriter::Impl::planOtherParts(std::vector<StoredTensor> &stored, const CheckpointOptions &options,
+                                            std::vector<Diagnostic> &diags) {
+  source = CheckpointReader::open(options.sourceDir, options.sourceFiles, diags, &options.model);
+  if (!source)
+    return false;
+  for (StoredTensor &tensor : stored) {
+    const TensorSpec *theirs = source->find(tensor.spec.name);
+    if (!theirs) {
+      diags.push_back(
+          {Severity::Error, options.sourceDir, 0, 0,
+           fmt::format("has no tensor '{}' of the text part, so it is not known what checkpoints should call "
+                       "it",
+                       tensor.spec.name)});
+      return false;
+    }
+    tensor.spec.name = theirs->name;
+  }
+  for (const CheckpointReader::OtherPart &other : source->otherParts()) {
+    if (!other.entry->layout.empty()) {
+      diags.push_back({Severity::Error, other.file->path(), 0, 0,
+                       fmt::format("tensor '{}' is a view, which is not copied into checkpoints; save the model anew "
+                                   "with transformers (save_pretrained), as safetensors",
+                                   other.entry->spec.name)});
+      return false;
+    }
+    stored.push_back({other.entry->spec, {}, other.file, other.entry->offset});
+  }
+  stored = inFileOrder(std::move(stored));
+  return true;
+}
+
+/// Appends bytes of another file.
+bool CheckpointWriter::Impl::copyTensor(int file, const StoredTensor &tensor) {
+  const auto bytes = static_cast<uint64_t>(tensor.spec.bytes());
+  for (uint64_t done = 0; done < bytes;) {
+    char block[1 << 16];
+    const uint64_t count = std::min<uint64_t>(sizeof(block), bytes - done);
+    if (!tensor.copyFrom->readBytes(block, count, tensor.copyAt + done)) {
+      failedAt = tensor.copyFrom->path().c_str();
+      errno = errno ? errno : EIO; // it has become shorter
+      return false;
+    }
+    if (!fileio::writeAll(file, block, count))
+      return false;
+    done += count;
+  }
+  return true;
 }
 
 /// Appends a tensor that has no memory here, part by part.
@@ -321,7 +388,9 @@ bool CheckpointWriter::Impl::writeFile(int folder, const PlannedFile &planned) {
   fileio::Descriptor file(openat(folder, planned.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
   if (!file || !fileio::writeAll(file.get(), planned.text.data(), planned.text.size()))
     return false;
-  for (const StoredTensor &stored : planned.tensors)
+  for (const StoredTensor &stored : planned.tensors) {
+    if (stored.copyFrom && !copyTensor(file.get(), stored))
+      return false;
     for (const TensorView *tensor : stored.parts) {
       auto merge = merged.find(tensor);
       const auto bytes = static_cast<uint64_t>(tensor->spec.bytes());
@@ -331,6 +400,7 @@ bool CheckpointWriter::Impl::writeFile(int folder, const PlannedFile &planned) {
       if (!good)
         return false;
     }
+  }
   if (planned.copyFrom) {
     char block[1 << 16];
     uint64_t done = 0;

@@ -7,6 +7,7 @@
 
 #include "ftc/Checkpoint/Checkpoint.h"
 
+#include "TextPart.h"
 #include "ftc/Support/Files.h"
 
 #include <array>
@@ -137,15 +138,43 @@ static void writeFamily(json &config, const ModelConfig &model) {
       config[key] = value;
 }
 
-std::string ftc::configJson(const ModelConfig &model, DType dtype, const TokenIds &ids, const std::string &base) {
-  json config = json::parse(base, nullptr, /*allow_exceptions=*/false);
-  if (!config.is_object())
-    config = json::object();
-  // The newer names of what is written below under the names that every version of transformers reads; and the model's
-  // own code (auto_map), which is not beside these weights.
+/// Takes out the newer names of what is written under the names that every version of transformers reads; and the
+/// model's own code (auto_map), which is not beside these weights.
+static void eraseOld(json &config) {
   for (const char *key :
        {"dtype", "rope_parameters", "rope_scaling", "quantization_config", "transformers_version", "auto_map"})
     config.erase(key);
+}
+
+/// The keys that say which angles queries and keys are turned by.
+static void writeRotary(json &config, const ModelConfig &model) {
+  config["rope_theta"] = model.ropeBase;
+  if (!model.ropeScaling.divisors.empty()) {
+    // Older versions take no other keys in here.
+    config["rope_scaling"] = {
+        {"type", "longrope"}, {"short_factor", model.ropeScaling.divisors}, {"long_factor", model.longDivisors}};
+    config["original_max_position_embeddings"] = model.ropeScaling.oldContext;
+  }
+  if (model.architecture == ModelArchitecture::Phi3) {
+    const auto heads = static_cast<double>(model.headDim ? model.headDim : model.embedDim / model.numHeads);
+    double part = model.rotaryDim ? static_cast<double>(model.rotaryDim) / heads : 1.0;
+    while (static_cast<int64_t>(part * heads) < model.rotaryDim) // it is rounded down when it is read
+      part = std::nextafter(part, 2.0);
+    config["partial_rotary_factor"] = part;
+  }
+  if (model.ropeScaling.factor != 1.0 && model.architecture == ModelArchitecture::Gemma3)
+    config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", model.ropeScaling.factor}};
+  else if (model.ropeScaling.factor != 1.0)
+    config["rope_scaling"] = {{"rope_type", "llama3"},
+                              {"factor", model.ropeScaling.factor},
+                              {"low_freq_factor", model.ropeScaling.lowFactor},
+                              {"high_freq_factor", model.ropeScaling.highFactor},
+                              {"original_max_position_embeddings", model.ropeScaling.oldContext}};
+}
+
+/// The keys of a model by itself.
+static void writeModel(json &config, const ModelConfig &model, DType dtype, const TokenIds &ids) {
+  eraseOld(config);
   auto unlessGiven = [&](const char *key, json value) {
     if (!config.contains(key))
       config[key] = std::move(value);
@@ -163,15 +192,7 @@ std::string ftc::configJson(const ModelConfig &model, DType dtype, const TokenId
   config["head_dim"] = model.headDim ? model.headDim : model.embedDim / model.numHeads;
   writeFamily(config, model);
   config["rms_norm_eps"] = model.normEps;
-  config["rope_theta"] = model.ropeBase;
-  if (model.ropeScaling.factor != 1.0 && model.architecture == ModelArchitecture::Gemma3)
-    config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", model.ropeScaling.factor}};
-  else if (model.ropeScaling.factor != 1.0)
-    config["rope_scaling"] = {{"rope_type", "llama3"},
-                              {"factor", model.ropeScaling.factor},
-                              {"low_freq_factor", model.ropeScaling.lowFactor},
-                              {"high_freq_factor", model.ropeScaling.highFactor},
-                              {"original_max_position_embeddings", model.ropeScaling.oldContext}};
+  writeRotary(config, model);
   config["tie_word_embeddings"] = model.tiedEmbeddings;
   const bool qwen = model.architecture == ModelArchitecture::Qwen2 || model.architecture == ModelArchitecture::Qwen3;
   // transformers' default for Mistral is a window of 4096.
@@ -192,6 +213,45 @@ std::string ftc::configJson(const ModelConfig &model, DType dtype, const TokenId
   for (const auto &[key, id] : special)
     if (id >= 0)
       unlessGiven(key, id);
+}
+
+/// The keys of a model that reads images, whose text part is `model`. What says nothing of that part stays.
+static void writeAround(json &config, const MultimodalFamily &family, const ModelConfig &model, DType dtype,
+                        const TokenIds &ids) {
+  const bool isFlat = !config.contains("text_config") || !config["text_config"].is_object();
+  json text = isFlat ? config : config["text_config"];
+  const json classes = text.contains("architectures") ? text["architectures"] : json();
+  json sections;
+  for (const char *joint : {"rope_scaling", "rope_parameters"})
+    if (text.contains(joint) && text[joint].is_object() && text[joint].contains("mrope_section"))
+      sections = text[joint]["mrope_section"];
+  const bool hasIds = config.contains("eos_token_id") || text.contains("eos_token_id");
+  writeModel(text, model, dtype, hasIds ? TokenIds{-1, -1, -1} : ids);
+  text["model_type"] = isFlat ? family.type : family.textType;
+  if (classes.is_null())
+    text.erase("architectures");
+  else
+    text["architectures"] = classes;
+  if (!sections.is_null())
+    text["rope_scaling"] = {{"type", "mrope"}, {"mrope_section", sections}};
+  if (isFlat) {
+    config = std::move(text);
+    return;
+  }
+  eraseOld(config);
+  config["torch_dtype"] = text["torch_dtype"];
+  config["tie_word_embeddings"] = model.tiedEmbeddings;
+  config["text_config"] = std::move(text);
+}
+
+std::string ftc::configJson(const ModelConfig &model, DType dtype, const TokenIds &ids, const std::string &base) {
+  json config = json::parse(base, nullptr, /*allow_exceptions=*/false);
+  if (!config.is_object())
+    config = json::object();
+  if (const MultimodalFamily *family = multimodalOf(config, model))
+    writeAround(config, *family, model, dtype, ids);
+  else
+    writeModel(config, model, dtype, ids);
   return config.dump(2) + "\n";
 }
 
@@ -352,6 +412,41 @@ static void compareGemma3Rotary(Comparison &compare, const ModelConfig &model) {
   compare.number(Warning, isLinear ? in(full, "factor") : json(1.0), "rope_scaling.factor", model.ropeScaling.factor);
 }
 
+/// Phi-3's part of a head that is turned, and LongRoPE. Returns whether that is all that there is to compare.
+static bool compareLongRotary(Comparison &compare, const ModelConfig &model, const json &joint, const json &scaling,
+                              const json &kind) {
+  constexpr Severity Error = Severity::Error, Warning = Severity::Warning;
+  json part = joint.is_object() && joint.contains("partial_rotary_factor") ? joint["partial_rotary_factor"] : json();
+  if (part.is_null())
+    part = compare.at("partial_rotary_factor");
+  const int64_t columns = model.headDim ? model.headDim : model.embedDim / model.numHeads,
+                wanted = model.rotaryDim ? model.rotaryDim : columns;
+  const double found = part.is_number() ? part.get<double>() : 1.0;
+  if (!(found > 0 && found <= 1) || static_cast<int64_t>(found * static_cast<double>(columns)) != wanted)
+    compare.differ(Error,
+                   fmt::format("'partial_rotary_factor' is {}, the recipe's model turns {} of the {} columns of a "
+                               "head{}",
+                               found, wanted, columns, Comparison::wayOut(Error)));
+  const bool isLong = kind == "longrope" || kind == "su" || kind == "yarn",
+             wantsLong = !model.ropeScaling.divisors.empty();
+  if (isLong != wantsLong)
+    compare.differ(Error, fmt::format("rotary scaling is {}, the recipe's model has {}{}", kind.dump(),
+                                      wantsLong ? "LongRoPE's" : "none", Comparison::wayOut(Error)));
+  if (!isLong || !wantsLong)
+    return isLong || wantsLong;
+  for (const auto &[key, wanted] :
+       {std::pair("short_factor", &model.ropeScaling.divisors), {"long_factor", &model.longDivisors}})
+    if (!scaling.contains(key) || scaling[key] != json(*wanted))
+      compare.differ(Warning, fmt::format("'rope_scaling.{}' has other numbers than the recipe's model{}", key,
+                                          Comparison::wayOut(Warning)));
+  // They decide the angles' amplitude.
+  compare.number(Warning, compare.at("original_max_position_embeddings"), "original_max_position_embeddings",
+                 static_cast<double>(model.ropeScaling.oldContext), 4096);
+  compare.number(Warning, compare.at("max_position_embeddings"), "max_position_embeddings",
+                 static_cast<double>(model.maxSeqLen), 4096);
+  return true;
+}
+
 bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std::vector<Diagnostic> &diags) {
   std::string text, error;
   if (!readFile(path, text, error)) {
@@ -364,6 +459,12 @@ bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std
     return false;
   }
   constexpr Severity Error = Severity::Error, Warning = Severity::Warning;
+  if (const MultimodalFamily *family = multimodalOf(config, model))
+    config = textPartOf(config, *family, namesOf(model.architecture).type);
+  else
+    for (const auto &[key, value] : usualSizes(model.architecture))
+      if (!config.contains(key))
+        config[key] = value;
   Comparison compare(path, config, diags);
   const json &type = compare.at("model_type");
   if (const char *wanted = namesOf(model.architecture).type; type != wanted) {
@@ -422,19 +523,9 @@ bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std
   json kind = in(scaling, "rope_type");
   if (kind.is_null())
     kind = in(scaling, "type");
-  json rotated = in(joint, "partial_rotary_factor");
-  if (rotated.is_null())
-    rotated = compare.at("partial_rotary_factor");
-  if (isPhi && rotated.is_number() && rotated != 1.0)
-    compare.differ(Error,
-                   fmt::format("'partial_rotary_factor' is {}: heads of which a part alone is rotated (Phi-4 mini) "
-                               "are not built; use Phi-3 mini 4k or Phi-4 14B",
-                               rotated.dump()));
-  if (isPhi && (kind == "longrope" || kind == "su" || kind == "yarn"))
-    compare.differ(Error, fmt::format("rotary scaling {} (long-rope, of Phi-3's 128k models) is not built, nor has "
-                                      "torchtune it; use the model for 4k, such as Phi-3-mini-4k-instruct",
-                                      kind.dump()));
-  else if (kind.is_null() || kind == "default") {
+  if (isPhi && compareLongRotary(compare, model, joint, scaling, kind))
+    return compare.good;
+  if (kind.is_null() || kind == "default") {
     if (model.ropeScaling.factor != 1.0)
       compare.differ(Warning, fmt::format("has no rotary scaling, the recipe's model scales by {}{}",
                                           model.ropeScaling.factor, Comparison::wayOut(Warning)));

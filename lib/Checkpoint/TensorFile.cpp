@@ -206,6 +206,10 @@ const TensorFile::Entry *TensorFile::find(std::string_view name) const {
   return found == byName.end() ? nullptr : &found->second;
 }
 
+bool TensorFile::readBytes(void *out, uint64_t bytes, uint64_t offset) const {
+  return fileio::readAt(descriptor, out, bytes, offset);
+}
+
 bool TensorFile::read(const Entry &entry, TensorType type, void *out, std::vector<Diagnostic> &diags) const {
   return read(entry, {{entry.spec.name, type, entry.spec.shape}, out}, diags);
 }

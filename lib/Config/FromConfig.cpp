@@ -13,6 +13,7 @@
 
 #include "Components.h"
 #include "Values.h"
+#include "ftc/Config/Multimodal.h"
 #include "ftc/Support/Files.h"
 
 #include <algorithm>
@@ -31,6 +32,7 @@ struct Type {
   const char *headDim = ""; ///< that transformers takes when the file has none; "": hidden_size / heads
   bool hasWindow = false;
   const char *ropeBase = "10000"; ///< that transformers takes when the file has none
+  bool isPart = false;            ///< only the text_config of another model is of this type
 };
 
 const Type types[] = {
@@ -40,11 +42,12 @@ const Type types[] = {
     {"qwen3", "torchtune.models.qwen3.qwen3", "1e-6", Type::Either, "128"},
     {"gemma", "torchtune.models.gemma.gemma", "1e-6", Type::Yes, "256"},
     {"gemma2", "torchtune.models.gemma2.gemma2", "1e-6", Type::Yes, "256", true},
-    {"phi3", "torchtune.models.phi3.phi3", "1e-5", Type::No, "", true},
+    {"phi3", "torchtune.models.phi3.phi3", "1e-5", Type::Either, "", true},
     {"gemma3_text", "ftc.models.gemma3", "1e-6", Type::Yes, "256", true, "1000000"},
     {"smollm3", "ftc.models.smollm3", "1e-6", Type::Usually, "", false, "2000000"},
     {"olmo2", "ftc.models.olmo2", "1e-5", Type::Either},
     {"granite", "ftc.models.granite", "1e-6", Type::Either},
+    {"qwen2_5_vl_text", "torchtune.models.qwen2.qwen2", "1e-5", Type::Either, "", false, "1000000", true},
 };
 
 Node scalar(const std::string &text, const Place &place) {
@@ -71,30 +74,63 @@ public:
     if (!read)
       return;
     config = std::move(*read);
+    if (const Node *kind = given("model_type"))
+      multimodal = multimodalFamily(kind->text);
+    if (multimodal && !takeTextPart())
+      return;
     const Node *kind = given("model_type");
     const Type *type = nullptr;
     std::string known;
     for (const Type &each : types) {
-      known += (known.empty() ? "" : ", ") + std::string(each.name);
-      if (kind && kind->text == each.name)
+      if (!each.isPart)
+        known += (known.empty() ? "" : ", ") + std::string(each.name);
+      if (kind && kind->text == each.name && (multimodal || !each.isPart))
         type = &each;
     }
-    if (kind && kind->text == "gemma3")
-      return messages.error(kind->place,
-                            "'model_type' is " + shown(*kind) +
-                                ": Gemma 3 with a part for images, which is not built; docs/recipes.md (Models by "
-                                "their config.json) has the lines that save its text part by itself, as a gemma3_text, "
-                                "which is");
     if (!type)
       return messages.error(kind ? kind->place : config.place,
                             "'model_type' is " + (kind ? shown(*kind) : std::string("missing")) +
-                                "; models of this type are not built, those of type " + known + " are");
+                                "; models of this type are not built, those of type " + known +
+                                " are, and of gemma3, mistral3 and qwen2_5_vl the text part");
     take(*type);
     if (!messages.failed())
       replace(type->builder);
   }
 
 private:
+  /// Makes `config` the text part of a model that reads images too. False with an error.
+  bool takeTextPart() {
+    const Node *part = given("text_config");
+    if (!part && !multimodal->mayBeFlat)
+      messages.error(config.place, "'text_config' is missing, which has the sizes of a " +
+                                       std::string(multimodal->type) + "'s text part");
+    else if (part && !part->isMap())
+      refuse(*part, "text_config", "it must be an object");
+    if (messages.failed())
+      return false;
+    Node text = part ? *part : config;
+    if (const Node *kind = part ? text.find("model_type") : nullptr; kind && kind->text != multimodal->textType) {
+      refuse(*kind, "text_config.model_type",
+             "of a " + std::string(multimodal->type) + " only a text part of type " + multimodal->textType +
+                 " is built");
+      return false;
+    }
+    // transformers ties a model's embeddings by its own key, a Qwen's by that of the text part too. That of a Mistral
+    // says nothing: it ties only what has no weight of its own.
+    const Node *tied = given("tie_word_embeddings"), *inner = text.find("tie_word_embeddings");
+    Node tie = scalar(multimodal->architecture == ModelArchitecture::Gemma3 ? "True" : "False", config.place);
+    if (tied && multimodal->architecture != ModelArchitecture::Mistral)
+      tie = *tied;
+    else if (inner && multimodal->architecture == ModelArchitecture::Qwen2)
+      tie = *inner;
+    std::erase_if(text.entries,
+                  [](const Entry &entry) { return entry.key == "tie_word_embeddings" || entry.key == "model_type"; });
+    text.entries.push_back({"tie_word_embeddings", tie.place, tie});
+    text.entries.push_back({"model_type", text.place, scalar(multimodal->textType, text.place)});
+    config = std::move(text);
+    return true;
+  }
+
   /// The value of a key of the file; null where it is absent or null.
   const Node *given(const std::string &key) const {
     const Node *node = config.find(key);
@@ -124,7 +160,13 @@ private:
   }
 
   void take(const Type &type) {
-    const std::string name = type.name;
+    const std::string name = type.isPart ? "qwen2" : type.name;
+    if (name == "gemma3_text")
+      for (const auto &size : usualSizes(ModelArchitecture::Gemma3))
+        if (!given(size.first)) {
+          std::erase_if(config.entries, [&](const Entry &entry) { return entry.key == size.first; });
+          config.entries.push_back({size.first, config.place, scalar(std::to_string(size.second), config.place)});
+        }
     copy("vocab_size", "vocab_size");
     copy("num_hidden_layers", "num_layers");
     copy("num_attention_heads", "num_heads");
@@ -317,11 +359,17 @@ private:
       return refuse(*scaling, joint, "it must be an object with \"rope_type\", or null");
     copy(given("rope_parameters.rope_theta") ? "rope_parameters.rope_theta" : "rope_theta", "rope_base", usualBase);
     for (const std::string &key : {joint + ".partial_rotary_factor", std::string("partial_rotary_factor")})
-      if (const Node *part = given(key); part && asFloat(*part) != 1.0)
-        refuse(*part, key, "heads of which a part alone is rotated are not built");
+      if (const Node *part = given(key); part && name == "phi3")
+        argument("partial_rotary_factor", *part); // the first counts
+      else if (part && asFloat(*part) != 1.0)
+        refuse(*part, key, "heads of which a part alone is rotated are not built for " + name);
     const std::string key = joint + (given(joint + ".rope_type") ? ".rope_type" : ".type");
     const Node *kind = given(key);
-    const bool isScaled = kind && kind->text != "default";
+    const bool isPlain = multimodal && multimodal->hasThreePositions() && kind && kind->text == "mrope";
+    const bool isScaled = kind && kind->text != "default" && !isPlain;
+    // "su" and "yarn" are older names of it.
+    if (isScaled && name == "phi3" && (kind->text == "longrope" || kind->text == "su" || kind->text == "yarn"))
+      return longRotary(joint);
     if (isScaled && (kind->text != "llama3" || name != "llama"))
       return refuse(*kind, key, "this rotary scaling is not built for " + name);
     if (name != "llama")
@@ -338,6 +386,19 @@ private:
         refuse(*value, joint + "." + word, "only " + floatText(wanted) + " is built");
   }
 
+  /// LongRoPE of Phi-3, whose own key is what counts for the old context.
+  void longRotary(const std::string &joint) {
+    for (const auto &[key, name] :
+         {std::pair("short_factor", "rope_short_factor"), {"long_factor", "rope_long_factor"}})
+      copy(joint + "." + key, name);
+    copy("original_max_position_embeddings", "original_max_seq_len", "4096");
+    for (const char *key : {"factor", "attention_factor"})
+      if (const Node *value = given(joint + "." + key))
+        refuse(*value, joint + "." + key,
+               "LongRoPE is built with what follows from max_position_embeddings and original_max_position_embeddings; "
+               "remove the key if it says the same");
+  }
+
   /// Puts the builder in the place of this component.
   void replace(const std::string &builder) {
     Entry *component = model.entry("_component_");
@@ -351,7 +412,8 @@ private:
   Node &model;
   std::string prefix;
   Messages &messages;
-  Node config;
+  Node config;                                  ///< of a model that reads images, its text part
+  const MultimodalFamily *multimodal = nullptr; ///< such a model
 };
 
 } // namespace

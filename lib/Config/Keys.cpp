@@ -59,7 +59,11 @@ static const std::vector<KeyInfo> table = {
   {"model.norm_eps", C, Float, "", explicitBuilders, nullptr, "epsilon of RMSNorm; absent: 1e-5, or 1e-6 (gemma, gemma2, gemma3, smollm3, granite)"},
   {"model.rope_base", C, Float, "", explicitBuilders, nullptr, "rotary base; absent: 10000 (llama2, mistral, gemma, gemma2, phi3, olmo2, granite), 500000 (llama3 and later), 1000000 (qwen2, qwen3, gemma3), 2000000 (smollm3)"},
   {"model.scale_factor", C, Float, "", "llama3_1 llama3_2 gemma3", nullptr, "Llama 3's rotary scaling, or what positions are divided by in layers without a window (gemma3); absent: 8 (llama3_1), 32 (llama3_2), 1 (gemma3); 1 is no scaling"},
-  {"model.tie_word_embeddings", C, Bool, "", "llama3_2 llama3_2_1b llama3_2_3b qwen2 qwen3 smollm3 olmo2 granite", nullptr, "one table for embedding and head; absent: True (llama3_2, smollm3), False (qwen2, qwen3, olmo2, granite)"},
+  {"model.tie_word_embeddings", C, Bool, "", "llama3_2 llama3_2_1b llama3_2_3b qwen2 qwen3 phi3 smollm3 olmo2 granite", nullptr, "one table for embedding and head; absent: True (llama3_2, smollm3), False (qwen2, qwen3, phi3, olmo2, granite)"},
+  {"model.partial_rotary_factor", C, Float, "1.0", "phi3", nullptr, "ftc's own key: part of each head, from its first column on, that the rotary embedding turns (Phi-4 mini: 0.75)"},
+  {"model.rope_short_factor", C, FloatList, "null", "phi3", nullptr, "ftc's own key: LongRoPE: what the angle of each pair of columns is divided by (Phi-4 mini, Phi-3 with 128k positions); null: positions are as they are"},
+  {"model.rope_long_factor", C, FloatList, "null", "phi3", nullptr, "ftc's own key: the same of rows longer than `original_max_seq_len`, which are not built; it goes with `rope_short_factor`, and to checkpoints"},
+  {"model.original_max_seq_len", C, Int, "null", "phi3", nullptr, "ftc's own key: with `rope_short_factor`: the longest sequence before LongRoPE, and the longest row here"},
   {"model.hidden_capping_value", C, Float, "50", "gemma2", nullptr, "scores of attention are capped to it: `cap * tanh(score / cap)`; null: not at all"},
   {"model.final_capping_value", C, Float, "30", "gemma2", nullptr, "logits are capped to it; null: not at all"},
   {"model.sliding_window_size", C, Int, "", "mistral gemma2 phi3 gemma3", nullptr, "positions that a token sees, itself included, in every layer (ftc's own key for mistral, phi3), every other one, from the first on (gemma2), or those that `sliding_window_pattern` leaves (gemma3); absent: all of them (mistral, phi3), 4096 (gemma2, gemma3)"},
@@ -228,7 +232,8 @@ const char *keyClassName(KeyClass keyClass) { return keyClass == C ? "compiled" 
 
 std::string keyTableMarkdown() {
   std::string result = "| key | class | value | when absent | meaning |\n|---|---|---|---|---|\n";
-  static const char *const types[] = {"integer", "number", "True/False", "text", "text or list", "two numbers", "any"};
+  static const char *const types[] = {"integer",      "number",      "True/False", "text",
+                                      "text or list", "two numbers", "numbers",    "any"};
   for (const KeyInfo &key : table) {
     std::string fallback = key.fallback;
     result += std::string("| `") + key.path + "` | " + keyClassName(key.keyClass) + " | " +

@@ -14,6 +14,7 @@
 #include "ftc/Support/Files.h"
 
 #include <algorithm>
+#include <cmath>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <tuple>
@@ -230,6 +231,21 @@ static std::string folderText(const std::string &folder, const std::string &outp
   return "\"${output_dir}" + quoted(rest).substr(1);
 }
 
+/// The part of `whole` columns that is `columns` when it is multiplied and rounded down.
+static double partOf(int64_t columns, int64_t whole) {
+  double part = static_cast<double>(columns) / static_cast<double>(whole);
+  while (static_cast<int64_t>(part * static_cast<double>(whole)) < columns)
+    part = std::nextafter(part, 2.0);
+  return part;
+}
+
+static std::string numbersText(const std::vector<double> &numbers) {
+  std::string list;
+  for (double number : numbers)
+    list += (list.empty() ? "[" : ", ") + floatText(number);
+  return list + "]";
+}
+
 /// Values of a model, by key of the table ("model.num_layers").
 static std::map<std::string, std::string> valuesOf(const ModelConfig &m, bool hasAdapters) {
   std::map<std::string, std::string> v;
@@ -261,6 +277,13 @@ static std::map<std::string, std::string> valuesOf(const ModelConfig &m, bool ha
       v["model.sliding_window_pattern"] = orNull(m.windowPattern);
       v["model.rope_local_base_freq"] = floatText(m.localRopeBase);
     }
+    if (m.rotaryDim)
+      v["model.partial_rotary_factor"] = floatText(partOf(m.rotaryDim, m.headDim));
+    if (!m.ropeScaling.divisors.empty()) {
+      v["model.rope_short_factor"] = numbersText(m.ropeScaling.divisors);
+      v["model.rope_long_factor"] = numbersText(m.longDivisors);
+      v["model.original_max_seq_len"] = std::to_string(m.ropeScaling.oldContext);
+    }
     if (m.family == "smollm3")
       v["model.no_rope_layer_interval"] = orNull(m.ropelessPattern);
     if (m.family == "granite") {
@@ -273,7 +296,8 @@ static std::map<std::string, std::string> valuesOf(const ModelConfig &m, bool ha
   std::string builder = lastWord(m.component);
   if (hasAdapters)
     builder = builder.substr(builder.find('_') + 1);
-  for (const char *name : {"qwen2", "qwen3", "llama3_2", "llama3_2_1b", "llama3_2_3b", "smollm3", "olmo2", "granite"})
+  for (const char *name :
+       {"qwen2", "qwen3", "llama3_2", "llama3_2_1b", "llama3_2_3b", "phi3", "smollm3", "olmo2", "granite"})
     if (builder == name)
       v["model.tie_word_embeddings"] = word(m.tiedEmbeddings);
   return v;

@@ -73,6 +73,8 @@ private:
   void model();
   /// The arguments that builders of one or a few families have.
   void familyArguments();
+  /// Which part of a head is turned, and by what angles (Phi-3).
+  void rotaryParts();
   /// The arguments of builders with adapters.
   void lora();
   /// QLoRA: which weights are in four bits follows from the model; they must be of sizes that the quantizer takes.

@@ -52,11 +52,11 @@ void Reader::distillation() {
                                            std::to_string(ours) +
                                            ": the probabilities of the two are compared id by id, so name a teacher of "
                                            "the same vocabulary");
-  if (recipe.seqLen > d.teacher.maxSeqLen)
+  if (recipe.seqLen > d.teacher.longestRow())
     messages.error(placeOf("tokenizer.max_seq_len"), named("tokenizer.max_seq_len") + " is " +
                                                          std::to_string(recipe.seqLen) +
                                                          ", above the longest sequence of " + named(modelNode) + ", " +
-                                                         std::to_string(d.teacher.maxSeqLen));
+                                                         std::to_string(d.teacher.longestRow()));
   recipe.distillation = std::move(d);
 }
 

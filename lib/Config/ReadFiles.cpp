@@ -61,12 +61,18 @@ void Reader::tokenizer() {
   recipe.truncates = given("tokenizer.max_seq_len");
   boolean("tokenizer.truncation", recipe.truncates);
   if (integer("tokenizer.max_seq_len", recipe.seqLen, 2, maxTokens) && recipe.model.maxSeqLen > 0 &&
-      recipe.seqLen > recipe.model.maxSeqLen) {
-    std::string limit =
-        root.findEntry("model.max_seq_len") ? named("model.max_seq_len") : "the model's longest sequence";
-    messages.error(placeOf("tokenizer.max_seq_len"), named("tokenizer.max_seq_len") + " is " +
-                                                         std::to_string(recipe.seqLen) + ", above " + limit + ", " +
-                                                         std::to_string(recipe.model.maxSeqLen));
+      recipe.seqLen > recipe.model.longestRow()) {
+    const int64_t longest = recipe.model.longestRow();
+    const bool isLongRope = longest < recipe.model.maxSeqLen;
+    const char *key = isLongRope ? "model.original_max_seq_len" : "model.max_seq_len";
+    std::string limit = root.findEntry(key) ? named(key) : "the model's longest sequence";
+    messages.error(placeOf("tokenizer.max_seq_len"),
+                   named("tokenizer.max_seq_len") + " is " + std::to_string(recipe.seqLen) + ", above " + limit + ", " +
+                       std::to_string(longest) +
+                       (isLongRope ? ": for longer rows LongRoPE has other angles (rope_long_factor), which are not "
+                                     "built; set tokenizer.max_seq_len=" +
+                                         std::to_string(longest) + " or less"
+                                   : ""));
   }
   // 256 bytes, begin and end of text, padding.
   if (isByte && recipe.model.vocabSize > 0 && recipe.model.vocabSize < 259)

@@ -100,6 +100,7 @@ void Reader::familyArguments() {
   pattern("model.no_rope_layer_interval", m.ropelessPattern);
   number("model.rope_local_base_freq", m.localRopeBase, "at least 1 and finite",
          [](double x) { return x >= 1 && x <= 1e15; });
+  rotaryParts();
   // Single precision holds them, and what they are divided into.
   auto factor = [](double x) { return x >= 1e-6 && x <= 1e6; };
   for (const auto &[path, to] : {std::pair("model.embedding_multiplier", &m.embeddingFactor),
@@ -107,6 +108,48 @@ void Reader::familyArguments() {
                                  {"model.attention_multiplier", &m.scoreFactor},
                                  {"model.logits_scaling", &m.logitsDivisor}})
     number(path, *to, "from 1e-6 to 1e6", factor);
+}
+
+void Reader::rotaryParts() {
+  ModelConfig &m = recipe.model;
+  double part = 1;
+  number("model.partial_rotary_factor", part, "above 0 and at most 1", [](double x) { return x > 0 && x <= 1; });
+  const auto turned = static_cast<int64_t>(static_cast<double>(m.headDim) * part); // rounded as transformers does
+  if (turned != m.headDim)
+    m.rotaryDim = turned;
+  if (m.headDim > 0 && (turned < 2 || turned % 2 != 0))
+    messages.error(placeOf("model.partial_rotary_factor"),
+                   named("model.partial_rotary_factor") + " of heads of " + std::to_string(m.headDim) +
+                       " columns are " + std::to_string(turned) + "; rotary embeddings turn pairs");
+  const std::string shortKey = "model.rope_short_factor", longKey = "model.rope_long_factor",
+                    contextKey = "model.original_max_seq_len";
+  if (!given(shortKey) && !given(longKey) && !given(contextKey))
+    return;
+  for (const std::string &key : {shortKey, longKey, contextKey})
+    if (!given(key))
+      return messages.error(placeOf("model"), "'model' (" + m.component + ") lacks " + key.substr(6) +
+                                                  ": LongRoPE has rope_short_factor, rope_long_factor and "
+                                                  "original_max_seq_len");
+  auto divisors = [&](const std::string &key) {
+    std::vector<double> numbers;
+    if (const Node *node = value(key)) {
+      for (const Node &item : node->items)
+        numbers.push_back(asFloat(item).value_or(0));
+      const bool isPositive =
+          std::all_of(numbers.begin(), numbers.end(), [](double x) { return x > 0 && isSinglePrecision(x); });
+      if (static_cast<int64_t>(numbers.size()) != turned / 2 || !isPositive)
+        messages.error(node->place, "'" + key + "' must have a number above 0 for each of the " +
+                                        std::to_string(turned / 2) +
+                                        " pairs of columns of a head that are turned; it " +
+                                        (isPositive ? "has " + std::to_string(numbers.size()) : "has others"));
+    }
+    return numbers;
+  };
+  std::vector<double> usual = divisors(shortKey);
+  m.longDivisors = divisors(longKey);
+  int64_t context = 0;
+  if (integer(contextKey, context, 2, maxTokens))
+    m.ropeScaling = longRope(std::move(usual), context, m.maxSeqLen);
 }
 
 void Reader::lora() {

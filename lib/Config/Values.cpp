@@ -113,6 +113,8 @@ const char *describe(ValueType type) {
     return "a text or a list of texts";
   case ValueType::FloatPair:
     return "a list of two numbers, such as [0.9, 0.999]";
+  case ValueType::FloatList:
+    return "a list of numbers";
   case ValueType::Any:
     break;
   }
@@ -150,6 +152,9 @@ bool fits(const Node &node, ValueType type) {
     return asTexts(node).has_value();
   case ValueType::FloatPair:
     return node.isList() && node.items.size() == 2 && asFloat(node.items[0]) && asFloat(node.items[1]);
+  case ValueType::FloatList:
+    return node.isList() && std::all_of(node.items.begin(), node.items.end(),
+                                        [](const Node &item) { return asFloat(item).has_value(); });
   case ValueType::Any:
     return true;
   }

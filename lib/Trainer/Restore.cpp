@@ -145,6 +145,14 @@ static void loadWeights(const std::vector<TensorView> &views, const std::string 
   tell();
   if (!good)
     throwErrors(ExitCode::BadCheckpoint, diags);
+  if (const auto &others = reader->otherParts();
+      !others.empty() && node == "checkpointer" && !isAroundTextPart(fs::path(directory) / "config.json", model)) {
+    diags.push_back({Severity::Warning, directory, 0, 0,
+                     fmt::format("has {} tensors beside the text part, such as '{}', which will not be in checkpoints: "
+                                 "they are of the text part alone, since there is no config.json of the whole model",
+                                 others.size(), others[0].entry->spec.name)});
+    tell();
+  }
   for (const TensorView &view : views)
     if (!(view.nf4 ? reader->quantize(view.spec, *view.nf4, diags) : reader->read(view, diags)))
       throwErrors(ExitCode::BadCheckpoint, diags);
@@ -272,7 +280,8 @@ uint64_t hashFrozenWeights(Session &session) {
 uint64_t hashTeacher(Session &session) { return hashOf(viewsOf(session, manifest::Role::Teacher)); }
 
 std::unique_ptr<CheckpointWriter> makeWriter(Session &session, const Recipe &recipe, const Tokenizer &tokenizer,
-                                             const TrainingOrigin &origin, const std::string &outputDir) {
+                                             const TrainingOrigin &origin, const std::string &outputDir,
+                                             const std::string &resumedFrom) {
   CheckpointOptions options;
   options.origin = origin;
   options.outputDir = outputDir;
@@ -286,6 +295,12 @@ std::unique_ptr<CheckpointWriter> makeWriter(Session &session, const Recipe &rec
   }
   options.states = viewsOf(session, manifest::Role::State);
   options.sourceDir = recipe.checkpointer.checkpointDir;
+  options.sourceFiles = recipe.checkpointer.checkpointFiles;
+  if (std::error_code gone;
+      !resumedFrom.empty() && !options.sourceDir.empty() && !fs::is_directory(options.sourceDir, gone)) {
+    options.sourceDir = resumedFrom;
+    options.sourceFiles.clear();
+  }
   options.keepLast = static_cast<size_t>(recipe.checkpointer.keepLast);
   if (const Device *device = session.device();
       device && !(device->algorithms().products.empty() && device->algorithms().attentions.empty()))

@@ -321,7 +321,8 @@ void Run::restore() {
     loadAdapters(*session, from.adapterCheckpoint, *recipe.lora, recipe.model);
     say("adapter from {}", from.adapterCheckpoint);
   }
-  writer = makeWriter(*session, recipe, *tokenizer, origin, recipe.checkpointer.outputDir);
+  writer = makeWriter(*session, recipe, *tokenizer, origin, recipe.checkpointer.outputDir,
+                      found && !recipe.lora ? found->directory : "");
   if (std::string problem = checkRoom(recipe.checkpointer.outputDir, writer->tensorBytes(), checkpointsAhead());
       !problem.empty())
     warn("{}", problem);

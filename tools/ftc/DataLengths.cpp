@@ -55,11 +55,11 @@ private:
   /// Most tokens of a row.
   int64_t limit() const {
     return !open.row            ? recipe.seqLen
-           : teacherIsShorter() ? recipe.distillation->teacher.maxSeqLen
-                                : recipe.model.maxSeqLen;
+           : teacherIsShorter() ? recipe.distillation->teacher.longestRow()
+                                : recipe.model.longestRow();
   }
   bool teacherIsShorter() const {
-    return recipe.distillation && recipe.distillation->teacher.maxSeqLen < recipe.model.maxSeqLen;
+    return recipe.distillation && recipe.distillation->teacher.longestRow() < recipe.model.longestRow();
   }
   /// Loads a data set, and knows whether it has the longest sample of all.
   std::optional<LoadedData> load(const DatasetConfig &set, const Tokenizer &tokenizer, bool isEvaluated);

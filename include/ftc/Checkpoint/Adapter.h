@@ -9,7 +9,8 @@
 // base_model.model.<module>.lora_A.weight, [rank, inputs], and base_model.model.<module>.lora_B.weight, [outputs,
 // rank]; with DoRA also base_model.model.<module>.lora_magnitude_vector, [outputs]. That is what is written. Read are
 // also files of torch.save, with these names (adapter_model.bin) or torchtune's (adapter_model.pt):
-// layers.N.attn.q_proj.lora_a.weight, lora_b.weight and magnitude.
+// layers.N.attn.q_proj.lora_a.weight, lora_b.weight and magnitude. Where the base is the text part of a model, modules
+// have the names that they have in that: base_model.model.model.language_model.layers….
 //
 //===----------------------------------------------------------------------===//
 
@@ -32,12 +33,14 @@ struct FusedPart;
 /// `<module>.lora_magnitude_vector`.
 bool isAdapterName(std::string_view name);
 
-/// PEFT's name for an adapter's parameter.
-std::string peftName(std::string_view name);
+/// PEFT's name for an adapter's parameter; with `isPart` in the model that has this one as its text part
+/// (Multimodal.h).
+std::string peftName(std::string_view name, bool isPart = false);
 
 /// adapter_config.json. `baseModel` is the folder of the frozen weights, empty: unknown. Modules are called as in the
-/// files of `model`.
-std::string adapterConfigJson(const LoraConfig &lora, const std::string &baseModel, const ModelConfig &model);
+/// files of `model`, or with `isPart` those of its kind in that text part alone.
+std::string adapterConfigJson(const LoraConfig &lora, const std::string &baseModel, const ModelConfig &model,
+                              bool isPart = false);
 
 /// The adapter's file in a folder: adapter_model.safetensors, adapter_model.bin or adapter_model.pt, in `folder` itself
 /// or, as checkpoints with merged weights have it, in `folder`/adapter. "" if there is none.

@@ -28,13 +28,17 @@ struct TokenIds {
 };
 
 /// config.json of transformers' LlamaForCausalLM. `base` is the text of the config.json that the weights came from, or
-/// empty; keys of it that this model does not decide (special ids, for one) are kept.
+/// empty; keys of it that this model does not decide (special ids, for one) are kept. Where `base` is of a model whose
+/// text part this is (Multimodal.h), so is what is made.
 std::string configJson(const ModelConfig &model, DType dtype, const TokenIds &ids, const std::string &base = "");
 
 /// Compares a config.json with the model of the recipe. Each difference is told with both values: as an error, and
 /// false is returned, where it says how tensors are to be read (sizes, numbers of heads, tied embeddings); as a warning
 /// where a recipe may want to change it (rotary base and scaling, epsilon) or where it cannot be compared.
 bool checkConfigJson(const std::string &path, const ModelConfig &model, std::vector<Diagnostic> &diags);
+
+/// Whether a config.json is that of a model whose text part is a `model` (Multimodal.h).
+bool isAroundTextPart(const std::string &path, const ModelConfig &model);
 
 //===----------------------------------------------------------------------===//
 // Reading
@@ -51,7 +55,9 @@ bool checkParamsJson(const std::string &path, const ModelConfig &model, std::vec
 /// of model.safetensors.index.json, pytorch_model.bin, the shards of pytorch_model.bin.index.json, consolidated.00.pth.
 /// Files are safetensors, or torch.save's (.bin, .pt, .pth). Tensors have Hugging Face's names here; with a model,
 /// those that have Meta's or torchtune's in the file are renamed, and the rows of their projections of queries and keys
-/// put into Hugging Face's order. With a Phi-3, the projections that share a tensor there are parts of its rows.
+/// put into Hugging Face's order. With a Phi-3, the projections that share a tensor there are parts of its rows. With a
+/// model that is the text part of larger ones (Multimodal.h), weights have the names of the model by itself, and the
+/// tensors beside it are apart.
 class CheckpointReader {
 public:
   /// `files` are relative to `directory`; empty: as found. Null with an error on a missing or broken file, or an index
@@ -70,6 +76,13 @@ public:
 
   /// Reads a tensor into `out`, converted to its type there; see TensorFile::read.
   bool read(const TensorView &out, std::vector<Diagnostic> &diags) const;
+
+  /// A tensor beside the text part of a model, under its own name.
+  struct OtherPart {
+    const TensorFile *file;
+    const TensorFile::Entry *entry;
+  };
+  const std::vector<OtherPart> &otherParts() const { return others; }
 
   /// Reads a weight, converted to wanted.type, and quantizes it as it comes: never whole in memory.
   bool quantize(const TensorSpec &wanted, const Nf4Weight &weight, std::vector<Diagnostic> &diags) const;
@@ -90,6 +103,7 @@ private:
   std::string path;
   std::vector<std::unique_ptr<TensorFile>> files;
   std::map<std::string, Place, std::less<>> places;
+  std::vector<OtherPart> others;
   Naming naming = Naming::HuggingFace; ///< of the files
   ModelConfig model;                   ///< Llama's, without one
 };
@@ -137,8 +151,10 @@ struct CheckpointOptions {
   /// Present: `parameters` holds frozen weights and adapters (isAdapterName).
   std::optional<AdapterOptions> adapter;
   /// Directory of the weights that training started from, or empty: its tokenizer files are copied, and its config.json
-  /// is the base of ours.
+  /// is the base of ours. Where that is of a model whose text part is trained (Multimodal.h), weights get the names
+  /// that they have there, and the tensors of other parts are copied.
   std::string sourceDir;
+  std::vector<std::string> sourceFiles; ///< its weights, as CheckpointReader takes them
   TrainingOrigin origin;
   std::vector<std::pair<std::string, std::string>> texts; ///< names and contents of further files of each checkpoint
   uint64_t shardBytes = 5'000'000'000;                    ///< largest model file; as transformers counts

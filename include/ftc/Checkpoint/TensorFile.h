@@ -109,6 +109,9 @@ public:
   bool stream(const Entry &entry, TensorType type, const std::function<void(const float *, int64_t)> &take,
               std::vector<Diagnostic> &diags) const;
 
+  /// Bytes of the file as they are. False with errno, which is 0 where the file ends before.
+  bool readBytes(void *out, uint64_t bytes, uint64_t offset) const;
+
 protected:
   TensorFile() = default;
   /// Opens a regular file and takes its size. False with an error.

@@ -16,7 +16,7 @@
 namespace ftc {
 
 /// What is written as a key's value.
-enum class ValueType { Int, Float, Bool, Text, TextList, FloatPair, Any };
+enum class ValueType { Int, Float, Bool, Text, TextList, FloatPair, FloatList, Any };
 
 /// One key of a recipe. The table of these is what parsing accepts, what `ftrun` may override, the order of
 /// Recipe::normalizedYaml and the table in docs/recipes.md.

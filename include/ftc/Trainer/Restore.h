@@ -46,9 +46,12 @@ uint64_t hashFrozenWeights(Session &session);
 /// The same of the teacher's weights.
 uint64_t hashTeacher(Session &session);
 
-/// A writer of OUT/step_N for all parameters and states of the step. Throws RunError(WriteFailed).
+/// A writer of OUT/step_N for all parameters and states of the step. `resumedFrom`: the checkpoint whose weights the
+/// run goes on from, or empty; it stands for the folder that these came from in the beginning where that is gone.
+/// Throws RunError(WriteFailed).
 std::unique_ptr<CheckpointWriter> makeWriter(Session &session, const Recipe &recipe, const Tokenizer &tokenizer,
-                                             const TrainingOrigin &origin, const std::string &outputDir);
+                                             const TrainingOrigin &origin, const std::string &outputDir,
+                                             const std::string &resumedFrom = "");
 
 } // namespace ftc
 

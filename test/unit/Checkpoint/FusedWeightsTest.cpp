@@ -384,12 +384,10 @@ TEST_F(FusedWeights, ConfigJson) {
   EXPECT_EQ(messages(), ""); // 1e-5 is what transformers takes then
   for (const char *kind : {"longrope", "su", "yarn"}) {
     EXPECT_FALSE(check("rope_scaling", {{"type", kind}, {"long_factor", {1.0}}}));
-    EXPECT_TRUE(
-        says("error: rotary scaling \"" + std::string(kind) + "\" (long-rope, of Phi-3's 128k models) is not built"))
-        << messages();
+    EXPECT_TRUE(says("rotary scaling is \"" + std::string(kind) + "\", the recipe's model has none")) << messages();
   }
   EXPECT_FALSE(check("partial_rotary_factor", 0.75));
-  EXPECT_TRUE(says("'partial_rotary_factor' is 0.75: heads of which a part alone is rotated (Phi-4 mini)"))
+  EXPECT_TRUE(says("'partial_rotary_factor' is 0.75, the recipe's model turns 2 of the 2 columns of a head"))
       << messages();
   EXPECT_FALSE(check("rope_parameters", {{"rope_theta", 10000.0}, {"partial_rotary_factor", 0.5}}));
   EXPECT_TRUE(check("partial_rotary_factor", 1.0)) << messages();
@@ -401,6 +399,39 @@ TEST_F(FusedWeights, ConfigJson) {
   EXPECT_TRUE(check("sliding_window", 2047));
   EXPECT_EQ(messages(), "");
   EXPECT_EQ(json::parse(configJson(model, DType::F32, {}, R"({"sliding_window": 5})"))["sliding_window"], 2047);
+}
+
+/// Phi-4 mini's part of a head, and its angles.
+TEST_F(FusedWeights, ConfigJsonOfLongRope) {
+  model.headDim = 8;
+  model.rotaryDim = 6;
+  model.maxSeqLen = 131072;
+  model.tiedEmbeddings = true;
+  model.ropeScaling = longRope({1, 1.5, 2}, 4096, model.maxSeqLen);
+  model.longDivisors = {1, 4, 16};
+  json config = json::parse(configJson(model, DType::F32, {}));
+  EXPECT_EQ(config["partial_rotary_factor"], 0.75);
+  EXPECT_EQ(config["original_max_position_embeddings"], 4096);
+  EXPECT_EQ(config["rope_scaling"],
+            (json{{"type", "longrope"}, {"short_factor", {1.0, 1.5, 2.0}}, {"long_factor", {1.0, 4.0, 16.0}}}));
+  auto check = [&] {
+    diags.clear();
+    return checkConfigJson(write("config.json", config.dump()), model, diags);
+  };
+  EXPECT_TRUE(check());
+  EXPECT_EQ(messages(), "");
+  config["rope_scaling"]["long_factor"][1] = 5.0;
+  config["max_position_embeddings"] = 8192;
+  EXPECT_TRUE(check());
+  EXPECT_TRUE(says("warning: 'rope_scaling.long_factor' has other numbers than the recipe's model")) << messages();
+  EXPECT_TRUE(says("warning: 'max_position_embeddings' is 8192, the recipe's model has 131072")) << messages();
+  config["partial_rotary_factor"] = 1.0;
+  EXPECT_FALSE(check());
+  EXPECT_TRUE(says("'partial_rotary_factor' is 1, the recipe's model turns 6 of the 8 columns of a head"))
+      << messages();
+  config.erase("rope_scaling");
+  EXPECT_FALSE(check());
+  EXPECT_TRUE(says("rotary scaling is null, the recipe's model has LongRoPE's")) << messages();
 }
 
 TEST_F(FusedWeights, PatternsOfAnAdapterConfig) {

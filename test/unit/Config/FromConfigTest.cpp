@@ -57,8 +57,8 @@ protected:
 
 /// The files that transformers wrote say what the recipes beside them say.
 TEST_F(FromConfig, SaysWhatTheBuilderSays) {
-  for (const char *name :
-       {"untied", "tied", "qwen2", "qwen3", "gemma", "gemma2", "phi3", "gemma3", "smollm3", "olmo2", "granite"}) {
+  for (const char *name : {"untied", "tied", "qwen2", "qwen3", "gemma", "gemma2", "phi3", "phi4mini", "gemma3",
+                           "mistral3", "smollm3", "olmo2", "granite"}) {
     ModelConfig wanted = good(contents(oracle + name + ".yaml")).model;
     const Recipe r = good(recipeOf(oracle + "checkpoints/" + name));
     EXPECT_EQ(r.model.architecture, wanted.architecture) << name;
@@ -220,6 +220,122 @@ TEST_F(FromConfig, ReleasedGemma3) {
   EXPECT_EQ(good(r.normalizedYaml).model, r.model);
 }
 
+/// The 4B model's file says only what is not as transformers has it; the sizes are those of its text part.
+TEST_F(FromConfig, TextPartOfGemma3) {
+  json config = {{"architectures", {"Gemma3ForConditionalGeneration"}},
+                 {"model_type", "gemma3"},
+                 {"mm_tokens_per_image", 256},
+                 {"text_config",
+                  {{"hidden_size", 2560},
+                   {"intermediate_size", 10240},
+                   {"model_type", "gemma3_text"},
+                   {"num_hidden_layers", 34},
+                   {"rope_scaling", {{"factor", 8.0}, {"rope_type", "linear"}}},
+                   {"sliding_window", 1024}}},
+                 {"vision_config", {{"hidden_size", 1152}, {"model_type", "siglip_vision_model"}}}};
+  const ModelConfig model = good(recipeOf(write(config))).model;
+  EXPECT_EQ(model.component, "ftc.models.gemma3");
+  EXPECT_EQ(model.vocabSize, 262208);
+  EXPECT_EQ(model.embedDim, 2560);
+  EXPECT_EQ(model.intermediateDim, 10240);
+  EXPECT_EQ(model.numLayers, 34);
+  EXPECT_EQ(model.numHeads, 8);
+  EXPECT_EQ(model.numKvHeads, 4);
+  EXPECT_EQ(model.headDim, 256);
+  EXPECT_EQ(model.maxSeqLen, 131072);
+  EXPECT_EQ(model.slidingWindow, 1024);
+  EXPECT_EQ(model.windowPattern, 6);
+  EXPECT_EQ(model.queryScalar, 256);
+  EXPECT_EQ(model.ropeScaling, linearScaling(8));
+  EXPECT_TRUE(model.tiedEmbeddings);
+  // The 27B model's, whose heads are others, and not as many as the default for keys.
+  config["text_config"].update({{"head_dim", 128}, {"num_attention_heads", 32}, {"num_key_value_heads", 16}});
+  EXPECT_EQ(good(recipeOf(write(config))).model.headDim, 128);
+  config["text_config"].erase("num_key_value_heads");
+  EXPECT_EQ(good(recipeOf(write(config))).model.numKvHeads, 4);
+  config["tie_word_embeddings"] = false; // of the whole model
+  EXPECT_NE(errorsOf(config).find("that is not built for gemma3_text"), std::string::npos);
+}
+
+/// Its file may have the text part's keys beside the others. Three positions of a token are one for text.
+TEST_F(FromConfig, TextPartOfQwen25VL) {
+  json config = {{"architectures", {"Qwen2_5_VLForConditionalGeneration"}},
+                 {"model_type", "qwen2_5_vl"},
+                 {"hidden_size", 2048},
+                 {"intermediate_size", 11008},
+                 {"max_position_embeddings", 128000},
+                 {"num_attention_heads", 16},
+                 {"num_hidden_layers", 36},
+                 {"num_key_value_heads", 2},
+                 {"rms_norm_eps", 1e-06},
+                 {"rope_theta", 1000000.0},
+                 {"rope_scaling", {{"type", "mrope"}, {"mrope_section", {16, 24, 24}}}},
+                 {"sliding_window", 32768},
+                 {"tie_word_embeddings", true},
+                 {"use_sliding_window", false},
+                 {"vision_config", {{"depth", 32}, {"hidden_size", 1280}}},
+                 {"vocab_size", 151936}};
+  const ModelConfig model = good(recipeOf(write(config))).model;
+  EXPECT_EQ(model.component, "torchtune.models.qwen2.qwen2");
+  EXPECT_TRUE(model.qkvBias && model.tiedEmbeddings);
+  EXPECT_EQ(model.numLayers, 36);
+  EXPECT_EQ(model.ropeBase, 1e6);
+  EXPECT_EQ(model.normEps, 1e-6);
+  // As transformers 5 writes it.
+  json nested = {{"model_type", "qwen2_5_vl"}, {"tie_word_embeddings", true}, {"text_config", config}};
+  nested["text_config"].update({{"model_type", "qwen2_5_vl_text"}, {"rope_scaling", nullptr}});
+  nested["text_config"]["rope_parameters"] = {
+      {"rope_type", "default"}, {"type", "mrope"}, {"mrope_section", {16, 24, 24}}, {"rope_theta", 1000000.0}};
+  EXPECT_EQ(good(recipeOf(write(nested))).model, model);
+  for (const char *key : {"rms_norm_eps", "rope_theta"})
+    config.erase(key);
+  EXPECT_EQ(good(recipeOf(write(config))).model.normEps, 1e-5);
+  EXPECT_EQ(good(recipeOf(write(config))).model.ropeBase, 1e6);
+  config["use_sliding_window"] = true;
+  EXPECT_NE(errorsOf(config).find("windows of attention are not built for qwen2"), std::string::npos);
+}
+
+/// As its file says it: LongRoPE beside the keys of the heads' part and of the old context.
+TEST_F(FromConfig, Phi4Mini) {
+  json config = phi3();
+  config.erase("rope_parameters");
+  config.update({{"hidden_size", 3072},
+                 {"intermediate_size", 8192},
+                 {"max_position_embeddings", 131072},
+                 {"num_attention_heads", 24},
+                 {"num_hidden_layers", 32},
+                 {"num_key_value_heads", 8},
+                 {"original_max_position_embeddings", 4096},
+                 {"partial_rotary_factor", 0.75},
+                 {"rope_theta", 10000.0},
+                 {"rope_scaling",
+                  {{"type", "longrope"},
+                   {"short_factor", std::vector<double>(48, 1.0)},
+                   {"long_factor", std::vector<double>(48, 32.5)}}},
+                 {"sliding_window", 262144},
+                 {"tie_word_embeddings", true},
+                 {"vocab_size", 200064}});
+  const Recipe r = good(recipeOf(write(config)));
+  EXPECT_EQ(r.model.headDim, 128);
+  EXPECT_EQ(r.model.rotaryDim, 96);
+  EXPECT_TRUE(r.model.tiedEmbeddings);
+  EXPECT_EQ(r.model.ropeScaling, longRope(std::vector<double>(48, 1.0), 4096, 131072));
+  EXPECT_EQ(r.model.longDivisors, std::vector<double>(48, 32.5));
+  EXPECT_EQ(r.model.longestRow(), 4096);
+  EXPECT_EQ(good(r.normalizedYaml).model, r.model);
+  good(recipeOf(write(config)), {"tokenizer.max_seq_len=4096"});
+  EXPECT_TRUE(contains(errors(recipeOf(write(config)), {"tokenizer.max_seq_len=4097"}),
+                       "4096: for longer rows LongRoPE has other angles (rope_long_factor), which are not built"));
+  // Its own key counts, and where it is missing transformers' default, whatever the scaling says.
+  config["rope_scaling"]["original_max_position_embeddings"] = 1024;
+  config.erase("original_max_position_embeddings");
+  EXPECT_EQ(good(recipeOf(write(config))).model, r.model);
+  config["rope_scaling"]["type"] = "su";
+  EXPECT_EQ(good(recipeOf(write(config))).model, r.model);
+  config["partial_rotary_factor"] = 0.01; // one column of 128
+  EXPECT_NE(errorsOf(config).find("of heads of 128 columns are 1; rotary embeddings turn pairs"), std::string::npos);
+}
+
 /// Heads of another width than that of the model by their number, and a window of every layer.
 TEST_F(FromConfig, Mistrals) {
   json config = llama();
@@ -283,17 +399,29 @@ TEST_F(FromConfig, WhatIsNotBuiltIsRefusedWhereItStands) {
       {with(phi3(), "/model_type", "falcon"),
        "'model_type' is the text \"falcon\"; models of this type are not built, those of "
        "type llama, mistral, qwen2, qwen3, gemma, gemma2, phi3, gemma3_text, smollm3, olmo2, granite are"},
+      {with(phi3(), "/rope_parameters/rope_type", "llama3"),
+       "'rope_parameters.rope_type' is the text \"llama3\", and this rotary scaling is not built for phi3"},
       {with(phi3(), "/rope_parameters/rope_type", "longrope"),
-       "'rope_parameters.rope_type' is the text \"longrope\", and this rotary scaling is not built for phi3"},
-      {with(phi3(), "/rope_parameters/partial_rotary_factor", 0.75), "heads of which a part alone is rotated"},
+       "'rope_parameters.short_factor' is missing; give it as model.rope_short_factor"},
+      {with(of("phi4mini"), "/rope_parameters/attention_factor", 1.2), "LongRoPE is built with what follows from"},
+      {with(of("phi4mini"), "/rope_parameters/short_factor", {1.0, 1.5}),
+       "'model.rope_short_factor' must have a number above 0 for each of the 6 pairs"},
+      {with(llama(), "/rope_parameters/partial_rotary_factor", 0.75),
+       "'rope_parameters.partial_rotary_factor' is '0.75', and heads of which a part alone is rotated are not built "
+       "for "
+       "llama"},
       {with(phi3(), "/hidden_act", "relu"), "'hidden_act' is the text \"relu\", and only silu is built for phi3"},
-      {with(phi3(), "/tie_word_embeddings", true), "'tie_word_embeddings' is 'true', and that is not built for phi3"},
       {with(llama(), "/attention_bias", true), "'attention_bias' is 'true', and such biases are not built"},
       {with(llama(), "/attention_dropout", 0.1),
        "'attention_dropout' is '0.1', and dropout is not built yet; to train without override model.attn_dropout=0"},
       {with(phi3(), "/resid_pdrop", 0.1), "'resid_pdrop' is '0.1', and dropout is not built yet"},
       {with(llama(), "/rope_parameters/low_freq_factor", 2), "'rope_parameters.low_freq_factor' is '2', and only 1 is"},
-      {with(of("gemma3"), "/model_type", "gemma3"), "Gemma 3 with a part for images, which is not built"},
+      {with(of("gemma3"), "/model_type", "gemma3"), "'text_config' is missing, which has the sizes of a gemma3's text"},
+      {with(of("gemma3-images"), "/text_config", "4b"), "'text_config' is the text \"4b\", and it must be an object"},
+      {with(of("mistral3"), "/text_config/model_type", "ministral3"),
+       "'text_config.model_type' is the text \"ministral3\", and of a mistral3 only a text part of type mistral is "
+       "built"},
+      {with(of("gemma3"), "/model_type", "qwen2_5_vl_text"), "models of this type are not built"},
       {with(of("gemma3"), "/rope_parameters/full_attention/rope_type", "yarn"),
        "'rope_parameters.full_attention.rope_type' is the text \"yarn\", and only \"default\" and \"linear\" are"},
       {with(of("gemma3"), "/rope_parameters/sliding_attention/rope_type", "linear"),
