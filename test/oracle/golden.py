@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Trains the cases with PyTorch and transformers' models and writes what ftc is compared with.
 
-  golden.py inputs          makes checkpoints/, adapters/ and data/ anew (the same files each time)
+  golden.py inputs [NAME]   makes checkpoints/, adapters/ and data/ anew (the same files each time), or only the checkpoints
+                            and adapters of these names
   golden.py run DIR [CASE]  trains the cases that are not torchtune's; writes DIR/CASE.json and, where the case
                             wants parameters, DIR/CASE.safetensors; of LoRA also DIR/CASE.adapter.safetensors
   golden.py packed          prints the rows that data/packed.jsonl becomes
@@ -20,8 +21,9 @@ import torch
 import yaml
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
-from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GemmaConfig, GraniteConfig, LlamaConfig,
-                          MistralConfig, Olmo2Config, Phi3Config, Qwen2Config, Qwen3Config, SmolLM3Config)
+from transformers import (AutoModelForCausalLM, AutoModelForImageTextToText, Gemma2Config, Gemma3Config, Gemma3TextConfig,
+                          GemmaConfig, GraniteConfig, LlamaConfig, Mistral3Config, MistralConfig, Olmo2Config, Phi3Config,
+                          PixtralVisionConfig, Qwen2_5_VLConfig, Qwen2Config, Qwen3Config, SiglipVisionConfig, SmolLM3Config)
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import phi3_parts  # noqa: E402
@@ -29,6 +31,33 @@ import plain  # noqa: E402
 
 BOS, EOS, PAD = 256, 257, 258  # of the byte tokenizer
 IGNORE = -100
+
+
+# Models of text and images, by the folder of their weights: the configuration around that of the text part, with a tower of
+# one layer, which no case runs.
+IMAGES = {
+    "gemma3-images": lambda text: Gemma3Config(text_config=text, mm_tokens_per_image=4, vision_config=SiglipVisionConfig(
+        hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14)),
+    "mistral3": lambda text: Mistral3Config(text_config=text, tie_word_embeddings=False, vision_config=PixtralVisionConfig(
+        hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2, head_dim=8, image_size=28)),
+    "qwen2_5_vl": lambda text: Qwen2_5_VLConfig(
+        text_config={**{key: value for key, value in text.to_dict().items() if key not in (
+            "model_type", "architectures", "rope_parameters", "transformers_version")}, "rope_theta": text.rope_parameters["rope_theta"],
+            "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]}},
+        vision_config={"depth": 1, "hidden_size": 16, "intermediate_size": 24, "num_heads": 2, "out_hidden_size": text.hidden_size}),
+}
+
+
+def images(recipe):
+    """IMAGES' function for a recipe; None for a model of text alone."""
+    return IMAGES.get(os.path.basename(recipe.get("checkpointer", {}).get("checkpoint_dir", "")))
+
+
+def on_disk(name):
+    """What files call a parameter of a model of text and images, but for Qwen's: as in the first releases."""
+    if name.startswith("lm_head"):
+        return "language_model." + name
+    return name.removeprefix("model.").replace("language_model.", "language_model.model.", 1)
 
 
 def model_config(recipe):
@@ -44,8 +73,12 @@ def model_config(recipe):
         rope.update(rope_type="linear", factor=float(model["scale_factor"]))
         rope = {"full_attention": rope,
                 "sliding_attention": {"rope_type": "default", "rope_theta": float(model["rope_local_base_freq"])}}
-    kind, others = {"mistral": (MistralConfig, {"sliding_window": None}),
-                    "phi3": (Phi3Config, {"sliding_window": model.get("sliding_window_size")}),
+    if family == "phi3" and model.get("rope_short_factor"):
+        rope.update(rope_type="longrope", short_factor=model["rope_short_factor"], long_factor=model["rope_long_factor"],
+                    partial_rotary_factor=model["partial_rotary_factor"])
+    kind, others = {"mistral": (MistralConfig, {"sliding_window": None, "head_dim": model.get("head_dim")}),
+                    "phi3": (Phi3Config, {"sliding_window": model.get("sliding_window_size"),
+                                          "original_max_position_embeddings": model.get("original_max_seq_len", 4096)}),
                     "qwen2": (Qwen2Config, {}),
                     "qwen3": (Qwen3Config, {"head_dim": model.get("head_dim")}),
                     "smollm3": (SmolLM3Config, {"no_rope_layer_interval": model.get("no_rope_layer_interval")}),
@@ -62,18 +95,20 @@ def model_config(recipe):
                         "query_pre_attn_scalar": model.get("query_pre_attn_scalar"),
                         "attn_logit_softcapping": model.get("hidden_capping_value"),
                         "final_logit_softcapping": model.get("final_capping_value")})}.get(family, (LlamaConfig, {}))
-    return kind(
+    config = kind(
         vocab_size=model["vocab_size"], hidden_size=model["embed_dim"], intermediate_size=model["intermediate_dim"],
         num_hidden_layers=model["num_layers"], num_attention_heads=model["num_heads"],
         num_key_value_heads=model["num_kv_heads"], max_position_embeddings=model["max_seq_len"],
         rms_norm_eps=float(model["norm_eps"]), rope_parameters=rope,
         tie_word_embeddings=model.get("tie_word_embeddings", family in ("llama3_2", "gemma", "gemma2", "gemma3", "smollm3")),
         bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD, **others)
+    return images(recipe)(config) if images(recipe) else config
 
 
 def model_of(config):
     """The model of a configuration, with weights of chance."""
-    return AutoModelForCausalLM.from_config(config, torch_dtype=torch.float32)
+    kind = AutoModelForImageTextToText if hasattr(config, "vision_config") else AutoModelForCausalLM
+    return kind.from_config(config, torch_dtype=torch.float32)
 
 
 def lora_config(recipe):
@@ -85,6 +120,9 @@ def lora_config(recipe):
         targets += ["gate_proj", "up_proj", "down_proj"]
     if model.get("apply_lora_to_output"):
         targets.append("lm_head")
+    if images(recipe):  # the tower has modules of the same names
+        inside = "|".join(target for target in targets if target != "lm_head")
+        targets = r"(?:.*\.)?language_model\.(?:.*\.)?(?:{}){}".format(inside, r"|(?:.*\.)?lm_head" if "lm_head" in targets else "")
     return LoraConfig(use_dora=bool(model.get("use_dora")), r=model["lora_rank"], lora_alpha=model["lora_alpha"], target_modules=targets, lora_dropout=0.0,
                       bias="none", task_type="CAUSAL_LM",
                       base_model_name_or_path=recipe["checkpointer"]["checkpoint_dir"])
@@ -214,8 +252,14 @@ def train(case, recipe, update=True):
     config = model_config(recipe)
     # PyTorch's fused attention caps no scores.
     config._attn_implementation = "eager" if config.model_type == "gemma2" else "sdpa"
-    model = model_of(config)
-    missing, unexpected = model.load_state_dict(load_file(os.path.join(checkpoint, "model.safetensors")), strict=False)
+    if images(recipe):
+        model, info = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32, output_loading_info=True)
+        missing, unexpected = info["missing_keys"], info["unexpected_keys"]
+        for key, tensor in model.named_parameters():
+            tensor.requires_grad_("vision_tower" not in key and "multi_modal_projector" not in key and "visual" not in key)
+    else:
+        model = model_of(config)
+        missing, unexpected = model.load_state_dict(load_file(os.path.join(checkpoint, "model.safetensors")), strict=False)
     assert not unexpected and set(missing) <= {"lm_head.weight"}, (missing, unexpected)
     apart = case.get("adapter") and config.model_type == "phi3"  # each projection has its own adapter, and its own blocks
     if apart:
@@ -249,6 +293,8 @@ def train(case, recipe, update=True):
         adapter = {name: tensor.detach().clone() for name, tensor in get_peft_model_state_dict(model, save_embedding_layers=False).items()}
         model = model.merge_and_unload()
     parameters = {name: tensor.detach().contiguous() for name, tensor in model.named_parameters()}
+    if images(recipe):
+        parameters = {on_disk(name): tensor for name, tensor in parameters.items()}
     if apart:
         adapter, parameters = phi3_parts.fuse_adapter(adapter, model, wanted), phi3_parts.fuse(parameters)
     return steps, parameters, adapter
@@ -273,18 +319,21 @@ def write_golden(name, case, folder):
     print(f"{name}: loss {steps[0]['loss']:.4f} to {steps[-1]['loss']:.4f}, gradient norm {steps[0]['grad_norm']:.3f}")
 
 
-def make_adapters():
+def make_adapters(names):
     """Adapters to start from, so that both sides start equal; neither factor is zero."""
     for case in plain.cases().values():
         if not case.get("adapter"):
             continue
         recipe = plain.recipe_of(case)
+        if names and os.path.basename(adapter_folder(recipe)) not in names:
+            continue
         config = lora_config(recipe)
         model = model_of(model_config(recipe))
         apart = model.config.model_type == "phi3"
         if apart:
             base = load_file(os.path.join(plain.ROOT, recipe["checkpointer"]["checkpoint_dir"], "model.safetensors"))
-            model.load_state_dict(base)
+            missing, unexpected = model.load_state_dict(base, strict=False)
+            assert not unexpected and set(missing) <= {"lm_head.weight"}, (missing, unexpected)
             phi3_parts.separate(model)
         model = get_peft_model(model, config)
         generator = torch.Generator().manual_seed(13)
@@ -304,7 +353,8 @@ def make_adapters():
         path = os.path.join(adapter_folder(recipe), "adapter_config.json")
         with open(path, encoding="utf-8") as file:
             config = json.load(file)
-        config["target_modules"].sort()  # PEFT keeps a set
+        if isinstance(config["target_modules"], list):
+            config["target_modules"].sort()  # PEFT keeps a set
         if apart:
             phi3_parts.fuse_config(config)
         with open(path, "w", encoding="utf-8") as file:
@@ -312,7 +362,7 @@ def make_adapters():
             file.write("\n")
 
 
-def make_inputs():
+def make_inputs(names):
     """Checkpoints whose values bf16 holds exactly, so that both types start equal. The norms' weights are near 0.4, where
     bf16 is fine enough for 20 steps to move them; queries and keys are large enough for attention (and with it the rotary
     embedding's scaling) to count in the loss."""
@@ -321,9 +371,14 @@ def make_inputs():
                          ("qwen2", "qwen2.yaml"), ("qwen3", "qwen3.yaml"),
                          ("gemma", "gemma.yaml"), ("gemma2", "gemma2.yaml"), ("phi3", "phi3.yaml"),
                          ("gemma3", "gemma3.yaml"), ("smollm3", "smollm3.yaml"), ("olmo2", "olmo2.yaml"),
-                         ("granite", "granite.yaml")):
+                         ("granite", "granite.yaml"), ("phi4mini", "phi4mini.yaml"), ("gemma3-images", "gemma3.yaml"),
+                         ("mistral3", "mistral3.yaml"), ("qwen2_5_vl", "qwen2.yaml")):
+        if names and name not in names:
+            continue
         with open(os.path.join(plain.HERE, recipe), encoding="utf-8") as file:
-            config = model_config(yaml.safe_load(file))
+            recipe = yaml.safe_load(file)
+        recipe["checkpointer"]["checkpoint_dir"] = "test/oracle/checkpoints/" + name
+        config = model_config(recipe)
         config.dtype = "bfloat16"
         model = model_of(config).to(torch.bfloat16)
         generator = torch.Generator().manual_seed(7)
@@ -336,6 +391,8 @@ def make_inputs():
                 tensor.copy_(0.4 + 0.04 * noise if "norm" in key else scale * noise)
         model.save_pretrained(os.path.join(plain.HERE, "checkpoints", name))
         os.remove(os.path.join(plain.HERE, "checkpoints", name, "generation_config.json"))
+    if names:
+        return
     data = os.path.join(plain.HERE, "data")
     os.makedirs(data, exist_ok=True)
     with open(os.path.join(plain.ROOT, "LICENSE"), "rb") as file:
@@ -357,8 +414,8 @@ def make_inputs():
 def main():
     torch.set_num_threads(1)
     if sys.argv[1:2] == ["inputs"]:
-        make_inputs()
-        make_adapters()
+        make_inputs(sys.argv[2:])
+        make_adapters(sys.argv[2:])
     elif sys.argv[1:2] == ["packed"]:
         for row in zip(*pack(os.path.join(plain.HERE, "data", "packed.jsonl"), 64)):
             print(json.dumps(row))
