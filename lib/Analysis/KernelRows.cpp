@@ -16,7 +16,7 @@ bool ftc::readsOldContent(plan::KernelOp kernel, unsigned index) {
   return llvm::any_of(kernel.getBuffers()[index].getUses(), [](OpOperand &use) {
     unsigned number = use.getOperandNumber();
     return llvm::TypeSwitch<Operation *, bool>(use.getOwner())
-        .Case([](plan::LoadOp) { return true; })
+        .Case<plan::LoadOp, plan::ScatterOp>([](auto) { return true; })
         .Case([&](plan::MatmulOp op) { return number != 2 && use.get() != op.getScratch(); })
         .Case([&](plan::AttentionOp) { return number < 4; })
         .Case([&](plan::AttentionGradOp) { return number < 7; })

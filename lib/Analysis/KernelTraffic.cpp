@@ -79,6 +79,9 @@ std::optional<KernelTraffic> ftc::trafficOfRows(plan::KernelOp kernel) {
       reads.add(load.getBuffer(), load.getIndices(), load.getOffset(), load.getType(), count);
     else if (auto store = dyn_cast<plan::StoreOp>(op))
       writes.add(store.getBuffer(), store.getIndices(), store.getOffset(), store.getValue().getType(), count);
+    else if (auto scatter = dyn_cast<plan::ScatterOp>(op))
+      for (Accesses *accesses : {&reads, &writes})
+        accesses->add(scatter.getBuffer(), scatter.getIndex(), 0, scatter.getValue().getType(), count);
     else if (auto sum = dyn_cast<plan::AccumulateOp>(op)) // a row, or an element, a task
       writes.add(sum.getBuffer(), rows.getRow(), 0, sum.getValue().getType(), rows.getTasks());
   });

@@ -38,6 +38,7 @@ llvm::Error PlanBody::run(Operation *op) {
       .Case([&](plan::LoadOp op) { return load(op); })
       .Case([&](plan::StoreOp op) { return store(op); })
       .Case([&](plan::AccumulateOp op) { return accumulate(op); })
+      .Case([&](plan::ScatterOp op) { return scatter(op); })
       .Case([&](plan::ReduceOp op) {
         reduce(op);
         return llvm::Error::success();
@@ -145,6 +146,34 @@ llvm::Error PlanBody::accumulate(plan::AccumulateOp op) {
       next.integer = sum.integer + cell.integer;
     }
     if (llvm::Error error = buffer.write(place, next))
+      return errorAt(op, llvm::toString(std::move(error)));
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error PlanBody::scatter(plan::ScatterOp op) {
+  const BufferRef &buffer = buffers.find(op.getBuffer())->second;
+  const int64_t index = get(op.getIndex()).front().integer;
+  if (index < 0)
+    return llvm::Error::success();
+  auto first = firstElement(buffer.type, op.getIndex(), 0);
+  if (!first)
+    return errorAt(op, llvm::toString(first.takeError()));
+  const Cells &cells = get(op.getValue());
+  if (index != runIndex) {
+    if (!runs.insert(index).second)
+      return errorAt(op, "rows of index " + llvm::Twine(index) + " do not follow each other");
+    runIndex = index;
+    runSum.resize(cells.size());
+    for (size_t i = 0; i < cells.size(); ++i)
+      if (llvm::Error error = buffer.read(*first + static_cast<int64_t>(i), runSum[i]))
+        return errorAt(op, llvm::toString(std::move(error)));
+  }
+  Type element = getElementTypeOrSelf(op.getValue().getType());
+  for (auto [i, cell] : llvm::enumerate(cells)) {
+    runSum[i].real = roundTo(element, runSum[i].real + cell.real);
+    const Cell rounded{roundTo(buffer.type.getElementType(), runSum[i].real), 0};
+    if (llvm::Error error = buffer.write(*first + static_cast<int64_t>(i), rounded))
       return errorAt(op, llvm::toString(std::move(error)));
   }
   return llvm::Error::success();

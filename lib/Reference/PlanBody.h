@@ -33,6 +33,7 @@ private:
   llvm::Error load(plan::LoadOp op);
   llvm::Error store(plan::StoreOp op);
   llvm::Error accumulate(plan::AccumulateOp op);
+  llvm::Error scatter(plan::ScatterOp op);
   llvm::Error elementWise(mlir::Operation *op);
   void reduce(plan::ReduceOp op);
   llvm::Expected<int64_t> firstElement(mlir::MemRefType type, mlir::ValueRange indices, int64_t offset);
@@ -40,6 +41,11 @@ private:
   const llvm::DenseMap<mlir::Value, BufferRef> &buffers;
   int64_t perTask, row = 0;
   llvm::DenseMap<mlir::Value, Cells> values;
+
+  /// The run that plan.scatter adds up: the index (-1: none yet), the sum, and all indices that had a run.
+  int64_t runIndex = -1;
+  Cells runSum;
+  llvm::DenseSet<int64_t> runs;
 };
 
 } // namespace ftc::reference

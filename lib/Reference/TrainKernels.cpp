@@ -180,14 +180,20 @@ static llvm::Error embeddingGrad(EmbeddingGradOp op, Operands x, Results results
   Tensor &sum = results[0];
   if (op.getBase())
     sum.reals = x[2]->reals;
+  // Sums are fp32, whatever the table's type.
+  Type element = sum.type.getElementType();
+  Type compute = element.isF64() ? element : Float32Type::get(op.getContext());
   for (int64_t row = 0; row < ids.size(); ++row) {
     int64_t id = ids.integers[row];
     if (llvm::Error error = checkIndex(op, "ids", row, id, sum.dim(0)))
       return error;
-    // Each addition is rounded to the table's type, because the table itself is where the sum is kept.
-    for (int64_t c = 0; c < sum.dim(1); ++c)
-      sum.set(id, c, sum.at(id, c) + gradient.at(row, c));
+    for (int64_t c = 0; c < sum.dim(1); ++c) {
+      double &total = sum.reals[id * sum.dim(1) + c];
+      total = roundTo(compute, total + gradient.at(row, c));
+    }
   }
+  for (double &total : sum.reals)
+    total = roundTo(element, total);
   return llvm::Error::success();
 }
 

@@ -195,17 +195,30 @@ train.entry @step kind(step) batch 2 sequence 8 inputs ["a", "positions", "cos",
 
 // -----
 
-// Rows that may meet are added in order. Without a base the table starts from zeros, with one it is the base's buffer
-// unless somebody still wants the base.
+// Rows that may meet are sorted by where they go, and added in order. A row of zeros goes nowhere, and a NaN is none. Without
+// a base the table starts from zeros, with one it is the base's buffer unless somebody still wants the base.
 
+// CHECK-LABEL: plan.kernel @embedding_keys_16x4
+// CHECK: arith.maximumf
+// CHECK: %[[SIZE:.*]] = plan.reduce max
+// CHECK: %[[COUNTS:.*]] = arith.cmpf une, %[[SIZE]], %{{.*}} : f32
+// CHECK: arith.select %[[COUNTS]], %{{.*}}, %c-1_i32 : i32
+// CHECK-LABEL: plan.kernel @order_rows_16
+// CHECK: plan.rows 16 per_task 2 parallel
+// CHECK: plan.load %{{.*}}[] : memref<16xi32> -> tensor<16xi32>
+// CHECK: %[[PLACE:.*]] = arith.index_cast %{{.*}} : i32 to index
+// CHECK-COUNT-2: plan.store %{{.*}}, %{{.*}}[%[[PLACE]]] : i32, memref<16xi32>
 // CHECK-LABEL: plan.kernel @embedding_grad_16x4_into_20
 // CHECK: plan.rows 16 per_task 16 sequential
+// CHECK: plan.scatter
 // CHECK-LABEL: plan.entry @step
 // CHECK: plan.launch @fill_20x4(%[[A:.*]]) "embedding_grad zeros"
-// CHECK: plan.launch @embedding_grad_16x4_into_20(%{{.*}}, %{{.*}}, %[[A]]) "embedding_grad"
+// CHECK: plan.launch @embedding_keys_16x4({{.*}}, %[[KEYS:.*]]) "embedding_grad keys"
+// CHECK: plan.launch @order_rows_16(%[[KEYS]], %[[SORTED:.*]], %[[ROWS:.*]]) "embedding_grad order"
+// CHECK: plan.launch @embedding_grad_16x4_into_20(%[[SORTED]], %[[ROWS]], %{{.*}}, %[[A]]) "embedding_grad"
 // CHECK: plan.launch @copy_20x4(%[[A]], %[[B:.*]]) "embedding_grad base"
-// CHECK: plan.launch @embedding_grad_16x4_into_20(%{{.*}}, %{{.*}}, %[[B]]) "embedding_grad"
-// CHECK: plan.launch @embedding_grad_16x4_into_20(%{{.*}}, %{{.*}}, %[[B]]) "embedding_grad"
+// CHECK: plan.launch @embedding_grad_16x4_into_20({{.*}}, %[[B]]) "embedding_grad"
+// CHECK: plan.launch @embedding_grad_16x4_into_20({{.*}}, %[[B]]) "embedding_grad"
 // CHECK: plan.output "c", %[[B]]
 train.entry @step kind(step) batch 2 sequence 8 inputs ["tokens", "d"] outputs ["a", "c"] {
 ^bb0(%t: tensor<16xi32>, %d: tensor<16x4xf32>):

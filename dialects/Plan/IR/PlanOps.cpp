@@ -185,6 +185,27 @@ LogicalResult AccumulateOp::verify() {
   return success();
 }
 
+LogicalResult ScatterOp::verify() {
+  auto rows = (*this)->getParentOfType<RowsOp>();
+  if (!rows || rows.getOrder() != RowOrder::Sequential)
+    return emitOpError("must be inside sequential plan.rows");
+  WalkResult result = rows.walk([&](Operation *op) {
+    return op != getOperation() && isa<StoreOp, ScatterOp>(op) ? WalkResult::interrupt() : WalkResult::advance();
+  });
+  if (result.wasInterrupted())
+    return emitOpError("must be all that its rows write");
+  if (!llvm::hasSingleElement(getBuffer().getUses()))
+    return emitOpError("must be all that uses its buffer");
+  auto buffer = cast<MemRefType>(getBuffer().getType());
+  auto row = cast<RankedTensorType>(getValue().getType());
+  if (buffer.getRank() != 2 || buffer.getDimSize(1) != row.getDimSize(0))
+    return emitOpError("adds rows of ") << row.getDimSize(0) << " columns into " << buffer;
+  Type from = row.getElementType(), to = buffer.getElementType();
+  if (from != to && !(from.isF32() && to.isBF16()))
+    return emitOpError("adds ") << from << " up into " << to << "; sums of f32 may become bf16, and others stay what they are";
+  return success();
+}
+
 //===----------------------------------------------------------------------===//
 // Products and attention
 //===----------------------------------------------------------------------===//

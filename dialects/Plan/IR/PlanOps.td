@@ -291,6 +291,7 @@ def RowsOp : Plan_Op<"rows", [SingleBlock, NoTerminator, HasParent<"KernelOp">]>
     `parallel`: rows run in any order; they are handed out in blocks of `per_task` consecutive rows, and rows of one block
     run in order (plan.accumulate counts on both). `sequential`: rows run in order, each column on its own, so that a later
     row can read what an earlier one stored in the same column; reductions and column offsets are not allowed there.
+    plan.scatter adds up over such rows.
 
     The body reads all that a row needs before it stores (loads after a store of the same row to the same buffer do not
     happen). All row values of a body have the same number of columns.
@@ -360,6 +361,22 @@ def AccumulateOp : Plan_Op<"accumulate", [MemoryEffects<[MemRead, MemWrite]>]> {
   }];
   let arguments = (ins Plan_RowOrScalar:$value, Plan_Buffer:$buffer);
   let assemblyFormat = "$value `,` $buffer `:` type($value) `,` type($buffer) attr-dict";
+  let hasVerifier = 1;
+}
+
+def ScatterOp : Plan_Op<"scatter", [MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "adds row values up into those rows of a buffer that they name";
+  let description = [{
+    Only in sequential `plan.rows`, once, which store nothing else. Rows that name the same index follow each other: of each such
+    run, the values are added, in order and in their own type, to what the buffer's row held before; the sum is rounded to
+    the buffer's type once. A row with a negative index is left out.
+
+    ```mlir
+    plan.scatter %g, %table[%id] : tensor<64xf32>, memref<320x64xbf16>
+    ```
+  }];
+  let arguments = (ins 1DTensorOf<[F32, F64]>:$value, Plan_Buffer:$buffer, Index:$index);
+  let assemblyFormat = "$value `,` $buffer `[` $index `]` `:` type($value) `,` type($buffer) attr-dict";
   let hasVerifier = 1;
 }
 

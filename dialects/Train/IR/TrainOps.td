@@ -342,7 +342,7 @@ def EmbeddingGradOp : Train_PureOp<"embedding_grad", []> {
   let summary = "gradient of the table of train.embedding";
   let description = [{
     `result = base` (zeros when absent), then `result[ids[r]] += gradient[r]` for r in order. With `base`, the gradient of
-    tied embeddings needs no second table. With bf16 tables each addition rounds to bf16.
+    tied embeddings needs no second table. Sums are in fp32 (fp64 of fp64), rounded to the table's type once.
 
     ```mlir
     %dt = train.embedding_grad %ids, %d : tensor<16xi32>, tensor<16x64xf32> -> tensor<320x64xf32>

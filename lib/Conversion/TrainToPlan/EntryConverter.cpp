@@ -471,52 +471,6 @@ void EntryConverter::convertRotary(train::RotaryOp op) {
   launch.finish(name, label);
 }
 
-void EntryConverter::convertEmbeddingGrad(train::EmbeddingGradOp op) {
-  std::string label = labelOf(op);
-  auto type = op.getResult().getType();
-  auto result = cast<OpResult>(op.getResult());
-  Value ids = bufferOf(op.getIds()), gradient = bufferOf(op.getGradient());
-  SmallVector<Value> reusable;
-  if (op.getBase() && op.getBase() != op.getGradient())
-    reusable.push_back(op.getBase());
-  Value table = resultBuffer(result, reusable, label);
-  places[result].buffer = table;
-  if (!op.getBase())
-    emitFill(op.getLoc(), builder.getZeroAttr(type.getElementType()), table, label + " zeros");
-  else if (bufferOf(op.getBase()) != table)
-    emitCopy(op.getLoc(), bufferOf(op.getBase()), table, label + " base");
-
-  // Rows in order, each column on its own: a token that occurs twice adds twice, in a fixed order.
-  int64_t rows = train::rowsOf(op.getGradient().getType());
-  RowLaunch launch(kernels, builder, op.getLoc(), rows, rows, plan::RowOrder::Sequential);
-  OpBuilder &b = launch.body();
-  RowMath math(b, op.getLoc());
-  Type compute = type.getElementType().isF64() ? b.getF64Type() : b.getF32Type();
-  Value id = arith::IndexCastOp::create(b, op.getLoc(), b.getIndexType(), launch.loadElement(ids, launch.row()));
-  Value g = math.convert(launch.loadRow(gradient), compute);
-  Value place = launch.argument(table);
-  auto rowType = RankedTensorType::get({type.getDimSize(1)}, type.getElementType());
-  Value old = plan::LoadOp::create(b, op.getLoc(), rowType, place, ValueRange(id), 0);
-  launch.storeAt(math.convert(math.add(math.convert(old, compute), g), type.getElementType()), place, id);
-  launch.finish(
-      "embedding_grad_" + shapeName(op.getGradient().getType()) + "_into_" + std::to_string(type.getDimSize(0)), label);
-}
-
-void EntryConverter::convertGatherRow(train::GatherRowOp op) {
-  std::string label = labelOf(op);
-  Value input = bufferOf(op.getInput()), index = bufferOf(op.getIndex());
-  Value output = resultBuffer(cast<OpResult>(op.getResult()), {}, label);
-  places[op.getResult()].buffer = output;
-  RowLaunch launch(kernels, builder, op.getLoc(), 1, 1);
-  OpBuilder &b = launch.body();
-  Value i = arith::IndexCastOp::create(b, op.getLoc(), b.getIndexType(), launch.loadElement(index, {}));
-  auto type = op.getInput().getType();
-  Value row = plan::LoadOp::create(b, op.getLoc(), RankedTensorType::get({type.getDimSize(1)}, type.getElementType()),
-                                   launch.argument(input), ValueRange(i), 0);
-  launch.storeRow(row, output);
-  launch.finish("gather_row_" + shapeName(type), label);
-}
-
 //===----------------------------------------------------------------------===//
 // Copies, fills and the end of an entry
 //===----------------------------------------------------------------------===//

@@ -8,6 +8,7 @@
 #include "lib/Target/CPU/Emit.h"
 #include "lib/Target/Common/RowBody.h"
 #include "lib/Target/Common/RowProgram.h"
+#include "lib/Target/Common/ScatterRuns.h"
 
 using namespace mlir;
 using namespace ftc;
@@ -20,7 +21,7 @@ class RowsEmitter {
 public:
   RowsEmitter(plan::KernelOp kernel, const cpu::CpuTarget &target)
       : kernel(kernel), rows(cast<plan::RowsOp>(kernel.getWork())), program(rows), loc(kernel.getLoc()),
-        columns(rows.getColumns()), lanes(target.lanes()), body(loc, "CPU") {}
+        columns(rows.getColumns()), lanes(target.lanes()), body(loc, "CPU"), scatter(rows, program, body) {}
 
   LogicalResult emit();
 
@@ -34,6 +35,7 @@ private:
   void emitParallel(OpBuilder &builder, Value services, ValueRange buffers);
   void emitSequential(OpBuilder &builder, Value services, ValueRange buffers);
   void emitTask(OpBuilder &builder, Value task);
+  void emitRuns(OpBuilder &builder, const Range &range);
   void emitRow(OpBuilder &builder, Value row, Value ownsScalars, std::optional<Range> range);
   void emitPhase(OpBuilder &builder, int phase, std::optional<Range> range);
   void emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, ArrayRef<plan::ReduceOp> reductions, int phase);
@@ -43,6 +45,9 @@ private:
   Value combine(OpBuilder &builder, plan::ReduceKind kind, Value a, Value b) {
     return target::combinePartials(builder, loc, kind, a, b);
   }
+
+  /// Columns that are added up at once over a run of rows: sums in two registers of AVX-512, or four of AVX2.
+  static constexpr int64_t runColumns = 32;
 
   /// Columns that a loop takes at once where nothing is reduced.
   int64_t step() const { return std::min<int64_t>(32, 2 * lanes); }
@@ -54,6 +59,7 @@ private:
   Location loc;
   int64_t columns, lanes;
   target::RowBody body;
+  target::ScatterRuns scatter;
   /// Buffers, the row, and scalars that are known so far in the function being written.
   IRMapping known;
 };
@@ -304,9 +310,37 @@ void RowsEmitter::emitParallel(OpBuilder &builder, Value services, ValueRange bu
                        });
 }
 
+/// Rows that are added up into those of a table: each run of them where it starts, some columns at a time.
+void RowsEmitter::emitRuns(OpBuilder &builder, const Range &range) {
+  auto emitRow = [&](OpBuilder &inner, Value row, Value index) {
+    auto emitChunk = [&](OpBuilder &nested, Value column, int64_t width) {
+      scatter.emitRun(nested, known, row, index, {column, width}, /*underway=*/1);
+    };
+    const int64_t whole = columns / runColumns * runColumns;
+    if (whole > 0)
+      cpu::emitFor(inner, loc, range.begin, range.end, runColumns, {}, [&](OpBuilder &nested, Value column, ValueRange) {
+        emitChunk(nested, column, runColumns);
+        return SmallVector<Value>();
+      });
+    if (whole == columns || body.hasFailed())
+      return;
+    OpBuilder rest = scf::IfOp::create(inner, loc, range.rest, /*withElseRegion=*/false).getThenBodyBuilder();
+    for (int64_t column = whole; column < columns && !body.hasFailed(); column += lanes)
+      emitChunk(rest, constant(rest, column), std::min(lanes, columns - column));
+  };
+  cpu::emitFor(builder, loc, constant(builder, 0), constant(builder, rows.getRows()), 1, {},
+               [&](OpBuilder &inner, Value row, ValueRange) {
+                 Value index = scatter.indexOf(inner, known, row);
+                 Value starts = scatter.startsAt(inner, known, row, index);
+                 OpBuilder nested = scf::IfOp::create(inner, loc, starts, /*withElseRegion=*/false).getThenBodyBuilder();
+                 emitRow(nested, row, index);
+                 return SmallVector<Value>();
+               });
+}
+
 void RowsEmitter::emitSequential(OpBuilder &builder, Value services, ValueRange buffers) {
   // Columns are independent of each other: blocks of them are the tasks, whatever the number of threads.
-  int64_t width = step();
+  int64_t width = scatter ? runColumns : step();
   int64_t block = std::max<int64_t>(64, llvm::divideCeil(columns, 16 * 32) * 32);
   int64_t tasks = llvm::divideCeil(columns, block);
   auto emitBlock = [&](OpBuilder &inner, Value task) {
@@ -317,6 +351,8 @@ void RowsEmitter::emitSequential(OpBuilder &builder, Value services, ValueRange 
     Value end = arith::AddIOp::create(inner, loc, range.begin, constant(inner, block));
     range.end = arith::MinSIOp::create(inner, loc, end, constant(inner, columns / width * width));
     range.rest = arith::CmpIOp::create(inner, loc, arith::CmpIPredicate::eq, task, constant(inner, tasks - 1));
+    if (scatter)
+      return emitRuns(inner, range);
     Value owns = arith::CmpIOp::create(inner, loc, arith::CmpIPredicate::eq, task, constant(inner, 0));
     cpu::emitFor(inner, loc, constant(inner, 0), constant(inner, rows.getRows()), 1, {},
                  [&](OpBuilder &nested, Value row, ValueRange) {

@@ -23,6 +23,7 @@
 #include "lib/Target/Common/Build.h"
 #include "lib/Target/Common/RowBody.h"
 #include "lib/Target/Common/RowProgram.h"
+#include "lib/Target/Common/ScatterRuns.h"
 
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -43,19 +44,21 @@ static_assert(numPartials == cuda::CudaTarget::warp * ownPartials, "all partial 
 /// How many times these columns are loaded together while a row is reduced.
 constexpr int64_t underway = 2;
 
+/// Rows of a run that a thread loads together. A frequent token's run is thousands of rows, one after the other: what
+/// takes time is how long a load takes.
+constexpr int64_t runUnderway = 8;
+
 class RowsEmitter {
 public:
   RowsEmitter(plan::KernelOp kernel, const cuda::RowMapping &mapping)
       : kernel(kernel), rows(cast<plan::RowsOp>(kernel.getWork())), program(rows), mapping(mapping),
-        loc(kernel.getLoc()), columns(rows.getColumns()), body(loc, "CUDA") {}
+        loc(kernel.getLoc()), columns(rows.getColumns()), body(loc, "CUDA"), scatter(rows, program, body) {}
 
   LogicalResult emit(gpu::GPUFuncOp function);
 
 private:
   void emitUnit(OpBuilder &builder);
-  void emitKeyed(OpBuilder &builder);
-  Value keyOf(OpBuilder &builder, Value row);
-  Value orOfLanes(OpBuilder &builder, Value bits);
+  void emitRun(OpBuilder &builder);
   void emitRow(OpBuilder &builder, Value row);
   void emitColumns(OpBuilder &builder, ArrayRef<Operation *> slice);
   void emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, ArrayRef<plan::ReduceOp> reductions);
@@ -80,6 +83,7 @@ private:
   Location loc;
   int64_t columns;
   target::RowBody body;
+  target::ScatterRuns scatter;
   /// Buffers, the row, and scalars that are known so far.
   IRMapping known;
   /// The thread's place (i64): its lane in the unit, the unit's part of the row, the part's first column, its row or
@@ -295,8 +299,8 @@ void RowsEmitter::emitRow(OpBuilder &builder, Value row) {
 void RowsEmitter::emitUnit(OpBuilder &builder) {
   for (Operation *op : program.invariants())
     body.emitOp(builder, op, known, Chunk());
-  if (mapping.key)
-    return emitKeyed(builder);
+  if (scatter)
+    return emitRun(builder);
   if (!mapping.wholeTask && !mapping.allRows) {
     body.setTask(rowUnit, rowUnit);
     return emitRow(builder, rowUnit);
@@ -312,76 +316,15 @@ void RowsEmitter::emitUnit(OpBuilder &builder) {
   });
 }
 
-//===----------------------------------------------------------------------===//
-// Rows with keys
-//===----------------------------------------------------------------------===//
-
-/// The key of any row (i64).
-Value RowsEmitter::keyOf(OpBuilder &builder, Value row) {
-  IRMapping values = known;
-  values.map(rows.getRow(), row);
-  for (Operation *op : program.scalars(0))
-    body.emitOp(builder, op, values, Chunk());
-  return body.hasFailed() ? row : values.lookup(mapping.key);
-}
-
-/// The bits that any lane has set.
-Value RowsEmitter::orOfLanes(OpBuilder &builder, Value bits) {
-  for (int32_t distance = cuda::CudaTarget::warp / 2; distance >= 1; distance /= 2)
-    bits = arith::OrIOp::create(builder, loc, bits, fromLane(builder, bits, distance));
-  return bits;
-}
-
-/// The lanes compare the keys of as many rows at once as they are. Nothing is done where an earlier row has this one's
-/// key; else this row and all later ones of the key are, in order.
-void RowsEmitter::emitKeyed(OpBuilder &builder) {
-  constexpr int64_t warp = cuda::CudaTarget::warp;
-  Type i32 = builder.getI32Type();
-  auto word = [&](OpBuilder &b, int32_t value) -> Value {
-    return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(value));
-  };
-  auto both = [&](OpBuilder &b, Value x, Value y) -> Value { return arith::AndIOp::create(b, loc, x, y); };
-  auto compare = [&](OpBuilder &b, arith::CmpIPredicate predicate, Value x, Value y) -> Value {
-    return arith::CmpIOp::create(b, loc, predicate, x, y);
-  };
-  using Predicate = arith::CmpIPredicate;
-  Value key = keyOf(builder, rowUnit), none = word(builder, 0), last = constant(builder, rows.getRows() - 1);
-  /// Whether the lane's row among the 32 from `base` on has the key. Lanes beyond the rows look at the last one.
-  auto matches = [&](OpBuilder &b, Value base, Value &row) {
-    row = add(b, base, lane);
-    return compare(b, Predicate::eq, keyOf(b, arith::MinSIOp::create(b, loc, row, last)), key);
-  };
-  Value earlier = target::emitFor(builder, loc, constant(builder, 0), rowUnit, warp, none,
-                                  [&](OpBuilder &b, Value base, ValueRange found) -> SmallVector<Value> {
-                                    Value row, same = matches(b, base, row);
-                                    same = both(b, same, compare(b, Predicate::slt, row, rowUnit));
-                                    same = arith::ExtUIOp::create(b, loc, i32, same);
-                                    return {arith::OrIOp::create(b, loc, found[0], same)};
-                                  })[0];
-  Value isFirst = compare(builder, Predicate::eq, orOfLanes(builder, earlier), none);
-  OpBuilder inner = scf::IfOp::create(builder, loc, isFirst, /*withElseRegion=*/false).getThenBodyBuilder();
-  Value laneBit = arith::ShLIOp::create(inner, loc, word(inner, 1), arith::TruncIOp::create(inner, loc, i32, lane));
-  target::emitFor(inner, loc, rowUnit, constant(inner, rows.getRows()), warp, {},
-                  [&](OpBuilder &b, Value base, ValueRange) -> SmallVector<Value> {
-                    Value row, same = matches(b, base, row);
-                    same = both(b, same, below(b, row, rows.getRows()));
-                    Value mask = orOfLanes(b, arith::SelectOp::create(b, loc, same, laneBit, none));
-                    Value some = compare(b, Predicate::ne, mask, none);
-                    OpBuilder there = scf::IfOp::create(b, loc, some, /*withElseRegion=*/false).getThenBodyBuilder();
-                    target::emitFor(there, loc, constant(there, 0), constant(there, warp), 1, {},
-                                    [&](OpBuilder &c, Value bit, ValueRange) -> SmallVector<Value> {
-                                      Value shifted = arith::ShRUIOp::create(c, loc, mask,
-                                                                             arith::TruncIOp::create(c, loc, i32, bit));
-                                      Value set = compare(c, Predicate::ne, both(c, shifted, word(c, 1)), none);
-                                      OpBuilder found =
-                                          scf::IfOp::create(c, loc, set, /*withElseRegion=*/false).getThenBodyBuilder();
-                                      Value match = add(found, base, bit);
-                                      body.setTask(match, match);
-                                      emitRow(found, match);
-                                      return {};
-                                    });
-                    return {};
-                  });
+/// The rows of a run are one unit's, that of the first.
+void RowsEmitter::emitRun(OpBuilder &builder) {
+  Value index = scatter.indexOf(builder, known, rowUnit);
+  Value starts = scatter.startsAt(builder, known, rowUnit, index);
+  Value column = add(builder, firstColumn, times(builder, lane, mapping.vector));
+  if (mapping.span * mapping.parts != columns)
+    starts = arith::AndIOp::create(builder, loc, starts, below(builder, column, columns));
+  OpBuilder inner = scf::IfOp::create(builder, loc, starts, /*withElseRegion=*/false).getThenBodyBuilder();
+  scatter.emitRun(inner, known, rowUnit, index, {column, mapping.vector, mapping.vector}, runUnderway);
 }
 
 LogicalResult RowsEmitter::emit(gpu::GPUFuncOp function) {
@@ -426,7 +369,7 @@ LogicalResult cuda::emitRows(plan::KernelOp kernel, const CudaTarget &target, co
     return failure();
   remark::passed(kernel.getLoc(), remarkOpts)
       << remark::add("{0} has {1} lanes a unit, {2} columns a lane, {3} parts a row{4}", kernel.getSymName(),
-                     mapping->lanes, mapping->vector, mapping->parts, mapping->key ? ", rows by their keys" : "")
+                     mapping->lanes, mapping->vector, mapping->parts, mapping->runs ? ", runs of rows" : "")
       << remark::metric("blocks", mapping->grid) << remark::metric("threads", mapping->block);
   Driver driver(tables, kernel);
   SmallVector<Value> addresses;

@@ -82,6 +82,8 @@ static SmallVector<RowAccess> rowAccesses(plan::KernelOp kernel, const LaunchAli
       add(store.getBuffer(), store.getValue().getType(), store.getOffset());
     else if (auto accumulate = dyn_cast<plan::AccumulateOp>(op))
       add(accumulate.getBuffer(), accumulate.getValue().getType(), 0);
+    else if (auto scatter = dyn_cast<plan::ScatterOp>(op))
+      add(scatter.getBuffer(), scatter.getValue().getType(), 0);
   });
   return found;
 }
@@ -115,33 +117,6 @@ static bool readsScalarsItWrites(plan::KernelOp kernel) {
   return llvm::any_of(read, [&](Value buffer) { return written.contains(buffer); });
 }
 
-/// The key of sequential rows, or null: the one index at which the body reads and writes the buffers that it writes. It
-/// follows from the row and from elements of other buffers.
-static Value keyOf(plan::KernelOp kernel, plan::RowsOp rows) {
-  llvm::DenseSet<Value> written;
-  kernel.walk([&](plan::StoreOp store) { written.insert(store.getBuffer()); });
-  Value key;
-  bool one = true;
-  auto use = [&](Value buffer, ValueRange indices, int64_t offset) {
-    if (!written.contains(buffer))
-      return;
-    key = key ? key : indices.size() == 1 ? indices.front() : Value();
-    one &= indices.size() == 1 && indices.front() == key && offset == 0;
-  };
-  rows.walk([&](Operation *op) {
-    if (auto load = dyn_cast<plan::LoadOp>(op))
-      use(load.getBuffer(), load.getIndices(), load.getOffset());
-    else if (auto store = dyn_cast<plan::StoreOp>(op))
-      use(store.getBuffer(), store.getIndices(), store.getOffset());
-    else if (isa<plan::AccumulateOp, plan::ReduceOp>(op))
-      one = false;
-  });
-  // What is one element of a buffer for each row has no columns to share.
-  bool wholeRows =
-      llvm::all_of(written, [&](Value buffer) { return cast<MemRefType>(buffer.getType()).getRank() == 2; });
-  return one && wholeRows && key != rows.getRow() ? key : Value();
-}
-
 /// Lanes of a unit that has work for so many.
 static int64_t lanesFor(int64_t count) {
   return std::min<int64_t>(CudaTarget::warp, llvm::PowerOf2Ceil(std::max<int64_t>(1, count)));
@@ -156,16 +131,16 @@ static int64_t reducingLanes(int64_t columns, int64_t units, bool sameRows) {
 }
 
 /// How the columns of a row are cut into units of `lanes` (0: as many as have work) that take vectors, of `most`
-/// columns at most.
+/// columns at most, `chunks` of them where a row is cut.
 static void cutColumns(RowMapping &mapping, plan::KernelOp kernel, const LaunchAlignments &launches, int64_t columns,
-                       int64_t lanes, bool oneUnit, int64_t most = accessBytes) {
+                       int64_t lanes, bool oneUnit, int64_t most = accessBytes, int64_t chunks = chunksAPart) {
   mapping.alignedColumns = vectorOf(rowAccesses(kernel, launches), columns);
   mapping.vector = std::min(mapping.alignedColumns, most);
   mapping.lanes = lanes ? lanes : lanesFor(columns / mapping.vector);
   int64_t step = mapping.lanes * mapping.vector;
   mapping.span = llvm::alignTo(columns, step);
-  if (!oneUnit && mapping.span > chunksAPart * step) {
-    mapping.span = chunksAPart * step;
+  if (!oneUnit && mapping.span > chunks * step) {
+    mapping.span = chunks * step;
     mapping.parts = llvm::divideCeil(columns, mapping.span);
   }
 }
@@ -185,10 +160,9 @@ FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel, const CudaTarget &tar
     if (clash)
       return rows.emitError("the CUDA target cannot run this: sequential rows read a scalar from a buffer that they "
                             "write, and columns run apart from each other");
-    mapping.key = keyOf(kernel, rows);
-    if (mapping.key) {
-      // Lanes look at keys together.
-      cutColumns(mapping, kernel, launches, columns, CudaTarget::warp, /*oneUnit=*/false);
+    rows.walk([&](plan::ScatterOp) { mapping.runs = true; });
+    if (mapping.runs) {
+      cutColumns(mapping, kernel, launches, columns, /*lanes=*/0, /*oneUnit=*/false, accessBytes, /*chunks=*/1);
       rowUnits = rows.getRows();
     } else {
       mapping.allRows = true;

@@ -10,13 +10,12 @@
 //
 //   parallel, no plan.accumulate   one row, or one of `parts` parts of it
 //   parallel, plan.accumulate      the rows of a task, in order, or one part of their columns
-//   sequential, by key             the rows of one key, in order, or one part of their columns
+//   sequential, plan.scatter       the run of rows that starts with a row, in order, or one part of their columns
 //   sequential                     all rows, in order, for one column
 //
-// Rows have a key where the only place in each buffer that a row reads or writes again is row `key` of it, and the key
-// comes from buffers that nobody writes: the gradient of an embedding, with a token's number as key. Rows of different
-// keys then do not meet, and only those of one key have an order to keep. Each row has a unit; that of the first row
-// with a key does the work for all of them, and the others are done at once.
+// The rows of a run add into one row of a table. Each row has a unit; that of the first row of a run does the work for
+// all of them, and the others are done at once. A lane has one chunk of columns, whose sum is in its registers, and many
+// rows are under way (ScatterRuns.h).
 //
 // Within a unit, lane l takes `vector` columns from l * vector on, then from (l + lanes) * vector on, and so forth.
 // While a row is reduced, lane l takes columns 4l to 4l + 3, then those 128 further on, and so forth: plan.reduce has
@@ -65,8 +64,8 @@ struct RowMapping {
   bool fence = false;
   /// Rows of a unit run in order: those of one task, or all of them.
   bool wholeTask = false, allRows = false;
-  /// The key of a row (an index, in the body), where sequential rows have one.
-  mlir::Value key;
+  /// A unit has the run of rows that starts with its row.
+  bool runs = false;
 };
 
 /// Bytes, up to 16, to which the buffers of kernels are known to be aligned, over all launches of a module. It goes

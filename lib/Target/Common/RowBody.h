@@ -61,6 +61,15 @@ public:
     return place(builder, load.getBuffer(), load.getIndices(), load.getOffset(), /*isRow=*/true, values, chunk);
   }
 
+  /// Where a chunk of the row lies that `scatter` adds into; its index is in `values`.
+  mlir::Value placeOf(mlir::OpBuilder &builder, plan::ScatterOp scatter, mlir::IRMapping &values, const Chunk &chunk) {
+    return place(builder, scatter.getBuffer(), scatter.getIndex(), 0, /*isRow=*/true, values, chunk);
+  }
+
+  /// A scalar, or a chunk, in memory.
+  mlir::Value load(mlir::OpBuilder &builder, mlir::Type type, mlir::Value pointer, const Chunk &chunk);
+  void store(mlir::OpBuilder &builder, mlir::Value value, mlir::Value pointer, const Chunk &chunk);
+
   /// Whether an op was refused, with an error on it.
   bool hasFailed() const { return failedOnce; }
 
@@ -71,8 +80,6 @@ private:
   mlir::Type convert(mlir::Type type, const Chunk &chunk);
   mlir::Value place(mlir::OpBuilder &builder, mlir::Value buffer, mlir::ValueRange indices, int64_t offset, bool isRow,
                     mlir::IRMapping &values, const Chunk &chunk);
-  mlir::Value load(mlir::OpBuilder &builder, mlir::Type type, mlir::Value pointer, const Chunk &chunk);
-  void store(mlir::OpBuilder &builder, mlir::Value value, mlir::Value pointer, const Chunk &chunk);
   mlir::Value constant(mlir::OpBuilder &builder, int64_t value);
 
   mlir::Location loc;

@@ -18,7 +18,7 @@ RowProgram::Kind RowProgram::classify(Operation *op) {
   op->walk([&](Operation *inner) {
     auto isRow = [](Type type) { return isa<RankedTensorType>(type); };
     row |= llvm::any_of(inner->getOperandTypes(), isRow) || llvm::any_of(inner->getResultTypes(), isRow);
-    effect |= isa<plan::StoreOp, plan::AccumulateOp>(inner);
+    effect |= isa<plan::StoreOp, plan::AccumulateOp, plan::ScatterOp>(inner);
   });
   if (row)
     return effect ? Kind::RowEffect : Kind::Row;

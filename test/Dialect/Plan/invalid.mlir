@@ -150,6 +150,68 @@ plan.kernel @sequential_accumulation {
 
 // -----
 
+plan.kernel @scatter_in_parallel {
+^bb0(%a: memref<2x4xf32>, %t: memref<3x4xf32>):
+  plan.rows 2 per_task 2 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %a[%r] : memref<2x4xf32> -> tensor<4xf32>
+    // expected-error @below {{must be inside sequential plan.rows}}
+    plan.scatter %0, %t[%r] : tensor<4xf32>, memref<3x4xf32>
+  }
+}
+
+// -----
+
+plan.kernel @scatter_beside_a_store {
+^bb0(%a: memref<2x4xf32>, %t: memref<3x4xf32>):
+  plan.rows 2 per_task 2 sequential {
+  ^bb0(%r: index):
+    %0 = plan.load %a[%r] : memref<2x4xf32> -> tensor<4xf32>
+    plan.store %0, %a[%r] : tensor<4xf32>, memref<2x4xf32>
+    // expected-error @below {{must be all that its rows write}}
+    plan.scatter %0, %t[%r] : tensor<4xf32>, memref<3x4xf32>
+  }
+}
+
+// -----
+
+plan.kernel @scatter_beside_a_load {
+^bb0(%a: memref<2x4xf32>, %t: memref<3x4xf32>):
+  plan.rows 2 per_task 2 sequential {
+  ^bb0(%r: index):
+    %0 = plan.load %a[%r] : memref<2x4xf32> -> tensor<4xf32>
+    %1 = plan.load %t[%r] : memref<3x4xf32> -> tensor<4xf32>
+    // expected-error @below {{must be all that uses its buffer}}
+    plan.scatter %0, %t[%r] : tensor<4xf32>, memref<3x4xf32>
+  }
+}
+
+// -----
+
+plan.kernel @scatter_of_other_columns {
+^bb0(%a: memref<2x4xf32>, %t: memref<3x5xf32>):
+  plan.rows 2 per_task 2 sequential {
+  ^bb0(%r: index):
+    %0 = plan.load %a[%r] : memref<2x4xf32> -> tensor<4xf32>
+    // expected-error @below {{adds rows of 4 columns into 'memref<3x5xf32>'}}
+    plan.scatter %0, %t[%r] : tensor<4xf32>, memref<3x5xf32>
+  }
+}
+
+// -----
+
+plan.kernel @scatter_of_another_type {
+^bb0(%a: memref<2x4xf64>, %t: memref<3x4xbf16>):
+  plan.rows 2 per_task 2 sequential {
+  ^bb0(%r: index):
+    %0 = plan.load %a[%r] : memref<2x4xf64> -> tensor<4xf64>
+    // expected-error @below {{adds 'f64' up into 'bf16'}}
+    plan.scatter %0, %t[%r] : tensor<4xf64>, memref<3x4xbf16>
+  }
+}
+
+// -----
+
 plan.kernel @too_many_indices {
 ^bb0(%a: memref<2x4xf32>):
   plan.rows 2 per_task 1 parallel {

@@ -12,6 +12,19 @@ plan.slab @far far bytes 8192 alignment 4096
 // CHECK: plan.variable @v : memref<8x4xf32> state init #train.zeros far at @far[4096]
 plan.variable @v : memref<8x4xf32> state init #train.zeros far at @far[4096]
 
+// CHECK-LABEL: plan.kernel @sums
+plan.kernel @sums {
+^bb0(%g: memref<16x8xf32>, %ids: memref<16xi32>, %table: memref<4x8xbf16>):
+  plan.rows 16 per_task 16 sequential {
+  ^bb0(%r: index):
+    %id = plan.load %ids[%r] : memref<16xi32> -> i32
+    %i = arith.index_cast %id : i32 to index
+    %x = plan.load %g[%r] : memref<16x8xf32> -> tensor<8xf32>
+    // CHECK: plan.scatter %{{.*}}, %{{.*}}[%{{.*}}] : tensor<8xf32>, memref<4x8xbf16>
+    plan.scatter %x, %table[%i] : tensor<8xf32>, memref<4x8xbf16>
+  }
+}
+
 // CHECK-LABEL: plan.kernel @rows
 // CHECK: plan.rows 16 per_task 4 parallel
 plan.kernel @rows {

@@ -189,35 +189,42 @@ plan.kernel @sums {
   }
 }
 
-// Sequential rows with a key each: a warp a row. It does nothing where an earlier row has its key, and else all rows of
-// the key, in order.
+// Rows that add into rows of a table: a unit has the run that starts with its row, one chunk of columns in registers. Of its
+// rows eight are under way before the first of them is added; the table's is loaded and stored once, rounded there.
 // CHECK-LABEL: gpu.func @scatter(
-// CHECK: scf.for
-// CHECK: llvm.load {{.*}} : !llvm.ptr -> i32
-// CHECK-COUNT-5: gpu.shuffle xor
-// CHECK: scf.if
-// CHECK: scf.for
-// CHECK: llvm.load {{.*}} : !llvm.ptr -> i32
-// CHECK-COUNT-5: gpu.shuffle xor
-// CHECK: scf.for
-// CHECK: scf.if
-// CHECK: llvm.load {{.*}} {alignment = 8 : i64} : !llvm.ptr -> vector<2xf32>
-// CHECK: llvm.store {{.*}} {alignment = 8 : i64} : vector<2xf32>
-// REMARK: scatter has 32 lanes a unit, 2 columns a lane, 1 parts a row, rows by their keys{{.*}}blocks=9{{.*}}threads=32
+// CHECK: arith.cmpi ne
+// CHECK: %[[STARTS:.*]] = arith.andi
+// CHECK: %[[UNIT:.*]] = arith.andi %[[STARTS]], %{{.*}} : i1
+// CHECK: scf.if %[[UNIT]]
+// CHECK: llvm.load {{.*}} {alignment = 4 : i64} : !llvm.ptr -> vector<2xbf16>
+// CHECK-NEXT: arith.extf
+// CHECK: llvm.load {{.*}} {alignment = 4 : i64} : !llvm.ptr -> vector<2xbf16>
+// CHECK: arith.addf
+// CHECK: scf.while
+// CHECK-NOT: arith.addf
+// CHECK: scf.condition
+// CHECK-COUNT-8: llvm.load {{.*}} {alignment = 4 : i64} : !llvm.ptr -> vector<2xbf16>
+// CHECK-NOT: vector<2xbf16>
+// CHECK-COUNT-8: arith.addf {{.*}} : vector<2xf32>
+// CHECK-NOT: llvm.store
+// CHECK: scf.yield
+// CHECK: arith.truncf {{.*}} : vector<2xf32> to vector<2xbf16>
+// CHECK-NEXT: llvm.store {{.*}} {alignment = 4 : i64} : vector<2xbf16>
+// CHECK-NOT: gpu.shuffle
+// REMARK: scatter has 32 lanes a unit, 2 columns a lane, 3 parts a row, runs of rows{{.*}}blocks=27{{.*}}threads=32
 plan.kernel @scatter {
-^bb0(%ids: memref<9xi32>, %g: memref<9x150xf32>, %table: memref<4x150xf32>):
+^bb0(%ids: memref<9xi32>, %g: memref<9x150xbf16>, %table: memref<4x150xbf16>):
   plan.rows 9 per_task 9 sequential {
   ^bb0(%r: index):
     %id = plan.load %ids[%r] : memref<9xi32> -> i32
     %i = arith.index_cast %id : i32 to index
-    %0 = plan.load %g[%r] : memref<9x150xf32> -> tensor<150xf32>
-    %1 = plan.load %table[%i] : memref<4x150xf32> -> tensor<150xf32>
-    %2 = arith.addf %1, %0 : tensor<150xf32>
-    plan.store %2, %table[%i] : tensor<150xf32>, memref<4x150xf32>
+    %0 = plan.load %g[%r] : memref<9x150xbf16> -> tensor<150xbf16>
+    %1 = arith.extf %0 : tensor<150xbf16> to tensor<150xf32>
+    plan.scatter %1, %table[%i] : tensor<150xf32>, memref<4x150xbf16>
   }
 }
 
-// Sequential rows without one (two places of a buffer): a thread a column.
+// Other sequential rows: a thread a column.
 // CHECK-LABEL: gpu.func @shift(
 // CHECK: scf.for
 // CHECK: llvm.load {{.*}} : !llvm.ptr -> vector<1xf32>

@@ -293,6 +293,38 @@ TEST(PlanInterpreter, ProductReadsAndStoresThroughItsSeams) {
   EXPECT_EQ(outputs.at("c").reals, (std::vector<double>{111, 213, 314, 416}));
 }
 
+TEST(PlanInterpreter, ScatterRoundsARunOnce) {
+  auto module = parsePlan(R"(
+    plan.kernel @k {
+    ^bb0(%ids: memref<5xi32>, %g: memref<5x1xbf16>, %t: memref<3x1xbf16>):
+      plan.rows 5 per_task 5 sequential {
+      ^bb0(%r: index):
+        %id = plan.load %ids[%r] : memref<5xi32> -> i32
+        %i = arith.index_cast %id : i32 to index
+        %0 = plan.load %g[%r] : memref<5x1xbf16> -> tensor<1xbf16>
+        %1 = arith.extf %0 : tensor<1xbf16> to tensor<1xf32>
+        plan.scatter %1, %t[%i] : tensor<1xf32>, memref<3x1xbf16>
+      }
+    }
+    plan.entry @e kind(step) batch 1 sequence 5 flops 0.0 {
+      %ids = plan.input "ids" : memref<5xi32>
+      %g = plan.input "g" : memref<5x1xbf16>
+      %t = plan.input "t" : memref<3x1xbf16>
+      plan.launch @k(%ids, %g, %t) "k" : memref<5xi32>, memref<5x1xbf16>, memref<3x1xbf16>
+      plan.output "t", %t : memref<3x1xbf16> })");
+  PlanInterpreter interpreter(*module);
+  auto inputs = [&](std::vector<int64_t> ids) {
+    return NamedTensors{{"ids", integers("tensor<5xi32>", std::move(ids))},
+                        {"g", reals("tensor<5x1xbf16>", {1, 1, 2, 8, 1})},
+                        {"t", reals("tensor<3x1xbf16>", {256, 7, 3})}};
+  };
+  // 256 + 1 is a tie in bf16 and would stay 256 each time.
+  EXPECT_EQ(run(interpreter, "e", inputs({0, 0, 0, -1, 2})).at("t").reals, (std::vector<double>{260, 7, 4}));
+  EXPECT_NE(runError(interpreter, "e", inputs({0, 1, 0, -1, -1})).find("rows of index 0 do not follow each other"),
+            std::string::npos);
+  EXPECT_NE(runError(interpreter, "e", inputs({0, 0, 3, 3, 3})).find("index 3 is outside"), std::string::npos);
+}
+
 TEST(PlanInterpreter, NamesWhatIsMissing) {
   auto module = parsePlan(rowKernel("memref<2xi32>", "memref<2xi32>",
                                     "%0 = plan.load %x[%r] : memref<2xi32> -> i32\n"

@@ -356,31 +356,62 @@ TEST(Rows, SequentialScatter) {
   )");
 }
 
-/// Rows of a few keys, more than lanes look at in one go, and wider than one warp takes.
-TEST(Rows, SequentialScatterOfManyRows) {
-  expectOnEveryTarget(R"(
+/// Rows of `g`, of type `from`, are added into rows of a table of type `to`, by the number that stands beside each.
+std::string scatterKernel(int rows, int columns, const std::string &from, const std::string &to) {
+  std::string text = R"(
     plan.kernel @k {
-    ^bb0(%ids: memref<75xi32>, %g: memref<75x1160xf32>, %table: memref<4x1160xbf16>):
-      plan.rows 75 per_task 75 sequential {
+    ^bb0(%ids: memref<Rxi32>, %g: memref<RxCxF>, %table: memref<5xCxT>):
+      plan.rows R per_task R sequential {
       ^bb0(%r: index):
-        %id = plan.load %ids[%r] : memref<75xi32> -> i32
+        %id = plan.load %ids[%r] : memref<Rxi32> -> i32
         %i = arith.index_cast %id : i32 to index
-        %0 = plan.load %g[%r] : memref<75x1160xf32> -> tensor<1160xf32>
-        %1 = plan.load %table[%i] : memref<4x1160xbf16> -> tensor<1160xbf16>
-        %2 = arith.extf %1 : tensor<1160xbf16> to tensor<1160xf32>
-        %3 = arith.addf %2, %0 : tensor<1160xf32>
-        %4 = arith.truncf %3 : tensor<1160xf32> to tensor<1160xbf16>
-        plan.store %4, %table[%i] : tensor<1160xbf16>, memref<4x1160xbf16>
+        %0 = plan.load %g[%r] : memref<RxCxF> -> tensor<CxF>
+        WIDEN
+        plan.scatter %1, %table[%i] : tensor<CxW>, memref<5xCxT>
       }
     }
-    plan.entry @step kind(step) batch 1 sequence 75 flops 0.0 {
-      %ids = plan.input "ids" : memref<75xi32>
-      %g = plan.input "g" : memref<75x1160xf32>
-      %table = plan.input "table" : memref<4x1160xbf16>
-      plan.launch @k(%ids, %g, %table) "k" : memref<75xi32>, memref<75x1160xf32>, memref<4x1160xbf16>
-      plan.output "table", %table : memref<4x1160xbf16>
+    plan.entry @step kind(step) batch 1 sequence R flops 0.0 {
+      %ids = plan.input "ids" : memref<Rxi32>
+      %g = plan.input "g" : memref<RxCxF>
+      %table = plan.input "table" : memref<5xCxT>
+      plan.launch @k(%ids, %g, %table) "k" : memref<Rxi32>, memref<RxCxF>, memref<5xCxT>
+      plan.output "table", %table : memref<5xCxT>
     }
-  )");
+  )";
+  auto replace = [&](const std::string &what, const std::string &by) {
+    for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size()))
+      text.replace(at, what.size(), by);
+  };
+  const std::string wide = from == "f64" ? "f64" : "f32";
+  replace("WIDEN", from == wide ? "%1 = arith.negf %0 : tensor<CxF>" : "%1 = arith.extf %0 : tensor<CxF> to tensor<CxW>");
+  replace("CxW", std::to_string(columns) + "x" + wide);
+  replace("CxF", std::to_string(columns) + "x" + from);
+  replace("CxT", std::to_string(columns) + "x" + to);
+  for (const char *place : {"<Rx", "rows R", "per_task R", "sequence R"})
+    replace(place, std::string(place).substr(0, std::string(place).find('R')) + std::to_string(rows) +
+                       (std::string(place).back() == 'x' ? "x" : ""));
+  return text;
+}
+
+/// Runs of one row, of fewer and more rows than are under way together, at the start, at the end; rows left out between
+/// them; rows of the table that nobody names.
+TEST_P(Widths, ScatterAddsRunsUp) {
+  std::vector<int64_t> ids = {-1, -1, 3, 0, 0, -1};
+  ids.insert(ids.end(), 19, 4);
+  ids.push_back(1);
+  auto numbers = integers("tensor<" + std::to_string(ids.size()) + "xi32>", ids);
+  for (auto [from, to] : {std::pair<const char *, const char *>{"f32", "f32"}, {"bf16", "bf16"}, {"f32", "bf16"}}) {
+    SCOPED_TRACE(std::string(from) + " into " + to);
+    expectOnEveryTarget(scatterKernel(static_cast<int>(ids.size()), GetParam(), from, to), {{"ids", numbers}});
+  }
+}
+
+TEST(Rows, ScatterOfOneRunOfOneRowAndOfNone) {
+  for (const std::vector<int64_t> &ids : {std::vector<int64_t>(75, 2), std::vector<int64_t>(75, -1), {1}, {-1}}) {
+    auto numbers = integers("tensor<" + std::to_string(ids.size()) + "xi32>", ids);
+    expectOnEveryTarget(scatterKernel(static_cast<int>(ids.size()), 1160, "bf16", "bf16"), {{"ids", numbers}});
+    expectOnEveryTarget(scatterKernel(static_cast<int>(ids.size()), 20, "f64", "f64"), {{"ids", numbers}});
+  }
 }
 
 TEST(Rows, ScalarsAndPowers) {

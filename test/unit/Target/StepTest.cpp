@@ -351,4 +351,40 @@ TEST_P(Kernels, EmbeddingRotaryAndNorm) {
   )"));
 }
 
+/// A token that is in every other of 600 rows, as a space of text, and one that no row has a gradient for, as padding.
+TEST(EmbeddingGradient, RoundsTheSumOfAFrequentTokenOnce) {
+  auto module = parsePlan(R"(
+    train.entry @step kind(step) batch 1 sequence 600 inputs ["ids", "d", "base"] outputs ["table"] {
+    ^bb0(%ids: tensor<600xi32>, %d: tensor<600x40xbf16>, %base: tensor<9x40xbf16>):
+      %table = train.embedding_grad %ids, %d onto %base
+        : tensor<9x40xbf16>, tensor<600xi32>, tensor<600x40xbf16> -> tensor<9x40xbf16>
+      train.return %table : tensor<9x40xbf16>
+    }
+  )");
+  ASSERT_TRUE(module);
+  auto typed = [](const char *type) { return mlir::cast<mlir::RankedTensorType>(mlir::parseType(type, &context())); };
+  reference::Tensor ids = numbers(typed("tensor<600xi32>"), "ids", 7), d = numbers(typed("tensor<600x40xbf16>"), "d");
+  reference::Tensor base = numbers(typed("tensor<9x40xbf16>"), "base");
+  for (int64_t row = 0; row < 600; ++row) {
+    if (row % 2)
+      ids.integers[row] = 7;
+    else if (row % 10 == 0) // its gradient is zero, or one of either sign
+      ids.integers[row] = 8;
+    for (int64_t c = 0; c < 40; ++c) // all of one sign, so that partial sums outgrow what is added
+      d.set(row, c, ids.integers[row] == 8 ? (row % 20 ? -0.0 : 0.0) : std::abs(d.at(row, c)));
+  }
+  base.set(8, 3, -0.0);
+  CompiledPlan compiled(*module, "x86-64-v3");
+  ASSERT_TRUE(compiled.ok());
+  reference::Tensor table = compiled.run("step", {{"ids", ids}, {"d", d}, {"base", base}}, 2)["table"];
+  std::vector<double> exact = base.reals;
+  for (int64_t row = 0; row < 600; ++row)
+    for (int64_t c = 0; c < 40; ++c)
+      exact[ids.integers[row] * 40 + c] += d.at(row, c);
+  for (int64_t i = 0; i < 9 * 40; ++i)
+    EXPECT_LE(std::abs(table.reals[i] - exact[i]), 0x1.02p-9 * std::abs(exact[i])) << "element " << i;
+  // Padding adds nothing at all, not even a zero to a negative zero.
+  EXPECT_TRUE(std::signbit(table.at(8, 3)));
+}
+
 } // namespace
