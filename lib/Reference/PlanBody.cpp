@@ -184,7 +184,8 @@ llvm::Error PlanBody::scatter(plan::ScatterOp op) {
 //===----------------------------------------------------------------------===//
 
 void PlanBody::reduce(plan::ReduceOp op) {
-  constexpr size_t partials = 128;
+  const Cells &cells = get(op.getInput());
+  const size_t partials = plan::partialsOf(static_cast<int64_t>(cells.size()));
   Type element = op.getResult().getType();
   bool add = op.getKind() == plan::ReduceKind::Add;
   auto combine = [&](double a, double b) {
@@ -192,9 +193,7 @@ void PlanBody::reduce(plan::ReduceOp op) {
       return roundTo(element, a + b);
     return std::isnan(a) || a > b ? a : b; // b when it is a NaN
   };
-  double p[partials];
-  std::fill_n(p, partials, add ? -0.0 : -INFINITY);
-  const Cells &cells = get(op.getInput());
+  std::vector<double> p(partials, add ? -0.0 : -INFINITY);
   for (size_t i = 0; i < cells.size(); ++i)
     p[i % partials] = combine(p[i % partials], cells[i].real);
   for (size_t half = partials / 2; half > 0; half /= 2)

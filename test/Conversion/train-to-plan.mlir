@@ -230,6 +230,39 @@ train.entry @step kind(step) batch 2 sequence 8 inputs ["tokens", "d"] outputs [
 
 // -----
 
+// A label's logit is one element of the row: no column is compared. An ignored label reads the first.
+
+// CHECK-LABEL: plan.kernel @cross_entropy_4x9
+// CHECK: %[[VALID:.*]] = arith.cmpi ne
+// CHECK: %[[LABEL:.*]] = arith.select %[[VALID]], %{{.*}}, %c0_i32 : i32
+// CHECK: %[[COLUMN:.*]] = arith.index_cast %[[LABEL]] : i32 to index
+// CHECK: plan.load %{{.*}}[%{{.*}}, %[[COLUMN]]] : memref<4x9xf32> -> f32
+// CHECK-NOT: plan.column
+// CHECK: plan.kernel @cross_entropy_total
+train.entry @step kind(step) batch 2 sequence 2 inputs ["x", "labels", "inv_tokens"] outputs ["loss"] {
+^bb0(%x: tensor<4x9xf32>, %l: tensor<4xi32>, %inv: tensor<f32>):
+  %loss, %count, %lse = train.cross_entropy %x, %l, %inv ignore -100 : tensor<4x9xf32>, tensor<4xi32>, tensor<f32> -> tensor<f32>, tensor<i32>, tensor<4xf32>
+  train.return %loss : tensor<f32>
+}
+
+// -----
+
+// Where logits are made in the row, there is no element to load.
+
+// CHECK-LABEL: plan.kernel @softcap_cross_entropy_4x9
+// CHECK: plan.column
+train.entry @step kind(step) batch 2 sequence 2 inputs ["x", "labels", "inv_tokens"] outputs ["loss"] {
+^bb0(%x: tensor<4x9xf32>, %l: tensor<4xi32>, %inv: tensor<f32>):
+  %loss = train.fused(%a = %x, %b = %l, %c = %inv) : (tensor<4x9xf32>, tensor<4xi32>, tensor<f32>) -> (tensor<f32>) {
+    %y = train.softcap %a cap 30.0 : tensor<4x9xf32>
+    %t, %count, %lse = train.cross_entropy %y, %b, %c ignore -100 : tensor<4x9xf32>, tensor<4xi32>, tensor<f32> -> tensor<f32>, tensor<i32>, tensor<4xf32>
+    train.yield %t : tensor<f32>
+  }
+  train.return %loss : tensor<f32>
+}
+
+// -----
+
 // A weight's gradient that nobody wants is not computed.
 
 train.variable @w : tensor<4xf32> parameter init #train.ones

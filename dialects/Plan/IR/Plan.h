@@ -47,6 +47,9 @@ bool hasKnownBytes(mlir::Type type);
 /// Bytes of a buffer of this type (identity layout, static shape).
 int64_t bytesOf(mlir::Type bufferType);
 
+/// How many partial results plan.reduce has of rows with so many columns.
+constexpr int64_t partialsOf(int64_t columns) { return columns > 16384 ? 4096 : 128; }
+
 /// A buffer that is not a slice, and bytes from its start.
 struct BufferPart {
   mlir::Value whole;

@@ -383,9 +383,10 @@ def ScatterOp : Plan_Op<"scatter", [MemoryEffects<[MemRead, MemWrite]>]> {
 def ReduceOp : Plan_Op<"reduce", [Pure]> {
   let summary = "sum or maximum of a row value";
   let description = [{
-    The order of additions is part of the meaning, and equal on every target: 128 partial results, partial j over the
-    elements with index = j mod 128 in ascending order, starting from -0.0 (add) or -inf (max); then partials are combined in halves:
-    p[j] += p[j + 64], p[j] += p[j + 32], ... down to p[0]. A maximum ignores no NaN.
+    The order of additions is part of the meaning, and equal on every target: n partial results, partial j over the
+    elements with index = j mod n in ascending order, starting from -0.0 (add) or -inf (max); then partials are combined in halves:
+    p[j] += p[j + n / 2], p[j] += p[j + n / 4], ... down to p[0]. n is 128; in rows of more than 16384 columns, which a block of a
+    GPU reduces, 4096 (`plan::partialsOf`). A maximum ignores no NaN.
 
     ```mlir
     %s = plan.reduce add %x : tensor<64xf32> -> f32

@@ -23,8 +23,8 @@ void RowEmitter::emitDistillationLoss(train::DistillationLossOp op) {
   Value x = row(op.getLogits()), teacher = row(op.getTeacherLogits()), label = element(op.getLabels());
   Type type = getElementTypeOrSelf(x.getType());
   Value zero = math.constant(0.0, type);
-  Value isColumn = labelColumn(launch, math, label, cast<RankedTensorType>(x.getType()));
-  Value picked = math.reduce(ReduceKind::Add, math.select(isColumn, x, zero));
+  Value valid = isLabel(launch, math, label, static_cast<int64_t>(op.getIgnoreIndex()));
+  Value picked = labelLogit(op.getLogits(), label, valid);
   Value lse = logSumExp(math, x), teacherLse = logSumExp(math, teacher);
   set(op.getLse(), lse);
   set(op.getTeacherLse(), teacherLse);
@@ -34,7 +34,6 @@ void RowEmitter::emitDistillationLoss(train::DistillationLossOp op) {
   const bool wantsClasses = wantsLoss || wants(op.getClassLoss()), wantsKd = wantsLoss || wants(op.getKdLoss());
   if (!wantsClasses && !wantsKd && !wantsCount)
     return;
-  Value valid = isLabel(launch, math, label, static_cast<int64_t>(op.getIgnoreIndex()));
   // Of each, a partial sum for each task; null: not wanted.
   auto sumUp = [&](bool wanted, const char *what, llvm::function_ref<Value()> ofRow) -> Value {
     if (!wanted)

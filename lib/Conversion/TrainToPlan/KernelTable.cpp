@@ -118,6 +118,12 @@ Value RowLaunch::loadElement(Value buffer, ValueRange indices) {
   return plan::LoadOp::create(body(), loc(), result, argument(buffer), indices, 0);
 }
 
+Value RowLaunch::loadColumn(Value buffer, Value column) {
+  auto [place, indices] = rowPlace(buffer);
+  indices.push_back(column);
+  return plan::LoadOp::create(body(), loc(), cast<MemRefType>(buffer.getType()).getElementType(), place, indices, 0);
+}
+
 void RowLaunch::storeAt(Value value, Value argument, ValueRange indices, int64_t offset) {
   SmallVector<Value> places(indices);
   atEnd.push_back([=, this] { plan::StoreOp::create(body(), loc(), value, argument, places, offset); });

@@ -76,6 +76,9 @@ public:
   /// Element `indices` of `buffer`.
   mlir::Value loadElement(mlir::Value buffer, mlir::ValueRange indices);
 
+  /// Column `column` (an index) of the row of `buffer` that loadRow gives.
+  mlir::Value loadColumn(mlir::Value buffer, mlir::Value column);
+
   /// Stores at the end of the body: a row value as row `row()` of `buffer`, a scalar as element `row()` (rank 1) or as
   /// the one element (rank 0).
   void storeRow(mlir::Value value, mlir::Value buffer);

@@ -32,16 +32,31 @@ Value ftc::isLabel(RowLaunch &launch, RowMath &math, Value labels, int64_t ignor
                                math.broadcast(none, labels.getType()));
 }
 
+/// The logit of a row's label: one element of the row in memory. Where the row is made here (of capped logits) it is
+/// picked by comparing columns. Of rows without a valid label, any number.
+Value RowEmitter::labelLogit(Value logits, Value label, Value valid) {
+  Place place = context.places.lookup(logits);
+  Type type = computeType(elementOf(logits));
+  OpBuilder &b = launch.body();
+  if (place.buffer && !values.contains(logits)) {
+    Value zero = arith::ConstantOp::create(b, launch.loc(), b.getI32IntegerAttr(0));
+    Value column = arith::IndexCastOp::create(b, launch.loc(), b.getIndexType(), math.select(valid, label, zero));
+    return math.convert(launch.loadColumn(place.buffer, column), type);
+  }
+  Value x = row(logits);
+  Value isColumn = labelColumn(launch, math, label, cast<RankedTensorType>(x.getType()));
+  return math.reduce(ReduceKind::Add, math.select(isColumn, x, math.constant(0.0, type)));
+}
+
 void RowEmitter::emitLabelLogProbs(train::LabelLogProbsOp op) {
   Value x = row(op.getLogits()), label = element(op.getLabels());
   Value zero = math.constant(0.0, x.getType());
-  Value isColumn = labelColumn(launch, math, label, cast<RankedTensorType>(x.getType()));
-  Value picked = math.reduce(ReduceKind::Add, math.select(isColumn, x, zero));
+  Value valid = isLabel(launch, math, label, static_cast<int64_t>(op.getIgnoreIndex()));
+  Value picked = labelLogit(op.getLogits(), label, valid);
   Value maximum = math.reduce(ReduceKind::Max, x);
   Value sum = math.reduce(ReduceKind::Add, math.exp(math.sub(x, maximum)));
   Value lse = math.add(maximum, math.log(sum));
   set(op.getLse(), lse);
-  Value valid = isLabel(launch, math, label, static_cast<int64_t>(op.getIgnoreIndex()));
   set(op.getLogProbs(), math.select(valid, math.sub(picked, lse), zero));
 }
 

@@ -19,10 +19,9 @@ using namespace ftc;
 
 using plan::ReduceKind;
 
-/// Arithmetic is fp32, or fp64 for fp64 tensors.
-static Type computeType(Type element) { return element.isF64() ? element : Float32Type::get(element.getContext()); }
+Type ftc::computeType(Type element) { return element.isF64() ? element : Float32Type::get(element.getContext()); }
 
-static Type elementOf(Value tensor) { return cast<RankedTensorType>(tensor.getType()).getElementType(); }
+Type ftc::elementOf(Value tensor) { return cast<RankedTensorType>(tensor.getType()).getElementType(); }
 
 Value ftc::loadScalar(RowLaunch &launch, Place place) {
   if (!place.constant)
@@ -420,19 +419,11 @@ void RowEmitter::sumOverRows(Value value, Value result, StringRef what) {
 }
 
 void RowEmitter::emitCrossEntropy(train::CrossEntropyOp op) {
-  OpBuilder &b = launch.body();
-  Location loc = launch.loc();
   Value x = row(op.getLogits()), label = element(op.getLabels());
   Type element = getElementTypeOrSelf(x.getType());
   Value zero = math.constant(0.0, element);
-
-  // The label's logit is picked by comparing columns: the same body whether the logits are in memory or made in the
-  // row.
-  auto rowType = cast<RankedTensorType>(x.getType());
-  Value column = plan::ColumnOp::create(b, loc, rowType.clone(b.getI32Type()));
-  Value isLabel =
-      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, column, math.broadcast(label, column.getType()));
-  Value picked = math.reduce(ReduceKind::Add, math.select(isLabel, x, zero));
+  Value valid = isLabel(launch, math, label, static_cast<int64_t>(op.getIgnoreIndex()));
+  Value picked = labelLogit(op.getLogits(), label, valid);
   Value maximum = math.reduce(ReduceKind::Max, x);
   Value sum = math.reduce(ReduceKind::Add, math.exp(math.sub(x, maximum)));
   Value lse = math.add(maximum, math.log(sum));
@@ -442,8 +433,6 @@ void RowEmitter::emitCrossEntropy(train::CrossEntropyOp op) {
   bool wantsCount = context.destinations.contains(op.getCount());
   if (!wantsLoss && !wantsCount)
     return;
-  Value ignored = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(op.getIgnoreIndex()));
-  Value valid = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, label, ignored);
   Value losses = wantsLoss ? partial(element, 0, "partial losses") : Value();
   Value counts = wantsCount ? partial(element, 0, "partial counts") : Value();
   if (wantsLoss)

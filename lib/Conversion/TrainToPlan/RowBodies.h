@@ -100,6 +100,7 @@ private:
   void emitScaleColumnsGrad(train::ScaleColumnsGradOp op);
   void sumOverRows(mlir::Value value, mlir::Value result, llvm::StringRef what);
   mlir::Value sumsOfRows(mlir::Value sums, int64_t count, const std::string &name, const std::string &what);
+  mlir::Value labelLogit(mlir::Value logits, mlir::Value label, mlir::Value valid);
   void emitCrossEntropy(train::CrossEntropyOp op);
   void emitCrossEntropyGrad(train::CrossEntropyGradOp op);
   void emitDistillationLoss(train::DistillationLossOp op);
@@ -119,10 +120,15 @@ private:
   llvm::SmallVector<std::function<void()>> reductions;
 };
 
+/// The type of arithmetic: f32, or f64 for elements of f64.
+mlir::Type computeType(mlir::Type element);
+
+mlir::Type elementOf(mlir::Value tensor);
+
 /// The scalar of a rank-0 value, inside a launch.
 mlir::Value loadScalar(RowLaunch &launch, Place place);
 
-/// Which columns of a row are its label's: the same body whether the logits are in memory or made in the row.
+/// Which columns of a row are its label's.
 mlir::Value labelColumn(RowLaunch &launch, RowMath &math, mlir::Value label, mlir::RankedTensorType rowType);
 
 /// Whether labels, a scalar or a row, are not `ignored`.

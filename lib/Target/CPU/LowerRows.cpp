@@ -97,14 +97,14 @@ Value RowsEmitter::finish(OpBuilder &builder, plan::ReduceOp reduce, SmallVector
 }
 
 /// Room for partial results on the stack of the function that is being written.
-static Value allocate(OpBuilder &builder, Location loc, Type element) {
+static Value allocate(OpBuilder &builder, Location loc, Type element, int64_t count) {
   Operation *parent = builder.getInsertionBlock()->getParentOp();
   auto function = dyn_cast<LLVM::LLVMFuncOp>(parent);
   if (!function)
     function = parent->getParentOfType<LLVM::LLVMFuncOp>();
   OpBuilder start = OpBuilder::atBlockBegin(&function.getBody().front());
   return LLVM::AllocaOp::create(start, loc, LLVM::LLVMPointerType::get(builder.getContext()), element,
-                                cpu::constantI64(start, loc, numPartials), /*alignment=*/64);
+                                cpu::constantI64(start, loc, count), /*alignment=*/64);
 }
 
 // The partial results of one reduction are 16 registers of AVX2, as many as there are, or 8 of AVX-512. So they lie on
@@ -112,7 +112,8 @@ static Value allocate(OpBuilder &builder, Location loc, Type element) {
 // cache and a store for each vector, and a quarter of the code that a turn over all of them would be. (Two turns at
 // once, for 32 columns and those 128 further on, would save half of these, but leave the order in which rows are
 // fetched from memory: 15 % slower there.) A row of one column for each at most needs none of it: its columns are the
-// partial results.
+// partial results. Of the widest rows there are 4096, which still lie in the L1 cache, and are combined there until 128
+// are left.
 void RowsEmitter::emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, ArrayRef<plan::ReduceOp> reductions,
                                int phase) {
   // What each reduction adds of `width` columns from `column` on; behind the end of the row, what changes nothing.
@@ -139,7 +140,7 @@ void RowsEmitter::emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, 
     for (auto [own, reduce] : llvm::zip(partials, reductions))
       own.resize(llvm::PowerOf2Ceil(own.size()), startOf(builder, reduce));
   } else {
-    const int64_t vectors = numPartials / lanes, width = 32, whole = columns / width * width;
+    const int64_t count = plan::partialsOf(columns), width = 32, whole = columns / width * width;
     SmallVector<Value> places;
     auto placeOf = [&](OpBuilder &inner, size_t i, Value number) {
       return cpu::elementPointer(inner, loc, places[i], reductions[i]->getResult(0).getType(), number);
@@ -155,17 +156,30 @@ void RowsEmitter::emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, 
         LLVM::StoreOp::create(inner, loc, sum, placeOf(inner, i, number), /*alignment=*/32);
       }
     };
+    // The numbers of `most` partial results, by vectors of them: one after the other where they are few.
+    auto forVectors = [&](OpBuilder &outer, int64_t most, llvm::function_ref<void(OpBuilder &, Value)> emit) {
+      if (most > numPartials) {
+        cpu::emitFor(outer, loc, constant(outer, 0), constant(outer, most), lanes, {},
+                     [&](OpBuilder &inner, Value number, ValueRange) {
+                       emit(inner, number);
+                       return SmallVector<Value>();
+                     });
+        return;
+      }
+      for (int64_t number = 0; number < most; number += lanes)
+        emit(outer, constant(outer, number));
+    };
     for (auto [i, op] : llvm::enumerate(reductions)) {
       plan::ReduceOp reduce = op;
-      places.push_back(allocate(builder, loc, reduce.getType()));
-      for (int64_t vector = 0; vector < vectors; ++vector)
-        LLVM::StoreOp::create(builder, loc, startOf(builder, reduce),
-                              placeOf(builder, i, constant(builder, vector * lanes)), /*alignment=*/32);
+      places.push_back(allocate(builder, loc, reduce.getType(), count));
+      forVectors(builder, count, [&, i = i](OpBuilder &inner, Value number) {
+        LLVM::StoreOp::create(inner, loc, startOf(inner, reduce), placeOf(inner, i, number), /*alignment=*/32);
+      });
     }
     cpu::emitFor(builder, loc, constant(builder, 0), constant(builder, whole), width, {},
                  [&](OpBuilder &inner, Value column, ValueRange) {
                    emitPrefetches(inner, slice, phase, column, width);
-                   Value first = arith::AndIOp::create(inner, loc, column, constant(inner, numPartials - 1));
+                   Value first = arith::AndIOp::create(inner, loc, column, constant(inner, count - 1));
                    for (int64_t done = 0; done < width && !body.hasFailed(); done += lanes) {
                      auto behind = [&](Value from) -> Value {
                        return done ? arith::AddIOp::create(inner, loc, from, constant(inner, done)).getResult() : from;
@@ -175,11 +189,18 @@ void RowsEmitter::emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, 
                    return SmallVector<Value>();
                  });
     for (int64_t column = whole; column < columns && !body.hasFailed(); column += lanes)
-      addChunk(builder, constant(builder, column), constant(builder, column % numPartials),
+      addChunk(builder, constant(builder, column), constant(builder, column % count),
                std::min(lanes, columns - column));
-    for (size_t i = 0; i < reductions.size(); ++i)
-      for (int64_t vector = 0; vector < vectors; ++vector)
-        partials[i].push_back(load(builder, i, constant(builder, vector * lanes)));
+    for (size_t i = 0; i < reductions.size(); ++i) {
+      for (int64_t half = count / 2; half >= numPartials; half /= 2)
+        forVectors(builder, half, [&](OpBuilder &inner, Value number) {
+          Value other = load(inner, i, arith::AddIOp::create(inner, loc, number, constant(inner, half)));
+          Value sum = combine(inner, reductions[i].getKind(), load(inner, i, number), other);
+          LLVM::StoreOp::create(inner, loc, sum, placeOf(inner, i, number), /*alignment=*/32);
+        });
+      for (int64_t vector = 0; vector < numPartials; vector += lanes)
+        partials[i].push_back(load(builder, i, constant(builder, vector)));
+    }
   }
   if (body.hasFailed())
     return;

@@ -41,8 +41,9 @@ constexpr remark::RemarkOpts remarkOpts = remark::RemarkOpts::name("rows").categ
 constexpr int64_t ownPartials = cuda::RowMapping::ownPartials;
 static_assert(numPartials == cuda::CudaTarget::warp * ownPartials, "all partial results have a lane");
 
-/// How many times these columns are loaded together while a row is reduced.
-constexpr int64_t underway = 2;
+/// Numbers from the partial results of one warp in shared memory to those of the next. Four more than there are, so that
+/// lanes that read those of all warps meet different banks.
+constexpr int64_t warpPitch = numPartials + ownPartials;
 
 /// Rows of a run that a thread loads together. A frequent token's run is thousands of rows, one after the other: what
 /// takes time is how long a load takes.
@@ -50,8 +51,8 @@ constexpr int64_t runUnderway = 8;
 
 class RowsEmitter {
 public:
-  RowsEmitter(plan::KernelOp kernel, const cuda::RowMapping &mapping)
-      : kernel(kernel), rows(cast<plan::RowsOp>(kernel.getWork())), program(rows), mapping(mapping),
+  RowsEmitter(plan::KernelOp kernel, const cuda::RowMapping &mapping, cuda::KernelTables &tables)
+      : tables(tables), kernel(kernel), rows(cast<plan::RowsOp>(kernel.getWork())), program(rows), mapping(mapping),
         loc(kernel.getLoc()), columns(rows.getColumns()), body(loc, "CUDA"), scatter(rows, program, body) {}
 
   LogicalResult emit(gpu::GPUFuncOp function);
@@ -65,6 +66,9 @@ private:
   void emitEffects(OpBuilder &builder);
   void emitFence(OpBuilder &builder);
   Value finish(OpBuilder &builder, plan::ReduceOp reduce, SmallVector<Value> partials);
+  SmallVector<Value> acrossWarps(OpBuilder &builder, plan::ReduceOp reduce, SmallVector<Value> partials);
+  Value trade(OpBuilder &builder, plan::ReduceOp reduce, SmallVector<Value> partials, Value number, int64_t lanes);
+  Value hasBit(OpBuilder &builder, Value number, int64_t bit);
   Value fromLane(OpBuilder &builder, Value value, int32_t distance);
 
   Value constant(OpBuilder &builder, int64_t value) { return constantI64(builder, loc, value); }
@@ -76,6 +80,7 @@ private:
     return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, a, constant(builder, bound));
   }
 
+  cuda::KernelTables &tables;
   plan::KernelOp kernel;
   plan::RowsOp rows;
   target::RowProgram program;
@@ -152,6 +157,8 @@ void RowsEmitter::emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, 
     return next;
   };
 
+  // How many times a lane's columns are loaded together.
+  const int64_t underway = mapping.isBlock() ? 4 : 2;
   const int64_t width = mapping.lanes * ownPartials, step = underway * width, whole = columns / step * step;
   Value ownColumn = times(builder, lane, ownPartials);
   if (whole > 0)
@@ -218,20 +225,23 @@ Value RowsEmitter::fromLane(OpBuilder &builder, Value value, int32_t distance) {
   return arith::BitcastOp::create(builder, loc, value.getType(), arith::OrIOp::create(builder, loc, high, low));
 }
 
-/// Combines the partial results of a unit's lanes, in halves. The first two times a lane has more than one: it keeps a
-/// half of its own, by one bit of its number, and gives the other to the lane that keeps that one. Then each has one,
-/// of columns of its unit's lanes with the same two bits, until one is left for each pair of bits. Every lane ends with
-/// the result: the others add the same two numbers the other way round, which is the same sum. A unit has fewer lanes
-/// where the others' partial results would be of no column, and change nothing.
-Value RowsEmitter::finish(OpBuilder &builder, plan::ReduceOp reduce, SmallVector<Value> partials) {
+/// Whether `number` has a bit that is a power of two.
+Value RowsEmitter::hasBit(OpBuilder &builder, Value number, int64_t bit) {
+  Value masked = arith::AndIOp::create(builder, loc, number, constant(builder, bit));
+  return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, masked, constant(builder, 0));
+}
+
+/// Combines the partial results of `lanes` lanes, in halves; `number` is the lane's among them. The first two times a
+/// lane has more than one: it keeps a half of its own, by one bit of its number, and gives the other to the lane that
+/// keeps that one. Then each has one, of lanes with the same two bits, until one is left for each pair of bits.
+Value RowsEmitter::trade(OpBuilder &builder, plan::ReduceOp reduce, SmallVector<Value> partials, Value number,
+                         int64_t lanes) {
   auto combine = [&](Value own, Value sent, int64_t distance) {
     Value other = fromLane(builder, sent, static_cast<int32_t>(distance));
     return target::combinePartials(builder, loc, reduce.getKind(), own, other);
   };
-  const int64_t first = mapping.lanes / 2, second = mapping.lanes / 4;
-  for (int64_t distance : {first, second}) {
-    Value bit = arith::AndIOp::create(builder, loc, lane, constant(builder, distance));
-    Value upper = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, bit, constant(builder, 0));
+  for (int64_t distance : {lanes / 2, lanes / 4}) {
+    Value upper = hasBit(builder, number, distance);
     const size_t half = partials.size() / 2;
     for (size_t i = 0; i < half; ++i) {
       Value low = partials[i], high = partials[i + half];
@@ -241,11 +251,84 @@ Value RowsEmitter::finish(OpBuilder &builder, plan::ReduceOp reduce, SmallVector
     partials.resize(half);
   }
   Value partial = partials.front();
-  for (int64_t distance = second / 2; distance >= 1; distance /= 2)
-    partial = combine(partial, partial, distance);
-  for (int64_t distance : {first, second})
+  for (int64_t distance = lanes / 8; distance >= 1; distance /= 2)
     partial = combine(partial, partial, distance);
   return partial;
+}
+
+/// Combines the partial results of a unit's lanes. Every lane ends with the result: those with other bits add the same
+/// two numbers the other way round, which is the same sum. A unit has fewer lanes where the others' partial results
+/// would be of no column, and change nothing.
+Value RowsEmitter::finish(OpBuilder &builder, plan::ReduceOp reduce, SmallVector<Value> partials) {
+  int64_t lanes = mapping.lanes;
+  Value number = lane;
+  if (mapping.isBlock()) {
+    partials = acrossWarps(builder, reduce, std::move(partials));
+    lanes = cuda::CudaTarget::warp;
+    number = arith::AndIOp::create(builder, loc, lane, constant(builder, lanes - 1));
+  }
+  Value partial = trade(builder, reduce, std::move(partials), number, lanes);
+  for (int64_t distance : {lanes / 2, lanes / 4}) {
+    Value other = fromLane(builder, partial, static_cast<int32_t>(distance));
+    partial = target::combinePartials(builder, loc, reduce.getKind(), partial, other);
+  }
+  return partial;
+}
+
+/// Combines those partial results of a block that are multiples of 128 apart: the 32 warps have one of each. Lane k of
+/// warp w gets number 4w to 4w + 3 of warp k, so that they are combined in a warp, and then each warp has all 128 sums.
+///
+/// Two barriers are enough for one reduction after the other. What is written before the first was read before the
+/// second of the reduction before, and the sums were read by whoever has come to the first.
+SmallVector<Value> RowsEmitter::acrossWarps(OpBuilder &builder, plan::ReduceOp reduce, SmallVector<Value> partials) {
+  constexpr int64_t warp = cuda::CudaTarget::warp;
+  Type element = reduce.getType();
+  auto four = VectorType::get({ownPartials}, element);
+  const auto bytes = static_cast<unsigned>(element.getIntOrFloatBitWidth() / 8);
+  Value shared = tables.sharedMemory(builder, loc);
+  Value sums = target::elementPointer(builder, loc, shared, element, constant(builder, warp * warpPitch));
+  auto place = [&](Value from, Value number) { return target::elementPointer(builder, loc, from, element, number); };
+  auto load = [&](Value pointer) {
+    Value loaded = LLVM::LoadOp::create(builder, loc, four, pointer, std::min<unsigned>(16, 4 * bytes));
+    SmallVector<Value> values;
+    for (int64_t i = 0; i < ownPartials; ++i)
+      values.push_back(vector::ExtractOp::create(builder, loc, loaded, ArrayRef<int64_t>{i}));
+    return values;
+  };
+  Value inWarp = arith::AndIOp::create(builder, loc, lane, constant(builder, warp - 1));
+  Value ofWarp = arith::DivUIOp::create(builder, loc, lane, constant(builder, warp));
+  Value own = vector::FromElementsOp::create(builder, loc, four, partials);
+  LLVM::StoreOp::create(builder, loc, own,
+                        place(shared, add(builder, times(builder, ofWarp, warpPitch), times(builder, inWarp, ownPartials))),
+                        std::min<unsigned>(16, 4 * bytes));
+  gpu::BarrierOp::create(builder, loc);
+  Value first = times(builder, ofWarp, ownPartials);
+  Value sum = trade(builder, reduce, load(place(shared, add(builder, times(builder, inWarp, warpPitch), first))), inWarp,
+                    warp);
+  // Which of the four a lane has is told by the bits by which they were traded.
+  auto bit = [&](int64_t of, int64_t number) {
+    return arith::SelectOp::create(builder, loc, hasBit(builder, inWarp, of), constant(builder, number),
+                                   constant(builder, 0))
+        .getResult();
+  };
+  Value number = add(builder, first, add(builder, bit(warp / 2, 2), bit(warp / 4, 1)));
+  Value rest = arith::AndIOp::create(builder, loc, inWarp, constant(builder, warp / 4 - 1));
+  Value stores = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, rest, constant(builder, 0));
+  OpBuilder inner = scf::IfOp::create(builder, loc, stores, /*withElseRegion=*/false).getThenBodyBuilder();
+  LLVM::StoreOp::create(inner, loc, sum, target::elementPointer(inner, loc, sums, element, number), bytes);
+  gpu::BarrierOp::create(builder, loc);
+  return load(place(sums, times(builder, inWarp, ownPartials)));
+}
+
+/// Bytes of shared memory that acrossWarps needs, over all reductions of a kernel.
+static int64_t sharedBytes(plan::RowsOp rows, const cuda::RowMapping &mapping) {
+  int64_t bytes = 0;
+  if (mapping.isBlock())
+    rows.walk([&](plan::ReduceOp reduce) {
+      const int64_t numbers = cuda::CudaTarget::warp * warpPitch + numPartials;
+      bytes = std::max<int64_t>(bytes, numbers * reduce.getType().getIntOrFloatBitWidth() / 8);
+    });
+  return bytes;
 }
 
 //===----------------------------------------------------------------------===//
@@ -255,6 +338,10 @@ Value RowsEmitter::finish(OpBuilder &builder, plan::ReduceOp reduce, SmallVector
 void RowsEmitter::emitFence(OpBuilder &builder) {
   if (!mapping.fence)
     return;
+  if (mapping.isBlock()) {
+    gpu::BarrierOp::create(builder, loc);
+    return;
+  }
   Value all = arith::ConstantOp::create(builder, loc, builder.getI32IntegerAttr(-1));
   NVVM::SyncWarpOp::create(builder, loc, all);
 }
@@ -364,8 +451,9 @@ LogicalResult cuda::emitRows(plan::KernelOp kernel, const CudaTarget &target, co
   if (failed(mapping))
     return failure();
   gpu::GPUFuncOp function = tables.addFunction(kernel.getLoc(), kernel.getSymName(), kernel.getBuffers().size(),
-                                               {mapping->grid, mapping->block, 0});
-  if (failed(RowsEmitter(kernel, *mapping).emit(function)))
+                                               {mapping->grid, mapping->block,
+                                                sharedBytes(cast<plan::RowsOp>(kernel.getWork()), *mapping)});
+  if (failed(RowsEmitter(kernel, *mapping, tables).emit(function)))
     return failure();
   remark::passed(kernel.getLoc(), remarkOpts)
       << remark::add("{0} has {1} lanes a unit, {2} columns a lane, {3} parts a row{4}", kernel.getSymName(),

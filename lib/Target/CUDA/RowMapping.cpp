@@ -130,6 +130,9 @@ static int64_t reducingLanes(int64_t columns, int64_t units, bool sameRows) {
   return sameRows && units * lanes % CudaTarget::warp == 0 ? lanes : CudaTarget::warp;
 }
 
+/// Threads of a block that reduces a row.
+static constexpr int64_t wideLanes = 1024;
+
 /// How the columns of a row are cut into units of `lanes` (0: as many as have work) that take vectors, of `most`
 /// columns at most, `chunks` of them where a row is cut.
 static void cutColumns(RowMapping &mapping, plan::KernelOp kernel, const LaunchAlignments &launches, int64_t columns,
@@ -174,12 +177,18 @@ FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel, const CudaTarget &tar
     mapping.wholeTask = accumulates;
     rowUnits = accumulates ? rows.getTasks() : rows.getRows();
     bool sameRows = !accumulates || rows.getRows() % rows.getPerTask() == 0;
-    int64_t lanes = clash ? CudaTarget::warp : reduces ? reducingLanes(columns, rowUnits, sameRows) : 0;
+    const bool wide = reduces && plan::partialsOf(columns) == wideLanes * RowMapping::ownPartials;
+    int64_t lanes = wide ? wideLanes : clash ? CudaTarget::warp : reduces ? reducingLanes(columns, rowUnits, sameRows) : 0;
     bool isShort = reduces && columns <= CudaTarget::warp * RowMapping::ownPartials;
     cutColumns(mapping, kernel, launches, columns, lanes, /*oneUnit=*/reduces || clash,
                isShort ? RowMapping::ownPartials : accessBytes);
   }
   mapping.units = rowUnits * mapping.parts;
+  if (mapping.isBlock()) {
+    mapping.block = mapping.lanes;
+    mapping.grid = mapping.units;
+    return mapping;
+  }
   int64_t threads = llvm::alignTo(mapping.units * mapping.lanes, CudaTarget::warp);
   // Where there is too little for all multiprocessors, blocks are smaller rather than some idle.
   mapping.block = blockThreads;

@@ -29,7 +29,13 @@
 // or 16 lanes. Accesses of 8 bytes lie side by side too, and fill sectors as well as those of 16; there are only twice
 // as many of them.
 //
-// A row that is reduced has one part. It has a whole warp, but for short rows (heads) that fill whole warps together
+// Rows of more than 16384 columns that are reduced, logits above all, have a block of 1024 threads each, whose lanes are
+// numbered through: 4096 partial results, four for each of them, four loads under way. Warps combine theirs through
+// shared memory. With 64 registers a thread there is one such block on a multiprocessor, so as many rows are under way
+// as there are multiprocessors: 132 rows of 300 KB fit into an L2 cache of 50 MB, and the loops behind the first find
+// their row there. (A warp a row has thousands of them under way, and reads from memory each time.)
+//
+// Any other row that is reduced has one part. It has a whole warp, but for short rows (heads) that fill whole warps together
 // and are as many for each unit: then the lanes that would have no column belong to other rows. There a lane has the
 // same four columns in every phase, and what it has loaded it still has. Wide rows that are not reduced have several
 // parts, so several warps; narrow ones share a warp, and a block has as many rows as its four warps hold.
@@ -50,7 +56,7 @@ namespace ftc::cuda {
 struct RowMapping {
   static constexpr int64_t ownPartials = 4; ///< partial results of a lane: neighbouring columns
 
-  int64_t lanes = 1;  ///< threads of a unit: a power of two, 32 at most
+  int64_t lanes = 1;  ///< threads of a unit: a power of two; 32 at most, or a block of 1024 (isBlock)
   int64_t vector = 1; ///< columns that a thread takes at once where nothing is reduced; divides the row
   int64_t parts = 1;  ///< units that share the columns of a row
   int64_t span = 1;   ///< columns of a part: a multiple of lanes * vector; the last part may reach beyond the row
@@ -64,6 +70,8 @@ struct RowMapping {
   bool fence = false;
   /// Rows of a unit run in order: those of one task, or all of them.
   bool wholeTask = false, allRows = false;
+  bool isBlock() const { return lanes > CudaTarget::warp; }
+
   /// A unit has the run of rows that starts with its row.
   bool runs = false;
 };

@@ -63,3 +63,49 @@ plan.kernel @sum {
     plan.store %s, %y[%r] : f32, memref<8xf32>
   }
 }
+
+// The widest rows: 4096 of them, set and combined by loops until 128 are left.
+// CHECK: llvm.func internal @logits.task0(
+// CHECK: %[[COUNT:.*]] = arith.constant 4096 : i64
+// CHECK: llvm.alloca %[[COUNT]] x f32 {alignment = 64 : i64}
+// CHECK: scf.for
+// CHECK: scf.for
+// CHECK-NEXT: llvm.getelementptr
+// CHECK-NEXT: llvm.store
+// CHECK: scf.for
+// CHECK: arith.andi
+// CHECK-COUNT-5: scf.for
+// CHECK-NOT: scf.for
+// V3-COUNT-16: llvm.load {{.*}} -> vector<8xf32>
+// V4-COUNT-8: llvm.load {{.*}} -> vector<16xf32>
+plan.kernel @logits {
+^bb0(%x: memref<8x32768xf32>, %y: memref<8xf32>):
+  plan.rows 8 per_task 2 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<8x32768xf32> -> tensor<32768xf32>
+    %s = plan.reduce add %0 : tensor<32768xf32> -> f32
+    plan.store %s, %y[%r] : f32, memref<8xf32>
+  }
+}
+
+// Rows that are added into those of a table: where a run of them starts, 32 columns at a time, whose sums stay in registers.
+// CHECK: llvm.func internal @scatter.task0(
+// CHECK: scf.if
+// CHECK: scf.for
+// CHECK: llvm.load {{.*}} -> vector<32xbf16>
+// CHECK: scf.while
+// CHECK: llvm.load {{.*}} -> vector<32xbf16>
+// CHECK: scf.yield
+// CHECK: arith.truncf
+// CHECK: llvm.store {{.*}} : vector<32xbf16>
+plan.kernel @scatter {
+^bb0(%ids: memref<9xi32>, %g: memref<9x150xbf16>, %table: memref<4x150xbf16>):
+  plan.rows 9 per_task 9 sequential {
+  ^bb0(%r: index):
+    %id = plan.load %ids[%r] : memref<9xi32> -> i32
+    %i = arith.index_cast %id : i32 to index
+    %0 = plan.load %g[%r] : memref<9x150xbf16> -> tensor<150xbf16>
+    %1 = arith.extf %0 : tensor<150xbf16> to tensor<150xf32>
+    plan.scatter %1, %table[%i] : tensor<150xf32>, memref<4x150xbf16>
+  }
+}

@@ -105,6 +105,44 @@ plan.kernel @heads {
   }
 }
 
+// Logits: a row has a block of 1024 threads, whose lanes load four columns at once, four times before they combine them. Warps
+// trade partial results through shared memory, between two barriers, and then in themselves. The scalar of a row that is
+// rewritten is read before a barrier too.
+// REMARK: logits has 1024 lanes a unit, 8 columns a lane, 1 parts a row{{.*}}blocks=8{{.*}}threads=1024
+// CHECK-LABEL: gpu.func @logits(
+// CHECK-SAME: known_block_size = array<i32: 1024, 1, 1>, known_grid_size = array<i32: 8, 1, 1>, plan.shared_bytes = 17408
+// CHECK: scf.for
+// CHECK-COUNT-4: llvm.load {{.*}} {alignment = 8 : i64} : !llvm.ptr -> vector<4xbf16>
+// CHECK-COUNT-16: arith.maximumf
+// CHECK: scf.yield
+// CHECK: llvm.store {{.*}} {alignment = 16 : i64} : vector<4xf32>, !llvm.ptr<3>
+// CHECK-NEXT: gpu.barrier
+// CHECK-COUNT-6: gpu.shuffle xor
+// CHECK-NOT: gpu.shuffle
+// CHECK: llvm.store {{.*}} {alignment = 4 : i64} : f32, !llvm.ptr<3>
+// CHECK: gpu.barrier
+// CHECK-COUNT-8: gpu.shuffle xor
+// CHECK-NOT: gpu.shuffle
+// CHECK: gpu.barrier
+// CHECK: llvm.store {{.*}} {alignment = 16 : i64} : vector<8xbf16>, !llvm.ptr
+plan.kernel @logits {
+^bb0(%x: memref<8x32768xbf16>):
+  plan.rows 8 per_task 2 parallel {
+  ^bb0(%r: index):
+    %c9 = arith.constant 9 : index
+    %e = plan.load %x[%r, %c9] : memref<8x32768xbf16> -> bf16
+    %0 = plan.load %x[%r] : memref<8x32768xbf16> -> tensor<32768xbf16>
+    %1 = arith.extf %0 : tensor<32768xbf16> to tensor<32768xf32>
+    %m = plan.reduce max %1 : tensor<32768xf32> -> f32
+    %f = arith.extf %e : bf16 to f32
+    %n = arith.divf %f, %m : f32
+    %b = plan.broadcast %n : f32 -> tensor<32768xf32>
+    %2 = arith.divf %1, %b : tensor<32768xf32>
+    %3 = arith.truncf %2 : tensor<32768xf32> to tensor<32768xbf16>
+    plan.store %3, %x[%r] : tensor<32768xbf16>, memref<8x32768xbf16>
+  }
+}
+
 // Seven such rows fill no warp: each has one.
 // REMARK: few has 32 lanes a unit, 4 columns a lane, 1 parts a row{{.*}}blocks=7{{.*}}threads=32
 // CHECK-LABEL: gpu.func @few(

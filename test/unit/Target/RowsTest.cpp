@@ -295,6 +295,61 @@ TEST(Rows, ShortRowsOfTasksAccumulate) {
   }
 }
 
+/// Rows with more partial results, which a block of a GPU reduces: its lanes have them once and not at all, or several
+/// times; what they load together, less, and parts of it. In tasks of two rows, in place, and with a scalar of the row that
+/// is rewritten.
+TEST(Rows, WideRowsHaveABlock) {
+  for (int columns : {16385, 20480, 37001}) {
+    SCOPED_TRACE(columns);
+    const std::string last = std::to_string(columns - 1);
+    expectOnEveryTarget(oneKernel(3, columns, "per_task 2 parallel", R"(
+      %last = arith.constant )" + last + R"( : index
+      %0 = plan.load %x[%r] : memref<RxCxE> -> tensor<CxE>
+      %e = plan.load %x[%r, %last] : memref<RxCxE> -> f32
+      %m = plan.reduce max %0 : tensor<CxE> -> f32
+      %mb = plan.broadcast %m : f32 -> tensor<CxE>
+      %1 = arith.subf %0, %mb : tensor<CxE>
+      %s = plan.reduce add %1 : tensor<CxE> -> f32
+      %2 = arith.mulf %1, %1 : tensor<CxE>
+      %q = plan.reduce add %2 : tensor<CxE> -> f32
+      %t = arith.divf %s, %q : f32
+      %u = arith.mulf %t, %e : f32
+      %b = plan.broadcast %u : f32 -> tensor<CxE>
+      %3 = arith.mulf %1, %b : tensor<CxE>
+      plan.store %3, %x[%r] : tensor<CxE>, memref<RxCxE>
+      plan.store %3, %out[%r] : tensor<CxE>, memref<RxCxE>
+      plan.store %u, %stats[%r] : f32, memref<Rxf32>)"));
+  }
+}
+
+TEST(Rows, WideRowsAccumulate) {
+  expectOnEveryTarget(R"(
+    plan.kernel @k {
+    ^bb0(%x: memref<5x17000xbf16>, %rows: memref<3x17000xf32>, %sums: memref<3xf64>):
+      plan.rows 5 per_task 2 parallel {
+      ^bb0(%r: index):
+        %0 = plan.load %x[%r] : memref<5x17000xbf16> -> tensor<17000xbf16>
+        %1 = arith.extf %0 : tensor<17000xbf16> to tensor<17000xf32>
+        %2 = arith.extf %0 : tensor<17000xbf16> to tensor<17000xf64>
+        %m = plan.reduce max %1 : tensor<17000xf32> -> f32
+        %s = plan.reduce add %2 : tensor<17000xf64> -> f64
+        %b = plan.broadcast %m : f32 -> tensor<17000xf32>
+        %3 = arith.divf %1, %b : tensor<17000xf32>
+        plan.accumulate %3, %rows : tensor<17000xf32>, memref<3x17000xf32>
+        plan.accumulate %s, %sums : f64, memref<3xf64>
+      }
+    }
+    plan.entry @step kind(step) batch 1 sequence 5 flops 0.0 {
+      %x = plan.input "x" : memref<5x17000xbf16>
+      %rows = plan.alloc "rows" : memref<3x17000xf32>
+      %sums = plan.alloc "sums" : memref<3xf64>
+      plan.launch @k(%x, %rows, %sums) "k" : memref<5x17000xbf16>, memref<3x17000xf32>, memref<3xf64>
+      plan.output "rows", %rows : memref<3x17000xf32>
+      plan.output "sums", %sums : memref<3xf64>
+    }
+  )");
+}
+
 TEST(Rows, ColumnOffsets) {
   // Halves of a row trade places and signs, in place.
   expectOnEveryTarget(oneKernel(6, 40, "per_task 4 parallel", R"(
