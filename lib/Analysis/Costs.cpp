@@ -41,6 +41,7 @@ double ftc::flopsOf(Operation *op) {
       .Case<train::AddOp, train::AddBiasOp, train::MultiplyOp, train::ScaleOp, train::ScaleColumnsOp>(
           [&](Operation *op) { return elementWise(op, 1); })
       .Case([&](train::DropoutOp op) { return elementWise(op, 20); })
+      .Case([&](train::FakeQuantizeOp op) { return elementWise(op, 8); })
       .Case([&](train::AdamWQuantizedOp op) { return elementWise(op, 20); })
       .Case([&](train::RotaryOp op) { return elementWise(op, 3); })
       .Case([&](train::RmsNormOp op) { return elementWise(op, 4); })

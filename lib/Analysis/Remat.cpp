@@ -26,6 +26,12 @@ bool isAlwaysThere(Value value) {
   return !op || isa<ReadOp>(op) || op->hasTrait<OpTrait::ConstantLike>();
 }
 
+/// What is made of a variable alone at the price of reading it.
+bool isAlwaysAgain(Operation *op) {
+  auto quantized = dyn_cast<FakeQuantizeOp>(op);
+  return quantized && quantized.getInput().getDefiningOp<ReadOp>();
+}
+
 /// A handful of operations for each element that is read or written.
 bool isCheap(Operation *op) { return isa<RowWiseOpInterface, RotaryOp>(op); }
 
@@ -117,7 +123,9 @@ private:
 
   void findCandidates() {
     for (Operation *op : ops) {
-      if (isBackward(op) || isa<ReadOp>(op) || op->hasTrait<OpTrait::ConstantLike>() || !isChosen(layerOf(op)))
+      if (isBackward(op) || isa<ReadOp>(op) || op->hasTrait<OpTrait::ConstantLike>())
+        continue;
+      if (!isChosen(layerOf(op)) && !(isAlwaysAgain(op) && layerOf(op) != noLayer))
         continue;
       std::string reason = whyKept(op);
       if (reason.empty())
@@ -133,7 +141,7 @@ private:
   void keepWithinBudget() {
     std::vector<RematCandidate> all;
     for (Operation *op : ops) {
-      if (isBackward(op) || layerOf(op) == noLayer)
+      if (isBackward(op) || layerOf(op) == noLayer || isAlwaysAgain(op))
         continue;
       RematCandidate &candidate = all.emplace_back();
       candidate.op = op;
@@ -143,7 +151,8 @@ private:
         candidate.read.push_back(hasBackwardUse(result));
       // What other layers make and the backward graph reads is kept by them.
       for (Value operand : op->getOperands())
-        if (!isAlwaysThere(operand) && (layerOf(operand.getDefiningOp()) == layerOf(op) || !hasBackwardUse(operand)))
+        if (!isAlwaysThere(operand) && !isAlwaysAgain(operand.getDefiningOp()) &&
+            (layerOf(operand.getDefiningOp()) == layerOf(op) || !hasBackwardUse(operand)))
           candidate.needed.push_back(operand);
     }
     llvm::DenseSet<Operation *> again = select(all);

@@ -520,6 +520,7 @@ llvm::Error evaluate(Operation *op, Operands operands, Results results) {
       .Case<GeGLUGradOp>(call(evaluateGeGLUGrad))
       .Case<SoftcapOp>(call(evaluateSoftcap))
       .Case<SoftcapGradOp>(call(evaluateSoftcapGrad))
+      .Case<FakeQuantizeOp>(call(evaluateFakeQuantize))
       .Case<MatmulOp>(call(matmul))
       .Case<MatmulPairOp>(call(matmulPair))
       .Case<SliceRowsOp>(call(sliceRows))

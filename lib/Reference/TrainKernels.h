@@ -32,6 +32,9 @@ llvm::Error evaluateGeGLUGrad(train::GeGLUGradOp op, Operands operands, Results 
 llvm::Error evaluateSoftcap(train::SoftcapOp op, Operands operands, Results results);
 llvm::Error evaluateSoftcapGrad(train::SoftcapGradOp op, Operands operands, Results results);
 
+/// Fake quantization (TrainQuantization.cpp); `evaluate` calls it.
+llvm::Error evaluateFakeQuantize(train::FakeQuantizeOp op, Operands operands, Results results);
+
 /// Losses of pairs of answers (TrainPreference.cpp); `evaluate` calls these.
 llvm::Error evaluateLabelLogProbs(train::LabelLogProbsOp op, Operands operands, Results results);
 llvm::Error evaluateLabelLogProbsGrad(train::LabelLogProbsGradOp op, Operands operands, Results results);

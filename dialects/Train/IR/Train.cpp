@@ -58,6 +58,9 @@ LogicalResult TrainDialect::verifyOperationAttribute(Operation *op, NamedAttribu
   } else if (name == rematAttrName) {
     if (!isa<ModuleOp>(op) || !isa<RematAttr>(attribute.getValue()))
       return op->emitOpError("has the attribute ") << name << ", which must be a #train.remat of a module";
+  } else if (name == fakeQuantizeAttrName) {
+    if (!isa<ModuleOp>(op) || !isa<QatAttr>(attribute.getValue()))
+      return op->emitOpError("has the attribute ") << name << ", which must be a #train.qat of a module";
   } else if (name == stateTypeAttrName) {
     auto type = dyn_cast<TypeAttr>(attribute.getValue());
     if (!isa<ModuleOp>(op) || !type || !(type.getValue().isF32() || type.getValue().isBF16()))
@@ -80,6 +83,15 @@ LogicalResult RematAttr::verify(function_ref<InFlightDiagnostic()> emitError, Re
     return emitError() << "bytes must be at least 0";
   if (bytes > 0 && mode != RematMode::Budget)
     return emitError() << "bytes has a meaning only with budget";
+  return success();
+}
+
+LogicalResult QatAttr::verify(function_ref<InFlightDiagnostic()> emitError, FakeQuantization, int64_t group, bool,
+                              int64_t after) {
+  if (group < 2)
+    return emitError() << "group must be at least 2";
+  if (after < 0)
+    return emitError() << "after must be at least 0";
   return success();
 }
 

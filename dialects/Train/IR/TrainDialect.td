@@ -38,6 +38,8 @@ def Train_Dialect : Dialect {
     torchao_8bit>`: large moments of AdamW have eight bits, in that library's numerics. `train.master_weights`: bf16 parameters keep
     an f32 copy, which is updated. `train.stochastic_rounding`: updates of bf16 parameters are rounded at random.
 
+    `train.fake_quantize = #train.qat<...>` says that linear layers learn to be quantized (`train-fake-quantize`).
+
     Two attributes of the module ask for the far tier: `train.offload_activations` (`train-offload-activations`) and
     `train.page_states` (`train-page-states`). Neither has a value. Within a budget (`train.remat`), `train-insert-remat` says which
     activations leave: `train.away = array<i64: 0>` on a forward op has the numbers of its results that do.
@@ -52,6 +54,7 @@ def Train_Dialect : Dialect {
     static constexpr ::llvm::StringLiteral recomputeAttrName = "train.recompute";
     static constexpr ::llvm::StringLiteral referenceAttrName = "train.reference";
     static constexpr ::llvm::StringLiteral rematAttrName = "train.remat";
+    static constexpr ::llvm::StringLiteral fakeQuantizeAttrName = "train.fake_quantize";
     static constexpr ::llvm::StringLiteral awayAttrName = "train.away";
     static constexpr ::llvm::StringLiteral offloadAttrName = "train.offload_activations";
     static constexpr ::llvm::StringLiteral pageStatesAttrName = "train.page_states";
@@ -233,6 +236,34 @@ def Train_QuantizeAttr : Train_Attr<"Quantize", "quantize"> {
   }];
   let parameters = (ins EnumParameter<Train_Quantizer>:$quantizer, "::mlir::ArrayAttr":$targets);
   let assemblyFormat = "`<` $quantizer `,` `targets` `=` $targets `>`";
+}
+
+def Train_FakeQuantization : I32EnumAttr<"FakeQuantization", "in which numbers values are quantized", [
+    I32EnumAttrCase<"Int8Asymmetric", 0, "int8_asymmetric">,
+    I32EnumAttrCase<"Int4Symmetric", 1, "int4_symmetric">,
+    I32EnumAttrCase<"Int4Asymmetric", 2, "int4_asymmetric">]> {
+  let cppNamespace = "::ftc::train";
+  let genSpecializedAttr = 0;
+}
+def Train_FakeQuantizationAttr : EnumAttr<Train_Dialect, Train_FakeQuantization, "fake_quantization">;
+
+def Train_QatAttr : Train_Attr<"Qat", "qat"> {
+  let summary = "what linear layers are fake-quantized for";
+  let description = [{
+    The module's `train.fake_quantize`, read by `train-fake-quantize`. Weights get the scheme `weights`, by groups of `group` of a row; with
+    `activations`, what enters the layer gets int8_asymmetric, a token at a time. `after = n`: entries that train begin with that
+    behind n steps.
+
+    ```mlir
+    #train.qat<weights = int4_symmetric, group = 256, activations = true, after = 1000>
+    #train.qat<weights = int4_asymmetric, group = 128>
+    ```
+  }];
+  let parameters = (ins EnumParameter<Train_FakeQuantization>:$weights, "int64_t":$group,
+                        DefaultValuedParameter<"bool", "false">:$activations,
+                        DefaultValuedParameter<"int64_t", "0">:$after);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
 }
 
 def Train_RematMode : I32EnumAttr<"RematMode", "which activations are computed again in the backward graph", [

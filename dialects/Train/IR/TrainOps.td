@@ -318,6 +318,7 @@ def DropoutOp : Train_PureOp<"dropout", [
 include "dialects/Train/IR/TrainActivations.td"
 include "dialects/Train/IR/TrainMatrices.td"
 include "dialects/Train/IR/TrainAdapters.td"
+include "dialects/Train/IR/TrainQuantization.td"
 
 //===----------------------------------------------------------------------===//
 // Embedding, norm, rotary

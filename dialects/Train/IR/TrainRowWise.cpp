@@ -58,6 +58,11 @@ int64_t RmsNormGradOp::getRows() { return rowsOfNorm(getInput().getType(), getWe
 bool RmsNormGradOp::isRowOperand(unsigned index) { return index != 1; }
 bool RmsNormGradOp::isRowResult(unsigned index) { return index == 0; }
 
+/// Each group of a row is a row of its own.
+int64_t FakeQuantizeOp::getRows() { return getInput().getType().getNumElements() / static_cast<int64_t>(getGroup()); }
+bool FakeQuantizeOp::isRowOperand(unsigned index) { return index == 0; }
+bool FakeQuantizeOp::isRowResult(unsigned) { return true; }
+
 int64_t AddBiasOp::getRows() { return getInput().getType().getDimSize(0); }
 bool AddBiasOp::isRowOperand(unsigned index) { return index == 0; }
 bool AddBiasOp::isRowResult(unsigned) { return true; }

@@ -6,7 +6,7 @@
 //===----------------------------------------------------------------------===//
 //
 // One function an op, by the formulas in TrainOps.td. Each is checked against finite differences in fp64
-// (test/unit/Reference).
+// (test/unit/Reference), but that of fake quantization, which is not its derivative.
 //
 //===----------------------------------------------------------------------===//
 
@@ -55,6 +55,12 @@ Gradients DropoutOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef
   Value gradient = DropoutOp::create(builder, getLoc(), gradients[0].getType(), gradients[0], getProbabilityAttr(),
                                      getStreamAttr(), getSeed(), getStep(), getMicro());
   return {gradient, Value(), Value(), Value()};
+}
+
+Gradients FakeQuantizeOp::buildVjp(OpBuilder &, ValueRange gradients, ArrayRef<bool>) {
+  Gradients result(getNumOperands());
+  result[0] = gradients[0];
+  return result;
 }
 
 Gradients SwiGLUOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<bool>) {

@@ -26,6 +26,8 @@
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Remarks.h"
 
+#include <limits>
+
 using namespace mlir;
 
 namespace ftc::train {
@@ -114,17 +116,17 @@ void tell(EntryOp entry, const RematWithinBudget &budget) {
 struct InsertRematPass : impl::InsertRematPassBase<InsertRematPass> {
   void runOnOperation() override {
     auto remat = getOperation()->getAttrOfType<RematAttr>(TrainDialect::rematAttrName);
-    if (!remat)
-      return markAllAnalysesPreserved();
+    // Without it nothing is asked for; what is always computed again still is.
+    const RematMode mode = remat ? remat.getMode() : RematMode::Selective;
+    const int64_t every = remat ? remat.getEvery() : std::numeric_limits<int64_t>::max();
     LinkModel device = LinkModel::of(getOperation());
     bool mayOffload = getOperation()->hasAttr(TrainDialect::offloadAttrName);
     for (auto entry : getOperation().getOps<EntryOp>()) {
       std::optional<RematWithinBudget> budget;
-      RematChoice choice = chooseRemat(entry.getBody().front(), remat.getMode(), remat.getEvery(),
-                                       [&](ArrayRef<RematCandidate> candidates) {
-                                         budget = chooseWithinBudget(candidates, remat.getBytes(), device, mayOffload);
-                                         return budget->again;
-                                       });
+      RematChoice choice = chooseRemat(entry.getBody().front(), mode, every, [&](ArrayRef<RematCandidate> candidates) {
+        budget = chooseWithinBudget(candidates, remat.getBytes(), device, mayOffload);
+        return budget->again;
+      });
       if (budget && budget->allBytes > 0)
         tell(entry, *budget);
       Copier copier(&getContext());

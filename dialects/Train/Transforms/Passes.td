@@ -63,6 +63,41 @@ def AttachAdaptersPass : Pass<"train-attach-adapters", "::mlir::ModuleOp"> {
   let dependentDialects = ["::ftc::train::TrainDialect"];
 }
 
+def FakeQuantizePass : Pass<"train-fake-quantize", "::mlir::ModuleOp"> {
+  let summary = "lets linear layers compute in the numbers of a quantized model";
+  let description = [{
+    Reads the module's `train.fake_quantize` (`#train.qat`); without that attribute the pass does nothing. Of a linear layer `y = x W^T` the
+    product reads `train.fake_quantize` of W, by groups of a row, and where the attribute says `activations`, of x, by rows. Nothing
+    else does: x goes to an adapter as it is, and W is trained and kept as it is. Gradients go straight through.
+
+    With `train.adapters` these are the layers that have adapters, as torchtune's `qat_lora_finetune_distributed` has it; each must have a
+    multiple of `group` inputs. Without, as torchtune's `qat_distributed`, all whose weight is not the table of embeddings too and that
+    have no bias; one with int4_symmetric weights whose inputs are not a multiple of `group` stays as it is.
+
+    With `after`, entries of kind `step` and `micro` compute without in the first steps; their input `step` says which it is. Other
+    entries always compute with. Runs behind `train-attach-adapters` and before `train-differentiate`.
+
+    Before:
+
+    ```mlir
+    module attributes {train.fake_quantize = #train.qat<weights = int4_symmetric, group = 32, activations = true>} {
+    ...
+    %w = train.read @q_proj.weight : tensor<128x64xf32>
+    %y = train.matmul %x, %w transpose_b : tensor<16x64xf32>, tensor<128x64xf32> -> tensor<16x128xf32>
+    ```
+
+    After:
+
+    ```mlir
+    %w = train.read @q_proj.weight : tensor<128x64xf32>
+    %xq = train.fake_quantize %x int8_asymmetric group 64 : tensor<16x64xf32>
+    %wq = train.fake_quantize %w int4_symmetric group 32 : tensor<128x64xf32>
+    %y = train.matmul %xq, %wq transpose_b : tensor<16x64xf32>, tensor<128x64xf32> -> tensor<16x128xf32>
+    ```
+  }];
+  let dependentDialects = ["::ftc::train::TrainDialect"];
+}
+
 def QuantizeFrozenPass : Pass<"train-quantize-frozen", "::mlir::ModuleOp"> {
   let summary = "keeps frozen weights in four bits";
   let description = [{
@@ -424,8 +459,9 @@ def InsertRematPass : Pass<"train-insert-remat", "::mlir::ModuleOp"> {
       (`train.away`) for `train-offload-activations`; those of the first layers, which have most time.
     - `every = k`: of each k layers the last; what the other layers keep stays kept.
 
-    Without the attribute the pass does nothing. What no backward op needs is not copied: frozen parameters have no gradient
-    that would ask for it.
+    What is fake-quantized of a variable in any layer is always computed again: the variable is there, and all of these together
+    would be a second copy of the weights. Without the attribute, and without such a value, the pass does nothing. What no
+    backward op needs is not copied: frozen parameters have no gradient that would ask for it.
 
     A copy reads kept values through `train.delay`, which makes it depend on the gradient that is there when it is needed. So
     CSE does not find the original again, and `train-form-kernels` cannot group the copy with forward ops, whatever runs

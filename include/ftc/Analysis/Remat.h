@@ -64,6 +64,7 @@ struct RematChoice {
 ///   - Selective: its op is row-wise or rotary, and each of its operands is an input or a variable, kept for the
 ///     backward graph anyway, or computed again;
 ///   - Budget: `select` returns its op.
+/// What is fake-quantized of a variable is computed again in every layer, chosen or not.
 /// The answer depends on the block, and with Budget on `select`; nothing is changed.
 RematChoice chooseRemat(mlir::Block &block, train::RematMode mode, int64_t every, RematSelector select = {});
 

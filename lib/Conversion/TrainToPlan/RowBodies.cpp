@@ -141,6 +141,7 @@ LogicalResult RowEmitter::emit(Operation *op) {
         return success();
       })
       .Case([&](train::DropoutOp op) { return emitDropout(op), success(); })
+      .Case([&](train::FakeQuantizeOp op) { return emitFakeQuantize(op), success(); })
       .Case([&](train::AccumulateOp op) {
         Value gradient = row(op.getGradient()), micro = scalar(op.getMicro());
         Value zero = arith::ConstantOp::create(launch.body(), launch.loc(), launch.body().getI64IntegerAttr(0));

@@ -37,6 +37,12 @@ public:
   mlir::Value tanh(mlir::Value x);
   /// 1 / (1 + exp(-x)).
   mlir::Value sigmoid(mlir::Value x);
+  /// The nearest whole number of f32 or f64, ties to even, without -0. Of numbers from 2^22 on (f64: 2^51) a whole
+  /// number that is near.
+  mlir::Value roundEven(mlir::Value x);
+  /// `x`, or the number that bounds it; a NaN stays one.
+  mlir::Value atLeast(mlir::Value x, double least);
+  mlir::Value atMost(mlir::Value x, double most);
   /// Sum or maximum of a row value; a scalar is its own.
   mlir::Value reduce(plan::ReduceKind kind, mlir::Value x);
   /// `x` in element type `element`, rounded to nearest even where that is narrower.
@@ -94,6 +100,7 @@ private:
   mlir::Value partial(mlir::Type element, int64_t columns, llvm::StringRef what);
 
   void emitDropout(train::DropoutOp op);
+  void emitFakeQuantize(train::FakeQuantizeOp op);
   mlir::Value geluArgument(mlir::Value x);
   void emitGeGLUGrad(train::GeGLUGradOp op);
   void emitRmsNormGrad(train::RmsNormGradOp op);

@@ -68,6 +68,24 @@ Value RowMath::sigmoid(Value x) {
   return div(one, add(one, exp(neg(x))));
 }
 
+Value RowMath::roundEven(Value x) {
+  // Beside so large a number, of which the last digit is 1, nothing is left behind the point.
+  Value large = constant(getElementTypeOrSelf(x.getType()).isF64() ? 0x1.8p52 : 0x1.8p23, x.getType());
+  return sub(add(x, large), large);
+}
+
+Value RowMath::atLeast(Value x, double least) {
+  Value bound = broadcast(constant(least, x.getType()), x.getType());
+  Value below = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OLT, x, bound);
+  return select(below, bound, x);
+}
+
+Value RowMath::atMost(Value x, double most) {
+  Value bound = broadcast(constant(most, x.getType()), x.getType());
+  Value above = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OGT, x, bound);
+  return select(above, bound, x);
+}
+
 Value RowMath::reduce(plan::ReduceKind kind, Value x) {
   auto row = dyn_cast<RankedTensorType>(x.getType());
   if (!row)

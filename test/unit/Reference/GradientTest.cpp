@@ -346,7 +346,8 @@ INSTANTIATE_TEST_SUITE_P(Ops, Gradient, testing::ValuesIn(cases()),
 TEST(GradientCoverage, EveryDifferentiableOpHasACase) {
   context().getOrLoadDialect<train::TrainDialect>();
   for (RegisteredOperationName name : context().getRegisteredOperations()) {
-    if (!name.hasInterface<train::DifferentiableOpInterface>())
+    // Fake quantization is a step function: its gradient is not its derivative (test/unit/Target/FakeQuantizeTest.cpp).
+    if (!name.hasInterface<train::DifferentiableOpInterface>() || name.getStringRef() == "train.fake_quantize")
       continue;
     bool covered = llvm::any_of(cases(), [&](const Case &test) {
       return llvm::StringRef(test.op).starts_with((name.getStringRef() + " ").str());
