@@ -78,8 +78,7 @@ const OtherRecipe otherRecipes[] = {
     {"evaluation", "tasks limit max_seq_length", ""},
     {"generating text", "prompt max_new_tokens temperature top_k enable_kv_cache", "",
      "a step that was compiled answers without data: ftrun step.so --steps 0 --sample 300 --ask TEXT --temperature 0.6 "
-     "checkpointer.checkpoint_dir=DIR"},
-    {"quantization-aware training", "quantizer fake_quant_after_n_steps", ""}};
+     "checkpointer.checkpoint_dir=DIR"}};
 
 /// Arguments of other libraries that have another way here, and which.
 struct OtherName {
@@ -169,14 +168,11 @@ private:
       std::string way = count ? (count > 1 ? "remove them (" : "remove it (") + remove + ")" : "";
       if (!replace.empty())
         way += (way.empty() ? "override" : " and override") + replace;
-      // The quantizers of QAT say so in their names.
-      const Node *quantizer = first == "quantizer" ? root.find("quantizer._component_") : nullptr;
-      const bool isAfter = quantizer && quantizer->isScalar() && quantizer->text.find("QAT") == std::string::npos;
-      messages.error(
-          place, "'" + first + "' belongs to recipes for " + (isAfter ? "quantizing trained weights" : other.kind) +
-                     ", which are not built; full fine-tuning, LoRA, QLoRA, DPO with LoRA, and knowledge distillation "
-                     "are: for one of these " +
-                     way + (other.here ? std::string("; ") + other.here : ""));
+      messages.error(place,
+                     "'" + first + "' belongs to recipes for " + other.kind +
+                         ", which are not built; full fine-tuning, LoRA, QLoRA, quantization-aware training, DPO with "
+                         "LoRA, and knowledge distillation are: for one of these " +
+                         way + (other.here ? std::string("; ") + other.here : ""));
       return true;
     }
     return false;

@@ -185,6 +185,15 @@ const std::vector<NodeComponents> &nodes() {
           "torchtune.modules.loss.LinearCrossEntropyLoss", "torchtune.rlhf.loss.DPOLoss",
           "torchtune.rlhf.loss.RSOLoss"}},
         {"kd_loss", {"torchtune.modules.loss.ForwardKLWithChunkedOutputLoss", "torchtune.modules.loss.ForwardKLLoss"}},
+        {"quantizer",
+         {"torchtune.training.quantization.Int8DynActInt4WeightQATQuantizer",
+          "torchtune.training.quantization.Int4WeightOnlyQATQuantizer",
+          "torchtune.training.quantization.Int8DynActInt4WeightQATQuantizerModuleSwap",
+          "torchtune.training.quantization.Int4WeightOnlyQATQuantizerModuleSwap",
+          "torchao.quantization.qat.Int8DynActInt4WeightQATQuantizer",
+          "torchao.quantization.qat.Int4WeightOnlyQATQuantizer",
+          "torchao.quantization.prototype.qat.Int8DynActInt4WeightQATQuantizer",
+          "torchao.quantization.prototype.qat.Int4WeightOnlyQATQuantizer"}},
         {"metric_logger", {}},
         {"profiler", {}}};
   }();
@@ -368,6 +377,13 @@ std::string refusal(const std::string &path, const std::string &name, const Node
   if (path == "kd_loss" && startsWith(name, "torchtune."))
     return "'" + name + "' is not built; the forward divergence from the teacher is: override kd_loss=" +
            works[word.find("Chunked") == std::string::npos];
+  if (path == "quantizer" && (word == "Int8DynActInt4WeightQuantizer" || word == "Int4WeightOnlyQuantizer"))
+    return "'" + name + "' quantizes weights that are trained already, which is not built; training for that is: " +
+           "override quantizer=" + works[word == "Int4WeightOnlyQuantizer"] + ", or remove it (~quantizer)";
+  if (path == "quantizer" && (startsWith(name, "torchtune.") || startsWith(name, "torchao.")) &&
+      sameWord(name, works).empty())
+    return "'" + name + "' is not built; what works: override quantizer=" + works[0] + " or " + works[1] +
+           didYouMean(name, works);
   if (path == "loss" && (startsWith(name, "torch.nn.") || startsWith(name, "torchtune.")))
     return "'" + name + "' is not built; what works: " + works[0];
   return "";

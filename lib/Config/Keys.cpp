@@ -38,6 +38,10 @@ static constexpr const char *minLr = "get_cosine_with_min_lr_schedule_with_warmu
 static constexpr const char *polynomial = "get_polynomial_decay_schedule_with_warmup";
 static constexpr const char *wsd = "get_wsd_schedule";
 
+static constexpr const char *activationQuantizers =
+    "Int8DynActInt4WeightQATQuantizer Int8DynActInt4WeightQATQuantizerModuleSwap";
+static constexpr const char *weightQuantizers = "Int4WeightOnlyQATQuantizer Int4WeightOnlyQATQuantizerModuleSwap";
+
 using enum ValueType;
 
 // For keys without effect, `fallback` is a value that needs no remark ("*": none does, since what they may ask for is
@@ -187,6 +191,11 @@ static const std::vector<KeyInfo> table = {
   {"kd_loss.ignore_index", C, Int, "-100", "", "ftrun marks masked and padded tokens with it", "label that does not count"},
   {"kd_loss.num_output_chunks", C, Int, "", "ForwardKLWithChunkedOutputLoss", nullptr, "that of `loss`, if given"},
   {"kd_ratio", C, Float, "0.5", "", nullptr, "share of `kd_loss` in the loss, from 0 to 1; that of `loss` is the rest"},
+  {"quantizer._component_", C, Text, "", "", nullptr, "quantization-aware training, with torchao's fake quantization: `torchtune.training.quantization.Int8DynActInt4WeightQATQuantizer` (activations int8 for each token, weights int4) or `torchtune.training.quantization.Int4WeightOnlyQATQuantizer`. Of a LoRA builder the frozen projections with adapters, else all projections without a bias and a head of its own; `quantizer: null` or absent: none"},
+  {"quantizer.groupsize", C, Int, "256", "", nullptr, "neighbouring weights of an output that share a scale; projections whose inputs are no multiple of it stay as they are, with adapters or `Int4WeightOnlyQATQuantizer` they are an error"},
+  {"quantizer.padding_allowed", C, Bool, "False", activationQuantizers, nullptr, "True: inputs that are no multiple of `groupsize` are an error in any case"},
+  {"quantizer.inner_k_tiles", C, Int, "8", weightQuantizers, nullptr, "2, 4 or 8: without adapters, inputs must be a multiple of 16 times as many"},
+  {"fake_quant_after_n_steps", C, Int, "null", "", nullptr, "steps that train without fake quantization at first; null: none. Not with adapters, for which torchtune does not read it"},
   {"clip_grad_norm", C, Float, "null", "", nullptr, "largest global norm of the gradients; `inf`: the norm is reported, nothing is clipped; null: neither"},
   {"dtype", C, Text, "fp32", "", nullptr, "storage of parameters and activations: `fp32` or `bf16`"},
 

@@ -428,6 +428,16 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
     v["kd_loss._component_"] = d->lossComponent;
     v["kd_ratio"] = floatText(d->ratio);
   }
+  if (r.quantizer) {
+    v["quantizer._component_"] = r.quantizer->component;
+    v["quantizer.groupsize"] = std::to_string(r.quantizer->groupSize);
+    if (r.quantizer->kind == QuantizerConfig::Kind::Int4WeightOnly)
+      v["quantizer.inner_k_tiles"] = std::to_string(r.quantizer->innerKTiles);
+    else
+      v["quantizer.padding_allowed"] = word(r.quantizer->paddingAllowed);
+    if (r.quantizer->afterSteps)
+      v["fake_quant_after_n_steps"] = std::to_string(r.quantizer->afterSteps);
+  }
   v["clip_grad_norm"] = r.clipGradNorm ? floatText(*r.clipGradNorm) : "null";
   v["dtype"] = r.dtype == DType::BF16 ? "bf16" : "fp32";
   if (r.updates != UpdatePlacement::Auto)
@@ -498,12 +508,13 @@ std::map<std::string, std::string> ftc::trainingValues(const Recipe &recipe) {
     const std::string &key = value.first;
     if (recipe.preference && key.starts_with("loss.") && key != "loss.num_output_chunks")
       return false;
-    for (const char *start : {"optimizer.", "lr_scheduler.", "model.lora_", "model.quantize"})
+    for (const char *start : {"optimizer.", "lr_scheduler.", "model.lora_", "model.quantize", "quantizer."})
       if (key.starts_with(start))
         return false;
-    for (const char *same : {"teacher_model", "kd_ratio", "model._component_", "model.use_dora",
-                             "tokenizer.max_seq_len", "shuffle", "gradient_accumulation_steps", "optimizer_state_dtype",
-                             "master_weights", "stochastic_rounding", "clip_grad_norm", "dtype"})
+    for (const char *same :
+         {"teacher_model", "kd_ratio", "fake_quant_after_n_steps", "model._component_", "model.use_dora",
+          "tokenizer.max_seq_len", "shuffle", "gradient_accumulation_steps", "optimizer_state_dtype", "master_weights",
+          "stochastic_rounding", "clip_grad_norm", "dtype"})
       if (key == same)
         return false;
     return true;

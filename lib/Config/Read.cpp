@@ -34,6 +34,7 @@ void Reader::run() {
   metricLogger();
   preference();
   distillation();
+  quantizer();
   combinations();
 }
 

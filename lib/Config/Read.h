@@ -122,6 +122,11 @@ private:
   void teacher(const Node &model, DistillationConfig &d);
   void kdLoss(DistillationConfig &d);
 
+  // ReadQuantizer.cpp
+  void quantizer();
+  /// Whether each layer's inputs are of a size that the quantizer takes.
+  void quantizedLayers(const QuantizerConfig &q);
+
   // ReadTraining.cpp
   void optimizer();
   void momentum();

@@ -201,6 +201,16 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
                                                                          "gate_proj", "up_proj", "down_proj"})));
   }
 
+  const bool delays = recipe.quantizer && recipe.quantizer->afterSteps > 0;
+  if (recipe.quantizer) {
+    const bool weightsOnly = recipe.quantizer->kind == QuantizerConfig::Kind::Int4WeightOnly;
+    (*module)->setAttr(train::TrainDialect::fakeQuantizeAttrName,
+                       train::QatAttr::get(&context,
+                                           weightsOnly ? train::FakeQuantization::Int4Asymmetric
+                                                       : train::FakeQuantization::Int4Symmetric,
+                                           recipe.quantizer->groupSize, !weightsOnly, recipe.quantizer->afterSteps));
+  }
+
   LlamaBuilder model(*module, recipe);
   model.declareVariables();
   std::optional<LlamaBuilder> teacher;
@@ -217,6 +227,8 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
     inputs.append({"seed", "step", "micro"});
   else if (accumulates)
     inputs.push_back("micro");
+  if (delays && !drops)
+    inputs.push_back("step");
   auto training = [&](const Twine &name, train::EntryKind kind, ArrayRef<StringRef> inputs, int64_t sequence) {
     if (recipe.preference) {
       EntryBuilder entry(*module, name.str(), kind, batch, sequence, inputs,
@@ -244,7 +256,7 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
   };
   SmallVector<StringRef> stepInputs = inputs;
   stepInputs.push_back("learning_rate");
-  if (!drops)
+  if (!drops && !delays)
     stepInputs.push_back("step");
   if (recipe.optimizer.stochasticRounding && !drops)
     stepInputs.push_back("seed");

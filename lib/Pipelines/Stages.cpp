@@ -34,6 +34,7 @@ template <std::unique_ptr<Pass> (*create)()> PassStage one(const char *name) {
 std::vector<PassStage> ftc::firstTrainStages(bool pairsProducts) {
   std::vector<PassStage> stages{
       one<train::createAttachAdaptersPass>("train-attach-adapters"),
+      one<train::createFakeQuantizePass>("train-fake-quantize"),
       one<train::createQuantizeFrozenPass>("train-quantize-frozen"),
       one<train::createDifferentiatePass>("train-differentiate"),
       one<train::createChunkLossPass>("train-chunk-loss"),

@@ -116,7 +116,9 @@ void tell(EntryOp entry, const RematWithinBudget &budget) {
 struct InsertRematPass : impl::InsertRematPassBase<InsertRematPass> {
   void runOnOperation() override {
     auto remat = getOperation()->getAttrOfType<RematAttr>(TrainDialect::rematAttrName);
-    // Without it nothing is asked for; what is always computed again still is.
+    // Without it nothing is asked for; what is fake-quantized of a variable is computed again still.
+    if (!remat && !getOperation()->hasAttr(TrainDialect::fakeQuantizeAttrName))
+      return markAllAnalysesPreserved();
     const RematMode mode = remat ? remat.getMode() : RematMode::Selective;
     const int64_t every = remat ? remat.getEvery() : std::numeric_limits<int64_t>::max();
     LinkModel device = LinkModel::of(getOperation());

@@ -123,6 +123,24 @@ struct LoraConfig {
   friend bool operator==(const LoraConfig &, const LoraConfig &) = default;
 };
 
+/// Quantization-aware training (Jacob et al. 2018): linear layers compute in the numbers of a quantized model, by
+/// torchao's fake quantization. With LoRA these are the frozen products that have adapters; else all of torchtune's
+/// `nn.Linear` without a bias, so not a head that is the table of embeddings.
+struct QuantizerConfig {
+  enum class Kind {
+    Int8DynActInt4Weight, ///< activations int8 for each token, weights int4 by groups
+    Int4WeightOnly        ///< weights uint4 by groups, with bf16 scales and zero points
+  };
+  Kind kind = Kind::Int8DynActInt4Weight;
+  std::string component;
+  int64_t groupSize = 256;     ///< neighbouring inputs of an output that share a scale
+  bool paddingAllowed = false; ///< Int8DynActInt4Weight: an input that is no multiple of groupSize is an error
+  int64_t innerKTiles = 8;     ///< Int4WeightOnly: inputs must be a multiple of 16 times this
+  int64_t afterSteps = 0;      ///< fake_quant_after_n_steps: so many steps train without
+
+  friend bool operator==(const QuantizerConfig &, const QuantizerConfig &) = default;
+};
+
 /// What a pair of answers costs, of which one is preferred; beta multiplies the difference of log-ratios. The reference
 /// is the model without its adapters.
 struct PreferenceConfig {
@@ -305,6 +323,8 @@ struct Recipe {
   std::optional<LoraConfig> lora; ///< present: only the adapters are trained
   /// Present: frozen projections of attention and feed-forward blocks are kept in NF4; only with `lora`.
   std::optional<Nf4Quantizer> quantizedBase;
+  /// Present: quantization-aware training; not with `quantizedBase`, `preference` or `distillation`.
+  std::optional<QuantizerConfig> quantizer;
   DType dtype = DType::F32;
   int64_t batchSize = 1; ///< rows a batch; with `preference` pairs, which are two rows each
   int64_t seqLen = 0;    ///< tokenizer.max_seq_len

@@ -407,6 +407,61 @@ TEST_P(TinyModel, DistillationIsTheSameInGraphAndPlan) {
     }
 }
 
+/// Graph and plan agree where layers are fake-quantized, from the fourth step on; what is computed again changes no
+/// bit, and fake-quantized weights always are.
+TEST_P(TinyModel, QuantizersAreTheSameInGraphAndPlan) {
+  auto [dtype, tied, chunks] = GetParam();
+  for (bool adapters : {false, true})
+    for (auto kind : {QuantizerConfig::Kind::Int8DynActInt4Weight, QuantizerConfig::Kind::Int4WeightOnly}) {
+      SCOPED_TRACE("adapters " + std::to_string(adapters) + ", kind " + std::to_string(static_cast<int>(kind)));
+      Outcome plain, early;
+      for (bool remat : {false, true}) {
+        Recipe recipe = tinyRecipe(dtype, tied);
+        recipe.quantizer =
+            QuantizerConfig{.kind = kind, .component = "", .groupSize = 16, .afterSteps = adapters ? 0 : 3};
+        if (adapters)
+          recipe.lora = LoraConfig{{"q_proj", "o_proj", "up_proj", "down_proj"}, 4, 8, 0};
+        if (chunks) {
+          recipe.lossComponent = "torchtune.modules.loss.LinearCrossEntropyLoss";
+          recipe.lossChunks = chunks;
+        }
+        if (remat)
+          recipe.checkpointing = {CheckpointingConfig::Mode::Full, 1};
+        auto module = importRecipe(context(), recipe);
+        ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
+          passes.addPass(train::createAttachAdaptersPass());
+          passes.addPass(train::createFakeQuantizePass());
+        }));
+        ASSERT_TRUE(runPasses(*module, [](PassManager &passes) { addTrainPasses(passes); }));
+        auto step = module->lookupSymbol<train::EntryOp>("step");
+        int64_t again = 0;
+        step.walk([&](train::FakeQuantizeOp op) { again += op->hasAttr(train::TrainDialect::recomputeAttrName); });
+        EXPECT_GE(again, 7);
+        NamedTensors start, inputs = inputsOf(step);
+        inputs["step"].integers = {4};
+        Outcome graph = runTrain(*module, "step", inputs, start);
+        inputs["step"].integers = {3};
+        early = runTrain(*module, "step", inputs, start);
+        EXPECT_EQ(early.outputs.at("loss").isIdenticalTo(graph.outputs.at("loss")), adapters);
+        inputs["step"].integers = {4};
+        ASSERT_TRUE(runPasses(*module, [](PassManager &passes) {
+          passes.addPass(train::createFormKernelsPass());
+          passes.addPass(createConvertTrainToPlanPass());
+          passes.addPass(plan::createPlanAssignOffsetsPass());
+          passes.addPass(plan::createPlanVerifyPass());
+        }));
+        Outcome plan = runPlan(*module, "step", inputs, start);
+        expectNear(graph.outputs, plan.outputs, dtype == DType::BF16 ? 2e-2 : 1e-5);
+        expectNear(graph.variables, plan.variables, dtype == DType::BF16 ? 2e-2 : 1e-4);
+        if (remat) {
+          expectIdentical(plain.outputs, plan.outputs);
+          expectIdentical(plain.variables, plan.variables);
+        }
+        plain = std::move(plan);
+      }
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(DTypes, TinyModel,
                          testing::Combine(testing::Values(DType::F32, DType::BF16), testing::Bool(),
                                           testing::Values(0, 2, 3)));

@@ -36,7 +36,14 @@ struct Case {
   bool qwen = false; ///< Qwen2's biases and Qwen3's norms of heads
   ModelArchitecture architecture = ModelArchitecture::Llama;
   int64_t rotaryDim = 0; ///< columns of a head that are turned
+  std::optional<QuantizerConfig> quantizer = {};
 };
+
+Case quantized(Case which, QuantizerConfig::Kind kind, int64_t group) {
+  which.quantizer =
+      QuantizerConfig{.kind = kind, .component = "", .groupSize = group, .afterSteps = which.lora ? 0 : 2};
+  return which;
+}
 
 void PrintTo(const Case &which, std::ostream *out) { *out << which.name; }
 
@@ -61,6 +68,7 @@ Recipe recipeOf(const Case &which) {
   if (which.lora)
     recipe.lora = LoraConfig{{"q_proj", "v_proj", "gate_proj", "down_proj"}, 3, 6, /*dropout=*/0.25, which.dora};
   recipe.optimizer.quantizedStates = which.states;
+  recipe.quantizer = which.quantizer;
   recipe.model.qkvBias = recipe.model.qkNorm = which.qwen;
   recipe.model.architecture = which.architecture;
   recipe.model.rotaryDim = which.rotaryDim;
@@ -172,6 +180,9 @@ INSTANTIATE_TEST_SUITE_P(
              .intermediateDim = 52,
              .vocabSize = 90,
              .rotaryDim = 6},
+        quantized({"Qat", DType::F32}, QuantizerConfig::Kind::Int8DynActInt4Weight, 64),
+        quantized({"QatBf16", DType::BF16}, QuantizerConfig::Kind::Int8DynActInt4Weight, 32),
+        quantized({"QatWeightsBf16", DType::BF16, true}, QuantizerConfig::Kind::Int4WeightOnly, 64),
         Case{"Gemma2",
              DType::F32,
              false,
