@@ -10,6 +10,11 @@ The bars, over the 20 steps of a case:
         change since the start
   both  each learning rate within 1e-6 relative; each gradient norm within 1e-3 (fp32) or 5e-2 (bf16), where both give one
   parts (of a loss with a teacher): class_loss and kd_loss as the loss
+  fake quantization rounds, so that a last bit decides between two codes; how far that leads was measured (README.md). Of weights that
+        are trained the number at the end of a group's range always lies between two: the bars above hold in the steps before
+        weights may differ, the case's `steps_alike`, and where `first` is given each tensor's change in the first step is within 1e-3
+        of it; behind them each loss within 5e-3 relative, each gradient norm within 0.04. Of activations alone, beside adapters:
+        each loss in fp32 within 5e-4, each parameter and tensor of an adapter within 2e-3
   pairs (of preference optimization): each mean of rewards and log-probabilities within 1e-4, relative where above 1
 Each bar prints one line: its name, ok or FAIL, the worst figure and where it was. Exit code 1 if one fails.
 """
@@ -25,6 +30,11 @@ import plain  # noqa: E402
 BARS = {
     "fp32": {"loss": 1e-5, "parameters": 1e-4, "lr": 1e-6, "grad_norm": 1e-3, "pairs": 1e-4},
     "bf16": {"loss": 2e-3, "parameters": 0.25, "lr": 1e-6, "grad_norm": 5e-2},
+}
+# Where values are fake-quantized, by the case's `quantized`.
+QUANTIZED = {
+    "weights": {"loss": 5e-3, "lr": 1e-6, "grad_norm": 0.04, "first": 1e-3},
+    "activations": {"loss": 5e-4, "parameters": 2e-3, "lr": 1e-6, "grad_norm": 5e-3},
 }
 
 
@@ -55,8 +65,9 @@ class Report:
         self.failed.append(name)
 
 
-def compare_metrics(report, golden, metrics, bars):
-    """golden: {"steps": [{loss, lr, grad_norm}]}; metrics: objects of ftrun, which may be more than the golden's."""
+def compare_metrics(report, golden, metrics, bars, alike=None):
+    """golden: {"steps": [{loss, lr, grad_norm}]}; metrics: objects of ftrun, which may be more than the golden's. Behind the first
+    `alike` steps, if given, the bars are those of fake-quantized weights."""
     steps = golden["steps"]
     if [row.get("step") for row in metrics] != list(range(1, len(steps) + 1)):
         report.wrong("steps", f"the golden has steps 1 to {len(steps)}, the run {[row.get('step') for row in metrics]}")
@@ -71,7 +82,9 @@ def compare_metrics(report, golden, metrics, bars):
             value = math.nan if value is None else float(value)
             figures.append((abs(value - reference) / max(abs(reference), 1e-12), f"step {number}"))
         if figures:
-            report.bar(key, figures, bars[bar])
+            report.bar(key, figures[:alike], bars[bar])
+        if figures[alike or len(figures):]:
+            report.bar(key + " then", figures[alike:], QUANTIZED["weights"][bar])
     figures = []
     for number, (ours, theirs) in enumerate(zip(metrics, steps), 1):
         for key in theirs:
@@ -107,8 +120,16 @@ def compare(name, case, goldens, run, log=print):
     log(f"{name}: {run} against {goldens}")
     with open(os.path.join(goldens, name + ".json"), encoding="utf-8") as file:
         golden = json.load(file)
-    report, bars = Report(log), BARS[golden["dtype"]]
-    compare_metrics(report, golden, plain.read_metrics(run), bars)
+    report = Report(log)
+    bars = QUANTIZED["activations"] if case.get("quantized") == "activations" else BARS[golden["dtype"]]
+    compare_metrics(report, golden, plain.read_metrics(run), bars, case.get("steps_alike"))
+    if case.get("first"):
+        changes = [plain.read_model(os.path.join(run, "step_1")), plain.read_safetensors(os.path.join(goldens, name + ".first.safetensors"))]
+        start = plain.read_model(os.path.join(plain.ROOT, golden["checkpoint"]))
+        for model in changes:
+            for key in model:
+                model[key] = (model[key][0], [x - y for x, y in zip(model[key][1], start[key][1])])
+        compare_parameters(report, "fp32", {}, changes[1], changes[0], QUANTIZED["weights"]["first"], "first")
     if case.get("parameters"):
         reference = plain.read_safetensors(os.path.join(goldens, name + ".safetensors"))
         start = plain.read_model(os.path.join(plain.ROOT, golden["checkpoint"]))

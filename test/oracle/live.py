@@ -33,6 +33,10 @@ def as_run(goldens, name, folder):
     model = os.path.join(goldens, name + ".safetensors")
     if os.path.exists(model):
         shutil.copy(model, os.path.join(folder, f"step_{plain.STEPS}", "model.safetensors"))
+    first = os.path.join(goldens, name + ".first.safetensors")
+    if os.path.exists(first):
+        os.makedirs(os.path.join(folder, "step_1"))
+        shutil.copy(first, os.path.join(folder, "step_1", "model.safetensors"))
     adapter = os.path.join(goldens, name + ".adapter.safetensors")
     if os.path.exists(adapter):
         os.makedirs(os.path.join(folder, f"step_{plain.STEPS}", "adapter"))
@@ -66,7 +70,8 @@ def main():
             print("golden.py failed")
             return 1
         for who, program in (("torchtune", "torchtune_run.py"), ("torchtune's checkpointers", "torch_files.py"),
-                             ("torchtune's DPO", "torchtune_dpo.py"), ("torchtune's distillation", "torchtune_kd.py")):
+                             ("torchtune's DPO", "torchtune_dpo.py"), ("torchtune's distillation", "torchtune_kd.py"),
+                             ("torchtune's QAT", "torchtune_qat.py")):
             if who in by.values() and not script(args.torchtune_python, program, "run", live):
                 print(f"{program} failed")
                 return 1
@@ -86,7 +91,7 @@ def main():
                 continue
             print("ftc against live golden")
             results.append(not compare.compare(name, case, live, run))
-            if by[name] in ("torchtune's DPO", "torchtune's distillation"):
+            if by[name] in ("torchtune's DPO", "torchtune's distillation", "torchtune's QAT"):
                 continue  # what follows feeds rows of tokens
             if case.get("parameters"):
                 results.append(script(args.torch_python, "load_checkpoint.py", "--libftrt",

@@ -6,8 +6,8 @@
   shipped_recipes.py --build BUILD --torchtune-python PYTHON [--distributed] [--only WORD...]
 
 The list is torchtune's own registry: all configs of full_finetune_single_device, lora_finetune_single_device,
-lora_dpo_single_device and knowledge_distillation_single_device (with --distributed also those of their distributed twins, which
-are planned for one device; of DPO only LoRA's), but for vision models. Each goes through
+lora_dpo_single_device and knowledge_distillation_single_device (with --distributed also those of their distributed twins and of
+qat_distributed and qat_lora_finetune_distributed, which are planned for one device; of DPO only LoRA's), but for vision models. Each goes through
 `ftc plan CONFIG --data FILE`, since most leave the length open and data decide it then. FILE holds records that every data set of
 theirs can read, of 20 to 400 words, and tokenizers' files, which lie beside the weights, are the small ones of goldens/tokens.
 Prints a line for each with its length and planned bytes, or ftc's error; the last line is 'N passed, N failed'. This script
@@ -48,7 +48,8 @@ print(json.dumps([[recipe.name, config.name, os.path.join(folder, config.file_pa
 # for packing, lengths, seeds, and data.
 LEVERS = ["optimizer._component_", "optimizer.lr", "optimizer_in_bwd", "lr_scheduler._component_", "lr_scheduler.num_warmup_steps",
           "loss._component_", "loss.beta", "loss.label_smoothing", "teacher_model._component_",
-          "kd_loss._component_", "kd_ratio", "batch_size", "gradient_accumulation_steps", "epochs", "clip_grad_norm", "dtype",
+          "kd_loss._component_", "kd_ratio", "quantizer._component_", "quantizer.groupsize", "fake_quant_after_n_steps",
+          "batch_size", "gradient_accumulation_steps", "epochs", "clip_grad_norm", "dtype",
           "enable_activation_checkpointing", "enable_activation_offloading", "model._component_", "model.lora_attn_modules",
           "model.apply_lora_to_mlp", "model.apply_lora_to_output", "model.lora_rank", "model.lora_alpha", "model.lora_dropout"]
 CONFIGS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "configs")
@@ -116,6 +117,7 @@ def main():
     args = parser.parse_args()
     wanted = [f"{kind}_{where}" for kind in ("full_finetune", "lora_finetune", "lora_dpo", "knowledge_distillation")
               for where in ("single_device", *(["distributed"] if args.distributed else []))]
+    wanted += ["qat_distributed", "qat_lora_finetune_distributed"] if args.distributed else []
     passed = failed = 0
     folder = tempfile.TemporaryDirectory()
     data = os.path.join(folder.name, "records.jsonl")

@@ -13,6 +13,7 @@
 
 #include "EmulatedPlan.h"
 
+#include "dialects/Train/IR/Train.h"
 #include "ftc/Checkpoint/Safetensors.h"
 #include "ftc/Reference/TrainInterpreter.h"
 
