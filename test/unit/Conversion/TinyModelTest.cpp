@@ -417,6 +417,8 @@ TEST_P(TinyModel, QuantizersAreTheSameInGraphAndPlan) {
       Outcome plain, early;
       for (bool remat : {false, true}) {
         Recipe recipe = tinyRecipe(dtype, tied);
+        // AdamW makes steps of rounding where a gradient nearly vanishes.
+        recipe.optimizer.kind = OptimizerConfig::Kind::SGD;
         recipe.quantizer =
             QuantizerConfig{.kind = kind, .component = "", .groupSize = 16, .afterSteps = adapters ? 0 : 3};
         if (adapters)
