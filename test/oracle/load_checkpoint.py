@@ -16,7 +16,7 @@ import os
 import sys
 
 import torch
-from transformers import AutoModelForCausalLM
+import transformers
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import phi3_parts  # noqa: E402
@@ -75,13 +75,18 @@ def main():
     parser.add_argument("tokens")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    model, info = AutoModelForCausalLM.from_pretrained(args.checkpoint, output_loading_info=True)
-    assert not info["missing_keys"] and not info["unexpected_keys"], info
     with open(os.path.join(args.checkpoint, "config.json"), encoding="utf-8") as file:
-        assert [type(model).__name__] == json.load(file)["architectures"]
+        config = json.load(file)
+    kind = "AutoModelForImageTextToText" if "vision_config" in config else "AutoModelForCausalLM"
+    model, info = getattr(transformers, kind).from_pretrained(args.checkpoint, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"], info
+    assert [type(model).__name__] == config["architectures"]
     host = Host(args.libftrt, args.step)
     kinds = set()
     for name, (shape, values) in plain.read_model(args.checkpoint).items():
+        if name.startswith(("vision_tower.", "multi_modal_projector.", "visual.")):
+            continue  # beside the text part, which the step has
+        name = name.removeprefix("language_model.")
         whole = torch.frombuffer(values, dtype=torch.float32).view(shape)
         for part in phi3_parts.names(name):  # Phi-3's files have one tensor for several of the step's
             place = host.tensor("tensor", part.encode())
