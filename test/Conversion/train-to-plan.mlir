@@ -204,7 +204,7 @@ train.entry @step kind(step) batch 2 sequence 8 inputs ["a", "positions", "cos",
 // CHECK: %[[COUNTS:.*]] = arith.cmpf une, %[[SIZE]], %{{.*}} : f32
 // CHECK: arith.select %[[COUNTS]], %{{.*}}, %c-1_i32 : i32
 // CHECK-LABEL: plan.kernel @order_rows_16
-// CHECK: plan.rows 16 per_task 2 parallel
+// CHECK: plan.rows 16 per_task 16 parallel
 // CHECK: plan.load %{{.*}}[] : memref<16xi32> -> tensor<16xi32>
 // CHECK: %[[PLACE:.*]] = arith.index_cast %{{.*}} : i32 to index
 // CHECK-COUNT-2: plan.store %{{.*}}, %{{.*}}[%[[PLACE]]] : i32, memref<16xi32>

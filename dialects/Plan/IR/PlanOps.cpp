@@ -202,7 +202,8 @@ LogicalResult ScatterOp::verify() {
     return emitOpError("adds rows of ") << row.getDimSize(0) << " columns into " << buffer;
   Type from = row.getElementType(), to = buffer.getElementType();
   if (from != to && !(from.isF32() && to.isBF16()))
-    return emitOpError("adds ") << from << " up into " << to << "; sums of f32 may become bf16, and others stay what they are";
+    return emitOpError("adds ") << from << " up into " << to
+                                << "; sums of f32 may become bf16, and others stay what they are";
   return success();
 }
 

@@ -9,7 +9,8 @@
 // launches do it, and none of them waits for as many rows as a token has:
 //
 //   keys    of each row, its id; -1 where its gradient is zero, as that of padding is: it has nothing to add
-//   order   the rows sorted by key, those of one key as they were: a row's place is the number of rows before it, which it
+//   order   the rows sorted by key, those of one key as they were: a row's place is the number of rows before it, which
+//   it
 //           counts. That is quadratic, and yet a small part of the whole: some 60 us on an H200 for 16384 rows
 //   sums    a run of one key after another, in fp32, rounded once (plan.scatter)
 //
@@ -37,8 +38,7 @@ static Value emitKeys(KernelTable &kernels, OpBuilder &entry, Location loc, Valu
   auto type = cast<MemRefType>(gradient.getType());
   const int64_t rows = type.getDimSize(0), columns = type.getDimSize(1);
   Type i32 = entry.getI32Type();
-  Value keys =
-      plan::AllocOp::create(entry, loc, MemRefType::get({rows}, i32), entry.getStringAttr(label + " keys"));
+  Value keys = plan::AllocOp::create(entry, loc, MemRefType::get({rows}, i32), entry.getStringAttr(label + " keys"));
   RowLaunch launch(kernels, entry, loc, rows, chooseRowsPerTask(rows, columns));
   OpBuilder &b = launch.body();
   RowMath math(b, loc);
@@ -71,9 +71,7 @@ static SortedRows emitOrder(KernelTable &kernels, OpBuilder &entry, Location loc
   Value all = plan::LoadOp::create(b, loc, rowType, launch.argument(keys), ValueRange(), 0);
   Value number = arith::IndexCastOp::create(b, loc, i32, launch.row());
   // Before this row come smaller keys, and of those before it in memory the equal ones: less than key + 1.
-  auto less = [&](Value x, Value y) -> Value {
-    return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, x, y);
-  };
+  auto less = [&](Value x, Value y) -> Value { return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, x, y); };
   Value one = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(1));
   Value isEarlier = less(plan::ColumnOp::create(b, loc, rowType), math.broadcast(number, rowType));
   Value bound = math.select(isEarlier, math.broadcast(arith::AddIOp::create(b, loc, own, one), rowType),

@@ -192,10 +192,11 @@ void RowsEmitter::emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, 
       addChunk(builder, constant(builder, column), constant(builder, column % count),
                std::min(lanes, columns - column));
     for (size_t i = 0; i < reductions.size(); ++i) {
+      plan::ReduceOp reduce = reductions[i];
       for (int64_t half = count / 2; half >= numPartials; half /= 2)
         forVectors(builder, half, [&](OpBuilder &inner, Value number) {
           Value other = load(inner, i, arith::AddIOp::create(inner, loc, number, constant(inner, half)));
-          Value sum = combine(inner, reductions[i].getKind(), load(inner, i, number), other);
+          Value sum = combine(inner, reduce.getKind(), load(inner, i, number), other);
           LLVM::StoreOp::create(inner, loc, sum, placeOf(inner, i, number), /*alignment=*/32);
         });
       for (int64_t vector = 0; vector < numPartials; vector += lanes)
@@ -333,16 +334,17 @@ void RowsEmitter::emitParallel(OpBuilder &builder, Value services, ValueRange bu
 
 /// Rows that are added up into those of a table: each run of them where it starts, some columns at a time.
 void RowsEmitter::emitRuns(OpBuilder &builder, const Range &range) {
-  auto emitRow = [&](OpBuilder &inner, Value row, Value index) {
+  auto emitAll = [&](OpBuilder &inner, Value row, Value index) {
     auto emitChunk = [&](OpBuilder &nested, Value column, int64_t width) {
       scatter.emitRun(nested, known, row, index, {column, width}, /*underway=*/1);
     };
     const int64_t whole = columns / runColumns * runColumns;
     if (whole > 0)
-      cpu::emitFor(inner, loc, range.begin, range.end, runColumns, {}, [&](OpBuilder &nested, Value column, ValueRange) {
-        emitChunk(nested, column, runColumns);
-        return SmallVector<Value>();
-      });
+      cpu::emitFor(inner, loc, range.begin, range.end, runColumns, {},
+                   [&](OpBuilder &nested, Value column, ValueRange) {
+                     emitChunk(nested, column, runColumns);
+                     return SmallVector<Value>();
+                   });
     if (whole == columns || body.hasFailed())
       return;
     OpBuilder rest = scf::IfOp::create(inner, loc, range.rest, /*withElseRegion=*/false).getThenBodyBuilder();
@@ -353,8 +355,9 @@ void RowsEmitter::emitRuns(OpBuilder &builder, const Range &range) {
                [&](OpBuilder &inner, Value row, ValueRange) {
                  Value index = scatter.indexOf(inner, known, row);
                  Value starts = scatter.startsAt(inner, known, row, index);
-                 OpBuilder nested = scf::IfOp::create(inner, loc, starts, /*withElseRegion=*/false).getThenBodyBuilder();
-                 emitRow(nested, row, index);
+                 OpBuilder nested =
+                     scf::IfOp::create(inner, loc, starts, /*withElseRegion=*/false).getThenBodyBuilder();
+                 emitAll(nested, row, index);
                  return SmallVector<Value>();
                });
 }

@@ -50,7 +50,8 @@ gpu::GPUFuncOp KernelTables::addFunction(Location loc, StringRef name, unsigned 
   if (shape.sharedBytes > 0) {
     function->setAttr(sharedBytesAttrName, builder.getI32IntegerAttr(static_cast<int32_t>(shape.sharedBytes)));
     // ptxas does not know how few blocks shared memory leaves room for, and saves registers for more.
-    int64_t blocks = std::clamp<int64_t>(target.sharedBytesABlock / shape.sharedBytes, 1, 2);
+    // Nor may a second block of 1024 threads leave the first with 32 of them.
+    int64_t blocks = std::clamp<int64_t>(target.sharedBytesABlock / shape.sharedBytes, 1, shape.block > 512 ? 1 : 2);
     function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
                       builder.getI32IntegerAttr(static_cast<int32_t>(blocks)));
   }

@@ -41,9 +41,11 @@ constexpr remark::RemarkOpts remarkOpts = remark::RemarkOpts::name("rows").categ
 constexpr int64_t ownPartials = cuda::RowMapping::ownPartials;
 static_assert(numPartials == cuda::CudaTarget::warp * ownPartials, "all partial results have a lane");
 
-/// Numbers from the partial results of one warp in shared memory to those of the next. Four more than there are, so that
-/// lanes that read those of all warps meet different banks.
+/// Numbers from the partial results of one warp in shared memory to those of the next. Four more than there are, so
+/// that lanes that read those of all warps meet different banks.
 constexpr int64_t warpPitch = numPartials + ownPartials;
+/// Bytes before them for the sums over warps, of f64 at most.
+constexpr int64_t sumBytes = numPartials * 8;
 
 /// Rows of a run that a thread loads together. A frequent token's run is thousands of rows, one after the other: what
 /// takes time is how long a load takes.
@@ -279,14 +281,15 @@ Value RowsEmitter::finish(OpBuilder &builder, plan::ReduceOp reduce, SmallVector
 /// warp w gets number 4w to 4w + 3 of warp k, so that they are combined in a warp, and then each warp has all 128 sums.
 ///
 /// Two barriers are enough for one reduction after the other. What is written before the first was read before the
-/// second of the reduction before, and the sums were read by whoever has come to the first.
+/// second of the reduction before, and the sums were read by whoever has come to the first: so they have bytes of their
+/// own, whatever the types of both.
 SmallVector<Value> RowsEmitter::acrossWarps(OpBuilder &builder, plan::ReduceOp reduce, SmallVector<Value> partials) {
   constexpr int64_t warp = cuda::CudaTarget::warp;
   Type element = reduce.getType();
   auto four = VectorType::get({ownPartials}, element);
   const auto bytes = static_cast<unsigned>(element.getIntOrFloatBitWidth() / 8);
-  Value shared = tables.sharedMemory(builder, loc);
-  Value sums = target::elementPointer(builder, loc, shared, element, constant(builder, warp * warpPitch));
+  Value sums = tables.sharedMemory(builder, loc);
+  Value shared = target::elementPointer(builder, loc, sums, builder.getI8Type(), constant(builder, sumBytes));
   auto place = [&](Value from, Value number) { return target::elementPointer(builder, loc, from, element, number); };
   auto load = [&](Value pointer) {
     Value loaded = LLVM::LoadOp::create(builder, loc, four, pointer, std::min<unsigned>(16, 4 * bytes));
@@ -298,13 +301,14 @@ SmallVector<Value> RowsEmitter::acrossWarps(OpBuilder &builder, plan::ReduceOp r
   Value inWarp = arith::AndIOp::create(builder, loc, lane, constant(builder, warp - 1));
   Value ofWarp = arith::DivUIOp::create(builder, loc, lane, constant(builder, warp));
   Value own = vector::FromElementsOp::create(builder, loc, four, partials);
-  LLVM::StoreOp::create(builder, loc, own,
-                        place(shared, add(builder, times(builder, ofWarp, warpPitch), times(builder, inWarp, ownPartials))),
-                        std::min<unsigned>(16, 4 * bytes));
+  LLVM::StoreOp::create(
+      builder, loc, own,
+      place(shared, add(builder, times(builder, ofWarp, warpPitch), times(builder, inWarp, ownPartials))),
+      std::min<unsigned>(16, 4 * bytes));
   gpu::BarrierOp::create(builder, loc);
   Value first = times(builder, ofWarp, ownPartials);
-  Value sum = trade(builder, reduce, load(place(shared, add(builder, times(builder, inWarp, warpPitch), first))), inWarp,
-                    warp);
+  Value sum =
+      trade(builder, reduce, load(place(shared, add(builder, times(builder, inWarp, warpPitch), first))), inWarp, warp);
   // Which of the four a lane has is told by the bits by which they were traded.
   auto bit = [&](int64_t of, int64_t number) {
     return arith::SelectOp::create(builder, loc, hasBit(builder, inWarp, of), constant(builder, number),
@@ -325,8 +329,8 @@ static int64_t sharedBytes(plan::RowsOp rows, const cuda::RowMapping &mapping) {
   int64_t bytes = 0;
   if (mapping.isBlock())
     rows.walk([&](plan::ReduceOp reduce) {
-      const int64_t numbers = cuda::CudaTarget::warp * warpPitch + numPartials;
-      bytes = std::max<int64_t>(bytes, numbers * reduce.getType().getIntOrFloatBitWidth() / 8);
+      const int64_t numbers = cuda::CudaTarget::warp * warpPitch;
+      bytes = std::max<int64_t>(bytes, sumBytes + numbers * reduce.getType().getIntOrFloatBitWidth() / 8);
     });
   return bytes;
 }
@@ -450,9 +454,9 @@ LogicalResult cuda::emitRows(plan::KernelOp kernel, const CudaTarget &target, co
   FailureOr<RowMapping> mapping = mapRows(kernel, target, launches);
   if (failed(mapping))
     return failure();
-  gpu::GPUFuncOp function = tables.addFunction(kernel.getLoc(), kernel.getSymName(), kernel.getBuffers().size(),
-                                               {mapping->grid, mapping->block,
-                                                sharedBytes(cast<plan::RowsOp>(kernel.getWork()), *mapping)});
+  gpu::GPUFuncOp function =
+      tables.addFunction(kernel.getLoc(), kernel.getSymName(), kernel.getBuffers().size(),
+                         {mapping->grid, mapping->block, sharedBytes(cast<plan::RowsOp>(kernel.getWork()), *mapping)});
   if (failed(RowsEmitter(kernel, *mapping, tables).emit(function)))
     return failure();
   remark::passed(kernel.getLoc(), remarkOpts)

@@ -134,16 +134,16 @@ static int64_t reducingLanes(int64_t columns, int64_t units, bool sameRows) {
 static constexpr int64_t wideLanes = 1024;
 
 /// How the columns of a row are cut into units of `lanes` (0: as many as have work) that take vectors, of `most`
-/// columns at most, `chunks` of them where a row is cut.
+/// columns at most.
 static void cutColumns(RowMapping &mapping, plan::KernelOp kernel, const LaunchAlignments &launches, int64_t columns,
-                       int64_t lanes, bool oneUnit, int64_t most = accessBytes, int64_t chunks = chunksAPart) {
+                       int64_t lanes, bool oneUnit, int64_t most = accessBytes) {
   mapping.alignedColumns = vectorOf(rowAccesses(kernel, launches), columns);
   mapping.vector = std::min(mapping.alignedColumns, most);
   mapping.lanes = lanes ? lanes : lanesFor(columns / mapping.vector);
   int64_t step = mapping.lanes * mapping.vector;
   mapping.span = llvm::alignTo(columns, step);
-  if (!oneUnit && mapping.span > chunks * step) {
-    mapping.span = chunks * step;
+  if (!oneUnit && mapping.span > chunksAPart * step) {
+    mapping.span = chunksAPart * step;
     mapping.parts = llvm::divideCeil(columns, mapping.span);
   }
 }
@@ -165,7 +165,9 @@ FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel, const CudaTarget &tar
                             "write, and columns run apart from each other");
     rows.walk([&](plan::ScatterOp) { mapping.runs = true; });
     if (mapping.runs) {
-      cutColumns(mapping, kernel, launches, columns, /*lanes=*/0, /*oneUnit=*/false, accessBytes, /*chunks=*/1);
+      cutColumns(mapping, kernel, launches, columns, /*lanes=*/0, /*oneUnit=*/true);
+      mapping.span = mapping.lanes * mapping.vector;
+      mapping.parts = llvm::divideCeil(columns, mapping.span);
       rowUnits = rows.getRows();
     } else {
       mapping.allRows = true;
@@ -178,7 +180,10 @@ FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel, const CudaTarget &tar
     rowUnits = accumulates ? rows.getTasks() : rows.getRows();
     bool sameRows = !accumulates || rows.getRows() % rows.getPerTask() == 0;
     const bool wide = reduces && plan::partialsOf(columns) == wideLanes * RowMapping::ownPartials;
-    int64_t lanes = wide ? wideLanes : clash ? CudaTarget::warp : reduces ? reducingLanes(columns, rowUnits, sameRows) : 0;
+    int64_t lanes = wide      ? wideLanes
+                    : clash   ? CudaTarget::warp
+                    : reduces ? reducingLanes(columns, rowUnits, sameRows)
+                              : 0;
     bool isShort = reduces && columns <= CudaTarget::warp * RowMapping::ownPartials;
     cutColumns(mapping, kernel, launches, columns, lanes, /*oneUnit=*/reduces || clash,
                isShort ? RowMapping::ownPartials : accessBytes);

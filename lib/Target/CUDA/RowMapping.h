@@ -14,8 +14,8 @@
 //   sequential                     all rows, in order, for one column
 //
 // The rows of a run add into one row of a table. Each row has a unit; that of the first row of a run does the work for
-// all of them, and the others are done at once. A lane has one chunk of columns, whose sum is in its registers, and many
-// rows are under way (ScatterRuns.h).
+// all of them, and the others are done at once. A lane has one chunk of columns, whose sum is in its registers, and
+// many rows are under way (ScatterRuns.h).
 //
 // Within a unit, lane l takes `vector` columns from l * vector on, then from (l + lanes) * vector on, and so forth.
 // While a row is reduced, lane l takes columns 4l to 4l + 3, then those 128 further on, and so forth: plan.reduce has
@@ -29,16 +29,16 @@
 // or 16 lanes. Accesses of 8 bytes lie side by side too, and fill sectors as well as those of 16; there are only twice
 // as many of them.
 //
-// Rows of more than 16384 columns that are reduced, logits above all, have a block of 1024 threads each, whose lanes are
-// numbered through: 4096 partial results, four for each of them, four loads under way. Warps combine theirs through
+// Rows of more than 16384 columns that are reduced, logits above all, have a block of 1024 threads each, whose lanes
+// are numbered through: 4096 partial results, four for each of them, four loads under way. Warps combine theirs through
 // shared memory. With 64 registers a thread there is one such block on a multiprocessor, so as many rows are under way
 // as there are multiprocessors: 132 rows of 300 KB fit into an L2 cache of 50 MB, and the loops behind the first find
 // their row there. (A warp a row has thousands of them under way, and reads from memory each time.)
 //
-// Any other row that is reduced has one part. It has a whole warp, but for short rows (heads) that fill whole warps together
-// and are as many for each unit: then the lanes that would have no column belong to other rows. There a lane has the
-// same four columns in every phase, and what it has loaded it still has. Wide rows that are not reduced have several
-// parts, so several warps; narrow ones share a warp, and a block has as many rows as its four warps hold.
+// Any other row that is reduced has one part. It has a whole warp, but for short rows (heads) that fill whole warps
+// together and are as many for each unit: then the lanes that would have no column belong to other rows. There a lane
+// has the same four columns in every phase, and what it has loaded it still has. Wide rows that are not reduced have
+// several parts, so several warps; narrow ones share a warp, and a block has as many rows as its four warps hold.
 //
 //===----------------------------------------------------------------------===//
 

@@ -18,8 +18,7 @@ Value target::constantI64(OpBuilder &builder, Location loc, int64_t value) {
 }
 
 Value target::elementPointer(OpBuilder &builder, Location loc, Value pointer, Type elementType, Value index) {
-  return LLVM::GEPOp::create(builder, loc, pointer.getType(), elementType, pointer,
-                             ArrayRef<LLVM::GEPArg>{index});
+  return LLVM::GEPOp::create(builder, loc, pointer.getType(), elementType, pointer, ArrayRef<LLVM::GEPArg>{index});
 }
 
 SmallVector<Value> target::emitFor(OpBuilder &builder, Location loc, Value lower, Value upper, int64_t step,

@@ -77,30 +77,34 @@ void ScatterRuns::emitRun(OpBuilder &builder, const IRMapping &known, Value row,
     return;
   Value sum = arith::AddFOp::create(builder, loc, old, first);
   Value second = arith::AddIOp::create(builder, loc, row, constantI64(builder, loc, 1));
-  // Runs of one row, which are most of them, come no further than the condition.
-  auto more = scf::WhileOp::create(
-      builder, loc, TypeRange{second.getType(), wide}, ValueRange{second, sum},
-      [&](OpBuilder &b, Location, ValueRange arguments) {
-        scf::ConditionOp::create(b, loc, isOfRun(b, known, arguments[0], index), arguments);
-      },
-      [&](OpBuilder &b, Location, ValueRange arguments) {
-        Value next = arguments[0], total = arguments[1];
-        // Behind the end of the run the first of these rows is loaded again, from the cache.
-        SmallVector<Value> is, numbers, added;
-        for (int64_t i = 0; i < underway; ++i) {
-          numbers.push_back(i ? arith::AddIOp::create(b, loc, next, constantI64(b, loc, i)).getResult() : next);
-          is.push_back(i ? isOfRun(b, known, numbers[i], index) : Value());
-        }
-        for (int64_t i = 0; i < underway; ++i)
-          added.push_back(
-              valueAt(b, known, i ? arith::SelectOp::create(b, loc, is[i], numbers[i], next).getResult() : next, chunk));
-        for (int64_t i = 0; i < underway && !body.hasFailed(); ++i) {
-          Value with = arith::AddFOp::create(b, loc, total, added[i]);
-          total = i ? arith::SelectOp::create(b, loc, is[i], with, total).getResult() : with;
-        }
-        next = arith::AddIOp::create(b, loc, next, constantI64(b, loc, underway));
-        scf::YieldOp::create(b, loc, ValueRange{next, total});
-      });
+  // Runs of one row, which are most of them, come no further than the condition. The loop is in place before its body
+  // is made, as target::emitFor's.
+  Type types[] = {second.getType(), wide};
+  Location places[] = {loc, loc};
+  auto more = scf::WhileOp::create(builder, loc, TypeRange(types), ValueRange{second, sum});
+  OpBuilder before(builder.getContext()), after(builder.getContext());
+  Block *condition = before.createBlock(&more.getBefore(), {}, types, places);
+  Block *loop = after.createBlock(&more.getAfter(), {}, types, places);
+  Value another = isOfRun(before, known, condition->getArgument(0), index);
+  scf::ConditionOp::create(before, loc, another, condition->getArguments());
+
+  Value next = loop->getArgument(0), total = loop->getArgument(1);
+  // Behind the end of the run the first of these rows is loaded again, from the cache.
+  SmallVector<Value> is{Value()}, numbers{next}, added;
+  for (int64_t i = 1; i < underway; ++i) {
+    Value number = arith::AddIOp::create(after, loc, next, constantI64(after, loc, i));
+    is.push_back(isOfRun(after, known, number, index));
+    numbers.push_back(arith::SelectOp::create(after, loc, is.back(), number, next));
+  }
+  for (Value number : numbers)
+    added.push_back(valueAt(after, known, number, chunk));
+  for (int64_t i = 0; i < underway && !body.hasFailed(); ++i) {
+    Value with = arith::AddFOp::create(after, loc, total, added[i]);
+    total = i ? arith::SelectOp::create(after, loc, is[i], with, total).getResult() : with;
+  }
+  next = arith::AddIOp::create(after, loc, next, constantI64(after, loc, underway));
+  scf::YieldOp::create(after, loc, ValueRange{next, total});
+
   Value rounded = more.getResult(1);
   if (stored != wide)
     rounded = arith::TruncFOp::create(builder, loc, stored, rounded);

@@ -24,7 +24,7 @@ public:
   /// `rows` may have no plan.scatter: then nothing but the conversion to bool may be asked. All three outlive this.
   ScatterRuns(plan::RowsOp rows, const RowProgram &program, RowBody &body);
 
-  explicit operator bool() const { return op != nullptr; }
+  explicit operator bool() const { return static_cast<mlir::Operation *>(op) != nullptr; }
 
   /// The index (i64) that row `row` (i64) names. `known` has the buffers, and the program's invariants.
   mlir::Value indexOf(mlir::OpBuilder &builder, const mlir::IRMapping &known, mlir::Value row);
@@ -32,8 +32,8 @@ public:
   /// Whether a run that is not left out starts with row `row`, which names `index` (i1).
   mlir::Value startsAt(mlir::OpBuilder &builder, const mlir::IRMapping &known, mlir::Value row, mlir::Value index);
 
-  /// Adds up one chunk of the run that starts with row `row` and names `index`. Of a run of several rows, `underway` are
-  /// loaded before the first of them is added.
+  /// Adds up one chunk of the run that starts with row `row` and names `index`. Of a run of several rows, `underway`
+  /// are loaded before the first of them is added.
   void emitRun(mlir::OpBuilder &builder, const mlir::IRMapping &known, mlir::Value row, mlir::Value index,
                const RowBody::Chunk &chunk, int64_t underway);
 

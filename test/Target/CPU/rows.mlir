@@ -70,11 +70,10 @@ plan.kernel @sum {
 // CHECK: llvm.alloca %[[COUNT]] x f32 {alignment = 64 : i64}
 // CHECK: scf.for
 // CHECK: scf.for
-// CHECK-NEXT: llvm.getelementptr
-// CHECK-NEXT: llvm.store
+// CHECK: llvm.store
 // CHECK: scf.for
 // CHECK: arith.andi
-// CHECK-COUNT-5: scf.for
+// CHECK-COUNT-4: scf.for
 // CHECK-NOT: scf.for
 // V3-COUNT-16: llvm.load {{.*}} -> vector<8xf32>
 // V4-COUNT-8: llvm.load {{.*}} -> vector<16xf32>

@@ -130,6 +130,8 @@ TEST_P(RecipeRows, GpuHasTheBitsOfTheCpu) {
     if (name.starts_with("adamw")) // second moments and corrections are not negative
       for (double &number : value.reals)
         number = std::abs(number);
+    if (name.starts_with("embedding_grad")) // rows of one key follow each other
+      llvm::sort(value.integers);
     inputs[name] = std::move(value);
   }
 

@@ -296,8 +296,8 @@ TEST(Rows, ShortRowsOfTasksAccumulate) {
 }
 
 /// Rows with more partial results, which a block of a GPU reduces: its lanes have them once and not at all, or several
-/// times; what they load together, less, and parts of it. In tasks of two rows, in place, and with a scalar of the row that
-/// is rewritten.
+/// times; what they load together, less, and parts of it. In tasks of two rows, in place, and with a scalar of the row
+/// that is rewritten.
 TEST(Rows, WideRowsHaveABlock) {
   for (int columns : {16385, 20480, 37001}) {
     SCOPED_TRACE(columns);
@@ -438,7 +438,8 @@ std::string scatterKernel(int rows, int columns, const std::string &from, const 
       text.replace(at, what.size(), by);
   };
   const std::string wide = from == "f64" ? "f64" : "f32";
-  replace("WIDEN", from == wide ? "%1 = arith.negf %0 : tensor<CxF>" : "%1 = arith.extf %0 : tensor<CxF> to tensor<CxW>");
+  replace("WIDEN",
+          from == wide ? "%1 = arith.negf %0 : tensor<CxF>" : "%1 = arith.extf %0 : tensor<CxF> to tensor<CxW>");
   replace("CxW", std::to_string(columns) + "x" + wide);
   replace("CxF", std::to_string(columns) + "x" + from);
   replace("CxT", std::to_string(columns) + "x" + to);
