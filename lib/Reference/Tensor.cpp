@@ -22,8 +22,11 @@ double roundTo(Type element, double value) {
   if (element.isF64())
     return value;
   float single = static_cast<float>(value);
-  if (element.isF32() || std::isnan(single))
+  if (element.isF32())
     return single;
+  // One NaN for all.
+  if (std::isnan(single))
+    return std::bit_cast<float>(0x7fff0000u);
   // bf16 is the upper half of an f32. Adding 0x7fff plus the lowest kept bit rounds to nearest even; a carry out of the
   // mantissa moves on into the exponent, up to infinity.
   uint32_t bits = std::bit_cast<uint32_t>(single);

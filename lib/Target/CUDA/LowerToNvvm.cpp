@@ -7,10 +7,12 @@
 //
 // Assumes what cuda-lower-kernels leaves: a gpu.module whose functions use i64 (index only where a thread's number
 // comes in), vectors of one dimension and LLVM pointers. Promises the CPU's arithmetic: the same expansions
-// (lib/Target/Common/Math.h), and IEEE square roots and quotients, which PTX has. Refuses what would call libdevice.
+// (lib/Target/Common/Math.h), bf16 by instructions with the same bits (ConvertBf16.h), and IEEE square roots and
+// quotients, which PTX has. Refuses what would call libdevice.
 //
 //===----------------------------------------------------------------------===//
 
+#include "lib/Target/CUDA/ConvertBf16.h"
 #include "lib/Target/CUDA/Passes.h"
 #include "lib/Target/Common/Math.h"
 
@@ -55,7 +57,7 @@ struct CudaLowerToNvvmPass : ftc::impl::CudaLowerToNvvmPassBase<CudaLowerToNvvmP
     plain.enableFolding(false).enableConstantCSE(false).setRegionSimplificationLevel(
         GreedySimplifyRegionLevel::Disabled);
     RewritePatternSet expansions(context);
-    ftc::target::populateExpandMathPatterns(expansions);
+    ftc::target::populateExpandMathPatterns(expansions, ftc::cuda::bf16Conversions());
     vector::populateVectorBroadcastLoweringPatterns(expansions);
     if (failed(applyPatternsGreedily(module, std::move(expansions), plain)))
       return failure();

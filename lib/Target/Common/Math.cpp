@@ -208,9 +208,8 @@ Value target::emitTruncateBf16(OpBuilder &builder, Location loc, Value x) {
   Value odd = on.make<arith::AndIOp>(high, on.constantInt(i32, 1));
   Value rounded = on.make<arith::AddIOp>(bits, on.make<arith::AddIOp>(odd, on.constantInt(i32, 0x7fff)));
   rounded = on.make<arith::ShRUIOp>(rounded, shift);
-  // A NaN keeps its sign and its upper bits, quiet.
-  Value quiet = on.make<arith::OrIOp>(high, on.constantInt(i32, 0x40));
-  Value kept = on.select(on.compare(arith::CmpFPredicate::UNO, x, x), quiet, rounded);
+  // Every NaN becomes one: which it was depends on who has computed it.
+  Value kept = on.select(on.compare(arith::CmpFPredicate::UNO, x, x), on.constantInt(i32, 0x7fff), rounded);
   return on.cast<arith::BitcastOp>(builder.getBF16Type(), on.cast<arith::TruncIOp>(builder.getI16Type(), kept));
 }
 
@@ -250,6 +249,8 @@ static Value emitPower(OpBuilder &builder, Location loc, Value base, Value expon
 //===----------------------------------------------------------------------===//
 
 namespace {
+using target::Bf16Conversions;
+
 bool isF32(Type type) { return getElementTypeOrSelf(type).isF32(); }
 bool isBf16(Type type) { return getElementTypeOrSelf(type).isBF16(); }
 
@@ -323,11 +324,12 @@ struct ExpandFpowi : OpRewritePattern<math::FPowIOp> {
 };
 
 struct ExpandExtend : OpRewritePattern<arith::ExtFOp> {
-  using OpRewritePattern::OpRewritePattern;
+  ExpandExtend(MLIRContext *context, Bf16Conversions bf16) : OpRewritePattern(context), bf16(bf16) {}
+  Bf16Conversions bf16;
   LogicalResult matchAndRewrite(arith::ExtFOp op, PatternRewriter &rewriter) const override {
     if (!isBf16(op.getIn().getType()))
       return failure();
-    Value wide = target::emitExtendBf16(rewriter, op.getLoc(), op.getIn());
+    Value wide = bf16.extend(rewriter, op.getLoc(), op.getIn());
     if (!isF32(op.getType()))
       wide = arith::ExtFOp::create(rewriter, op.getLoc(), op.getType(), wide);
     rewriter.replaceOp(op, wide);
@@ -336,11 +338,12 @@ struct ExpandExtend : OpRewritePattern<arith::ExtFOp> {
 };
 
 struct ExpandTruncate : OpRewritePattern<arith::TruncFOp> {
-  using OpRewritePattern::OpRewritePattern;
+  ExpandTruncate(MLIRContext *context, Bf16Conversions bf16) : OpRewritePattern(context), bf16(bf16) {}
+  Bf16Conversions bf16;
   LogicalResult matchAndRewrite(arith::TruncFOp op, PatternRewriter &rewriter) const override {
     if (!isBf16(op.getType()) || !isF32(op.getIn().getType()))
       return failure();
-    rewriter.replaceOp(op, target::emitTruncateBf16(rewriter, op.getLoc(), op.getIn()));
+    rewriter.replaceOp(op, bf16.truncate(rewriter, op.getLoc(), op.getIn()));
     return success();
   }
 };
@@ -348,30 +351,32 @@ struct ExpandTruncate : OpRewritePattern<arith::TruncFOp> {
 /// Arithmetic on bf16 values: in f32, then rounded. For one operation that equals rounding once, since f32 has more
 /// than twice bf16's digits.
 template <typename Op> struct ExpandBf16 : OpRewritePattern<Op> {
-  using OpRewritePattern<Op>::OpRewritePattern;
+  ExpandBf16(MLIRContext *context, Bf16Conversions bf16) : OpRewritePattern<Op>(context), bf16(bf16) {}
+  Bf16Conversions bf16;
   LogicalResult matchAndRewrite(Op op, PatternRewriter &rewriter) const override {
     if (!isBf16(op->getOperand(0).getType()))
       return failure();
     SmallVector<Value> operands;
     for (Value operand : op->getOperands())
-      operands.push_back(target::emitExtendBf16(rewriter, op.getLoc(), operand));
+      operands.push_back(bf16.extend(rewriter, op.getLoc(), operand));
     if constexpr (std::is_same_v<Op, arith::CmpFOp>) {
       rewriter.replaceOpWithNewOp<arith::CmpFOp>(op, op.getPredicate(), operands[0], operands[1]);
     } else {
       Value result = Op::create(rewriter, op.getLoc(), TypeRange{operands[0].getType()}, operands)->getResult(0);
-      rewriter.replaceOp(op, target::emitTruncateBf16(rewriter, op.getLoc(), result));
+      rewriter.replaceOp(op, bf16.truncate(rewriter, op.getLoc(), result));
     }
     return success();
   }
 };
 } // namespace
 
-void target::populateExpandMathPatterns(RewritePatternSet &patterns) {
-  patterns.add<ExpandExpPlus>(patterns.getContext(), /*benefit=*/2);
+void target::populateExpandMathPatterns(RewritePatternSet &patterns, Bf16Conversions bf16) {
+  MLIRContext *context = patterns.getContext();
+  patterns.add<ExpandExpPlus>(context, /*benefit=*/2);
   patterns.add<ExpandUnary<math::ExpOp, emitExp>, ExpandUnary<math::LogOp, emitLog>,
-               ExpandUnary<math::TanhOp, emitTanh>, ExpandRsqrt, ExpandFpowi, ExpandExtend, ExpandTruncate,
-               ExpandBf16<arith::AddFOp>, ExpandBf16<arith::SubFOp>, ExpandBf16<arith::MulFOp>,
-               ExpandBf16<arith::DivFOp>, ExpandBf16<arith::NegFOp>, ExpandBf16<arith::MaximumFOp>,
-               ExpandBf16<arith::MinimumFOp>, ExpandBf16<arith::CmpFOp>, ExpandBf16<math::SqrtOp>>(
-      patterns.getContext());
+               ExpandUnary<math::TanhOp, emitTanh>, ExpandRsqrt, ExpandFpowi>(context);
+  patterns.add<ExpandExtend, ExpandTruncate, ExpandBf16<arith::AddFOp>, ExpandBf16<arith::SubFOp>,
+               ExpandBf16<arith::MulFOp>, ExpandBf16<arith::DivFOp>, ExpandBf16<arith::NegFOp>,
+               ExpandBf16<arith::MaximumFOp>, ExpandBf16<arith::MinimumFOp>, ExpandBf16<arith::CmpFOp>,
+               ExpandBf16<math::SqrtOp>>(context, bf16);
 }

@@ -68,10 +68,15 @@ plan.kernel @head {
   }
 }
 
-// Eight bf16 in one access; each is rounded where it is defined.
+// Eight bf16 in one access; each is rounded where it is defined, two by one instruction, and taken apart by a shift or a mask.
 // PTX-LABEL: .entry scale(
 // PTX: ld.global.v4.b32
+// PTX-NOT: {{cvt\.|prmt|mov.b32.*\{}}
+// PTX-DAG: shl.b32 {{.*}}, 16;
+// PTX-DAG: and.b32 {{.*}}, -65536;
 // PTX: mul.rn.f32
+// PTX-COUNT-4: cvt.rn.bf16x2.f32
+// PTX-NOT: {{cvt\.|prmt|setp.nan}}
 // PTX: st.global.v4.b32
 plan.kernel @scale {
 ^bb0(%x: memref<8x256xbf16>):
@@ -99,5 +104,23 @@ plan.kernel @separate {
     %1 = arith.mulf %0, %0 : tensor<256xf32>
     %2 = arith.addf %1, %0 : tensor<256xf32>
     plan.store %2, %x[%r] : tensor<256xf32>, memref<8x256xf32>
+  }
+}
+
+// One bf16 is rounded as a pair of which one half is dropped. The row's end has three columns.
+// PTX-LABEL: .entry ends(
+// PTX: cvt.rn.bf16x2.f32
+// PTX-NOT: setp.nan
+// PTX: ret;
+plan.kernel @ends {
+^bb0(%x: memref<8x7xf32>, %y: memref<8x7xbf16>, %z: memref<8xbf16>):
+  plan.rows 8 per_task 2 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<8x7xf32> -> tensor<7xf32>
+    %1 = arith.truncf %0 : tensor<7xf32> to tensor<7xbf16>
+    %2 = plan.reduce add %0 : tensor<7xf32> -> f32
+    %3 = arith.truncf %2 : f32 to bf16
+    plan.store %1, %y[%r] : tensor<7xbf16>, memref<8x7xbf16>
+    plan.store %3, %z[%r] : bf16, memref<8xbf16>
   }
 }

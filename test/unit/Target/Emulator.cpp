@@ -10,6 +10,7 @@
 #include "ThreadBlock.h"
 
 #include "lib/Target/CPU/Passes.h"
+#include "lib/Target/CUDA/ConvertBf16.h"
 #include "lib/Target/CUDA/KernelTables.h"
 #include "lib/Target/CUDA/Passes.h"
 
@@ -19,6 +20,7 @@
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
 #include "llvm/Support/TargetSelect.h"
 #include "gtest/gtest.h"
@@ -87,7 +89,8 @@ static float emulatedExp2(float x) {
   float result = std::exp2(x);
   return result < std::numeric_limits<float>::min() ? 0 : result;
 }
-/// Two numbers rounded to bf16, to nearest, ties to even, in one register.
+/// cvt.rn.bf16x2.f32: two numbers rounded to bf16, to nearest, ties to even, in one register; a NaN is 0x7FFF (PTX ISA,
+/// "cvt": NaN results are canonical).
 static uint32_t emulatedPair(float high, float low) {
   auto rounded = [](float value) {
     uint32_t bits;
@@ -345,6 +348,15 @@ void Emulator::load(ModuleOp lowered) {
   declare(*host, "emulated_log2", f32, {f32});
   declare(*host, "emulated_reciprocal", f32, {f32});
   declare(*host, "emulated_pair", i32, {f32, f32});
+  // bf16 is converted by the GPU's instructions, which have an emulation too.
+  for (auto functions : lowered.getOps<gpu::GPUModuleOp>()) {
+    RewritePatternSet conversions(context);
+    ftc::target::populateExpandMathPatterns(conversions, ftc::cuda::bf16Conversions());
+    GreedyRewriteConfig plain;
+    plain.enableFolding(false).enableConstantCSE(false).setRegionSimplificationLevel(
+        GreedySimplifyRegionLevel::Disabled);
+    EXPECT_TRUE(succeeded(applyPatternsGreedily(functions, std::move(conversions), plain)));
+  }
   // Tables of numbers are the same here, and in each module that has them.
   for (auto functions : lowered.getOps<gpu::GPUModuleOp>())
     for (auto global : functions.getOps<LLVM::GlobalOp>())
