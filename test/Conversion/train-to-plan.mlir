@@ -12,7 +12,7 @@ train.variable @w : tensor<8x4xf32> parameter init #train.ones trainable
 // CHECK-LABEL: plan.kernel @matmul_nn_16x4x8 {
 // CHECK-LABEL: plan.entry @step
 // 2 * 2 * 16 * 8 * 4 + 2 * 16 * 4 * 8 operations.
-// CHECK-SAME: batch 2 sequence 8 flops 3.072000e+03
+// CHECK-SAME: batch 2 sequence 8 flops 3.072e+3
 train.entry @step kind(step) batch 2 sequence 8 inputs ["x"] outputs ["y"] {
 ^bb0(%x: tensor<16x4xf32>):
   // CHECK: %[[X:.*]] = plan.input "x" : memref<16x4xf32>

@@ -16,6 +16,26 @@ using namespace ftc;
 using namespace ftc::plan;
 
 //===----------------------------------------------------------------------===//
+// Syntax
+//===----------------------------------------------------------------------===//
+
+/// A number of floating-point operations, which is large: in digits that are read again as the same number, where MLIR
+/// would print the bits.
+static ParseResult parseFlops(OpAsmParser &parser, FloatAttr &flops) {
+  double value;
+  if (failed(parser.parseFloat(value)))
+    return failure();
+  flops = parser.getBuilder().getF64FloatAttr(value);
+  return success();
+}
+
+static void printFlops(OpAsmPrinter &printer, Operation *, FloatAttr flops) {
+  llvm::SmallString<32> digits;
+  flops.getValue().toString(digits, /*FormatPrecision=*/0, /*FormatMaxPadding=*/0);
+  printer << digits.str().lower();
+}
+
+//===----------------------------------------------------------------------===//
 // Kernels
 //===----------------------------------------------------------------------===//
 

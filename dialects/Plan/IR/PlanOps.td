@@ -116,7 +116,7 @@ def EntryOp : Plan_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock, NoTermin
                        F64Attr:$flops);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    $sym_name `kind` `(` $kind `)` `batch` $batch `sequence` $sequence `flops` $flops attr-dict-with-keyword $body
+    $sym_name `kind` `(` $kind `)` `batch` $batch `sequence` $sequence `flops` custom<Flops>($flops) attr-dict-with-keyword $body
   }];
   let hasVerifier = 1;
 }

@@ -86,8 +86,8 @@ plan.kernel @attend_near_and_capped {
     : memref<8x8xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8xi32>, memref<8x8xf32>, memref<8x2xf32>
 }
 
-// CHECK-LABEL: plan.entry @step kind({{ ?}}step) batch 2 sequence 8
-plan.entry @step kind(step) batch 2 sequence 8 flops 1.0e3 {
+// CHECK-LABEL: plan.entry @step kind({{ ?}}step) batch 2 sequence 8 flops 4.2180000123456e+13
+plan.entry @step kind(step) batch 2 sequence 8 flops 42180000123456.0 {
   // CHECK: plan.input "labels" : memref<16xi32> at @near[128]
   %t = plan.input "labels" : memref<16xi32> at @near[128]
   // CHECK: plan.get @m : memref<8x4xf32>
@@ -107,7 +107,7 @@ plan.entry @step kind(step) batch 2 sequence 8 flops 1.0e3 {
   plan.output "sum", %s : memref<f32>
 }
 
-// CHECK-LABEL: plan.entry @copies
+// CHECK-LABEL: plan.entry @copies kind({{ ?}}evaluate) batch 2 sequence 8 flops 0.0e+0
 plan.entry @copies kind(evaluate) batch 2 sequence 8 flops 0.0 {
   // CHECK: %[[V:.*]] = plan.get @v
   %v = plan.get @v : memref<8x4xf32>
