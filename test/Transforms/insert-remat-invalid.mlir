@@ -6,7 +6,7 @@ module attributes {train.remat = #train.remat<full, every = 0>} {
 
 // -----
 
-// expected-error@+1 {{which must be a #train.remat of a module}}
+// expected-error@+1 {{it must be a #train.remat}}
 module attributes {train.remat = 1 : i64} {
 }
 

@@ -13,7 +13,7 @@ module attributes {train.quantize = #train.quantize<bitsandbytes, targets = [8]>
 
 // -----
 
-// expected-error@+1 {{train.quantize is not #train.quantize: 8}}
+// expected-error@+1 {{has the attribute train.quantize = 8 : i64; it must be a #train.quantize}}
 module attributes {train.quantize = 8} {
 }
 

@@ -37,15 +37,57 @@ void TrainDialect::initialize() {
       >();
 }
 
+/// What a module's attribute has to be, for messages; empty if `value` is that. Nullopt for names of no module
+/// attribute.
+static std::optional<StringRef> moduleAttributeError(StringRef name, Attribute value) {
+  auto check = [](bool good, StringRef what) { return good ? StringRef() : what; };
+  if (name == TrainDialect::offloadAttrName || name == TrainDialect::pageStatesAttrName ||
+      name == TrainDialect::masterWeightsAttrName || name == TrainDialect::stochasticRoundingAttrName)
+    return check(isa<UnitAttr>(value), "an attribute without a value");
+  if (name == TrainDialect::rematAttrName)
+    return check(isa<RematAttr>(value), "a #train.remat");
+  if (name == TrainDialect::fakeQuantizeAttrName)
+    return check(isa<QatAttr>(value), "a #train.qat");
+  if (name == TrainDialect::updatesAttrName)
+    return check(isa<UpdatesAttr>(value), "a #train.updates");
+  if (name == TrainDialect::optimizerAttrName)
+    return check(isa<SGDAttr, SGDMomentumAttr, AdamWAttr>(value), "#train.sgd, #train.sgd_momentum or #train.adamw");
+  if (name == TrainDialect::adaptersAttrName)
+    return check(isa<LoraAttr>(value), "a #train.lora");
+  if (name == TrainDialect::quantizeAttrName)
+    return check(isa<QuantizeAttr>(value), "a #train.quantize");
+  if (name == TrainDialect::quantizedStatesAttrName)
+    return check(isa<StateFormatAttr>(value), "a #train<state_format ...>");
+  if (name == TrainDialect::stateTypeAttrName) {
+    auto type = dyn_cast<TypeAttr>(value);
+    return check(type && (type.getValue().isF32() || type.getValue().isBF16()), "f32 or bf16");
+  }
+  if (name == TrainDialect::lossChunksAttrName) {
+    auto chunks = dyn_cast<IntegerAttr>(value);
+    return check(chunks && chunks.getType().isInteger(64) && chunks.getInt() >= 0,
+                 "an i64, a number of chunks, or 0 for one that is chosen");
+  }
+  if (name == TrainDialect::clipGradNormAttrName) {
+    auto norm = dyn_cast<FloatAttr>(value);
+    return check(norm && norm.getType().isF64() && norm.getValueAsDouble() > 0, "a positive f64");
+  }
+  return std::nullopt;
+}
+
 LogicalResult TrainDialect::verifyOperationAttribute(Operation *op, NamedAttribute attribute) {
   StringRef name = attribute.getName();
+  if (std::optional<StringRef> error = moduleAttributeError(name, attribute.getValue())) {
+    if (!isa<ModuleOp>(op))
+      return op->emitOpError("has the attribute ") << name << ", which belongs to a module";
+    if (!error->empty())
+      return op->emitOpError("has the attribute ")
+             << name << " = " << attribute.getValue() << "; it must be " << *error;
+    return success();
+  }
   if (name == layerAttrName) {
     auto layer = dyn_cast<IntegerAttr>(attribute.getValue());
-    if (!layer || !layer.getType().isInteger(64) || layer.getInt() < 0)
-      return op->emitOpError("has the attribute ") << layerAttrName << ", which must be an i64 of at least 0";
-  } else if (name == offloadAttrName || name == pageStatesAttrName) {
-    if (!isa<ModuleOp>(op) || !isa<UnitAttr>(attribute.getValue()))
-      return op->emitOpError("has the attribute ") << name << ", which belongs to a module and takes no value";
+    if (isa<ModuleOp>(op) || !layer || !layer.getType().isInteger(64) || layer.getInt() < 0)
+      return op->emitOpError("has the attribute ") << layerAttrName << ", which must be an i64 of at least 0, of an op";
   } else if (name == backwardAttrName || name == recomputeAttrName || name == referenceAttrName) {
     if (!isa<UnitAttr>(attribute.getValue()))
       return op->emitOpError("has the attribute ") << name << ", which takes no value";
@@ -55,22 +97,8 @@ LogicalResult TrainDialect::verifyOperationAttribute(Operation *op, NamedAttribu
           return number < 0 || number >= static_cast<int64_t>(op->getNumResults());
         }))
       return op->emitOpError("has the attribute ") << name << ", which must be an array of numbers of its results";
-  } else if (name == rematAttrName) {
-    if (!isa<ModuleOp>(op) || !isa<RematAttr>(attribute.getValue()))
-      return op->emitOpError("has the attribute ") << name << ", which must be a #train.remat of a module";
-  } else if (name == fakeQuantizeAttrName) {
-    if (!isa<ModuleOp>(op) || !isa<QatAttr>(attribute.getValue()))
-      return op->emitOpError("has the attribute ") << name << ", which must be a #train.qat of a module";
-  } else if (name == stateTypeAttrName) {
-    auto type = dyn_cast<TypeAttr>(attribute.getValue());
-    if (!isa<ModuleOp>(op) || !type || !(type.getValue().isF32() || type.getValue().isBF16()))
-      return op->emitOpError("has the attribute ") << name << ", which must be f32 or bf16, of a module";
-  } else if (name == quantizedStatesAttrName) {
-    if (!isa<ModuleOp>(op) || !isa<StateFormatAttr>(attribute.getValue()))
-      return op->emitOpError("has the attribute ") << name << ", which must be a #train<state_format ...> of a module";
-  } else if (name == masterWeightsAttrName || name == stochasticRoundingAttrName) {
-    if (!isa<ModuleOp>(op) || !isa<UnitAttr>(attribute.getValue()))
-      return op->emitOpError("has the attribute ") << name << ", which takes no value and belongs to a module";
+  } else {
+    return op->emitOpError("has the attribute ") << name << ", which no pass reads";
   }
   return success();
 }

@@ -43,6 +43,11 @@ def Train_Dialect : Dialect {
     Two attributes of the module ask for the far tier: `train.offload_activations` (`train-offload-activations`) and
     `train.page_states` (`train-page-states`). Neither has a value. Within a budget (`train.remat`), `train-insert-remat` says which
     activations leave: `train.away = array<i64: 0>` on a forward op has the numbers of its results that do.
+
+    The rest of a module's attributes each belong to the pass that reads them: `train.adapters` (`#train.lora`), `train.quantize`,
+    `train.optimizer`, `train.clip_grad_norm = 1.0 : f64`, `train.loss_chunks = 8 : i64` (0: a number is chosen), `train.remat`,
+    `train.updates`. A `train.` attribute of another name, or with a value of another kind, is an error: no pass
+    would read it.
   }];
   let useDefaultAttributePrinterParser = 1;
   let useDefaultTypePrinterParser = 1;
@@ -63,6 +68,11 @@ def Train_Dialect : Dialect {
     static constexpr ::llvm::StringLiteral quantizedStatesAttrName = "train.quantized_states";
     static constexpr ::llvm::StringLiteral masterWeightsAttrName = "train.master_weights";
     static constexpr ::llvm::StringLiteral stochasticRoundingAttrName = "train.stochastic_rounding";
+    static constexpr ::llvm::StringLiteral optimizerAttrName = "train.optimizer";
+    static constexpr ::llvm::StringLiteral clipGradNormAttrName = "train.clip_grad_norm";
+    static constexpr ::llvm::StringLiteral lossChunksAttrName = "train.loss_chunks";
+    static constexpr ::llvm::StringLiteral adaptersAttrName = "train.adapters";
+    static constexpr ::llvm::StringLiteral quantizeAttrName = "train.quantize";
   }];
 }
 

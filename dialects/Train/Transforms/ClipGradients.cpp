@@ -60,7 +60,7 @@ LogicalResult clipEntry(EntryOp entry, FloatAttr maxNorm) {
 
 struct ClipGradientsPass : impl::ClipGradientsPassBase<ClipGradientsPass> {
   void runOnOperation() override {
-    auto maxNorm = getOperation()->getAttrOfType<FloatAttr>("train.clip_grad_norm");
+    auto maxNorm = getOperation()->getAttrOfType<FloatAttr>(TrainDialect::clipGradNormAttrName);
     if (!maxNorm)
       return;
     for (auto entry : getOperation().getOps<EntryOp>())

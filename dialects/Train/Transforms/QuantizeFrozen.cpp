@@ -108,14 +108,9 @@ private:
 
 struct QuantizeFrozenPass : impl::QuantizeFrozenPassBase<QuantizeFrozenPass> {
   void runOnOperation() override {
-    Attribute attribute = getOperation()->getAttr("train.quantize");
-    if (!attribute)
+    auto how = getOperation()->getAttrOfType<QuantizeAttr>(TrainDialect::quantizeAttrName);
+    if (!how)
       return markAllAnalysesPreserved();
-    auto how = dyn_cast<QuantizeAttr>(attribute);
-    if (!how) {
-      getOperation().emitError("train.quantize is not #train.quantize: ") << attribute;
-      return signalPassFailure();
-    }
     if (failed(Quantization(getOperation(), how).run()))
       signalPassFailure();
   }

@@ -416,7 +416,7 @@ train.variable @w : tensor<4xf32> parameter init #train.zeros far
 
 // -----
 
-// expected-error@+1 {{has the attribute train.page_states, which belongs to a module and takes no value}}
+// expected-error@+1 {{has the attribute train.page_states = 3 : i64; it must be an attribute without a value}}
 module attributes {train.page_states = 3 : i64} {
 }
 
@@ -451,6 +451,56 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["a"] outputs [] {
 
 // -----
 
-// expected-error@+1 {{has the attribute train.quantized_states, which must be a #train<state_format ...> of a module}}
+// expected-error@+1 {{it must be a #train<state_format ...>}}
 module attributes {train.quantized_states} {
+}
+
+// -----
+
+// A number of another type than the pass looks for would switch it off.
+// expected-error@+1 {{has the attribute train.clip_grad_norm = 1 : i64; it must be a positive f64}}
+module attributes {train.clip_grad_norm = 1 : i64} {
+}
+
+// -----
+
+// expected-error@+1 {{has the attribute train.clip_grad_norm = 1.000000e+00 : f32; it must be a positive f64}}
+module attributes {train.clip_grad_norm = 1.0 : f32} {
+}
+
+// -----
+
+// expected-error@+1 {{has the attribute train.clip_grad_norm = -1.000000e+00 : f64; it must be a positive f64}}
+module attributes {train.clip_grad_norm = -1.0 : f64} {
+}
+
+// -----
+
+// expected-error@+1 {{has the attribute train.updates = 5 : i64; it must be a #train.updates}}
+module attributes {train.updates = 5} {
+}
+
+// -----
+
+// expected-error@+1 {{has the attribute train.optimizer = "foo"; it must be #train.sgd, #train.sgd_momentum or #train.adamw}}
+module attributes {train.optimizer = "foo"} {
+}
+
+// -----
+
+// expected-error@+1 {{has the attribute train.remaat, which no pass reads}}
+module attributes {train.remaat = 1} {
+}
+
+// -----
+
+// expected-error@+1 {{has the attribute train.layer, which must be an i64 of at least 0, of an op}}
+module attributes {train.layer = 3 : i64} {
+}
+
+// -----
+
+// expected-error@+1 {{has the attribute train.loss_chunks, which belongs to a module}}
+train.entry @step kind(step) batch 1 sequence 1 inputs [] outputs [] attributes {train.loss_chunks = 2 : i64} {
+  train.return
 }

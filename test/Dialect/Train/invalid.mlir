@@ -379,19 +379,19 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["p", "m", "t", "s"] outputs
 
 // -----
 
-// expected-error@+1 {{has the attribute train.state_type, which must be f32 or bf16, of a module}}
+// expected-error@+1 {{has the attribute train.state_type = i32; it must be f32 or bf16}}
 module attributes {train.state_type = i32} {
 }
 
 // -----
 
-// expected-error@+1 {{has the attribute train.master_weights, which takes no value and belongs to a module}}
+// expected-error@+1 {{has the attribute train.master_weights = true; it must be an attribute without a value}}
 module attributes {train.master_weights = true} {
 }
 
 // -----
 
-// expected-error@+1 {{has the attribute train.stochastic_rounding, which takes no value and belongs to a module}}
+// expected-error@+1 {{has the attribute train.stochastic_rounding = 1 : i64; it must be an attribute without a value}}
 module attributes {train.stochastic_rounding = 1 : i64} {
 }
 
