@@ -1,4 +1,4 @@
-// RUN: ftc-opt %s -split-input-file -train-differentiate -canonicalize | FileCheck %s
+// RUN: ftc-opt %s -split-input-file -train-differentiate -canonicalize -train-fuse-sums | FileCheck %s
 
 // A linear layer under a loss: the weight's gradient is dY^T X, and nothing is built for the frozen table.
 // CHECK-LABEL: train.entry @step
@@ -56,4 +56,22 @@ train.variable @w : tensor<64xf32> parameter init #train.ones trainable
 train.entry @evaluate kind(evaluate) batch 2 sequence 8 inputs [] outputs ["w"] {
   %w = train.read @w : tensor<64xf32>
   train.return %w : tensor<64xf32>
+}
+
+// -----
+
+// The gradient of what a product adds onto has its type, f32, though the product's factors are bf16.
+// CHECK-LABEL: train.entry @step
+// CHECK: %[[D:.*]] = train.cross_entropy_grad {{.*}}tensor<16x320xf32>
+// CHECK: train.update @b, %[[D]] : tensor<16x320xf32>
+train.variable @w : tensor<320x64xbf16> parameter init #train.zeros trainable
+train.variable @b : tensor<16x320xf32> parameter init #train.zeros trainable
+train.entry @step kind(step) batch 16 sequence 1 inputs ["x", "labels", "inv_tokens"] outputs ["loss"] {
+^bb0(%x: tensor<16x64xbf16>, %labels: tensor<16xi32>, %inv: tensor<f32>):
+  %w = train.read @w : tensor<320x64xbf16>
+  %b = train.read @b : tensor<16x320xf32>
+  %l = train.matmul %x, %w transpose_b onto %b : tensor<16x320xf32>, tensor<16x64xbf16>, tensor<320x64xbf16> -> tensor<16x320xf32>
+  %loss, %count, %lse = train.cross_entropy %l, %labels, %inv ignore -100 : tensor<16x320xf32>, tensor<16xi32>, tensor<f32> -> tensor<f32>, tensor<i32>, tensor<16xf32>
+  train.loss %loss : tensor<f32>
+  train.return %loss : tensor<f32>
 }

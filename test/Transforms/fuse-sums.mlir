@@ -106,3 +106,35 @@ train.entry @reference kind(step) batch 2 sequence 8 inputs [] outputs ["t", "z"
   %g = train.add %y, %g0 : tensor<16x16xbf16> {train.backward}
   train.return %t, %z, %g : tensor<16x16xbf16>, tensor<16x16xbf16>, tensor<16x16xbf16>
 }
+
+// -----
+
+// The gradient of tied embeddings needs one table only.
+// CHECK-LABEL: train.entry @tied
+// CHECK-SAME: inputs
+// CHECK: ^bb0(%[[IDS:.*]]: tensor<3xi32>, %[[D:.*]]: tensor<3x4xf32>, %[[HEAD:.*]]: tensor<9x4xf32>)
+// CHECK-NEXT: %[[G:.*]] = train.embedding_grad %[[IDS]], %[[D]] onto %[[HEAD]]
+// CHECK-NEXT: train.return %[[G]]
+train.entry @tied kind(step) batch 1 sequence 3 inputs ["ids", "d", "head"] outputs ["g"] {
+^bb0(%ids: tensor<3xi32>, %d: tensor<3x4xf32>, %head: tensor<9x4xf32>):
+  %t = train.embedding_grad %ids, %d : tensor<3xi32>, tensor<3x4xf32> -> tensor<9x4xf32>
+  %g = train.add %head, %t : tensor<9x4xf32>
+  train.return %g : tensor<9x4xf32>
+}
+
+// -----
+
+// A table that something else reads too, or that adds onto one already, stays apart.
+// CHECK-LABEL: train.entry @tied_apart
+// CHECK: train.embedding_grad %{{.*}}, %{{.*}} : tensor<3xi32>
+// CHECK: train.add
+// CHECK: train.embedding_grad %{{.*}}, %{{.*}} onto
+// CHECK: train.add
+train.entry @tied_apart kind(step) batch 1 sequence 3 inputs ["ids", "d", "head"] outputs ["g", "t", "h"] {
+^bb0(%ids: tensor<3xi32>, %d: tensor<3x4xf32>, %head: tensor<9x4xf32>):
+  %t = train.embedding_grad %ids, %d : tensor<3xi32>, tensor<3x4xf32> -> tensor<9x4xf32>
+  %g = train.add %head, %t : tensor<9x4xf32>
+  %u = train.embedding_grad %ids, %d onto %head : tensor<9x4xf32>, tensor<3xi32>, tensor<3x4xf32> -> tensor<9x4xf32>
+  %h = train.add %head, %u : tensor<9x4xf32>
+  train.return %g, %t, %h : tensor<9x4xf32>, tensor<9x4xf32>, tensor<9x4xf32>
+}

@@ -9,6 +9,7 @@
 
 #include "ftc/Support/QuantizedStates.h"
 
+#include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -21,6 +22,19 @@ using namespace ftc::train;
 //===----------------------------------------------------------------------===//
 // Structure
 //===----------------------------------------------------------------------===//
+
+/// The kind of an entry, which its attribute would print behind a space: `kind( step)`.
+static ParseResult parseKind(OpAsmParser &parser, EntryKindAttr &kind) {
+  FailureOr<EntryKind> value = FieldParser<EntryKind>::parse(parser);
+  if (failed(value))
+    return failure();
+  kind = EntryKindAttr::get(parser.getContext(), *value);
+  return success();
+}
+
+static void printKind(OpAsmPrinter &printer, Operation *, EntryKindAttr kind) {
+  printer << stringifyEntryKind(kind.getValue());
+}
 
 /// Rotary tables are [positions, headDim / 2]; what lib/Support/Rotary.h asks of the numbers.
 static LogicalResult verifyRotaryInit(VariableOp op, RotaryInitAttr init) {
@@ -525,31 +539,6 @@ LogicalResult AdamWQuantizedOp::verify() {
   if (getExpAvgScale().getType().getDimSize(0) != blocks)
     return emitOpError("needs ") << blocks << " scales, not " << getExpAvgScale().getType();
   return verifyNumbers(*this, getOptimizer());
-}
-
-//===----------------------------------------------------------------------===//
-// Canonicalization
-//===----------------------------------------------------------------------===//
-
-namespace {
-/// add(embedding_grad(ids, g), base) → embedding_grad(ids, g) onto base: tied embeddings need no second table.
-struct AddIntoEmbeddingGrad : OpRewritePattern<AddOp> {
-  using OpRewritePattern::OpRewritePattern;
-  LogicalResult matchAndRewrite(AddOp op, PatternRewriter &rewriter) const override {
-    for (auto [table, base] : {std::pair(op.getLhs(), op.getRhs()), std::pair(op.getRhs(), op.getLhs())}) {
-      auto grad = table.getDefiningOp<EmbeddingGradOp>();
-      if (!grad || grad.getBase() || !grad->hasOneUse())
-        continue;
-      rewriter.replaceOpWithNewOp<EmbeddingGradOp>(op, op.getType(), grad.getIds(), grad.getGradient(), base);
-      return success();
-    }
-    return failure();
-  }
-};
-} // namespace
-
-void AddOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) {
-  patterns.add<AddIntoEmbeddingGrad>(context);
 }
 
 #define GET_OP_CLASSES

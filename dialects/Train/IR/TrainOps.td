@@ -70,7 +70,7 @@ def VariableOp : Train_Op<"variable", [Symbol]> {
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Train_Stored>:$type, Train_VariableRoleAttr:$role,
                        AnyAttr:$init, UnitAttr:$trainable, UnitAttr:$far);
   let assemblyFormat = [{
-    $sym_name `:` $type $role `init` $init (`trainable` $trainable^)? (`far` $far^)? attr-dict
+    $sym_name `:` $type `` $role `init` $init (`trainable` $trainable^)? (`far` $far^)? attr-dict
   }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
@@ -98,7 +98,7 @@ def EntryOp : Train_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock]> {
                        StrArrayAttr:$input_names, StrArrayAttr:$output_names);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    $sym_name `kind` `(` $kind `)` `batch` $batch `sequence` $sequence `inputs` $input_names `outputs` $output_names
+    $sym_name `kind` `(` custom<Kind>($kind) `)` `batch` $batch `sequence` $sequence `inputs` $input_names `outputs` $output_names
     attr-dict-with-keyword $body
   }];
   let hasVerifier = 1;
@@ -111,6 +111,13 @@ def EntryOp : Train_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock]> {
 
 def ReturnOp : Train_Op<"return", [Terminator, HasParent<"EntryOp">]> {
   let summary = "ends an entry; its operands are the entry's outputs";
+  let description = [{
+    As many as `output_names`, in their order. A value of a variable is the one before the entry's writes.
+
+    ```mlir
+    train.return %loss, %count : tensor<f32>, tensor<i32>
+    ```
+  }];
   let arguments = (ins Variadic<Train_Any>:$values);
   let assemblyFormat = "($values^ `:` type($values))? attr-dict";
   let hasVerifier = 1;
@@ -211,6 +218,11 @@ def FusedOp : Train_Op<"fused", [IsolatedFromAbove, SingleBlock, RecursiveMemory
 
 def YieldOp : Train_Op<"yield", [Pure, Terminator, HasParent<"FusedOp">]> {
   let summary = "ends a fused group; its operands are the group's results";
+  let description = [{
+    ```mlir
+    train.yield %0, %1 : tensor<16x64xf32>, tensor<16x64xf32>
+    ```
+  }];
   let arguments = (ins Variadic<Train_Any>:$values);
   let assemblyFormat = "($values^ `:` type($values))? attr-dict";
 }
@@ -231,7 +243,6 @@ def AddOp : Train_PureOp<"add", [SameOperandsAndResultType, Commutative, RowWise
   let arguments = (ins Train_Summable:$lhs, Train_Summable:$rhs);
   let results = (outs Train_Summable:$result);
   let assemblyFormat = "$lhs `,` $rhs `:` type($result) attr-dict";
-  let hasCanonicalizer = 1;
 }
 
 def AddBiasOp : Train_PureOp<"add_bias", [AllTypesMatch<["input", "result"]>, RowWise, Differentiable]> {

@@ -87,7 +87,7 @@ Gradients MatmulOp::buildVjp(OpBuilder &builder, ValueRange gradients, ArrayRef<
   bool ta = getTransposeA(), tb = getTransposeB();
   Gradients result(getNumOperands());
   if (getOnto())
-    result[2] = d;
+    result[2] = gradients[0];
   // C = A' B' with A' = op(A), B' = op(B): dA' = dC B'^T and dB' = A'^T dC; transposed once more where op transposes.
   if (needed[0])
     result[0] = ta ? MatmulOp::create(builder, getLoc(), getA().getType(), getB(), d, tb, true).getResult()

@@ -14,6 +14,9 @@
 // Promises: one rounding instead of two, the exact product and the other operand before it. In fp32 the CPU's sums are
 // the same bits; in bf16 they are closer to the exact ones. No op moves, so no value lives longer.
 //
+// The gradient of tied embeddings is a product, of the head, and a sum of rows: the rows are added to the product,
+// which needs no second table. Each row is one addition more, so in bf16 sums round otherwise than apart.
+//
 // Leaves alone: a product that something else reads too, one that adds already, one that stands before what it
 // would be added to, and one of a reference (`train.reference`) whose twin in the trained model is not fused: a product
 // with an adapter adds that already. Both models must round alike, or a model whose adapters are still nothing would
@@ -72,10 +75,28 @@ StringAttr weightOf(MatmulOp product) {
 
 bool isReference(Operation *op) { return op->hasAttr(TrainDialect::referenceAttrName); }
 
+/// add(embedding_grad(ids, g), base) becomes embedding_grad(ids, g) onto base.
+void fuseTable(AddOp sum) {
+  for (auto [table, base] : {std::pair(sum.getLhs(), sum.getRhs()), std::pair(sum.getRhs(), sum.getLhs())}) {
+    auto grad = table.getDefiningOp<EmbeddingGradOp>();
+    if (!grad || grad.getBase() || !grad->hasOneUse())
+      continue;
+    OpBuilder builder(sum);
+    auto fused = EmbeddingGradOp::create(builder, sum.getLoc(), sum.getType(), grad.getIds(), grad.getGradient(), base);
+    fused->setDiscardableAttrs(sum->getDiscardableAttrDictionary());
+    sum.getResult().replaceAllUsesWith(fused.getResult());
+    sum.erase();
+    grad.erase();
+    return;
+  }
+}
+
 struct FuseSumsPass : impl::FuseSumsPassBase<FuseSumsPass> {
   void runOnOperation() override {
     for (auto entry : getOperation().getOps<EntryOp>()) {
       Block &body = entry.getBody().front();
+      for (auto sum : llvm::make_early_inc_range(body.getOps<AddOp>()))
+        fuseTable(sum);
       // The weights of the trained model's products that add something. Only what they do, a reference does.
       llvm::DenseSet<StringAttr> adding;
       for (bool ofReference : {false, true}) {

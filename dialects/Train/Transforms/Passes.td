@@ -392,7 +392,11 @@ def FuseSumsPass : Pass<"train-fuse-sums", "::mlir::ModuleOp"> {
     to may be overwritten in place. The sum is rounded once, not twice: the same bits in fp32 on the CPU, half a unit in the
     last place closer in bf16.
 
-    Each sum is told as a remark with the bytes of memory traffic saved, each product that stays apart with the reason.
+    A `train.embedding_grad` that is only added to a table becomes one `onto` that table, as of tied embeddings: there is no second
+    table. The rows are added to the table one by one instead of to zeros: in fp32 sums differ by as many units in the last place
+    as a row has terms, in bf16 likewise.
+
+    Each sum of a product is told as a remark with the bytes of memory traffic saved, each product that stays apart with the reason.
 
     Before:
 

@@ -49,17 +49,3 @@ train.entry @equal_ops kind(step) batch 1 sequence 1 inputs ["x"] outputs ["loss
   train.return %s : tensor<f32>
 }
 
-// -----
-
-// The gradient of tied embeddings needs one table only.
-// CHECK-LABEL: train.entry @tied
-// CHECK-SAME: inputs
-// CHECK: ^bb0(%[[IDS:.*]]: tensor<3xi32>, %[[D:.*]]: tensor<3x4xf32>, %[[HEAD:.*]]: tensor<9x4xf32>)
-// CHECK-NEXT: %[[G:.*]] = train.embedding_grad %[[IDS]], %[[D]] onto %[[HEAD]]
-// CHECK-NEXT: train.return %[[G]]
-train.entry @tied kind(step) batch 1 sequence 3 inputs ["ids", "d", "head"] outputs ["g"] {
-^bb0(%ids: tensor<3xi32>, %d: tensor<3x4xf32>, %head: tensor<9x4xf32>):
-  %t = train.embedding_grad %ids, %d : tensor<3xi32>, tensor<3x4xf32> -> tensor<9x4xf32>
-  %g = train.add %head, %t : tensor<9x4xf32>
-  train.return %g : tensor<9x4xf32>
-}
