@@ -13,7 +13,7 @@ module attributes {train.adapters = #train.lora<rank = 0, scale = 2.0, targets =
 
 // -----
 
-// expected-error@+1 {{train.adapters is not #train.lora: 8}}
+// expected-error@+1 {{has the attribute train.adapters = 8 : i64; it must be a #train.lora}}
 module attributes {train.adapters = 8} {
 }
 
@@ -71,4 +71,17 @@ module attributes {train.adapters = #train.lora<rank = 8, scale = 2.0, targets =
   ^bb0(%seed: tensor<i64>, %step: tensor<i64>):
     train.return
   }
+}
+
+// -----
+
+module attributes {train.adapters = #train.lora<rank = 8, scale = 2.0, targets = ["q_proj"], magnitudes = true>} {
+train.variable @q_proj.weight : tensor<64x128xf32> parameter init #train.zeros trainable
+train.entry @step kind(step) batch 1 sequence 16 inputs ["x", "r"] outputs ["t"] {
+^bb0(%x: tensor<16x128xf32>, %r: tensor<16x64xf32>):
+  %w = train.read @q_proj.weight : tensor<64x128xf32>
+  // expected-error @below {{adds onto something, which magnitudes of an adapter would scale with the weight}}
+  %y = train.matmul %x, %w transpose_b onto %r : tensor<16x64xf32>, tensor<16x128xf32>, tensor<64x128xf32> -> tensor<16x64xf32>
+  train.return %y : tensor<16x64xf32>
+}
 }

@@ -60,3 +60,18 @@ module attributes {train.master_weights, train.stochastic_rounding, train.optimi
 // expected-error@+1 {{asks for train.quantized_states, which only #train.adamw has; its train.optimizer is another one}}
 module attributes {train.quantized_states = #train<state_format torchao_8bit>, train.optimizer = #train.sgd<weightDecay = 0.0>} {
 }
+
+// -----
+
+module attributes {train.optimizer = #train.adamw<weightDecay = 0.0 : f64, beta1 = 0.9 : f64, beta2 = 0.999 : f64, eps = 1.0e-8 : f64>} {
+train.variable @w : tensor<8x4xf32> parameter init #train.zeros trainable
+train.variable @w.grad : tensor<8x4xf32> parameter init #train.ones
+// expected-note @below {{this is no state of}}
+train.variable @w.exp_avg : tensor<8x4xf32> parameter init #train.ones
+train.entry @step kind(step) batch 1 sequence 16 inputs ["g","micro", "learning_rate", "step"] outputs [] {
+^bb0(%g: tensor<8x4xf32>, %micro: tensor<i64>, %lr: tensor<f32>, %s: tensor<i64>):
+  // expected-error @below {{keeps a state in @w.exp_avg, a name that is taken}}
+  train.update @w, %g : tensor<8x4xf32>
+  train.return
+}
+}

@@ -30,10 +30,17 @@ namespace ftc::train {
 namespace {
 
 /// The accumulator of `update`'s parameter, declared on first use.
-std::string accumulatorOf(UpdateOp update, SymbolTable &symbols) {
+FailureOr<std::string> accumulatorOf(UpdateOp update, SymbolTable &symbols) {
   std::string name = (update.getVariable() + ".grad").str();
-  if (symbols.lookup(name))
-    return name;
+  if (Operation *taken = symbols.lookup(name)) {
+    auto known = dyn_cast<VariableOp>(taken);
+    if (known && known.getRole() == VariableRole::Accumulator && known.getType() == update.getGradient().getType())
+      return name;
+    InFlightDiagnostic diagnostic = update.emitOpError("has its gradient summed in @")
+                                    << name << ", a name that is taken";
+    diagnostic.attachNote(taken->getLoc()) << "this is no accumulator of " << update.getGradient().getType();
+    return failure();
+  }
   OpBuilder builder(update.getContext());
   builder.setInsertionPointAfter(symbols.lookup(update.getVariable()));
   auto accumulator = VariableOp::create(builder, update.getLoc(), builder.getStringAttr(name),
@@ -55,7 +62,10 @@ LogicalResult accumulateEntry(EntryOp entry, SymbolTable &symbols) {
     if (update.getScale())
       return update.emitOpError("has a scale already; accumulate before clipping");
     OpBuilder builder(update);
-    std::string name = accumulatorOf(update, symbols);
+    FailureOr<std::string> accumulator = accumulatorOf(update, symbols);
+    if (failed(accumulator))
+      return failure();
+    const std::string &name = *accumulator;
     Type type = update.getGradient().getType();
     Value sum = ReadOp::create(builder, update.getLoc(), type, name);
     Value total = AccumulateOp::create(builder, update.getLoc(), type, update.getGradient(), sum, micro);

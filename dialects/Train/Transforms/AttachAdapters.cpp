@@ -21,7 +21,7 @@
 // product's.
 //
 // Refuses: dropout without the inputs `seed`, `step` and `micro`; a graph that is differentiated already; a target that
-// no parameter has, or that is read by anything but a linear layer.
+// no parameter has, or that is read by anything but a linear layer; magnitudes (DoRA) of one that adds onto something.
 //
 //===----------------------------------------------------------------------===//
 
@@ -175,6 +175,9 @@ private:
       if (!product || use->getOperandNumber() != 1 || !product.getTransposeB() || product.getTransposeA())
         return use->getOwner()->emitOpError("reads ")
                << read.getVariableAttr() << ", a target of adapters, but is no linear layer";
+      if (factors && product.getOnto())
+        return product.emitOpError("adds onto something, which magnitudes of an adapter would scale with the weight; "
+                                   "attach adapters before sums are fused");
       attach(product, adapter, factors);
     }
     return success();
@@ -203,12 +206,14 @@ private:
     return MultiplyOp::create(builder, loc, magnitude, inverse);
   }
 
-  Value linear(Value input, VariableOp factor) {
+  /// `input` times a factor, as `element`.
+  Value linear(Value input, VariableOp factor, Type element) {
     Location loc = NameLoc::get(factor.getSymNameAttr(), input.getLoc());
     Value weight = ReadOp::create(builder, loc, factor.getTensorType(), factor.getSymName());
     auto type =
         cast<RankedTensorType>(input.getType())
-            .clone({cast<RankedTensorType>(input.getType()).getDimSize(0), factor.getTensorType().getDimSize(0)});
+            .clone({cast<RankedTensorType>(input.getType()).getDimSize(0), factor.getTensorType().getDimSize(0)},
+                   element);
     return MatmulOp::create(builder, loc, type, input, weight, /*transpose_a=*/false, /*transpose_b=*/true);
   }
 
@@ -224,14 +229,14 @@ private:
           DropoutOp::create(builder, NameLoc::get(builder.getStringAttr(stream), product.getLoc()), input.getType(),
                             input, builder.getF64FloatAttr(dropout), builder.getStringAttr(stream), seed, step, micro);
     }
-    Value narrow = linear(input, adapter.a);
+    Value narrow = linear(input, adapter.a, product.getA().getType().getElementType());
     Location loc = NameLoc::get(adapter.b.getSymNameAttr(), product.getLoc());
     if (double scale = lora.getScale().getValueAsDouble(); scale != 1) {
       auto scalar = RankedTensorType::get({}, builder.getF32Type());
       Value factor = ConstantOp::create(builder, loc, DenseElementsAttr::get(scalar, static_cast<float>(scale)));
       narrow = ScaleOp::create(builder, loc, narrow.getType(), narrow, factor);
     }
-    Value wide = linear(narrow, adapter.b);
+    Value wide = linear(narrow, adapter.b, product.getResult().getType().getElementType());
     auto sum = AddOp::create(builder, loc, product.getResult(), wide);
     Value result = sum;
     if (factors) {
@@ -251,14 +256,9 @@ private:
 
 struct AttachAdaptersPass : impl::AttachAdaptersPassBase<AttachAdaptersPass> {
   void runOnOperation() override {
-    Attribute adapters = getOperation()->getAttr("train.adapters");
-    if (!adapters)
+    auto lora = getOperation()->getAttrOfType<LoraAttr>(TrainDialect::adaptersAttrName);
+    if (!lora)
       return;
-    auto lora = dyn_cast<LoraAttr>(adapters);
-    if (!lora) {
-      getOperation().emitError("train.adapters is not #train.lora: ") << adapters;
-      return signalPassFailure();
-    }
     if (failed(AdapterAttachment(getOperation(), lora).run()))
       signalPassFailure();
   }

@@ -19,7 +19,8 @@
 // in order as far as dependences allow.
 //
 // Leaves whole: logits that something reads other than row by row (an output of the entry, a product that sums over
-// columns of rows), and groups that a path leaves and enters again.
+// columns of rows), groups with ops whose random bits depend on where a row stands, and groups that a path leaves and
+// enters again.
 //
 //===----------------------------------------------------------------------===//
 
@@ -209,6 +210,8 @@ std::string LossGroup::findUncut() {
       bool summed = !result && (a || b) && product.getTransposeA() && !product.getTransposeB();
       if (!byRows && !summed)
         return name + " does not take the logits row by row";
+    } else if (isa<DropoutOp, StochasticRoundOp>(op)) {
+      return name + " takes its random bits by the number of a row, which is another one in a chunk";
     } else if (auto rowWise = dyn_cast<RowWiseOpInterface>(op)) {
       if (rowWise.getRows() != rows)
         return name + " does not take the logits row by row";
@@ -354,13 +357,9 @@ void LossGroup::chunk(int64_t chunkRows) {
 
 struct ChunkLossPass : impl::ChunkLossPassBase<ChunkLossPass> {
   void runOnOperation() override {
-    auto wanted = getOperation()->getAttrOfType<IntegerAttr>("train.loss_chunks");
+    auto wanted = getOperation()->getAttrOfType<IntegerAttr>(TrainDialect::lossChunksAttrName);
     if (!wanted)
       return markAllAnalysesPreserved();
-    if (wanted.getInt() < 0) {
-      getOperation().emitError("has train.loss_chunks = ") << wanted.getInt() << "; it is a number of chunks, or 0";
-      return signalPassFailure();
-    }
     // Entries of shorter rows must not take more memory than the longest: their chunks are no larger.
     int64_t mostRows = 0, mostChunkRows = INT64_MAX;
     if (wanted.getInt() == 0)

@@ -15,7 +15,9 @@
 // built only if a trainable variable needs it: `needsGradient` marks, forwards, what depends on one. Sums of gradients
 // are formed last use first, so their order is a function of the graph alone.
 //
-// Refuses: an op on the way from a trainable variable to the loss that states no vector-Jacobian product.
+// Refuses: an op on the way from a trainable variable to the loss that states no vector-Jacobian product, or none for
+// the result or the operand that is on that way. Of an op's results only the first has one (the others are statistics
+// and counts); what an op takes for a constant by its definition (`isConstant`) needs none.
 //
 //===----------------------------------------------------------------------===//
 
@@ -87,6 +89,12 @@ private:
     sum = sum ? AddOp::create(builder, gradient.getLoc(), sum, gradient).getResult() : gradient;
   }
 
+  /// Operands that an op's definition makes constants of, whatever they depend on: norms of adapted weights, as in
+  /// DoRA, a teacher's logits, a reference and counts beside the log-probabilities that are trained.
+  static bool isConstant(Operation *op, unsigned operand) {
+    return isa<InverseNormOp>(op) || (isa<DistillationLossOp, PreferenceLossOp>(op) && operand > 0);
+  }
+
   LogicalResult propagate(Operation *op) {
     SmallVector<Value> resultGradients;
     for (Value result : op->getResults())
@@ -101,13 +109,22 @@ private:
     auto differentiable = dyn_cast<DifferentiableOpInterface>(op);
     if (!differentiable)
       return op->emitOpError("stands between a trainable variable and the loss but states no vector-Jacobian product");
+    for (size_t i = 1; i < resultGradients.size(); ++i)
+      if (resultGradients[i])
+        return op->emitOpError("states no vector-Jacobian product for its result ")
+               << i << ", which the loss depends on";
     SmallVector<bool> needed;
     for (Value operand : op->getOperands())
       needed.push_back(needsGradient.contains(operand));
     SmallVector<Value> operandGradients = differentiable.buildVjp(builder, resultGradients, needed);
-    for (auto [operand, gradient, wanted] : llvm::zip_equal(op->getOperands(), operandGradients, needed))
-      if (wanted && gradient)
-        addGradient(operand, gradient);
+    for (auto [index, gradient] : llvm::enumerate(operandGradients)) {
+      if (!needed[index] || isConstant(op, index))
+        continue;
+      if (!gradient)
+        return op->emitOpError("states no vector-Jacobian product for its operand ")
+               << index << ", which depends on a trainable variable";
+      addGradient(op->getOperand(index), gradient);
+    }
     return success();
   }
 

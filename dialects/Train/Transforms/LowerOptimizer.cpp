@@ -85,10 +85,19 @@ public:
                                                                           : nullptr;
     if (missing)
       return entry.emitOpError("has updates but no input called ") << missing;
-    for (auto read : entry.getBody().front().getOps<ReadOp>())
+    for (auto read : entry.getBody().front().getOps<ReadOp>()) {
       reads.try_emplace(read.getVariableAttr(), read.getResult());
-    for (UpdateOp update : updates)
+      readers[read.getVariableAttr()].push_back(read);
+    }
+    for (UpdateOp update : updates) {
+      // Reads see the old value wherever they stand; behind the write they may not.
+      for (ReadOp read : readers.lookup(update.getVariableAttr()))
+        if (update->isBeforeInBlock(read))
+          read->moveBefore(update);
       lower(update);
+      if (!good)
+        return failure();
+    }
     tell(updates.size());
     return success();
   }
@@ -107,7 +116,14 @@ private:
   /// Declares `<parameter>.<name>` unless an earlier entry did, and reads it.
   std::pair<std::string, Value> readState(UpdateOp update, StringRef name, Type type) {
     std::string symbol = (update.getVariable() + "." + name).str();
-    if (!symbols.lookup(symbol)) {
+    if (Operation *taken = symbols.lookup(symbol)) {
+      auto known = dyn_cast<VariableOp>(taken);
+      if (!known || known.getRole() != VariableRole::State || known.getType() != type) {
+        InFlightDiagnostic diagnostic = update.emitOpError("keeps a state in @") << symbol << ", a name that is taken";
+        diagnostic.attachNote(taken->getLoc()) << "this is no state of " << type;
+        good = false;
+      }
+    } else {
       OpBuilder outer(builder.getContext());
       outer.setInsertionPointAfter(symbols.lookup(update.getVariable()));
       auto state = VariableOp::create(outer, update.getLoc(), outer.getStringAttr(symbol), TypeAttr::get(type),
@@ -239,6 +255,8 @@ private:
   OpBuilder builder;
   Value learningRate, step, seed;
   DenseMap<Attribute, Value> reads;
+  DenseMap<Attribute, SmallVector<ReadOp>> readers;
+  bool good = true; ///< no name of a state is taken
   SmallVector<std::pair<std::string, Value>, 2> newMoments;
   size_t widened = 0, quantized = 0;
   int64_t stateBytes = 0;
@@ -254,7 +272,7 @@ struct LowerOptimizerPass : impl::LowerOptimizerPassBase<LowerOptimizerPass> {
     precision.master = module->hasAttr(TrainDialect::masterWeightsAttrName);
     precision.random = module->hasAttr(TrainDialect::stochasticRoundingAttrName);
     precision.quantized = module->getAttrOfType<StateFormatAttr>(TrainDialect::quantizedStatesAttrName);
-    if (precision.quantized && !isa_and_nonnull<AdamWAttr>(module->getAttr("train.optimizer"))) {
+    if (precision.quantized && !isa_and_nonnull<AdamWAttr>(module->getAttr(TrainDialect::optimizerAttrName))) {
       module.emitError() << "asks for " << TrainDialect::quantizedStatesAttrName
                          << ", which only #train.adamw has; its train.optimizer is another one";
       return signalPassFailure();
@@ -264,7 +282,7 @@ struct LowerOptimizerPass : impl::LowerOptimizerPassBase<LowerOptimizerPass> {
                          << TrainDialect::stochasticRoundingAttrName << "; master weights leave nothing to round";
       return signalPassFailure();
     }
-    Attribute optimizer = module->getAttr("train.optimizer");
+    Attribute optimizer = module->getAttr(TrainDialect::optimizerAttrName);
     for (auto entry : llvm::make_early_inc_range(module.getOps<EntryOp>()))
       if (failed(OptimizerLowering(entry, optimizer, precision, symbols).run()))
         return signalPassFailure();
