@@ -106,6 +106,8 @@ private:
   std::string whyKept(Operation *op) const {
     if (!isMemoryEffectFree(op) || op->getNumRegions() > 0)
       return "its op has effects that must not happen twice";
+    if (llvm::any_of(op->getResultTypes(), [](Type type) { return isa<FarType>(type); }))
+      return "it lies in the far tier";
     if (op->getNumOperands() == 0)
       return "its op has no operand that could wait for a gradient";
     if (llvm::any_of(op->getResults(), [&](Value result) { return leavesLayer(result); }))
@@ -203,18 +205,27 @@ private:
     }
   }
 
+  /// A copy is made of the ops between kept values and `op`, each once, before the first that needs it. Chains may be
+  /// as long as a model is deep, so this keeps its own stack: an op, and the operand that is next.
   void add(Operation *op, Operation *before, Value until) {
     if (!placed.insert(op).second)
       return;
-    // A copy is made of the ops between kept values and this one, each once, before the first that needs it.
-    for (Value operand : op->getOperands())
-      if (Operation *producer = operand.getDefiningOp(); producer && candidates.contains(producer))
-        add(producer, before, until);
-    int64_t freed = 0;
-    for (Value result : op->getResults())
-      if (hasBackwardUse(result))
-        freed += bytesOf(result);
-    choice.recomputed.push_back({op, before, until, freed, flopsOf(op)});
+    SmallVector<std::pair<Operation *, unsigned>> stack{{op, 0}};
+    while (!stack.empty()) {
+      auto &[current, next] = stack.back();
+      if (next < current->getNumOperands()) {
+        Operation *producer = current->getOperand(next++).getDefiningOp();
+        if (producer && candidates.contains(producer) && placed.insert(producer).second)
+          stack.emplace_back(producer, 0);
+        continue;
+      }
+      int64_t freed = 0;
+      for (Value result : current->getResults())
+        if (hasBackwardUse(result))
+          freed += bytesOf(result);
+      choice.recomputed.push_back({current, before, until, freed, flopsOf(current)});
+      stack.pop_back();
+    }
   }
 
   void tellKept() {

@@ -68,6 +68,8 @@ std::string ftc::whyNear(Value value) {
 }
 
 int64_t ftc::bytesOf(Value value) {
+  if (isa<FarType>(value.getType()))
+    return 0;
   auto type = cast<RankedTensorType>(value.getType());
   return type.getNumElements() * int64_t(llvm::divideCeil(type.getElementTypeBitWidth(), 8));
 }
