@@ -87,11 +87,13 @@ bool EntryConverter::isRowResult(OpResult result) {
 }
 
 /// A value may be computed straight into the variable where nobody needs the old value any more: every launch that
-/// reads it stands before, or is the producer itself, reading it in the very row that it writes.
+/// reads it stands before, or is the producer itself, reading it in the very row that it writes. What is written to
+/// another variable is read at the end, and what goes to the far tier is read until somebody waits.
 bool EntryConverter::mayWriteInPlace(Value written, ArrayRef<train::ReadOp> reads) {
   auto result = dyn_cast<OpResult>(written);
   if (!result || writtenInPlace.contains(written) ||
-      isa<train::ReadOp, train::ConstantOp, train::SliceRowsOp, train::ConcatRowsOp>(result.getOwner()))
+      isa<train::ReadOp, train::ConstantOp, train::SliceRowsOp, train::ConcatRowsOp, train::PrefetchOp>(
+          result.getOwner()))
     return false;
   Operation *producer = result.getOwner();
   for (train::ReadOp read : reads) {
@@ -104,7 +106,7 @@ bool EntryConverter::mayWriteInPlace(Value written, ArrayRef<train::ReadOp> read
           return false;
       }
     for (Operation *user : users) {
-      if (order[user] > order[producer])
+      if (order[user] > order[producer] || isa<train::WriteOp, train::OffloadOp>(user))
         return false;
       if (user == producer && (!isRowResult(result) || !isRowOperandOnly(producer, read.getValue())))
         return false;
@@ -183,7 +185,8 @@ void EntryConverter::findPartsOfConcats() {
     int64_t first = 0;
     for (Value part : concat.getParts()) {
       auto result = dyn_cast<OpResult>(part);
-      if (result && part.hasOneUse() && !isa<train::ReadOp, train::ConstantOp, train::SliceRowsOp>(result.getOwner()))
+      if (result && part.hasOneUse() &&
+          !isa<train::ReadOp, train::ConstantOp, train::SliceRowsOp, train::PrefetchOp>(result.getOwner()))
         partsOfConcats[part] = {concat, first};
       first += cast<RankedTensorType>(part.getType()).getDimSize(0);
     }
@@ -292,6 +295,10 @@ LogicalResult EntryConverter::convert() {
 }
 
 LogicalResult EntryConverter::convertOp(Operation *op) {
+  for (Value operand : op->getOperands())
+    if (auto tensor = dyn_cast<RankedTensorType>(operand.getType());
+        tensor && tensor.getRank() > 0 && tensor.getElementType().isInteger(64))
+      return op->emitError("moves ") << tensor << "; rows of a plan hold no i64, which only scalars are";
   taken.clear();
   farCopies.before(op);
   LogicalResult converted = convertKind(op);
