@@ -24,7 +24,7 @@ plan.kernel @copy {
 }
 
 // Each has the buffers of its launch, a slice with what it is a slice of. The copy waits for itself.
-// CHECK-LABEL: plan.entry @step.0 kind( step) batch 2 sequence 8 flops 0.0e+0 attributes {plan.part_of = "step"}
+// CHECK-LABEL: plan.entry @step.0 kind(step) batch 2 sequence 8 flops 0.0e+0 attributes {plan.part_of = "step"}
 // CHECK-NEXT: plan.get @m
 // CHECK-NEXT: plan.view @near[512] "n"
 // CHECK-NEXT: %[[E:.*]] = plan.copy_in

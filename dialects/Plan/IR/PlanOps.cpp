@@ -7,6 +7,7 @@
 
 #include "dialects/Plan/IR/Plan.h"
 
+#include "mlir/IR/DialectImplementation.h"
 #include "mlir/IR/TypeUtilities.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -18,6 +19,19 @@ using namespace ftc::plan;
 //===----------------------------------------------------------------------===//
 // Syntax
 //===----------------------------------------------------------------------===//
+
+/// The kind of an entry, which its attribute would print behind a space: `kind( step)`.
+static ParseResult parseKind(OpAsmParser &parser, EntryKindAttr &kind) {
+  FailureOr<EntryKind> value = FieldParser<EntryKind>::parse(parser);
+  if (failed(value))
+    return failure();
+  kind = EntryKindAttr::get(parser.getContext(), *value);
+  return success();
+}
+
+static void printKind(OpAsmPrinter &printer, Operation *, EntryKindAttr kind) {
+  printer << stringifyEntryKind(kind.getValue());
+}
 
 /// A number of floating-point operations, which is large: in digits that are read again as the same number, where MLIR
 /// would print the bits.
@@ -92,6 +106,16 @@ bool InputOp::isScalarName(StringRef name) {
       .Default(false);
 }
 
+/// A place is a slab and an offset.
+template <typename Op> static LogicalResult verifyPlace(Op op) {
+  if (op.getSlab().has_value() != op.getOffset().has_value())
+    return op.emitOpError("has half a place: a slab and an offset belong together");
+  return success();
+}
+
+LogicalResult VariableOp::verify() { return verifyPlace(*this); }
+LogicalResult InputOp::verify() { return verifyPlace(*this); }
+
 int64_t SliceOp::getByteOffset() {
   return getFirst() * (bytesOf(getSource().getType()) / cast<MemRefType>(getSource().getType()).getDimSize(0));
 }
@@ -125,6 +149,8 @@ int64_t RowsOp::getColumns() {
 LogicalResult EntryOp::verify() {
   if (static_cast<int64_t>(getBatch()) < 1 || static_cast<int64_t>(getSequence()) < 1)
     return emitOpError("batch and sequence must be positive");
+  if (getBody().front().getNumArguments() != 0)
+    return emitOpError("takes no arguments; what the host gives it are plan.inputs");
   return success();
 }
 
@@ -148,7 +174,7 @@ LogicalResult RowsOp::verify() {
       auto load = dyn_cast<LoadOp>(op);
       ValueRange indices = load ? load.getIndices() : cast<StoreOp>(op).getIndices();
       auto buffer = cast<MemRefType>((load ? load.getBuffer() : cast<StoreOp>(op).getBuffer()).getType());
-      if (!indices.empty() && indices.front() == body.getArgument(0) &&
+      if (!indices.empty() && indices.front() == body.getArgument(0) && buffer.getRank() > 0 &&
           buffer.getDimSize(0) < static_cast<int64_t>(getRows())) {
         op->emitOpError("goes through ") << getRows() << " rows, and " << buffer << " has fewer";
         return WalkResult::interrupt();
@@ -166,6 +192,8 @@ LogicalResult RowsOp::verify() {
 /// Checks a row or element access: number of indices, element type, columns.
 static LogicalResult verifyAccess(Operation *op, Type valueType, MemRefType buffer, size_t indices, int64_t offset) {
   auto row = dyn_cast<RankedTensorType>(valueType);
+  if (row && buffer.getRank() == 0)
+    return op->emitOpError("moves a row, and ") << buffer << " has none";
   size_t expected = buffer.getRank() - (row ? 1 : 0);
   if (indices != expected)
     return op->emitOpError("takes ") << expected << " indices for a " << (row ? "row" : "element") << " of " << buffer;
@@ -240,7 +268,10 @@ static LogicalResult verifySeam(Operation *op, Region &seam, StringRef name, Arr
   }
   if (!seam.hasOneBlock() || !llvm::equal(seam.front().getArgumentTypes(), inputs))
     return op->emitOpError(name) << " must be one block over the stored elements";
-  if (cast<YieldOp>(seam.front().getTerminator()).getValue().getType() != output)
+  auto yield = seam.front().empty() ? YieldOp() : dyn_cast<YieldOp>(seam.front().back());
+  if (!yield)
+    return op->emitOpError(name) << " must end with plan.yield";
+  if (yield.getValue().getType() != output)
     return op->emitOpError(name) << " must yield " << output;
   return success();
 }

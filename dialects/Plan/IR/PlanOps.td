@@ -16,6 +16,9 @@ include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
 class Plan_Op<string mnemonic, list<Trait> traits = []> : Op<Plan_Dialect, mnemonic, traits>;
+// Buffers, launches and copies stand in entries: a kernel has no memory but its arguments.
+class Plan_EntryOp<string mnemonic, list<Trait> traits = []>
+    : Plan_Op<mnemonic, !listconcat([HasParent<"EntryOp">], traits)>;
 
 // Its bytes are known and can be added up.
 def Plan_Buffer : ConfinedType<MemRefOf<[F32, BF16, F64, I32, I64, I8]>, [CPred<"::ftc::plan::hasKnownBytes($_self)">],
@@ -55,8 +58,9 @@ def VariableOp : Plan_Op<"variable", [Symbol]> {
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Plan_Buffer>:$type, Plan_RoleAttr:$role, AnyAttr:$init,
                        UnitAttr:$trainable, UnitAttr:$far, OptionalAttr<FlatSymbolRefAttr>:$slab,
                        OptionalAttr<I64Attr>:$offset);
+  let hasVerifier = 1;
   let assemblyFormat = [{
-    $sym_name `:` $type $role `init` $init (`trainable` $trainable^)? (`far` $far^)? (`at` $slab^ `[` $offset `]`)? attr-dict
+    $sym_name `:` $type `` $role `init` $init (`trainable` $trainable^)? (`far` $far^)? (`at` $slab^ `[` $offset `]`)? attr-dict
   }];
   let extraClassDeclaration = [{
     ::mlir::MemRefType getBufferType() { return ::mlir::cast<::mlir::MemRefType>(getType()); }
@@ -116,7 +120,7 @@ def EntryOp : Plan_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock, NoTermin
                        F64Attr:$flops);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    $sym_name `kind` `(` $kind `)` `batch` $batch `sequence` $sequence `flops` custom<Flops>($flops) attr-dict-with-keyword $body
+    $sym_name `kind` `(` custom<Kind>($kind) `)` `batch` $batch `sequence` $sequence `flops` custom<Flops>($flops) attr-dict-with-keyword $body
   }];
   let hasVerifier = 1;
 }
@@ -125,7 +129,7 @@ def EntryOp : Plan_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock, NoTermin
 // Buffers of an entry
 //===----------------------------------------------------------------------===//
 
-def AllocOp : Plan_Op<"alloc", [MemoryEffects<[MemAlloc]>]> {
+def AllocOp : Plan_EntryOp<"alloc", [MemoryEffects<[MemAlloc]>]> {
   let summary = "a buffer of this entry that has no place yet";
   let description = [{
     Lives from its first to its last launch or copy. `label` says in words what it holds. `far`: in the far tier.
@@ -140,7 +144,7 @@ def AllocOp : Plan_Op<"alloc", [MemoryEffects<[MemAlloc]>]> {
   let assemblyFormat = "(`far` $far^)? $label `:` type($buffer) attr-dict";
 }
 
-def InputOp : Plan_Op<"input", [MemoryEffects<[MemAlloc]>]> {
+def InputOp : Plan_EntryOp<"input", [MemoryEffects<[MemAlloc]>]> {
   let summary = "a buffer that the host fills before the entry runs, or that holds a scalar input";
   let description = [{
     Scalar inputs of the ABI (`learning_rate`, `inv_tokens`, `step`, `micro`, `seed`, `row`, `position`) are copied to their
@@ -153,13 +157,14 @@ def InputOp : Plan_Op<"input", [MemoryEffects<[MemAlloc]>]> {
   let arguments = (ins StrAttr:$name, OptionalAttr<FlatSymbolRefAttr>:$slab, OptionalAttr<I64Attr>:$offset);
   let results = (outs Plan_Buffer:$buffer);
   let assemblyFormat = "$name `:` type($buffer) (`at` $slab^ `[` $offset `]`)? attr-dict";
+  let hasVerifier = 1;
   let extraClassDeclaration = [{
     /// Whether `name` is a scalar of ftrt_scalars.
     static bool isScalarName(::llvm::StringRef name);
   }];
 }
 
-def ReadVariableOp : Plan_Op<"get", [MemoryEffects<[MemRead]>]> {
+def ReadVariableOp : Plan_EntryOp<"get", [MemoryEffects<[MemRead]>]> {
   let summary = "the buffer of a variable";
   let description = [{
     ```mlir
@@ -171,21 +176,23 @@ def ReadVariableOp : Plan_Op<"get", [MemoryEffects<[MemRead]>]> {
   let assemblyFormat = "$variable `:` type($buffer) attr-dict";
 }
 
-def ViewOp : Plan_Op<"view", [Pure]> {
+def ViewOp : Plan_EntryOp<"view"> {
   let summary = "a buffer at a place of a slab";
   let description = [{
-    What `plan-assign-offsets` makes of `plan.alloc`.
+    What `plan-assign-offsets` makes of `plan.alloc`. Two of them are two buffers, though they have one place and one label:
+    each lives from its own first launch to its own last, so that they must not become one (an effect on what it gives
+    keeps them apart, as with `plan.alloc`).
 
     ```mlir
     %x = plan.view @near[4096] "layers.0 attention output" : memref<16x64xf32>
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$slab, I64Attr:$offset, StrAttr:$label);
-  let results = (outs Plan_Buffer:$buffer);
+  let results = (outs Res<Plan_Buffer, "", [MemAlloc]>:$buffer);
   let assemblyFormat = "$slab `[` $offset `]` $label `:` type($buffer) attr-dict";
 }
 
-def SliceOp : Plan_Op<"slice", [Pure]> {
+def SliceOp : Plan_EntryOp<"slice", [Pure]> {
   let summary = "consecutive rows of a buffer";
   let description = [{
     The memory of `source` from row `first` of its leading dimension on, as many rows as the result has: rows lie one
@@ -206,7 +213,7 @@ def SliceOp : Plan_Op<"slice", [Pure]> {
   }];
 }
 
-def CopyOutOp : Plan_Op<"copy_out", [AllTypesMatch<["near", "far"]>, MemoryEffects<[MemRead, MemWrite]>]> {
+def CopyOutOp : Plan_EntryOp<"copy_out", [AllTypesMatch<["near", "far"]>, MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "starts a copy from near memory to the far tier";
   let description = [{
     Returns at once. Until somebody waits for the event, nobody may write the source, nor read or write the target. Copies
@@ -224,7 +231,7 @@ def CopyOutOp : Plan_Op<"copy_out", [AllTypesMatch<["near", "far"]>, MemoryEffec
   }]>];
 }
 
-def CopyInOp : Plan_Op<"copy_in", [AllTypesMatch<["near", "far"]>, MemoryEffects<[MemRead, MemWrite]>]> {
+def CopyInOp : Plan_EntryOp<"copy_in", [AllTypesMatch<["near", "far"]>, MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "starts a copy from the far tier to near memory";
   let description = [{
     As `plan.copy_out`: until somebody waits for the event, nobody may write the source, nor read or write the target.
@@ -242,7 +249,7 @@ def CopyInOp : Plan_Op<"copy_in", [AllTypesMatch<["near", "far"]>, MemoryEffects
   }]>];
 }
 
-def WaitOp : Plan_Op<"wait", [MemoryEffects<[MemRead, MemWrite]>]> {
+def WaitOp : Plan_EntryOp<"wait", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "holds the entry until a copy is over";
   let description = [{
     What follows may read the target of the copy and write its source. Waiting again costs nothing.
@@ -255,7 +262,7 @@ def WaitOp : Plan_Op<"wait", [MemoryEffects<[MemRead, MemWrite]>]> {
   let assemblyFormat = "$event attr-dict";
 }
 
-def LaunchOp : Plan_Op<"launch", [MemoryEffects<[MemRead, MemWrite]>]> {
+def LaunchOp : Plan_EntryOp<"launch", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "runs a kernel over buffers";
   let description = [{
     `label` says in words what the launch computes, for traces and reports.
@@ -265,10 +272,10 @@ def LaunchOp : Plan_Op<"launch", [MemoryEffects<[MemRead, MemWrite]>]> {
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<Plan_Buffer>:$buffers, StrAttr:$label);
-  let assemblyFormat = "$kernel `(` $buffers `)` $label `:` type($buffers) attr-dict";
+  let assemblyFormat = "$kernel `(` $buffers `)` $label (`:` type($buffers)^)? attr-dict";
 }
 
-def OutputOp : Plan_Op<"output", [MemoryEffects<[MemRead]>]> {
+def OutputOp : Plan_EntryOp<"output", [MemoryEffects<[MemRead]>]> {
   let summary = "a buffer that the host reads after the entry";
   let description = [{
     Stays live to the end of the entry.
@@ -294,7 +301,7 @@ def RowsOp : Plan_Op<"rows", [SingleBlock, NoTerminator, HasParent<"KernelOp">]>
     plan.scatter adds up over such rows.
 
     The body reads all that a row needs before it stores (loads after a store of the same row to the same buffer do not
-    happen). All row values of a body have the same number of columns.
+    happen; where rows are in parallel, `plan-verify` looks after that). All row values of a body have the same number of columns.
 
     ```mlir
     plan.rows 16 per_task 4 parallel {
@@ -305,7 +312,7 @@ def RowsOp : Plan_Op<"rows", [SingleBlock, NoTerminator, HasParent<"KernelOp">]>
   }];
   let arguments = (ins I64Attr:$rows, I64Attr:$per_task, Plan_OrderAttr:$order);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "$rows `per_task` $per_task $order attr-dict-with-keyword $body";
+  let assemblyFormat = "$rows `per_task` $per_task `` $order attr-dict-with-keyword $body";
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     ::mlir::Value getRow() { return getBody().front().getArgument(0); }
@@ -380,7 +387,8 @@ def ScatterOp : Plan_Op<"scatter", [MemoryEffects<[MemRead, MemWrite]>]> {
   let hasVerifier = 1;
 }
 
-def ReduceOp : Plan_Op<"reduce", [Pure]> {
+def ReduceOp : Plan_Op<"reduce", [Pure, TypesMatchWith<"the result has the type of the row's elements", "input", "result",
+    "::llvm::cast<::mlir::RankedTensorType>($_self).getElementType()">]> {
   let summary = "sum or maximum of a row value";
   let description = [{
     The order of additions is part of the meaning, and equal on every target: n partial results, partial j over the
@@ -394,10 +402,11 @@ def ReduceOp : Plan_Op<"reduce", [Pure]> {
   }];
   let arguments = (ins Plan_ReduceKindAttr:$kind, 1DTensorOf<[F32, F64]>:$input);
   let results = (outs AnyTypeOf<[F32, F64]>:$result);
-  let assemblyFormat = "$kind $input `:` type($input) `->` type($result) attr-dict";
+  let assemblyFormat = "`` $kind $input `:` type($input) `->` type($result) attr-dict";
 }
 
-def BroadcastOp : Plan_Op<"broadcast", [Pure]> {
+def BroadcastOp : Plan_Op<"broadcast", [Pure, TypesMatchWith<"the row's elements have the type of the value", "result", "value",
+    "::llvm::cast<::mlir::RankedTensorType>($_self).getElementType()">]> {
   let summary = "a row value that holds one scalar in every column";
   let description = [{
     ```mlir
@@ -513,6 +522,13 @@ def MatmulOp : Plan_Op<"matmul", [AttrSizedOperandSegments, HasParent<"KernelOp"
 
 def YieldOp : Plan_Op<"yield", [Pure, Terminator, HasParent<"MatmulOp">]> {
   let summary = "ends a seam of a product";
+  let description = [{
+    Its operand is what the seam makes of an element: f32 where one is read, the type of c where one is stored.
+
+    ```mlir
+    plan.yield %f : f32
+    ```
+  }];
   let arguments = (ins AnyTypeOf<[F32, F64, BF16]>:$value);
   let assemblyFormat = "$value `:` type($value) attr-dict";
 }

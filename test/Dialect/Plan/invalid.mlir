@@ -612,3 +612,181 @@ plan.entry @copy_in kind(step) batch 2 sequence 8 flops 0.0 {
   // expected-error @below {{failed to verify that all of {near, far} have same type}}
   %e = "plan.copy_in"(%f, %a) : (memref<8x8xf32>, memref<16x8xf32>) -> !plan.event
 }
+
+// -----
+
+// What the host gives an entry are plan.inputs.
+plan.slab @near bytes 65536 alignment 64
+plan.kernel @k {
+^bb0(%a: memref<16x64xf32>):
+  plan.rows 16 per_task 4 parallel {
+  ^bb0(%r: index):
+    %x = plan.load %a[%r] : memref<16x64xf32> -> tensor<64xf32>
+    plan.store %x, %a[%r] : tensor<64xf32>, memref<16x64xf32>
+  }
+}
+// expected-error @below {{takes no arguments; what the host gives it are plan.inputs}}
+plan.entry @step kind(step) batch 1 sequence 16 flops 0.0 {
+^bb0(%b: memref<16x64xf32>):
+  plan.launch @k(%b) "t" : memref<16x64xf32>
+  plan.output "y", %b : memref<16x64xf32>
+}
+
+// -----
+
+// A kernel has no memory but its arguments.
+plan.slab @near bytes 4096 alignment 64
+plan.kernel @k {
+^bb0(%a: memref<16x64xf32>):
+  plan.rows 16 per_task 4 parallel {
+  ^bb0(%r: index):
+    // expected-error @below {{expects parent op 'plan.entry'}}
+    %t = plan.alloc "hidden" : memref<16x64xf32>
+    %x = plan.load %a[%r] : memref<16x64xf32> -> tensor<64xf32>
+    plan.store %x, %t[%r] : tensor<64xf32>, memref<16x64xf32>
+    plan.store %x, %a[%r] : tensor<64xf32>, memref<16x64xf32>
+  }
+}
+plan.entry @step kind(step) batch 1 sequence 16 flops 0.0 {
+  %x = plan.input "x" : memref<16x64xf32> at @near[0]
+  plan.launch @k(%x) "t" : memref<16x64xf32>
+  plan.output "y", %x : memref<16x64xf32>
+}
+
+// -----
+
+plan.slab @near bytes 16384 alignment 64
+plan.variable @w : memref<16x64xf32> constant init #train.zeros at @near[0]
+plan.kernel @k {
+^bb0(%a: memref<16x64xf32>):
+  plan.rows 16 per_task 4 parallel {
+  ^bb0(%r: index):
+    // expected-error @below {{expects parent op 'plan.entry'}}
+    %t = plan.view @near[0] "hidden" : memref<16x64xf32>
+    %g = plan.get @w : memref<16x64xf32>
+    %x = plan.load %a[%r] : memref<16x64xf32> -> tensor<64xf32>
+    plan.store %x, %t[%r] : tensor<64xf32>, memref<16x64xf32>
+    plan.store %x, %g[%r] : tensor<64xf32>, memref<16x64xf32>
+  }
+}
+plan.entry @step kind(step) batch 1 sequence 16 flops 0.0 {
+  %x = plan.input "x" : memref<16x64xf32> at @near[4096]
+  plan.launch @k(%x) "t" : memref<16x64xf32>
+  plan.output "y", %x : memref<16x64xf32>
+}
+
+// -----
+
+plan.slab @near bytes 65536 alignment 64
+plan.kernel @k {
+^bb0(%a: memref<16x64xf32>, %b: memref<16x64xf32>):
+  plan.rows 16 per_task 4 parallel {
+  ^bb0(%r: index):
+    // expected-error @below {{expects parent op 'plan.entry'}}
+    %s = plan.slice %a[0] : memref<16x64xf32> to memref<16x64xf32>
+    %x = plan.load %s[%r] : memref<16x64xf32> -> tensor<64xf32>
+    plan.store %x, %b[%r] : tensor<64xf32>, memref<16x64xf32>
+  }
+}
+plan.entry @step kind(step) batch 1 sequence 16 flops 0.0 {
+  %v = plan.view @near[0] "never written" : memref<16x64xf32>
+  %y = plan.view @near[4096] "y" : memref<16x64xf32>
+  plan.launch @k(%v, %y) "t" : memref<16x64xf32>, memref<16x64xf32>
+  plan.output "y", %y : memref<16x64xf32>
+}
+
+// -----
+
+plan.kernel @k {
+^bb0(%a: memref<16x64xf32>, %b: memref<128x64xf32>, %c: memref<16x128xf32>):
+  // expected-error @below {{read_a must end with plan.yield}}
+  "plan.matmul"(%a, %b, %c) <{operandSegmentSizes = array<i32: 1,1,1,0,0,0,0>, transpose_b}> ({
+  ^bb0(%e: f32):
+  }, {}, {}) : (memref<16x64xf32>, memref<128x64xf32>, memref<16x128xf32>) -> ()
+}
+
+// -----
+
+plan.kernel @k {
+^bb0(%a: memref<16x64xf32>, %b: memref<128x64xf32>, %c: memref<16x128xf32>):
+  // expected-error @below {{read_a must end with plan.yield}}
+  plan.matmul %a, %b, %c transpose_b : memref<16x64xf32>, memref<128x64xf32>, memref<16x128xf32> read_a {
+  ^bb0(%e: f32):
+    %s = arith.addf %e, %e : f32
+  } read_b {} store_c {}
+}
+
+// -----
+
+plan.slab @near bytes 65536 alignment 64
+// expected-error @below {{has half a place: a slab and an offset belong together}}
+"plan.variable"() <{sym_name = "w", type = memref<16x64xf32>, role = #plan<role parameter>, init = #train.zeros, slab = @near}> : () -> ()
+
+// -----
+
+plan.slab @near bytes 65536 alignment 64
+"plan.entry"() <{sym_name = "step", kind = #plan<entry_kind step>, batch = 1 : i64, sequence = 16 : i64, flops = 0.0 : f64}> ({
+  // expected-error @below {{has half a place: a slab and an offset belong together}}
+  %x = "plan.input"() <{name = "x", slab = @near}> : () -> memref<4xf32>
+}) : () -> ()
+
+// -----
+
+plan.slab @near bytes 65536 alignment 64
+plan.kernel @k {
+^bb0(%a: memref<16x64xf32>, %b: memref<16xf64>):
+  plan.rows 16 per_task 4 parallel {
+  ^bb0(%r: index):
+    %x = plan.load %a[%r] : memref<16x64xf32> -> tensor<64xf32>
+    // expected-error @below {{failed to verify that the result has the type of the row's elements}}
+    %s = plan.reduce add %x : tensor<64xf32> -> f64
+    plan.store %s, %b[%r] : f64, memref<16xf64>
+  }
+}
+plan.entry @step kind(step) batch 1 sequence 16 flops 0.0 {
+  %x = plan.input "x" : memref<16x64xf32> at @near[0]
+  %y = plan.view @near[4096] "y" : memref<16xf64>
+  plan.launch @k(%x, %y) "t" : memref<16x64xf32>, memref<16xf64>
+  plan.output "y", %y : memref<16xf64>
+}
+
+// -----
+
+plan.slab @near bytes 65536 alignment 64
+plan.kernel @k {
+^bb0(%a: memref<16x64xi32>):
+  %c = arith.constant 1.0 : f32
+  plan.rows 16 per_task 4 parallel {
+  ^bb0(%r: index):
+    // expected-error @below {{failed to verify that the row's elements have the type of the value}}
+    %s = plan.broadcast %c : f32 -> tensor<64xi32>
+    plan.store %s, %a[%r] : tensor<64xi32>, memref<16x64xi32>
+  }
+}
+plan.entry @step kind(step) batch 1 sequence 16 flops 0.0 {
+  %x = plan.input "x" : memref<16x64xi32> at @near[0]
+  plan.launch @k(%x) "t" : memref<16x64xi32>
+  plan.output "y", %x : memref<16x64xi32>
+}
+
+// -----
+
+plan.kernel @row_of_a_scalar {
+^bb0(%a: memref<f32>):
+  plan.rows 16 per_task 4 parallel {
+  ^bb0(%r: index):
+    // expected-error @below {{moves a row, and 'memref<f32>' has none}}
+    %x = plan.load %a[] : memref<f32> -> tensor<4xf32>
+  }
+}
+
+// -----
+
+plan.kernel @index_of_a_scalar {
+^bb0(%a: memref<f32>):
+  plan.rows 16 per_task 4 parallel {
+  ^bb0(%r: index):
+    // expected-error @below {{takes 0 indices for a element of 'memref<f32>'}}
+    %x = plan.load %a[%r] : memref<f32> -> f32
+  }
+}

@@ -86,7 +86,7 @@ plan.kernel @attend_near_and_capped {
     : memref<8x8xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8xi32>, memref<8x8xf32>, memref<8x2xf32>
 }
 
-// CHECK-LABEL: plan.entry @step kind({{ ?}}step) batch 2 sequence 8 flops 4.2180000123456e+13
+// CHECK-LABEL: plan.entry @step kind(step) batch 2 sequence 8 flops 4.2180000123456e+13
 plan.entry @step kind(step) batch 2 sequence 8 flops 42180000123456.0 {
   // CHECK: plan.input "labels" : memref<16xi32> at @near[128]
   %t = plan.input "labels" : memref<16xi32> at @near[128]
@@ -107,7 +107,7 @@ plan.entry @step kind(step) batch 2 sequence 8 flops 42180000123456.0 {
   plan.output "sum", %s : memref<f32>
 }
 
-// CHECK-LABEL: plan.entry @copies kind({{ ?}}evaluate) batch 2 sequence 8 flops 0.0e+0
+// CHECK-LABEL: plan.entry @copies kind(evaluate) batch 2 sequence 8 flops 0.0e+0
 plan.entry @copies kind(evaluate) batch 2 sequence 8 flops 0.0 {
   // CHECK: %[[V:.*]] = plan.get @v
   %v = plan.get @v : memref<8x4xf32>
@@ -123,4 +123,18 @@ plan.entry @copies kind(evaluate) batch 2 sequence 8 flops 0.0 {
   %o = plan.copy_out %x to %f : memref<8x4xf32>
   // CHECK: plan.wait %[[O]]
   plan.wait %o
+}
+
+// Without a buffer there are no types.
+// CHECK-LABEL: plan.kernel @nothing
+// CHECK-LABEL: plan.entry @no_buffers
+// CHECK: plan.launch @nothing() "l"{{$}}
+plan.kernel @nothing {
+^bb0:
+  plan.rows 16 per_task 4 parallel {
+  ^bb0(%r: index):
+  }
+}
+plan.entry @no_buffers kind(step) batch 1 sequence 16 flops 0.0 {
+  plan.launch @nothing() "l"
 }

@@ -37,7 +37,7 @@ train.entry @e kind(step) batch 4 sequence 4 inputs ["x", "step"] outputs [] {
 
 // -----
 
-// expected-error@+1 {{which must be a #train.qat of a module}}
+// expected-error@+1 {{it must be a #train.qat}}
 module attributes {train.fake_quantize} {
 }
 
