@@ -50,6 +50,10 @@ struct AssignOffsetsPass : ftc::plan::impl::PlanAssignOffsetsPassBase<AssignOffs
     auto entries = llvm::to_vector(module.getOps<plan::EntryOp>());
     if (variables.empty() && entries.empty())
       return markAllAnalysesPreserved();
+    if (!llvm::isPowerOf2_32(alignment)) {
+      module.emitError("alignment must be a power of two, not ") << alignment.getValue();
+      return signalPassFailure();
+    }
     // A page of the file holds bytes of one buffer: writing one never makes the system read another.
     Region near{"near", alignment}, far{"far", 4096};
     for (const Region &region : {near, far})

@@ -18,7 +18,8 @@
 // parameter of 4096 columns has 16 of these in a row. A part is then so many of the kernel's rows that it ends where a
 // row ends in every buffer.
 //
-// Refuses: nothing. A kernel that has to see all its rows gets its far variables whole.
+// Refuses: launches that do not fit their kernels, and far buffers in launches that are no variables. A kernel that has
+// to see all its rows gets its far variables whole.
 //
 //===----------------------------------------------------------------------===//
 
@@ -58,39 +59,65 @@ struct Slot {
   Value in, out;   ///< events; `out` is null where the launch does not write it
 };
 
+/// The kernels that were made of one kernel, by it and their number of rows.
+using PartKernels = std::map<std::pair<Operation *, int64_t>, KernelOp>;
+
 class Streamer {
 public:
-  Streamer(SymbolTable &symbols, EntryOp entry, int64_t partBytes, int64_t ahead)
-      : symbols(symbols), entry(entry), partBytes(partBytes), ahead(ahead), builder(entry.getContext()) {}
+  Streamer(SymbolTable &symbols, PartKernels &kernels, EntryOp entry, int64_t partBytes, int64_t ahead)
+      : symbols(symbols), kernels(kernels), entry(entry), partBytes(partBytes), ahead(ahead),
+        builder(entry.getContext()) {}
 
-  void run() {
+  LogicalResult run() {
     for (auto launch : llvm::make_early_inc_range(entry.getBody().front().getOps<LaunchOp>())) {
       if (llvm::none_of(launch.getBuffers(), [&](Value buffer) { return isFar(symbols, buffer); }))
         continue;
-      if (!symbols.lookup<KernelOp>(launch.getKernel()))
+      auto kernel = symbols.lookup<KernelOp>(launch.getKernel());
+      if (!kernel)
         continue; // plan-verify says so
+      if (failed(verify(launch, kernel)))
+        return failure();
       SmallVector<Part> parts = partsOf(launch);
       for (Part &part : parts)
         emit(part);
       launch.erase();
     }
     if (done.empty())
-      return;
+      return success();
     // The last copies out run beside whatever is left of the entry.
-    Block &body = entry.getBody().front();
-    auto outputs = body.getOps<OutputOp>();
-    if (outputs.empty())
-      builder.setInsertionPointToEnd(&body);
+    Operation *end = done.back().launch;
+    while (end && !isa<OutputOp>(end))
+      end = end->getNextNode();
+    if (end)
+      builder.setInsertionPoint(end);
     else
-      builder.setInsertionPoint(*outputs.begin());
+      builder.setInsertionPointToEnd(&entry.getBody().front());
     for (size_t part = done.size() - std::min<size_t>(done.size(), ahead); part < done.size(); ++part)
       waitForOut(part);
+    return success();
   }
 
   /// Parts by far variable, for remarks.
   const std::map<std::string, int64_t> &partsByVariable() const { return counts; }
 
 private:
+  /// What plan-verify looks at behind this pass, as far as this pass counts on it.
+  LogicalResult verify(LaunchOp launch, KernelOp kernel) {
+    if (launch.getBuffers().size() != kernel.getBuffers().size())
+      return launch.emitOpError("passes ") << launch.getBuffers().size() << " buffers to @" << kernel.getSymName()
+                                           << ", which takes " << kernel.getBuffers().size();
+    for (auto [index, buffer] : llvm::enumerate(launch.getBuffers())) {
+      auto given = cast<MemRefType>(buffer.getType()), taken = cast<MemRefType>(kernel.getBuffers()[index].getType());
+      if (given.getElementType() != taken.getElementType() || given.getNumElements() != taken.getNumElements())
+        return launch.emitOpError("passes ")
+               << given << " as buffer " << index << " of @" << kernel.getSymName() << ", which takes " << taken;
+      if (isFar(symbols, buffer) && !partOf(buffer).whole.getDefiningOp<ReadVariableOp>())
+        return launch.emitOpError("passes as buffer ")
+               << index << " one of the far tier that is no variable; copy it to near memory";
+    }
+    return success();
+  }
+
   SmallVector<Part> partsOf(LaunchOp launch) {
     Part whole{launch, symbols.lookup<KernelOp>(launch.getKernel()), {}, 0, 0};
     std::optional<SmallVector<bool>> byRow = rowsInParts(whole.kernel);
@@ -102,6 +129,8 @@ private:
     for (auto [index, buffer] : llvm::enumerate(launch.getBuffers())) {
       auto type = cast<MemRefType>(buffer.getType());
       bool far = isFar(symbols, buffer);
+      if (type.getRank() == 0 && ((*byRow)[index] || far))
+        return {whole};
       if ((*byRow)[index])
         together = std::lcm(together, rows / std::gcd(rows, type.getDimSize(0)));
       if (far && !(*byRow)[index])
@@ -122,16 +151,16 @@ private:
   KernelOp kernelOf(Part &part) {
     if (part.byRow.empty())
       return part.kernel;
-    std::string name = (part.kernel.getSymName() + "_rows" + Twine(part.rows)).str();
-    if (auto known = symbols.lookup<KernelOp>(name))
-      return known;
-    auto kernel = cast<KernelOp>(part.kernel->clone());
-    kernel.setSymName(name);
+    KernelOp &kernel = kernels[{part.kernel, part.rows}];
+    if (kernel)
+      return kernel;
+    kernel = cast<KernelOp>(part.kernel->clone());
+    kernel.setSymName((part.kernel.getSymName() + "_rows" + Twine(part.rows)).str());
     for (auto [argument, byRow] : llvm::zip(kernel.getBuffers(), part.byRow))
       if (byRow)
         argument.setType(rowsOfType(argument.getType(), part.rows));
     cast<RowsOp>(kernel.getWork()).setRows(part.rows);
-    symbols.insert(kernel, std::next(part.kernel->getIterator()));
+    symbols.insert(kernel, std::next(part.kernel->getIterator())); // renames it where that name is taken
     return kernel;
   }
 
@@ -251,6 +280,7 @@ private:
   };
 
   SymbolTable &symbols;
+  PartKernels &kernels;
   EntryOp entry;
   int64_t partBytes, ahead;
   OpBuilder builder;
@@ -274,9 +304,11 @@ struct StreamFarVariablesPass : impl::PlanStreamFarVariablesPassBase<StreamFarVa
     int64_t farBytes = 0;
     for (auto variable : module.getOps<VariableOp>())
       farBytes += variable.getFar() ? bytesOf(variable.getType()) : 0;
+    PartKernels kernels;
     for (auto entry : module.getOps<EntryOp>()) {
-      Streamer streamer(symbols, entry, std::max<int64_t>(partBytes, farBytes / mostParts), ahead);
-      streamer.run();
+      Streamer streamer(symbols, kernels, entry, std::max<int64_t>(partBytes, farBytes / mostParts), ahead);
+      if (failed(streamer.run()))
+        return signalPassFailure();
       for (const auto &[name, parts] : streamer.partsByVariable()) {
         auto variable = symbols.lookup<VariableOp>(name);
         int64_t bytes = bytesOf(variable.getType());
