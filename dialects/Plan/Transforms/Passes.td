@@ -65,18 +65,29 @@ def PlanVerifyPass : Pass<"plan-verify", "::mlir::ModuleOp"> {
   let description = [{
     Fails unless
     - entries hold nothing but buffers, launches, copies, waits and outputs, and kernels nothing that could allocate;
+    - kernels stay inside of their buffers, and in parallel `plan.rows` no task writes what another one reads or writes, nor
+      does a row load from a buffer behind a store to it; a product or attention reads nothing that it writes, but for an
+      extra that is c;
     - every launch names a kernel and fits it: as many buffers, each with the element type and the number of elements of the
       argument (the shape may differ);
     - a launch passes a buffer that its kernel writes only once, except where each row is read and written by the same row of a
-      parallel `plan.rows`, or where it is c and an extra of a product; it writes no constant;
-    - every buffer has a place (no `plan.alloc` is left): a slab of the module, inside its bytes, at a multiple of its alignment;
+      parallel `plan.rows`, or where it is c and an extra of a product;
+    - constants, a teacher's weights and quantized ones are written by nobody, and no variable is where an entry does not train
+      (`evaluate`, `logits`);
+    - every buffer has a place (no `plan.alloc` is left): a slab of the module, inside its bytes, at a multiple of its
+      alignment, which is one of the bytes of an element;
+    - inputs of an entry have names of their own, and so have outputs;
     - no two buffers overlap that are live at the same time: variables always are, transient buffers of an entry during their
       launches, inputs from the start, outputs to the end;
-    - every buffer that a launch or a copy reads, or that the host reads afterwards, was written before: by the host (inputs,
-      variables), by an earlier launch or by an earlier copy;
+    - every buffer that a launch or a copy reads, or that the host reads afterwards, was written before, every byte of it: by
+      the host (inputs, variables), by an earlier launch or by an earlier copy;
     - launches, inputs and outputs use near memory only, and copies go from one tier to the other;
     - from a copy to the wait for its event nobody writes its source and nobody reads or writes its target, another copy
       included; every copy is waited for.
+
+    Not proven is that launches compute what they should: one that changes its buffer in place may be missing, or be there twice.
+    Nor are places that depend on data, such as the row of a table that an id names: they are taken to be inside, and where they are
+    stored to, to be all and each another.
 
     Nothing changes: behind this pass is what was in front of it, proven. In a plan that does not pass,
 
@@ -106,7 +117,8 @@ def PlanStreamFarVariablesPass : Pass<"plan-stream-far-variables", "::mlir::Modu
 
     Parts are numbered in the order of their launches. The copies in of part n begin before part n - `ahead`, its copies out
     are waited for before part n + `ahead`: at most 2 `ahead` parts have near buffers at once. A part whose variable an
-    earlier part writes waits for that one first. Without a far variable the pass does nothing. Each variable is told as a
+    earlier part writes waits for that one first. Without a far variable the pass does nothing. A launch that does not fit its
+    kernel, or uses a far buffer that is no variable, is an error. Each variable is told as a
     remark with the bytes that leave near memory and the microseconds that the link is busy with it.
 
     Before:

@@ -4,15 +4,30 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
+//
+// Passes.td lists what is proven: where everything lies, that nothing meets, and that nothing is read before it is
+// written. VerifyKernels.h has what is looked at in bodies of kernels, VerifyCopies.h copies that are under way.
+//
+// Assumes: a kernel reads all of a buffer that it reads.
+//
+// Not promised: that launches compute what they should. A launch that updates its buffer in place may be left out, or
+// done twice, and every byte is still written before it is read. Places that depend on data, such as rows of a table
+// that ids name, are trusted to be inside, and of those that are stored to, to be all and each another.
+//
+//===----------------------------------------------------------------------===//
 
 #include "dialects/Plan/IR/Plan.h"
 #include "dialects/Plan/Transforms/Passes.h"
 #include "dialects/Plan/Transforms/VerifyCopies.h"
+#include "dialects/Plan/Transforms/VerifyKernels.h"
 #include "ftc/Analysis/KernelRows.h"
 #include "ftc/Analysis/PlanMemory.h"
 
 #include "mlir/IR/Remarks.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/TypeSwitch.h"
+
+#include <map>
 
 using namespace mlir;
 using namespace ftc;
@@ -21,42 +36,6 @@ namespace ftc::plan {
 #define GEN_PASS_DEF_PLANVERIFYPASS
 #include "dialects/Plan/Transforms/Passes.h.inc"
 } // namespace ftc::plan
-
-//===----------------------------------------------------------------------===//
-// What a kernel does with its arguments
-//===----------------------------------------------------------------------===//
-
-/// Whether all accesses to an argument are whole rows, at the row that runs.
-static bool isOwnRowOnly(plan::RowsOp rows, Value argument) {
-  auto ownRow = [&](ValueRange indices, Type value, int64_t offset) {
-    auto type = cast<MemRefType>(argument.getType());
-    if (auto row = dyn_cast<RankedTensorType>(value))
-      if (offset != 0 || row.getDimSize(0) != type.getShape().back())
-        return false;
-    return indices.empty() ? rows.getRows() == 1 : indices.size() == 1 && indices.front() == rows.getRow();
-  };
-  return rows.getOrder() == plan::RowOrder::Parallel && llvm::all_of(argument.getUsers(), [&](Operation *user) {
-           if (auto load = dyn_cast<plan::LoadOp>(user))
-             return ownRow(load.getIndices(), load.getResult().getType(), load.getOffset());
-           auto store = dyn_cast<plan::StoreOp>(user);
-           return store && ownRow(store.getIndices(), store.getValue().getType(), store.getOffset());
-         });
-}
-
-/// Whether one buffer may be passed as both arguments though the kernel writes one of them.
-static bool mayBeOneBuffer(plan::KernelOp kernel, unsigned i, unsigned j) {
-  Value a = kernel.getBuffers()[i], b = kernel.getBuffers()[j];
-  if (auto rows = dyn_cast<plan::RowsOp>(kernel.getWork()))
-    return a.getType() == b.getType() && isOwnRowOnly(rows, a) && isOwnRowOnly(rows, b);
-  auto product = dyn_cast<plan::MatmulOp>(kernel.getWork());
-  if (!product)
-    return false;
-  if (b == product.getC())
-    std::swap(a, b);
-  return a == product.getC() && a.hasOneUse() && llvm::all_of(b.getUses(), [&](OpOperand &use) {
-           return llvm::is_contained(product.getExtras(), use.get()) && use.getOperandNumber() > 2;
-         });
-}
 
 //===----------------------------------------------------------------------===//
 // The pass
@@ -74,32 +53,55 @@ struct Placed {
 /// Which bytes of which buffers hold something.
 class WrittenBytes {
 public:
-  void add(Value buffer) {
+  void add(Value buffer) { add(buffer, {0, plan::bytesOf(buffer.getType())}); }
+
+  /// Bytes of `buffer` from its start.
+  void add(Value buffer, plan::Bytes bytes) {
     auto [whole, offset] = plan::partOf(buffer);
-    plan::Bytes added{offset, offset + plan::bytesOf(buffer.getType())};
-    SmallVector<plan::Bytes, 1> &known = parts[whole];
+    int64_t begin = offset + bytes.begin, end = offset + bytes.end;
+    std::map<int64_t, int64_t> &known = parts[whole]; // from begin to end
     // Parts that touch become one.
-    llvm::erase_if(known, [&](const plan::Bytes &part) {
-      if (part.end < added.begin || added.end < part.begin)
-        return false;
-      added = {std::min(part.begin, added.begin), std::max(part.end, added.end)};
-      return true;
-    });
-    known.push_back(added);
+    auto next = known.upper_bound(begin);
+    if (next != known.begin() && std::prev(next)->second >= begin)
+      --next;
+    while (next != known.end() && next->first <= end) {
+      begin = std::min(begin, next->first);
+      end = std::max(end, next->second);
+      next = known.erase(next);
+    }
+    known.emplace(begin, end);
   }
 
   /// Whether all of `buffer` is written.
   bool holds(Value buffer) const {
     auto [whole, offset] = plan::partOf(buffer);
-    int64_t begin = offset, end = offset + plan::bytesOf(buffer.getType());
     auto found = parts.find(whole);
-    return found != parts.end() &&
-           llvm::any_of(found->second, [&](const plan::Bytes &part) { return part.begin <= begin && end <= part.end; });
+    if (found == parts.end())
+      return false;
+    auto next = found->second.upper_bound(offset);
+    return next != found->second.begin() && std::prev(next)->second >= offset + plan::bytesOf(buffer.getType());
   }
 
 private:
-  llvm::DenseMap<Value, SmallVector<plan::Bytes, 1>> parts;
+  llvm::DenseMap<Value, std::map<int64_t, int64_t>> parts;
 };
+
+/// Why an entry may not write a variable; empty where it may.
+std::string whyFixed(plan::VariableOp variable, plan::EntryOp entry) {
+  switch (variable.getRole()) {
+  case plan::Role::Constant:
+    return "constant";
+  case plan::Role::Teacher:
+    return "the teacher's";
+  case plan::Role::Quantized:
+    return "quantized";
+  default:
+    break;
+  }
+  if (entry.getKind() == plan::EntryKind::Evaluate || entry.getKind() == plan::EntryKind::Logits)
+    return "in an entry that does not train";
+  return {};
+}
 
 struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
   void runOnOperation() override {
@@ -135,16 +137,40 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
   }
 
   bool verifyKernels(ModuleOp module) {
+    written.clear();
     bool good = true;
     for (auto kernel : module.getOps<plan::KernelOp>())
-      kernel.getBody().walk([&](Operation *op) {
-        if (isa_and_nonnull<plan::PlanDialect, arith::ArithDialect, math::MathDialect, scf::SCFDialect>(
-                op->getDialect()))
-          return;
-        op->emitError("is not of a dialect that bodies of kernels are made of; it could allocate");
-        good = false;
-      });
+      good &= plan::verifyKernel(kernel);
     return good;
+  }
+
+  /// What a launch of `kernel` writes, by argument.
+  const std::vector<SmallVector<plan::Bytes>> &writtenBy(plan::KernelOp kernel) {
+    auto [found, isNew] = written.try_emplace(kernel);
+    if (isNew)
+      for (unsigned index = 0; index < kernel.getBuffers().size(); ++index)
+        found->second.push_back(plan::bytesWritten(kernel, index));
+    return found->second;
+  }
+  llvm::DenseMap<Operation *, std::vector<SmallVector<plan::Bytes>>> written;
+
+  /// The variable that `buffer` is of, or null.
+  static plan::VariableOp variableOf(SymbolTable &symbols, Value buffer) {
+    auto get = plan::partOf(buffer).whole.getDefiningOp<plan::ReadVariableOp>();
+    return get ? symbols.lookup<plan::VariableOp>(get.getVariable()) : plan::VariableOp();
+  }
+
+  /// Whether `op` may write `buffer`; tells why not.
+  static bool verifyWrite(SymbolTable &symbols, Operation *op, Value buffer) {
+    plan::VariableOp variable = variableOf(symbols, buffer);
+    std::string reason = variable ? whyFixed(variable, cast<plan::EntryOp>(op->getParentOp())) : "";
+    if (reason.empty())
+      return true;
+    if (StringRef(reason).starts_with("in "))
+      op->emitError("writes ") << variable.getSymNameAttr() << " " << reason;
+    else
+      op->emitError("writes ") << reason << " " << variable.getSymNameAttr();
+    return false;
   }
 
   //===--------------------------------------------------------------------===//
@@ -169,21 +195,15 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
         launch.emitError("passes as buffer ") << index << " one of the far tier, which kernels cannot see";
         return false;
       }
-      auto get = plan::partOf(buffer).whole.getDefiningOp<plan::ReadVariableOp>();
-      auto variable = get ? symbols.lookup<plan::VariableOp>(get.getVariable()) : plan::VariableOp();
-      const plan::Role role = variable ? variable.getRole() : plan::Role::State;
-      if ((role == plan::Role::Constant || role == plan::Role::Teacher) && kernel.writes(index)) {
-        launch.emitError("writes ") << (role == plan::Role::Teacher ? "the teacher's " : "constant ")
-                                    << variable.getSymNameAttr();
+      if (kernel.writes(index) && !verifyWrite(symbols, launch, buffer))
         return false;
-      }
       for (unsigned other = 0; other < index; ++other) {
         Value earlier = launch.getBuffers()[other];
         plan::Bytes a = plan::bytesIn(earlier), b = plan::bytesIn(buffer);
         bool shared = plan::memoryOf(symbols, earlier) == plan::memoryOf(symbols, buffer) && a.meets(b);
         bool equal = a.begin == b.begin && a.end == b.end;
         if (shared && (kernel.writes(index) || kernel.writes(other)) &&
-            !(equal && mayBeOneBuffer(kernel, other, index))) {
+            !(equal && plan::mayBeOneBuffer(kernel, other, index))) {
           launch.emitError("passes one buffer as ") << other << " and " << index << " of @" << kernel.getSymName()
                                                     << ", which writes it while other rows may still read it";
           return false;
@@ -195,7 +215,8 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
 
   bool verifyLaunches(SymbolTable &symbols, plan::EntryOp entry) {
     bool good = true;
-    WrittenBytes written;
+    WrittenBytes held;
+    llvm::StringSet<> inputs, outputs;
     plan::CopiesUnderWay copies(symbols);
     for (Operation &op : entry.getBody().front()) {
       if (auto launch = dyn_cast<plan::LaunchOp>(op)) {
@@ -210,24 +231,29 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
           continue;
         }
         for (auto [index, buffer] : llvm::enumerate(launch.getBuffers()))
-          if (readsOldContent(kernel, index) && !written.holds(buffer)) {
-            launch.emitError("(") << launch.getLabel() << ") reads buffer " << index << ", which nothing has written";
+          if (readsOldContent(kernel, index) && !held.holds(buffer)) {
+            launch.emitError("(") << launch.getLabel() << ") reads buffer " << index
+                                  << ", which nothing has written, or not all of it";
             good = false;
           }
         for (auto [index, buffer] : llvm::enumerate(launch.getBuffers()))
           good &= copies.access(launch, buffer, kernel.writes(index));
         for (auto [index, buffer] : llvm::enumerate(launch.getBuffers()))
-          if (kernel.writes(index))
-            written.add(buffer);
+          for (plan::Bytes bytes : writtenBy(kernel)[index])
+            held.add(buffer, bytes);
       } else if (auto out = dyn_cast<plan::CopyOutOp>(op)) {
-        good &= verifyCopy(symbols, out, out.getNear(), out.getFar(), written, copies);
+        good &= verifyCopy(symbols, out, out.getNear(), out.getFar(), held, copies);
       } else if (auto in = dyn_cast<plan::CopyInOp>(op)) {
-        good &= verifyCopy(symbols, in, in.getNear(), in.getFar(), written, copies);
+        good &= verifyCopy(symbols, in, in.getNear(), in.getFar(), held, copies);
       } else if (auto wait = dyn_cast<plan::WaitOp>(op)) {
         copies.wait(wait.getEvent());
       } else if (auto output = dyn_cast<plan::OutputOp>(op)) {
-        if (!written.holds(output.getBuffer())) {
-          output.emitError("\"") << output.getName() << "\" is a buffer that nothing has written";
+        if (!held.holds(output.getBuffer())) {
+          output.emitError("\"") << output.getName() << "\" is a buffer that nothing has written, or not all of it";
+          good = false;
+        }
+        if (!outputs.insert(output.getName()).second) {
+          output.emitError("\"") << output.getName() << "\" is the name of two outputs";
           good = false;
         }
         if (plan::isFar(symbols, output.getBuffer())) {
@@ -240,9 +266,13 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
           get.emitError("names no variable of type ") << get.getBuffer().getType() << ": " << get.getVariableAttr();
           good = false;
         }
-        written.add(get.getBuffer());
+        held.add(get.getBuffer());
       } else if (auto input = dyn_cast<plan::InputOp>(op)) {
-        written.add(input.getBuffer());
+        held.add(input.getBuffer());
+        if (!inputs.insert(input.getName()).second) {
+          input.emitError("\"") << input.getName() << "\" is the name of two inputs";
+          good = false;
+        }
       } else if (!isa<plan::AllocOp, plan::ViewOp, plan::SliceOp>(op)) {
         op.emitError("is no buffer, launch, copy or output; entries hold nothing else");
         good = false;
@@ -252,7 +282,7 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
   }
 
   /// A copy moves what something has written from one tier to the other, while no other copy is in its way.
-  bool verifyCopy(SymbolTable &symbols, Operation *copy, Value near, Value far, WrittenBytes &written,
+  bool verifyCopy(SymbolTable &symbols, Operation *copy, Value near, Value far, WrittenBytes &held,
                   plan::CopiesUnderWay &copies) {
     if (plan::isFar(symbols, near) || !plan::isFar(symbols, far)) {
       copy->emitError(plan::isFar(symbols, near) ? "takes a buffer of the far tier for near memory"
@@ -261,12 +291,12 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
     }
     bool out = isa<plan::CopyOutOp>(copy);
     Value from = out ? near : far, to = out ? far : near;
-    if (!written.holds(from)) {
+    if (!held.holds(from)) {
       copy->emitError("copies a buffer that nothing has written");
       return false;
     }
-    written.add(to);
-    return copies.begin(copy, from, to);
+    held.add(to);
+    return verifyWrite(symbols, copy, to) && copies.begin(copy, from, to);
   }
 
   //===--------------------------------------------------------------------===//
@@ -295,6 +325,12 @@ struct VerifyPlanPass : ftc::plan::impl::PlanVerifyPassBase<VerifyPlanPass> {
     int64_t alignment = slab.getAlignment();
     if (alignment < 1 || *offset % alignment) {
       op->emitError(name) << " begins at byte " << *offset << ", no multiple of the slab's alignment of " << alignment;
+      return false;
+    }
+    int64_t elementBytes = plan::bytesOf(MemRefType::get({}, cast<MemRefType>(type).getElementType()));
+    if (alignment % elementBytes) {
+      op->emitError(name) << " has elements of " << elementBytes << " bytes, and its slab @" << *slabName
+                          << " an alignment of " << alignment;
       return false;
     }
     placed[*slabName].push_back({op, std::move(name), *offset, *offset + bytes, first, last});
