@@ -30,8 +30,9 @@ extern "C" {
 typedef struct ftrt_host ftrt_host;
 
 /* As in the manifest (Role, EntryKind); element types are in step.h. What a model's weights are read into are
- * parameters, quantized ones (frozen, in four bits: codes and their scales, under names of their own) and, with
- * knowledge distillation, those of the teacher: a host that fills FTRT_PARAMETER alone leaves the others as
+ * parameters, quantized ones (frozen, in four bits: codes and their scales, under names of their own), with knowledge
+ * distillation those of the teacher, and where pairs of answers train a whole model those of the reference
+ * ("reference." before the name of a parameter): a host that fills FTRT_PARAMETER alone leaves the others as
  * ftrt_host_init has made them, random. Accumulators hold gradients between calls of FTRT_ENTRY_MICRO. */
 enum {
   FTRT_PARAMETER = 0,
@@ -41,7 +42,8 @@ enum {
   FTRT_OUTPUT = 4,
   FTRT_ACCUMULATOR = 5,
   FTRT_QUANTIZED = 6,
-  FTRT_TEACHER = 7
+  FTRT_TEACHER = 7,
+  FTRT_REFERENCE = 8
 };
 enum { FTRT_ENTRY_STEP = 0, FTRT_ENTRY_MICRO = 1, FTRT_ENTRY_EVALUATE = 2, FTRT_ENTRY_LOGITS = 3 };
 
@@ -52,7 +54,7 @@ typedef struct ftrt_tensor {
   void *data; /* NULL for a state of the far tier, and for what lies on a device: ftrt_host_read, ftrt_host_write */
   uint64_t bytes;
   int32_t type;
-  int32_t role; /* FTRT_PARAMETER to FTRT_TEACHER */
+  int32_t role; /* FTRT_PARAMETER to FTRT_REFERENCE */
   uint64_t rank;
   const int64_t *shape; /* rank sizes, outermost first */
 } ftrt_tensor;

@@ -7,6 +7,8 @@
 
 #include "ftc/Analysis/PlanMemory.h"
 
+#include "ftc/Support/Reference.h"
+
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -173,9 +175,11 @@ std::string ftc::rowOf(plan::VariableOp variable) {
   case plan::Role::Parameter:
     return "parameters";
   case plan::Role::Quantized:
-    return "parameters in NF4";
+    return isOfReference(variable.getSymName()) ? "parameters (reference, NF4)" : "parameters in NF4";
   case plan::Role::Teacher:
     return "parameters of the teacher";
+  case plan::Role::Reference:
+    return "parameters of the reference";
   case plan::Role::State:
     return "optimizer states";
   case plan::Role::Accumulator:
@@ -255,6 +259,8 @@ MemoryTable ftc::memoryTable(ModuleOp module) {
   add("parameters", persistent, true);
   add("parameters in NF4", persistent, false);
   add("parameters of the teacher", persistent, false);
+  add("parameters of the reference", persistent, false);
+  add("parameters (reference, NF4)", persistent, false);
   add("optimizer states", persistent, true, farStates);
   add("gradient accumulators", persistent, false);
   add("constants", persistent, true);

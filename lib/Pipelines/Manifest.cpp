@@ -168,6 +168,7 @@ LogicalResult ManifestBuilder::addVariables(manifest::ManifestT &out) {
                           : variable.getRole() == plan::Role::State       ? manifest::Role::State
                           : variable.getRole() == plan::Role::Accumulator ? manifest::Role::Accumulator
                           : variable.getRole() == plan::Role::Teacher     ? manifest::Role::Teacher
+                          : variable.getRole() == plan::Role::Reference   ? manifest::Role::Reference
                                                                           : manifest::Role::Constant;
     auto tensor = describe(variable, variable.getSymName(), variable.getBufferType(), role, *variable.getSlab(),
                            *variable.getOffset());

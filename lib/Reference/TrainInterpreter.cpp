@@ -9,6 +9,7 @@
 
 #include "TrainKernels.h"
 #include "ftc/Support/Random.h"
+#include "ftc/Support/Reference.h"
 #include "ftc/Support/Rotary.h"
 
 #include "llvm/ADT/DenseMap.h"
@@ -56,12 +57,12 @@ void TrainInterpreter::initialize(uint64_t seed) {
           value.integers.assign(value.integers.size(), 1);
         })
         .Case([&](NormalInitAttr init) {
-          CounterRandom random(seed, variable.getSymName());
+          CounterRandom random(seed, parameterOf(variable.getSymName()));
           for (int64_t i = 0; i < value.size(); ++i)
             value.set(i, random.normal(i, init.getStddev().getValueAsDouble()));
         })
         .Case([&](UniformInitAttr init) {
-          CounterRandom random(seed, variable.getSymName());
+          CounterRandom random(seed, parameterOf(variable.getSymName()));
           for (int64_t i = 0; i < value.size(); ++i)
             value.set(i, random.symmetric(i, init.getBound().getValueAsDouble()));
         })

@@ -8,6 +8,7 @@
 #include "ftc/Runtime/RunError.h"
 #include "ftc/Runtime/Session.h"
 #include "ftc/Support/Random.h"
+#include "ftc/Support/Reference.h"
 
 #include <algorithm>
 #include <array>
@@ -54,6 +55,11 @@ void loadFloats(const std::byte *base, ElementType type, uint64_t first, float *
   }
 }
 
+/// The numbers that a tensor begins with. A reference begins as the parameter that it is the copy of.
+CounterRandom randomOf(const Tensor &tensor, uint64_t seed) {
+  return {seed, parameterOf(tensor.name()->string_view())};
+}
+
 /// `count` initial values from element `first` on.
 void fillPart(const Tensor &tensor, const CounterRandom &random, uint64_t first, float *values, uint64_t count) {
   if (tensor.init() == InitKind::Normal)
@@ -86,11 +92,12 @@ void Session::initialize(uint64_t seed, const std::function<bool(std::string_vie
       writeArrays(*encoded[first + index], arraysOf(*encoded[first + index], rooms[index]));
   }
   for (const Tensor *tensor : *manifest().tensors()) {
-    const bool isWeight =
-        tensor->role() == ftc::manifest::Role::Parameter || tensor->role() == ftc::manifest::Role::Teacher;
+    const ftc::manifest::Role role = tensor->role();
+    const bool isWeight = role == ftc::manifest::Role::Parameter || role == ftc::manifest::Role::Teacher ||
+                          role == ftc::manifest::Role::Reference;
     if (parameters && isWeight && !parameters(tensor->name()->string_view()))
       continue;
-    if (tensor->role() == ftc::manifest::Role::Quantized || tensor->init() == InitKind::RowNorms)
+    if (role == ftc::manifest::Role::Quantized || tensor->init() == InitKind::RowNorms)
       continue;
     if (far && isFar(*tensor))
       fillFar(*tensor);
@@ -129,7 +136,7 @@ void Session::fill(const Tensor &tensor, uint64_t seed) {
   if (!holdsFloats(tensor.type()))
     throw RunError(ExitCode::BadStep, fmt::format("{}: tensor '{}' of type {} cannot be initialized with numbers",
                                                   loaded->path(), tensor.name()->str(), elementName(tensor.type())));
-  CounterRandom random(seed, tensor.name()->string_view());
+  const CounterRandom random = randomOf(tensor, seed);
   // Blocks of a fixed size: which thread fills a block changes nothing, since every element is a function of its index.
   constexpr uint64_t block = 1024;
   const uint64_t elements = tensor.bytes() / elementSize(tensor.type());
@@ -161,7 +168,7 @@ void Session::initializeEncoded(const Tensor &tensor, uint64_t seed, const Nf4Ar
     elements *= size;
   Nf4Format format = formatOf(tensor);
   Nf4Encoder encoder(format, elements, arrays);
-  CounterRandom random(seed, tensor.name()->string_view());
+  const CounterRandom random = randomOf(tensor, seed);
   std::array<float, 1024> values;
   for (int64_t first = 0; first < elements; first += values.size()) {
     const auto count = static_cast<size_t>(std::min<int64_t>(values.size(), elements - first));

@@ -54,7 +54,8 @@ void requireEntry(const ftrt_host *host, int entry) {
                                                 host->session.manifest().entries()->size()));
 }
 
-static_assert(FTRT_TEACHER == static_cast<int>(ftc::manifest::Role::MAX) &&
+static_assert(FTRT_REFERENCE == static_cast<int>(ftc::manifest::Role::MAX) &&
+                  FTRT_REFERENCE == static_cast<int>(ftc::manifest::Role::Reference) &&
                   FTRT_TEACHER == static_cast<int>(ftc::manifest::Role::Teacher) &&
                   FTRT_QUANTIZED == static_cast<int>(ftc::manifest::Role::Quantized) &&
                   FTRT_ACCUMULATOR == static_cast<int>(ftc::manifest::Role::Accumulator) &&

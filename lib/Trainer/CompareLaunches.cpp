@@ -147,7 +147,8 @@ void Comparison::writeOurs(uint32_t slab, uint64_t offset, uint64_t bytes) {
 /// Weights that training begins with at zero or one would hide what is multiplied by them.
 void Comparison::vary(const manifest::Tensor &tensor) {
   const bool zeros = tensor.init() == manifest::InitKind::Zeros;
-  const bool isWeight = tensor.role() == manifest::Role::Parameter || tensor.role() == manifest::Role::Teacher;
+  const bool isWeight = tensor.role() == manifest::Role::Parameter || tensor.role() == manifest::Role::Teacher ||
+                        tensor.role() == manifest::Role::Reference;
   if (!isWeight || (!zeros && tensor.init() != manifest::InitKind::Ones) ||
       (tensor.type() != ElementType::F32 && tensor.type() != ElementType::BF16) || !isNear(tensor.slab()))
     return;

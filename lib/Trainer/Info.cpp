@@ -9,6 +9,7 @@
 
 #include "ftc/Runtime/CPU/CpuFeatures.h"
 #include "ftc/Runtime/LoadedStep.h"
+#include "ftc/Support/Reference.h"
 #include "ftc/Support/Units.h"
 
 #include <fmt/format.h>
@@ -36,6 +37,8 @@ const char *roleName(manifest::Role role) {
     return "quantized";
   case manifest::Role::Teacher:
     return "teacher";
+  case manifest::Role::Reference:
+    return "reference";
   case manifest::Role::Accumulator:
     return "accumulator";
   }
@@ -126,7 +129,7 @@ std::string describeStep(const std::string &path, const StepDetails &details) {
   if (info.peak_at())
     fmt::format_to(out, "  the peak is at {}\n", info.peak_at()->str());
 
-  uint64_t parameters = 0, trained = 0, teacher = 0;
+  uint64_t parameters = 0, trained = 0, teacher = 0, reference = 0;
   for (const auto *tensor : *info.tensors())
     if (tensor->role() == manifest::Role::Parameter) {
       uint64_t elements = tensor->bytes() / elementSize(tensor->type());
@@ -134,14 +137,17 @@ std::string describeStep(const std::string &path, const StepDetails &details) {
       trained += tensor->trainable() ? elements : 0;
     } else if (tensor->role() == manifest::Role::Teacher) {
       teacher += tensor->bytes() / elementSize(tensor->type());
+    } else if (tensor->role() == manifest::Role::Reference) {
+      reference += tensor->bytes() / elementSize(tensor->type());
     } else if (tensor->encoding() != manifest::Encoding::None) {
       uint64_t elements = 1;
       for (int64_t size : *tensor->decoded_shape())
         elements *= static_cast<uint64_t>(size);
-      parameters += elements;
+      (isOfReference(tensor->name()->string_view()) ? reference : parameters) += elements;
     }
-  fmt::format_to(out, "\ntensors     {} parameters, {} of them trained{}\n", parameters, trained,
-                 teacher ? fmt::format("; {} of the teacher", teacher) : "");
+  fmt::format_to(out, "\ntensors     {} parameters, {} of them trained{}{}\n", parameters, trained,
+                 teacher ? fmt::format("; {} of the teacher", teacher) : "",
+                 reference ? fmt::format("; {} of the reference", reference) : "");
   if (!details.tensors)
     fmt::format_to(out, "  {} tensors; --info=tensors tells where each lies\n", info.tensors()->size());
   else

@@ -9,6 +9,10 @@
 // REMARK: a product is added while it is stored
 // REMARK: a product is added by a kernel of its own: the model that is trained adds it apart, and its reference rounds as it does
 // REMARK: a product is added while it is stored
+// REMARK: a product is added while it is stored
+// REMARK: a product is added by a kernel of its own: something else reads the product
+// REMARK: a product is added while it is stored
+// REMARK: a product is added by a kernel of its own: something else reads the product
 
 // A chain of sums of products: the first stays a product, each other is added to the sum so far.
 // CHECK-LABEL: train.entry @gradients
@@ -137,4 +141,36 @@ train.entry @tied_apart kind(step) batch 1 sequence 3 inputs ["ids", "d", "head"
   %u = train.embedding_grad %ids, %d onto %head : tensor<9x4xf32>, tensor<3xi32>, tensor<3x4xf32> -> tensor<9x4xf32>
   %h = train.add %head, %u : tensor<9x4xf32>
   train.return %g, %t, %h : tensor<9x4xf32>, tensor<9x4xf32>, tensor<9x4xf32>
+}
+
+// -----
+
+// The same where the reference has weights of its own: each is the copy of a parameter. @w's product is added while it is stored,
+// and so is that of @reference.w; something else reads @v's.
+// CHECK-LABEL: train.entry @copies
+// CHECK: %[[S:.*]] = train.matmul %[[X:.*]], %{{.*}} transpose_b onto %[[X]] : {{.*}} {train.reference}
+// CHECK-NEXT: %[[T:.*]] = train.matmul %[[S]], %{{.*}} transpose_b : {{.*}} {train.reference}
+// CHECK-NEXT: train.add %[[S]], %[[T]] : {{.*}} {train.reference}
+// CHECK-NEXT: %[[Y:.*]] = train.matmul %[[X]], %{{.*}} transpose_b onto %[[X]] :
+// CHECK-NEXT: %[[Z:.*]] = train.matmul %[[Y]], %{{.*}} transpose_b :
+// CHECK-NEXT: train.add %[[Y]], %[[Z]] :
+train.variable @w : tensor<16x16xbf16> parameter init #train.ones
+train.variable @v : tensor<16x16xbf16> parameter init #train.ones
+train.variable @reference.w : tensor<16x16xbf16> reference init #train.ones
+train.variable @reference.v : tensor<16x16xbf16> reference init #train.ones
+train.entry @copies kind(step) batch 2 sequence 8 inputs [] outputs ["t", "y", "z"] {
+  %w = train.read @w : tensor<16x16xbf16>
+  %v = train.read @v : tensor<16x16xbf16>
+  %rw = train.read @reference.w : tensor<16x16xbf16>
+  %rv = train.read @reference.v : tensor<16x16xbf16>
+  %x = train.constant dense<1.0> : tensor<16x16xbf16>
+  %s0 = train.matmul %x, %rw transpose_b : tensor<16x16xbf16>, tensor<16x16xbf16> -> tensor<16x16xbf16> {train.reference}
+  %s = train.add %x, %s0 : tensor<16x16xbf16> {train.reference}
+  %t0 = train.matmul %s, %rv transpose_b : tensor<16x16xbf16>, tensor<16x16xbf16> -> tensor<16x16xbf16> {train.reference}
+  %t = train.add %s, %t0 : tensor<16x16xbf16> {train.reference}
+  %y0 = train.matmul %x, %w transpose_b : tensor<16x16xbf16>, tensor<16x16xbf16> -> tensor<16x16xbf16>
+  %y = train.add %x, %y0 : tensor<16x16xbf16>
+  %z0 = train.matmul %y, %v transpose_b : tensor<16x16xbf16>, tensor<16x16xbf16> -> tensor<16x16xbf16>
+  %z = train.add %y, %z0 : tensor<16x16xbf16>
+  train.return %t, %z0, %z : tensor<16x16xbf16>, tensor<16x16xbf16>, tensor<16x16xbf16>
 }

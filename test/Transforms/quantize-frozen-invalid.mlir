@@ -50,3 +50,11 @@ module attributes {train.quantize = #train.quantize<bitsandbytes, targets = ["em
     train.return %y : tensor<16x64xf32>
   }
 }
+
+// -----
+
+// A parameter is no reference.
+// expected-error@+1 {{no reference '<...>.q_proj.weight' for the target of train.quantize}}
+module attributes {train.quantize = #train.quantize<bitsandbytes, targets = ["q_proj"], reference = true>} {
+  train.variable @q_proj.weight : tensor<128x64xf32> parameter init #train.ones
+}

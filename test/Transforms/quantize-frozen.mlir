@@ -48,3 +48,24 @@ module attributes {train.quantize = #train.quantize<torchao, targets = ["up_proj
 module {
   train.variable @q_proj.weight : tensor<128x64xf32> parameter init #train.normal<0.02>
 }
+
+// -----
+
+// Of a model that is trained as a whole, the reference beside it: its copy is in four bits, the parameter is not.
+// CHECK: train.variable @q_proj.weight : tensor<128x64xf32> parameter init #train.normal<{{.*}}> trainable
+// CHECK: train.variable @reference.q_proj.weight : tensor<128x64x!train.nf4<bitsandbytes, f32>> reference init #train.normal<{{.*}}>{{$}}
+// CHECK: train.matmul %{{.*}}, %{{.*}} transpose_b : tensor<16x64xf32>, tensor<128x64x!train.nf4<bitsandbytes, f32>> -> tensor<16x128xf32>
+// CHECK: train.matmul %{{.*}}, %{{.*}} transpose_b : tensor<16x64xf32>, tensor<128x64xf32> -> tensor<16x128xf32>
+// GRAD-LABEL: train.entry @pair
+module attributes {train.quantize = #train.quantize<bitsandbytes, targets = ["q_proj"], reference = true>} {
+  train.variable @q_proj.weight : tensor<128x64xf32> parameter init #train.normal<0.02> trainable
+  train.variable @reference.q_proj.weight : tensor<128x64xf32> reference init #train.normal<0.02>
+  train.entry @pair kind(evaluate) batch 2 sequence 8 inputs ["x"] outputs ["r", "y"] {
+  ^bb0(%x: tensor<16x64xf32>):
+    %rw = train.read @reference.q_proj.weight : tensor<128x64xf32>
+    %r = train.matmul %x, %rw transpose_b : tensor<16x64xf32>, tensor<128x64xf32> -> tensor<16x128xf32>
+    %w = train.read @q_proj.weight : tensor<128x64xf32>
+    %y = train.matmul %x, %w transpose_b : tensor<16x64xf32>, tensor<128x64xf32> -> tensor<16x128xf32>
+    train.return %r, %y : tensor<16x128xf32>, tensor<16x128xf32>
+  }
+}

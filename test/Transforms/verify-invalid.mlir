@@ -201,10 +201,14 @@ plan.kernel @fill {
   }
 }
 plan.variable @teacher.norm : memref<16xf32> teacher init #train.ones at @near[0]
+plan.variable @reference.norm : memref<16xf32> reference init #train.ones at @near[128]
 plan.entry @step kind(step) batch 1 sequence 8 flops 0.0 {
   %c = plan.get @teacher.norm : memref<16xf32>
   // expected-error @below {{writes the teacher's "teacher.norm"}}
   plan.launch @fill(%c) "fill" : memref<16xf32>
+  %r = plan.get @reference.norm : memref<16xf32>
+  // expected-error @below {{writes the reference's "reference.norm"}}
+  plan.launch @fill(%r) "fill" : memref<16xf32>
   // expected-error @below {{names no variable of type 'memref<16xf32>': @sin}}
   %s = plan.get @sin : memref<16xf32>
   %o = plan.view @near[64] "o" : memref<16xf32>

@@ -55,7 +55,8 @@ def Plan_Role : I32EnumAttr<"Role", "what a persistent buffer holds", [
     I32EnumAttrCase<"Constant", 2, "constant">,
     I32EnumAttrCase<"Accumulator", 3, "accumulator">,
     I32EnumAttrCase<"Quantized", 4, "quantized">,
-    I32EnumAttrCase<"Teacher", 5, "teacher">]> {
+    I32EnumAttrCase<"Teacher", 5, "teacher">,
+    I32EnumAttrCase<"Reference", 6, "reference">]> {
   let cppNamespace = "::ftc::plan";
   let genSpecializedAttr = 0;
 }

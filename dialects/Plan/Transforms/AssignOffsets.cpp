@@ -89,8 +89,8 @@ struct AssignOffsetsPass : ftc::plan::impl::PlanAssignOffsetsPassBase<AssignOffs
   void placeVariables(ArrayRef<plan::VariableOp> variables, Region &region, bool isFar) {
     Builder builder(&getContext());
     int64_t next = 0;
-    for (plan::Role role : {plan::Role::Parameter, plan::Role::Quantized, plan::Role::Teacher, plan::Role::State,
-                            plan::Role::Accumulator, plan::Role::Constant})
+    for (plan::Role role : {plan::Role::Parameter, plan::Role::Quantized, plan::Role::Teacher, plan::Role::Reference,
+                            plan::Role::State, plan::Role::Accumulator, plan::Role::Constant})
       for (plan::VariableOp variable : variables) {
         if (variable.getRole() != role || variable.getFar() != isFar)
           continue;

@@ -93,6 +93,8 @@ std::string whyFixed(plan::VariableOp variable, plan::EntryOp entry) {
     return "constant";
   case plan::Role::Teacher:
     return "the teacher's";
+  case plan::Role::Reference:
+    return "the reference's";
   case plan::Role::Quantized:
     return "quantized";
   default:

@@ -31,7 +31,8 @@ def Train_Dialect : Dialect {
     N, set by Import. `train.backward`: built by `train-differentiate`. `train.recompute`: the copy of a forward op that
     `train-insert-remat` or `train-chunk-loss` put into the backward graph, or of an op that `train-fuse-updates` runs a second
     time; its work is not counted as necessary. `train.reference`: part of the model as it was before training, which Import puts
-    beside the one that is trained for a loss of preferences; it gets no adapters.
+    beside the one that is trained for a loss of preferences; it gets no adapters. Its weights are the frozen ones of that model, or
+    variables of the role `reference`.
 
     Four attributes of the module, besides `train.optimizer`, say in which precision updates are made; they are read by
     `train-lower-optimizer`. `train.state_type = bf16`: the type of moments. `train.quantized_states = #train<state_format
@@ -95,7 +96,8 @@ def Train_VariableRole : I32EnumAttr<"VariableRole", "what a variable holds", [
     I32EnumAttrCase<"State", 1, "state">,
     I32EnumAttrCase<"Constant", 2, "constant">,
     I32EnumAttrCase<"Accumulator", 3, "accumulator">,
-    I32EnumAttrCase<"Teacher", 4, "teacher">]> {
+    I32EnumAttrCase<"Teacher", 4, "teacher">,
+    I32EnumAttrCase<"Reference", 5, "reference">]> {
   let cppNamespace = "::ftc::train";
   let genSpecializedAttr = 0;
 }
@@ -238,14 +240,17 @@ def Train_Nf4 : TypeDef<Train_Dialect, "Nf4"> {
 def Train_QuantizeAttr : Train_Attr<"Quantize", "quantize"> {
   let summary = "which frozen weights are kept in four bits";
   let description = [{
-    The module's `train.quantize`, read by `train-quantize-frozen`. `targets` are last words of modules ("q_proj").
+    The module's `train.quantize`, read by `train-quantize-frozen`. `targets` are last words of modules ("q_proj"). With `reference`
+    they are those of variables of that role, and parameters stay as they are.
 
     ```mlir
     #train.quantize<torchao, targets = ["q_proj", "v_proj"]>
+    #train.quantize<torchao, targets = ["q_proj", "v_proj"], reference = true>
     ```
   }];
-  let parameters = (ins EnumParameter<Train_Quantizer>:$quantizer, "::mlir::ArrayAttr":$targets);
-  let assemblyFormat = "`<` $quantizer `,` `targets` `=` $targets `>`";
+  let parameters = (ins EnumParameter<Train_Quantizer>:$quantizer, "::mlir::ArrayAttr":$targets,
+                        DefaultValuedParameter<"bool", "false">:$reference);
+  let assemblyFormat = "`<` $quantizer `,` `targets` `=` $targets (`,` `reference` `=` $reference^)? `>`";
 }
 
 def Train_FakeQuantization : I32EnumAttr<"FakeQuantization", "in which numbers values are quantized", [

@@ -8,6 +8,7 @@
 #include "dialects/Train/IR/Train.h"
 
 #include "ftc/Support/QuantizedStates.h"
+#include "ftc/Support/Reference.h"
 
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/StringSet.h"
@@ -58,14 +59,30 @@ static LogicalResult verifyRotaryInit(VariableOp op, RotaryInitAttr init) {
   return success();
 }
 
+/// A reference is named after the parameter that it is the copy of, and looks like it.
+static LogicalResult verifyReference(VariableOp op) {
+  StringRef name = op.getSymName();
+  auto of = name.consume_front(referencePrefix)
+                ? SymbolTable::lookupNearestSymbolFrom<VariableOp>(op, StringAttr::get(op.getContext(), name))
+                : VariableOp();
+  if (!of || of.getRole() != VariableRole::Parameter ||
+      of.getTensorType().getShape() != op.getTensorType().getShape() || of.getInit() != op.getInit())
+    return op.emitOpError("is a reference, and must be called \"")
+           << StringRef(referencePrefix) << "<parameter>\" and have that parameter's shape and initial values";
+  return success();
+}
+
 LogicalResult VariableOp::verify() {
   if (getTrainable() && getRole() != VariableRole::Parameter)
     return emitOpError("only parameters are trainable");
   if (getFar() && getRole() != VariableRole::State)
     return emitOpError("only states may live in the far tier");
+  if (getRole() == VariableRole::Reference && failed(verifyReference(*this)))
+    return failure();
   auto nf4 = dyn_cast<Nf4Type>(getTensorType().getElementType());
   if (nf4) {
-    if (getRole() != VariableRole::Parameter || getTensorType().getRank() != 2)
+    const bool isWeight = getRole() == VariableRole::Parameter || getRole() == VariableRole::Reference;
+    if (!isWeight || getTensorType().getRank() != 2)
       return emitOpError("holds ") << getTensorType() << "; only parameters that are matrices are kept in four bits";
     if (getTrainable())
       return emitOpError("is kept in four bits and cannot be trainable");
@@ -193,6 +210,8 @@ LogicalResult EntryOp::verifyRegions() {
         return write.emitOpError("writes ") << write.getVariableAttr() << ", which is a constant";
       if (variable->getRole() == VariableRole::Teacher)
         return write.emitOpError("writes ") << write.getVariableAttr() << ", which is a teacher's";
+      if (variable->getRole() == VariableRole::Reference)
+        return write.emitOpError("writes ") << write.getVariableAttr() << ", which is a reference's";
       if (!written.insert(write.getVariable()).second)
         return write.emitOpError("writes ") << write.getVariableAttr() << " a second time";
     } else if (auto update = dyn_cast<UpdateOp>(op)) {

@@ -57,12 +57,15 @@ def VariableOp : Train_Op<"variable", [Symbol]> {
     accumulator holds a sum of gradients between the micro-batches of one step; no checkpoint keeps it. A `far` state lives in
     the far tier and is streamed past the ops that use it; its value is the same. A parameter in four bits (`!train.nf4`) is
     frozen, and `init` says what it is quantized from. A `teacher` is a weight of another model, from which this one learns:
-    nothing writes it, it gets no adapter, and no checkpoint keeps it.
+    nothing writes it, it gets no adapter, and no checkpoint keeps it. A `reference` is a copy of a parameter as it was before
+    training, under that one's name behind `reference.`, with the same shape and initial values: nothing writes it, and no
+    checkpoint keeps it. It may be in four bits.
 
     ```mlir
     train.variable @"model.norm.weight" : tensor<64xf32> parameter init #train.ones trainable
     train.variable @"w.exp_avg" : tensor<4096x64xf32> state init #train.zeros far
     train.variable @"teacher.model.norm.weight" : tensor<96xf32> teacher init #train.ones
+    train.variable @"reference.model.norm.weight" : tensor<64xf32> reference init #train.ones
     train.variable @"rotary.cos" : tensor<128x8xf32> constant init #train.rotary<sine = false, headDim = 16,
       base = 5.0e+05 : f64, factor = 3.2e+01 : f64, lowFactor = 1.0 : f64, highFactor = 4.0 : f64, oldContext = 8192>
     ```

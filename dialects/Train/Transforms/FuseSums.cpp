@@ -19,12 +19,15 @@
 //
 // Leaves alone: a product that something else reads too, one that adds already, one that stands before what it
 // would be added to, and one of a reference (`train.reference`) whose twin in the trained model is not fused: a product
-// with an adapter adds that already. Both models must round alike, or a model whose adapters are still nothing would
-// differ from its own reference.
+// with an adapter adds that already. Both models must round alike, or a model that has learned nothing yet would
+// differ from its own reference. The twin reads the same weight, or, where the reference has copies of its own, the
+// parameter that this is the copy of.
 //
 //===----------------------------------------------------------------------===//
 
 #include "dialects/Train/Transforms/Passes.h"
+
+#include "ftc/Support/Reference.h"
 
 #include "mlir/IR/Remarks.h"
 
@@ -64,16 +67,19 @@ void fuse(AddOp sum, MatmulOp product, Value other) {
   product.erase();
 }
 
-/// The variable that a product multiplies with, perhaps decoded or cast first; null where that is none.
+bool isReference(Operation *op) { return op->hasAttr(TrainDialect::referenceAttrName); }
+
+/// The parameter that a product multiplies with, or that its factor is a reference's copy of, perhaps decoded or cast
+/// first; null where that is none.
 StringAttr weightOf(MatmulOp product) {
   Operation *op = product.getB().getDefiningOp();
   while (op && !isa<ReadOp>(op) && op->getNumOperands() == 1)
     op = op->getOperand(0).getDefiningOp();
   auto read = dyn_cast_or_null<ReadOp>(op);
-  return read ? read.getVariableAttr().getAttr() : StringAttr();
+  if (!read)
+    return {};
+  return StringAttr::get(product.getContext(), parameterOf(read.getVariable()));
 }
-
-bool isReference(Operation *op) { return op->hasAttr(TrainDialect::referenceAttrName); }
 
 /// add(embedding_grad(ids, g), base) becomes embedding_grad(ids, g) onto base.
 void fuseTable(AddOp sum) {

@@ -103,7 +103,8 @@ def QuantizeFrozenPass : Pass<"train-quantize-frozen", "::mlir::ModuleOp"> {
   let description = [{
     Reads the module's `train.quantize` (`#train.quantize`); without that attribute the pass does nothing. Each frozen matrix
     `<module>.weight` whose module's last word is a target gets elements of type `!train.nf4` (QLoRA, Dettmers et al. 2023).
-    Products read it as it is: it is decoded while it is packed, and never whole. Runs behind `train-attach-adapters`, which
+    Products read it as it is: it is decoded while it is packed, and never whole. With `reference = true` the weights are those
+    of variables of that role, which are frozen beside parameters that are trained. Runs behind `train-attach-adapters`, which
     freezes, and before `train-differentiate`.
 
     Before:

@@ -8,13 +8,14 @@
 // QLoRA's base weights (Dettmers et al., "QLoRA: Efficient Finetuning of Quantized LLMs", 2023).
 //
 // Assumes: forward graphs only, adapters attached: what is not trainable is frozen. A linear layer is a train.matmul
-// whose b is a read of the weight.
+// whose b is a read of the weight. Where all parameters are trained, a reference beside them is what is frozen; the
+// attribute says which of the two it is about.
 //
 // Promises: types change and nothing else; ops, their order and all other variables stay. Results change: a weight has
 // one of 16 numbers for each block of 64, as the library has it that the attribute names.
 //
-// Refuses: a target that no parameter has, that is trainable, that the quantizer cannot take, or that is read by
-// anything but a product as its second factor.
+// Refuses: a target that no parameter (or no reference) has, that is trainable, that the quantizer cannot take, or that
+// is read by anything but a product as its second factor.
 //
 //===----------------------------------------------------------------------===//
 
@@ -35,7 +36,8 @@ constexpr remark::RemarkOpts remarkOpts = remark::RemarkOpts::name("quantize").c
 
 class Quantization {
 public:
-  Quantization(ModuleOp module, QuantizeAttr how) : module(module), how(how) {}
+  Quantization(ModuleOp module, QuantizeAttr how)
+      : module(module), how(how), role(how.getReference() ? VariableRole::Reference : VariableRole::Parameter) {}
 
   LogicalResult run() {
     llvm::StringSet<> wanted, met;
@@ -47,7 +49,7 @@ public:
     }
     for (auto variable : module.getOps<VariableOp>()) {
       StringRef name = variable.getSymName();
-      if (variable.getRole() != VariableRole::Parameter || !name.consume_back(".weight"))
+      if (variable.getRole() != role || !name.consume_back(".weight"))
         continue;
       StringRef word = name.substr(name.rfind('.') + 1); // all of it where there is no dot
       if (!wanted.contains(word))
@@ -58,14 +60,15 @@ public:
     }
     for (Attribute target : how.getTargets())
       if (!met.contains(cast<StringAttr>(target).getValue()))
-        return module.emitError("no parameter '<...>.")
+        return module.emitError(how.getReference() ? "no reference '<...>." : "no parameter '<...>.")
                << cast<StringAttr>(target).getValue() << ".weight' for the target of train.quantize";
     for (auto entry : module.getOps<EntryOp>())
       for (auto read : entry.getBody().front().getOps<ReadOp>())
         if (auto type = types.lookup(read.getVariableAttr()); type && failed(retype(read, type)))
           return failure();
     remark::passed(module.getLoc(), remarkOpts)
-        << remark::add("{0} frozen weights are kept in NF4, as {1} quantizes them", types.size(),
+        << remark::add("{0} {1} are kept in NF4, as {2} quantizes them", types.size(),
+                       how.getReference() ? "weights of the reference" : "frozen weights",
                        stringifyQuantizer(how.getQuantizer()).str())
         << remark::metric("bytes", after) << remark::metric("bytes_saved", before - after);
     return success();
@@ -102,6 +105,7 @@ private:
 
   ModuleOp module;
   QuantizeAttr how;
+  VariableRole role; ///< of the targets
   DenseMap<Attribute, RankedTensorType> types;
   int64_t before = 0, after = 0;
 };

@@ -102,6 +102,8 @@ struct ConvertTrainToPlanPass : ftc::impl::ConvertTrainToPlanPassBase<ConvertTra
       return plan::Role::Accumulator;
     case train::VariableRole::Teacher:
       return plan::Role::Teacher;
+    case train::VariableRole::Reference:
+      return plan::Role::Reference;
     }
     llvm_unreachable("a role of train.variable");
   }

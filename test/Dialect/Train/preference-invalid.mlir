@@ -124,3 +124,48 @@ train.entry @e kind(step) batch 2 sequence 8 inputs ["p"] outputs [] {
   %d = train.add %p, %p : tensor<4xf32> {train.reference = 1 : i64}
   train.return
 }
+
+// -----
+
+train.variable @w : tensor<64xf32> parameter init #train.ones trainable
+// expected-error@+1 {{only parameters are trainable}}
+train.variable @reference.w : tensor<64xf32> reference init #train.ones trainable
+
+// -----
+
+// A reference is the copy of a parameter,
+train.variable @w : tensor<64xf32> constant init #train.ones
+// expected-error@+1 {{is a reference, and must be called "reference.<parameter>" and have that parameter's shape and initial values}}
+train.variable @reference.w : tensor<64xf32> reference init #train.ones
+
+// -----
+
+// under its name,
+train.variable @w : tensor<64xf32> parameter init #train.ones
+// expected-error@+1 {{is a reference, and must be called "reference.<parameter>"}}
+train.variable @before.w : tensor<64xf32> reference init #train.ones
+
+// -----
+
+// with its shape,
+train.variable @w : tensor<64xf32> parameter init #train.ones
+// expected-error@+1 {{is a reference, and must be called "reference.<parameter>"}}
+train.variable @reference.w : tensor<32xf32> reference init #train.ones
+
+// -----
+
+// and begins as it does.
+train.variable @w : tensor<64xf32> parameter init #train.ones
+// expected-error@+1 {{is a reference, and must be called "reference.<parameter>"}}
+train.variable @reference.w : tensor<64xf32> reference init #train.zeros
+
+// -----
+
+train.variable @w : tensor<64xf32> parameter init #train.ones
+train.variable @reference.w : tensor<64xf32> reference init #train.ones
+train.entry @e kind(step) batch 2 sequence 8 inputs ["x"] outputs [] {
+^bb0(%x: tensor<64xf32>):
+  // expected-error@+1 {{writes @reference.w, which is a reference's}}
+  train.write @reference.w, %x : tensor<64xf32>
+  train.return
+}
