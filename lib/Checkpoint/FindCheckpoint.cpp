@@ -62,6 +62,8 @@ std::optional<TrainingState> ftc::readTrainingState(const std::string &directory
     made.frozenWeights = number("frozen_weights");
   if (problem.empty() && object.contains("teacher_weights"))
     made.teacherWeights = number("teacher_weights");
+  if (problem.empty() && object.contains("reference_weights"))
+    made.referenceWeights = number("reference_weights");
   if (auto recipe = object.find("recipe"); recipe != object.end() && recipe->is_object())
     for (const auto &item : recipe->items())
       if (item.value().is_string())

@@ -70,8 +70,8 @@ struct OtherRecipe {
 };
 
 const OtherRecipe otherRecipes[] = {
-    {"preference optimization with a second model",
-     "ref_checkpointer ref_policy_checkpointer value_checkpointer reward_checkpointer policy_model "
+    {"reinforcement learning, or with another loss of preferences than DPO's and RSO's",
+     "ref_policy_checkpointer value_checkpointer reward_checkpointer policy_model "
      "reward_and_value_model ppo_epochs ppo_batch_size reward_penalty penalise_no_eos min_response_length "
      "max_generated_tokens whiten_rewards kl_coeff lmbda forward_batch_size",
      "SimPOLoss IPOLoss PPOLoss GRPOLoss"},
@@ -170,8 +170,8 @@ private:
         way += (way.empty() ? "override" : " and override") + replace;
       messages.error(place,
                      "'" + first + "' belongs to recipes for " + other.kind +
-                         ", which are not built; full fine-tuning, LoRA, QLoRA, quantization-aware training, DPO with "
-                         "LoRA, and knowledge distillation are: for one of these " +
+                         ", which are not built; full fine-tuning, LoRA, QLoRA, quantization-aware training, DPO, "
+                         "and knowledge distillation are: for one of these " +
                          way + (other.here ? std::string("; ") + other.here : ""));
       return true;
     }

@@ -167,6 +167,7 @@ const std::vector<NodeComponents> &nodes() {
           "torchtune.datasets.hh_rlhf_helpful_dataset"}},
         {"checkpointer", checkpointers},
         {"teacher_checkpointer", checkpointers},
+        {"ref_checkpointer", checkpointers},
         {"optimizer",
          {"torch.optim.AdamW", "torch.optim.SGD", "bitsandbytes.optim.AdamW", "bitsandbytes.optim.PagedAdamW",
           "bitsandbytes.optim.AdamW32bit", "bitsandbytes.optim.PagedAdamW32bit", "bitsandbytes.optim.AdamW8bit",

@@ -422,6 +422,12 @@ static std::map<std::string, std::string> valuesOf(const Recipe &r) {
   if (r.lossChunks)
     v["loss.num_output_chunks"] = std::to_string(r.lossChunks);
   v["loss.ignore_index"] = std::to_string(r.ignoreIndex);
+  if (const std::optional<ReferenceConfig> &reference = r.reference) {
+    if (!reference->checkpointer.checkpointDir.empty())
+      v["ref_checkpointer"] = flowText(weightsOf(reference->checkpointer), "checkpointer.");
+    if (reference->quantized)
+      v["ref_quantizer"] = *reference->quantized == Nf4Quantizer::Torchao ? "torchao" : "bitsandbytes";
+  }
   if (const std::optional<DistillationConfig> &d = r.distillation) {
     v["teacher_model"] = flowText(valuesOf(d->teacher, /*hasAdapters=*/false), "model.");
     v["teacher_checkpointer"] = flowText(weightsOf(d->checkpointer), "checkpointer.");
@@ -512,9 +518,9 @@ std::map<std::string, std::string> ftc::trainingValues(const Recipe &recipe) {
       if (key.starts_with(start))
         return false;
     for (const char *same :
-         {"teacher_model", "kd_ratio", "fake_quant_after_n_steps", "model._component_", "model.use_dora",
-          "tokenizer.max_seq_len", "shuffle", "gradient_accumulation_steps", "optimizer_state_dtype", "master_weights",
-          "stochastic_rounding", "clip_grad_norm", "dtype"})
+         {"ref_quantizer", "teacher_model", "kd_ratio", "fake_quant_after_n_steps", "model._component_",
+          "model.use_dora", "tokenizer.max_seq_len", "shuffle", "gradient_accumulation_steps", "optimizer_state_dtype",
+          "master_weights", "stochastic_rounding", "clip_grad_norm", "dtype"})
       if (key == same)
         return false;
     return true;

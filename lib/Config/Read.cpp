@@ -33,6 +33,7 @@ void Reader::run() {
   checkpointing();
   metricLogger();
   preference();
+  reference();
   distillation();
   quantizer();
   combinations();

@@ -79,6 +79,10 @@ private:
   void lora();
   /// QLoRA: which weights are in four bits follows from the model; they must be of sizes that the quantizer takes.
   void quantizedBase();
+  /// The quantizer that the value `name` of `path` means; an error and nothing where it means none.
+  std::optional<Nf4Quantizer> nf4Quantizer(const std::string &path, const std::string &name);
+  /// An error at `path` where the model's projections are of sizes that `quantizer`, which `key` says, does not take.
+  void fitsQuantizer(const std::string &path, const std::string &key, Nf4Quantizer quantizer);
 
   // ReadFiles.cpp
   void tokenizer();
@@ -115,9 +119,14 @@ private:
   // ReadPreference.cpp
   void loss();
   void preference();
+  /// ref_checkpointer and ref_quantizer.
+  void reference();
 
   // ReadDistillation.cpp
   void distillation();
+  /// The nodes that a recipe has under names of their own (second), as they would be read at usual places (first), in a
+  /// recipe of their own. Messages call them by their own names.
+  Recipe readAside(const std::vector<std::pair<const char *, const char *>> &names);
   /// Reads teacher_model and teacher_checkpointer.
   void teacher(const Node &model, DistillationConfig &d);
   void kdLoss(DistillationConfig &d);

@@ -60,11 +60,11 @@ void Reader::distillation() {
   recipe.distillation = std::move(d);
 }
 
-void Reader::teacher(const Node &model, DistillationConfig &d) {
+Recipe Reader::readAside(const std::vector<std::pair<const char *, const char *>> &names) {
+  Recipe other;
   Node alone;
   alone.kind = Node::Kind::Map;
-  alone.place = model.place;
-  const std::pair<const char *, const char *> names[] = {{"model", modelNode}, {"checkpointer", checkpointerNode}};
+  alone.place = root.place;
   for (const auto &[usual, name] : names) {
     const Node *node = value(name);
     if (!node)
@@ -74,27 +74,18 @@ void Reader::teacher(const Node &model, DistillationConfig &d) {
           node->place,
           "'" + std::string(name) + "' needs the keys of '" + usual + "', not " + shown(*node) +
               (node->isScalar() ? "; write '" + std::string(name) + ": {_component_: " + node->text + "}'" : ""));
-      return;
+      return other;
     }
     alone.entries.push_back({usual, placeOf(name), *node});
   }
-  if (const Node *component = model.find("_component_"); component && component->isScalar())
-    if (const std::string &name = component->text; isLoraBuilder(name)) {
-      const std::string word = lastWord(name);
-      messages.error(component->place, "'" + name + "' has adapters, and a teacher is not trained; override " +
-                                           modelNode + "=" + name.substr(0, name.size() - word.size()) +
-                                           word.substr(word.find('_') + 1));
-      return;
-    }
   Messages heard;
-  Recipe other;
   nameModel(alone, heard);
   if (!heard.failed()) {
     const Checked checked = checkKeys(alone, {}, heard);
     Reader reader(alone, checked, other, heard);
-    if (checked.components.count("model"))
+    if (alone.find("model") && checked.components.count("model"))
       reader.model();
-    if (checked.components.count("checkpointer"))
+    if (alone.find("checkpointer") && checked.components.count("checkpointer"))
       reader.checkpointer();
   }
   for (Diagnostic &message : heard.list) {
@@ -108,6 +99,19 @@ void Reader::teacher(const Node &model, DistillationConfig &d) {
         key.path.replace(0, std::string(usual).size(), name);
     messages.withoutEffect.push_back(std::move(key));
   }
+  return other;
+}
+
+void Reader::teacher(const Node &model, DistillationConfig &d) {
+  if (const Node *component = model.find("_component_"); component && component->isScalar())
+    if (const std::string &name = component->text; isLoraBuilder(name)) {
+      const std::string word = lastWord(name);
+      messages.error(component->place, "'" + name + "' has adapters, and a teacher is not trained; override " +
+                                           modelNode + "=" + name.substr(0, name.size() - word.size()) +
+                                           word.substr(word.find('_') + 1));
+      return;
+    }
+  Recipe other = readAside({{"model", modelNode}, {"checkpointer", checkpointerNode}});
   d.teacher = std::move(other.model);
   d.checkpointer.checkpointDir = other.checkpointer.checkpointDir;
   d.checkpointer.checkpointFiles = other.checkpointer.checkpointFiles;

@@ -433,8 +433,10 @@ void Reader::insideCheckpoint(const std::string &path, const std::string &folder
     return clean.has_filename() || clean == "/" ? clean : clean.parent_path();
   };
   const std::string teacher = recipe.distillation ? recipe.distillation->checkpointer.checkpointDir : "";
+  const std::string reference = recipe.reference ? recipe.reference->checkpointer.checkpointDir : "";
   for (const auto &[key, checkpoint] : {std::pair("checkpointer.checkpoint_dir", recipe.checkpointer.checkpointDir),
-                                        std::pair("teacher_checkpointer.checkpoint_dir", teacher)}) {
+                                        std::pair("teacher_checkpointer.checkpoint_dir", teacher),
+                                        std::pair("ref_checkpointer.checkpoint_dir", reference)}) {
     if (checkpoint.empty() || folder.empty())
       continue;
     const std::filesystem::path inner = parts(folder), outer = parts(checkpoint);

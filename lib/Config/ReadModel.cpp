@@ -208,35 +208,47 @@ void Reader::lora() {
   quantizedBase();
 }
 
-void Reader::quantizedBase() {
-  bool quantize = isQloraBuilder(recipe.model.component);
-  boolean("model.quantize_base", quantize);
-  std::string quantizer = "torchao";
-  text("model.quantizer", quantizer);
-  if (quantizer != "torchao" && quantizer != "bitsandbytes") {
-    messages.error(placeOf("model.quantizer"), "'model.quantizer' is '" + quantizer + "'; it must be torchao or " +
-                                                   "bitsandbytes" + didYouMean(quantizer, {"torchao", "bitsandbytes"}));
-    return;
-  }
-  if (!quantize) {
-    if (value("model.quantizer"))
-      messages.remark(placeOf("model.quantizer"),
-                      "'model.quantizer' is without effect: 'model.quantize_base' is not True");
-    return;
-  }
-  recipe.quantizedBase = quantizer == "torchao" ? Nf4Quantizer::Torchao : Nf4Quantizer::Bitsandbytes;
+std::optional<Nf4Quantizer> Reader::nf4Quantizer(const std::string &path, const std::string &name) {
+  if (name == "torchao")
+    return Nf4Quantizer::Torchao;
+  if (name == "bitsandbytes")
+    return Nf4Quantizer::Bitsandbytes;
+  messages.error(placeOf(path), "'" + path + "' is '" + name + "'; it must be torchao or bitsandbytes" +
+                                    didYouMean(name, {"torchao", "bitsandbytes"}));
+  return std::nullopt;
+}
+
+void Reader::fitsQuantizer(const std::string &path, const std::string &key, Nf4Quantizer quantizer) {
   const ModelConfig &m = recipe.model;
   const std::tuple<const char *, int64_t, int64_t> weights[] = {{"q_proj", m.numHeads * m.headDim, m.embedDim},
                                                                 {"k_proj", m.numKvHeads * m.headDim, m.embedDim},
                                                                 {"gate_proj", m.intermediateDim, m.embedDim}};
   for (const auto &[name, outputs, inputs] : weights)
-    if (!nf4Takes(*recipe.quantizedBase, outputs * inputs)) {
-      messages.error(placeOf("model.quantize_base"),
-                     named("model.quantize_base") + ": " + name + " has " + std::to_string(outputs) + " x " +
-                         std::to_string(inputs) + " elements, no multiple of 16384 as torchao's NF4 needs; set " +
-                         "model.quantizer=bitsandbytes, which takes any size");
+    if (!nf4Takes(quantizer, outputs * inputs)) {
+      messages.error(placeOf(path), named(path) + ": " + name + " has " + std::to_string(outputs) + " x " +
+                                        std::to_string(inputs) +
+                                        " elements, no multiple of 16384 as torchao's NF4 needs; set " + key +
+                                        "=bitsandbytes, which takes any size");
       return;
     }
+}
+
+void Reader::quantizedBase() {
+  bool quantize = isQloraBuilder(recipe.model.component);
+  boolean("model.quantize_base", quantize);
+  const std::string key = "model.quantizer";
+  std::string name = "torchao";
+  text(key, name);
+  const std::optional<Nf4Quantizer> how = nf4Quantizer(key, name);
+  if (!how)
+    return;
+  if (!quantize) {
+    if (value(key))
+      messages.remark(placeOf(key), "'model.quantizer' is without effect: 'model.quantize_base' is not True");
+    return;
+  }
+  recipe.quantizedBase = how;
+  fitsQuantizer("model.quantize_base", key, *how);
 }
 
 } // namespace ftc::config

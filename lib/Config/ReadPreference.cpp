@@ -6,7 +6,8 @@
 //===----------------------------------------------------------------------===//
 //
 // A loss of preferences compares the model that is trained with itself as it was before, for pairs of answers. As in
-// torchtune's recipe lora_dpo_single_device, the model before is the one without its adapters.
+// torchtune's recipe lora_dpo_single_device, the model before is the one without its adapters; where it has none, it is
+// a second model, as in full_dpo_distributed, whose weights `ref_checkpointer` names.
 //
 //===----------------------------------------------------------------------===//
 
@@ -83,19 +84,10 @@ void Reader::preference() {
       messages.error(unlike->place,
                      "'" + unlike->config->component + "' gives pairs of answers, and " + named("loss._component_") +
                          ", " + recipe.lossComponent +
-                         ", takes one; for preference optimization set loss=torchtune.rlhf.loss.DPOLoss and a LoRA "
-                         "builder, else " +
+                         ", takes one; for preference optimization set loss=torchtune.rlhf.loss.DPOLoss, else " +
                          unlike->name + "=torchtune.datasets.chat_dataset");
     return;
   }
-  if (components.count("model") && !recipe.lora && !isLoraBuilder(components.at("model")))
-    messages.error(
-        placeOf("loss._component_"),
-        "'" + recipe.lossComponent +
-            "' compares the model with itself as it was before, which is the one "
-            "without adapters: full fine-tuning, which needs a second model for that, is not built; name a LoRA "
-            "builder for " +
-            named("model._component_") + ", such as torchtune.models.llama3_1.lora_llama3_1_8b with lora_attn_modules");
   if (isKnown && unlike != sets.end()) {
     const std::string key = unlike->name + "._component_";
     messages.error(unlike->place, (unlike->name.ends_with("]") ? "'" + key + "'" : named(key)) + " is " +
@@ -103,6 +95,42 @@ void Reader::preference() {
                                       " takes pairs of answers; set " + unlike->name + "=" + usual +
                                       " (or stack_exchange_paired_dataset, hh_rlhf_helpful_dataset)");
   }
+}
+
+void Reader::reference() {
+  static constexpr const char *checkpointerNode = "ref_checkpointer", *quantizerKey = "ref_quantizer";
+  // A model whose component is an error may have been meant to have adapters.
+  const bool hasAdapters = recipe.lora || (components.count("model") && isLoraBuilder(components.at("model")));
+  if (!recipe.preference || hasAdapters) {
+    for (const char *path : {checkpointerNode, quantizerKey})
+      if (given(path)) {
+        messages.error(placeOf(path),
+                       named(path) +
+                           (recipe.preference
+                                ? " is about a reference with weights of its own, and with adapters it is the same "
+                                  "frozen weights without them; name a builder without adapters for " +
+                                      named("model._component_")
+                                : " is about what a loss of preferences compares with, and " +
+                                      named("loss._component_") + ", " + recipe.lossComponent +
+                                      ", is none; set loss=torchtune.rlhf.loss.DPOLoss, with pairs of answers") +
+                           ", or remove it (~" + path + ")");
+        return;
+      }
+    return;
+  }
+  if (!components.count("model"))
+    return;
+  ReferenceConfig &r = recipe.reference.emplace();
+  Recipe aside = readAside({{"checkpointer", checkpointerNode}});
+  r.checkpointer.checkpointDir = aside.checkpointer.checkpointDir;
+  r.checkpointer.checkpointFiles = aside.checkpointer.checkpointFiles;
+  std::string name;
+  text(quantizerKey, name);
+  if (name.empty())
+    return;
+  r.quantized = nf4Quantizer(quantizerKey, name);
+  if (r.quantized)
+    fitsQuantizer(quantizerKey, quantizerKey, *r.quantized);
 }
 
 } // namespace ftc::config

@@ -69,12 +69,16 @@ struct PreferenceValues {
   Value loss, pairs, policy, reference;
 };
 
-/// The model as it was before training first, whose activations are gone when those of the other are kept.
-PreferenceValues buildPreference(EntryBuilder &entry, LlamaBuilder &model, const Recipe &recipe, Value invPairs) {
+/// The model as it was before training first, whose activations are gone when those of the other are kept. `second`:
+/// that model, where it has weights of its own; null: `model` without its adapters.
+PreferenceValues buildPreference(EntryBuilder &entry, LlamaBuilder &model, LlamaBuilder *second, const Recipe &recipe,
+                                 Value invPairs) {
   OpBuilder &builder = entry.builder;
   const PreferenceConfig &preference = *recipe.preference;
   const int64_t answers = recipe.rowsOfBatch();
   model.buildInside(entry.entry);
+  if (second)
+    second->buildInside(entry.entry);
   auto f32 = builder.getF32Type();
   auto tokens = RankedTensorType::get({answers * static_cast<int64_t>(entry.entry.getSequence())}, f32),
        sums = RankedTensorType::get({answers}, f32);
@@ -82,9 +86,10 @@ PreferenceValues buildPreference(EntryBuilder &entry, LlamaBuilder &model, const
   PreferenceValues values;
   Value counts, labels = entry.input("labels");
   for (bool reference : {true, false}) {
-    model.setReference(reference);
-    Value hidden = model.buildHidden(builder, entry.modelInputs(), answers);
-    Value logits = model.buildHead(builder, hidden);
+    LlamaBuilder &compared = reference && second ? *second : model;
+    compared.setReference(reference);
+    Value hidden = compared.buildHidden(builder, entry.modelInputs(), answers);
+    Value logits = compared.buildHead(builder, hidden);
     Location loc = NameLoc::get(builder.getStringAttr(reference ? "reference" : "policy"));
     auto each = train::LabelLogProbsOp::create(builder, loc, TypeRange{tokens, tokens}, logits, labels, ignored);
     auto all = train::SequenceSumsOp::create(builder, loc, TypeRange{sums, sums}, each.getLogProbs(), labels,
@@ -192,14 +197,18 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
                                             recipe.lora->dora));
   }
 
-  if (recipe.quantizedBase) {
-    auto quantizer =
-        *recipe.quantizedBase == Nf4Quantizer::Torchao ? train::Quantizer::Torchao : train::Quantizer::Bitsandbytes;
+  auto quantize = [&](Nf4Quantizer how, bool ofReference) {
+    auto quantizer = how == Nf4Quantizer::Torchao ? train::Quantizer::Torchao : train::Quantizer::Bitsandbytes;
     (*module)->setAttr("train.quantize",
                        train::QuantizeAttr::get(&context, quantizer,
                                                 builder.getStrArrayAttr({"q_proj", "k_proj", "v_proj", "o_proj",
-                                                                         "gate_proj", "up_proj", "down_proj"})));
-  }
+                                                                         "gate_proj", "up_proj", "down_proj"}),
+                                                ofReference));
+  };
+  if (recipe.quantizedBase)
+    quantize(*recipe.quantizedBase, /*ofReference=*/false);
+  else if (recipe.reference && recipe.reference->quantized)
+    quantize(*recipe.reference->quantized, /*ofReference=*/true);
 
   const bool delays = recipe.quantizer && recipe.quantizer->afterSteps > 0;
   if (recipe.quantizer) {
@@ -213,7 +222,12 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
 
   LlamaBuilder model(*module, recipe);
   model.declareVariables();
-  std::optional<LlamaBuilder> teacher;
+  std::optional<LlamaBuilder> reference, teacher;
+  if (recipe.reference) {
+    reference.emplace(LlamaBuilder::ofReference(*module, recipe));
+    reference->declareVariables();
+  }
+  LlamaBuilder *second = reference ? &*reference : nullptr;
   if (recipe.distillation) {
     teacher.emplace(LlamaBuilder::ofTeacher(*module, recipe));
     teacher->declareVariables();
@@ -233,9 +247,9 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
     if (recipe.preference) {
       EntryBuilder entry(*module, name.str(), kind, batch, sequence, inputs,
                          {"loss", "log_probs", "reference_log_probs"});
-      auto [loss, pairs, policy, reference] = buildPreference(entry, model, recipe, entry.input("inv_tokens"));
+      auto [loss, pairs, policy, before] = buildPreference(entry, model, second, recipe, entry.input("inv_tokens"));
       train::LossOp::create(entry.builder, loss.getLoc(), loss);
-      entry.finish({loss, policy, reference});
+      entry.finish({loss, policy, before});
       return;
     }
     if (teacher) {
@@ -267,8 +281,8 @@ OwningOpRef<ModuleOp> ftc::importRecipe(MLIRContext &context, const Recipe &reci
                             {"loss_sum", "pairs", "log_probs", "reference_log_probs"});
       auto scalar = RankedTensorType::get({}, builder.getF32Type());
       Value one = train::ConstantOp::create(evaluate.builder, loc, DenseElementsAttr::get(scalar, 1.0f));
-      auto [loss, pairs, policy, reference] = buildPreference(evaluate, model, recipe, one);
-      evaluate.finish({loss, pairs, policy, reference});
+      auto [loss, pairs, policy, before] = buildPreference(evaluate, model, second, recipe, one);
+      evaluate.finish({loss, pairs, policy, before});
       return;
     }
     if (teacher) {

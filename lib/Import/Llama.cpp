@@ -13,6 +13,8 @@ using namespace mlir;
 using namespace ftc;
 
 namespace {
+constexpr StringLiteral tablesPrefix = "rotary.";
+
 /// Of a table of angles: those of layers that turn by localRopeBase are apart.
 const char *tableName(bool sine, bool local) {
   if (local)
@@ -25,8 +27,9 @@ std::string layerName(int64_t layer, StringRef rest) {
 }
 } // namespace
 
-LlamaBuilder::LlamaBuilder(ModuleOp module, const Recipe &recipe, const ModelConfig &model, StringRef prefix)
-    : module(module), recipe(recipe), model(model), prefix(prefix), location(module.getLoc()) {
+LlamaBuilder::LlamaBuilder(ModuleOp module, const Recipe &recipe, const ModelConfig &model, train::VariableRole role,
+                           StringRef prefix)
+    : module(module), recipe(recipe), model(model), role(role), prefix(prefix), location(module.getLoc()) {
   MLIRContext *context = module.getContext();
   elementType = recipe.dtype == DType::BF16 ? Type(BFloat16Type::get(context)) : Type(Float32Type::get(context));
 }
@@ -38,10 +41,9 @@ Location LlamaBuilder::at(const Twine &where) {
 void LlamaBuilder::declare(OpBuilder &builder, StringRef name, ArrayRef<int64_t> shape, Attribute init) {
   auto type = RankedTensorType::get(shape, elementType);
   types[name] = type;
-  auto role = isTeacher() ? train::VariableRole::Teacher : train::VariableRole::Parameter;
-  train::VariableOp::create(builder, location, builder.getStringAttr(prefix + name), TypeAttr::get(type),
+  train::VariableOp::create(builder, location, builder.getStringAttr(variableOf(name)), TypeAttr::get(type),
                             train::VariableRoleAttr::get(builder.getContext(), role), init,
-                            isTeacher() ? UnitAttr() : builder.getUnitAttr());
+                            isTrained() ? builder.getUnitAttr() : UnitAttr());
 }
 
 void LlamaBuilder::declareVariables() {
@@ -108,17 +110,24 @@ void LlamaBuilder::declareTables(OpBuilder &builder, bool local) {
   for (bool sine : {false, true}) {
     const char *name = tableName(sine, local);
     types[name] = table;
+    if (role == train::VariableRole::Reference) // has the angles of the model that it is the copy of
+      continue;
     auto init = train::RotaryInitAttr::get(context, sine, turned, f64(local ? model.localRopeBase : model.ropeBase),
                                            f64(scaling.factor), f64(scaling.lowFactor), f64(scaling.highFactor),
                                            scaling.oldContext, divisors,
                                            scaling.amplitude == 1 ? FloatAttr() : f64(scaling.amplitude));
-    train::VariableOp::create(builder, location, builder.getStringAttr(prefix + name), TypeAttr::get(table),
+    train::VariableOp::create(builder, location, builder.getStringAttr(variableOf(name)), TypeAttr::get(table),
                               train::VariableRoleAttr::get(context, train::VariableRole::Constant), init, UnitAttr());
   }
 }
 
+std::string LlamaBuilder::variableOf(StringRef name) const {
+  const bool isShared = role == train::VariableRole::Reference && name.starts_with(tablesPrefix);
+  return isShared ? name.str() : prefix + name.str();
+}
+
 Value LlamaBuilder::read(OpBuilder &builder, StringRef name) {
-  return train::ReadOp::create(builder, at(name), types[name], prefix + name.str());
+  return train::ReadOp::create(builder, at(name), types[name], variableOf(name));
 }
 
 Value LlamaBuilder::linear(OpBuilder &builder, Value input, StringRef weight) {
@@ -235,7 +244,7 @@ Value LlamaBuilder::buildHidden(OpBuilder &builder, const LlamaInputs &inputs, i
     x = attentionBlock(builder, x, layer, inputs, batch);
     x = feedForwardBlock(builder, x, layer);
     // Variables belong to no layer: where they are read says nothing about when.
-    for (Operation *op = last->getNextNode(); op && !isReference && !isTeacher(); op = op->getNextNode())
+    for (Operation *op = last->getNextNode(); op && !isReference && isTrained(); op = op->getNextNode())
       if (!isa<train::ReadOp>(op))
         op->setAttr(train::TrainDialect::layerAttrName, builder.getI64IntegerAttr(layer));
   }

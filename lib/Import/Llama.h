@@ -10,6 +10,7 @@
 
 #include "dialects/Train/IR/Train.h"
 #include "ftc/Config/Recipe.h"
+#include "ftc/Support/Reference.h"
 
 #include "llvm/ADT/StringMap.h"
 
@@ -33,12 +34,22 @@ struct LlamaInputs {
 class LlamaBuilder {
 public:
   /// A builder of the model that is trained.
-  LlamaBuilder(mlir::ModuleOp module, const Recipe &recipe) : LlamaBuilder(module, recipe, recipe.model, "") {}
+  LlamaBuilder(mlir::ModuleOp module, const Recipe &recipe)
+      : LlamaBuilder(module, recipe, recipe.model, train::VariableRole::Parameter, "") {}
 
   /// A builder of the recipe's teacher, whose weights are of the role `teacher` and have `teacherPrefix` in front of
   /// their names; it has no layers in the sense of `train.layer`.
   static LlamaBuilder ofTeacher(mlir::ModuleOp module, const Recipe &recipe) {
-    return {module, recipe, recipe.distillation->teacher, teacherPrefix};
+    return {module, recipe, recipe.distillation->teacher, train::VariableRole::Teacher, teacherPrefix};
+  }
+
+  /// A builder of the recipe's reference: the model that is trained as it was before, over variables of the role
+  /// `reference`, which have `referencePrefix` in front of their names. It reads that model's rotary tables, and its
+  /// ops are marked as with setReference(true).
+  static LlamaBuilder ofReference(mlir::ModuleOp module, const Recipe &recipe) {
+    LlamaBuilder builder(module, recipe, recipe.model, train::VariableRole::Reference, referencePrefix);
+    builder.isReference = true;
+    return builder;
   }
 
   /// Declares every parameter and the rotary tables, in the order of a checkpoint.
@@ -60,8 +71,11 @@ public:
   mlir::Type getElementType() const { return elementType; }
 
 private:
-  LlamaBuilder(mlir::ModuleOp module, const Recipe &recipe, const ModelConfig &model, llvm::StringRef prefix);
-  bool isTeacher() const { return !prefix.empty(); }
+  LlamaBuilder(mlir::ModuleOp module, const Recipe &recipe, const ModelConfig &model, train::VariableRole role,
+               llvm::StringRef prefix);
+  bool isTrained() const { return role == train::VariableRole::Parameter; }
+  /// The variable of the recipe's model, or of this one, that its `name` is.
+  std::string variableOf(llvm::StringRef name) const;
   void declare(mlir::OpBuilder &builder, llvm::StringRef name, llvm::ArrayRef<int64_t> shape, mlir::Attribute init);
   mlir::Value read(mlir::OpBuilder &builder, llvm::StringRef name);
   mlir::Value linear(mlir::OpBuilder &builder, mlir::Value input, llvm::StringRef weight);
@@ -84,7 +98,8 @@ private:
   mlir::ModuleOp module;
   const Recipe &recipe;
   const ModelConfig &model;
-  std::string prefix; ///< of variables and locations
+  train::VariableRole role; ///< of weights
+  std::string prefix;       ///< of variables and locations
   mlir::Type elementType;
   mlir::Location location;
   llvm::StringMap<mlir::RankedTensorType> types;

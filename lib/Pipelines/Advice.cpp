@@ -66,10 +66,13 @@ std::vector<Change> changesOf(const Recipe &recipe, bool gpu) {
     changes.push_back({{"dtype=bf16"}, {}});
   if (recipe.lora && !recipe.quantizedBase)
     changes.push_back({{"model.quantize_base=True"}, {}, "model.quantizer=bitsandbytes"});
+  if (recipe.reference && !recipe.reference->quantized)
+    changes.push_back({{"ref_quantizer=bitsandbytes"}, {}});
   return changes;
 }
 
-/// Other things to train: adapters beside the same model, which is frozen as it is, or in NF4.
+/// Other things to train: adapters beside the same model, which is frozen as it is, or in NF4. Such a model is its own
+/// reference.
 std::vector<Change> adaptersFor(const Recipe &recipe) {
   std::vector<Change> changes;
   if (!recipe.lora)
@@ -78,6 +81,12 @@ std::vector<Change> adaptersFor(const Recipe &recipe) {
                           "model.lora_attn_modules=[q_proj,v_proj,output_proj]", "model.apply_lora_to_mlp=True"},
                          {},
                          *prefix == 'q' ? "model.quantizer=bitsandbytes" : ""});
+  for (Change &change : changes) {
+    if (recipe.reference && !recipe.reference->checkpointer.checkpointDir.empty())
+      change.words.push_back("ref_checkpointer=null");
+    if (recipe.reference && recipe.reference->quantized)
+      change.words.push_back("ref_quantizer=null");
+  }
   return changes;
 }
 

@@ -7,6 +7,7 @@
 
 #include "ftc/Trainer/Restore.h"
 
+#include "ftc/Support/Reference.h"
 #include "ftc/Trainer/Algorithms.h"
 #include "ftc/Trainer/Metrics.h"
 
@@ -67,12 +68,12 @@ std::vector<TensorView> viewsOf(Session &session, manifest::Role role) {
   return views;
 }
 
-/// Weights in four bits, with the spec of what they are quantized from. Those on a device share one buffer here: at any
-/// time it holds one of them at most.
-std::vector<TensorView> quantizedOf(Session &session) {
+/// Weights in four bits, of the model or of its reference, with the spec of what they are quantized from. Those on a
+/// device share one buffer here: at any time it holds one of them at most.
+std::vector<TensorView> quantizedOf(Session &session, bool ofReference = false) {
   std::vector<const manifest::Tensor *> tensors;
   for (const manifest::Tensor *tensor : *session.manifest().tensors())
-    if (tensor->encoding() != manifest::Encoding::None)
+    if (tensor->encoding() != manifest::Encoding::None && isOfReference(tensor->name()->string_view()) == ofReference)
       tensors.push_back(tensor);
   auto room = std::make_shared<std::vector<std::byte>>();
   for (const manifest::Tensor *tensor : tensors)
@@ -88,6 +89,24 @@ std::vector<TensorView> quantizedOf(Session &session) {
     view.nf4->store = [&session, tensor, arrays, room] { session.writeArrays(*tensor, arrays); };
   }
   return views;
+}
+
+/// All weights of a reference, under names of its own.
+std::vector<TensorView> referenceOf(Session &session) {
+  std::vector<TensorView> views = viewsOf(session, manifest::Role::Reference);
+  for (TensorView &weight : quantizedOf(session, /*ofReference=*/true))
+    views.push_back(std::move(weight));
+  return views;
+}
+
+/// Takes a prefix off the names of weights, which then are those of checkpoints.
+void takeOff(std::string_view prefix, std::vector<TensorView> &views, const std::string &step, const char *whose) {
+  for (TensorView &view : views) {
+    if (!view.spec.name.starts_with(prefix))
+      throw RunError(ExitCode::BadStep, fmt::format("{}: the {}'s '{}' is not called '{}...'; recompile it", step,
+                                                    whose, view.spec.name, prefix));
+    view.spec.name.erase(0, prefix.size());
+  }
 }
 
 } // namespace
@@ -169,14 +188,18 @@ void loadParameters(Session &session, const std::string &directory, const std::v
 
 void loadTeacher(Session &session, const DistillationConfig &distillation) {
   std::vector<TensorView> views = viewsOf(session, manifest::Role::Teacher);
-  for (TensorView &view : views) {
-    if (!view.spec.name.starts_with(teacherPrefix))
-      throw RunError(ExitCode::BadStep, fmt::format("{}: the teacher's '{}' is not called '{}...'; recompile it",
-                                                    session.step().path(), view.spec.name, teacherPrefix));
-    view.spec.name.erase(0, std::string_view(teacherPrefix).size());
-  }
+  takeOff(teacherPrefix, views, session.step().path(), "teacher");
   const CheckpointerConfig &from = distillation.checkpointer;
   loadWeights(views, from.checkpointDir, from.checkpointFiles, distillation.teacher, "teacher_checkpointer");
+}
+
+void loadReference(Session &session, const Recipe &recipe) {
+  std::vector<TensorView> views = referenceOf(session);
+  takeOff(referencePrefix, views, session.step().path(), "reference");
+  const CheckpointerConfig &from = recipe.referenceCheckpointer();
+  const bool isNamed = &from != &recipe.checkpointer;
+  loadWeights(views, from.checkpointDir, from.checkpointFiles, recipe.model,
+              isNamed ? "ref_checkpointer" : "checkpointer");
 }
 
 void loadAdapters(Session &session, const std::string &path, const LoraConfig &lora, const ModelConfig &model) {
@@ -278,6 +301,8 @@ uint64_t hashFrozenWeights(Session &session) {
 }
 
 uint64_t hashTeacher(Session &session) { return hashOf(viewsOf(session, manifest::Role::Teacher)); }
+
+uint64_t hashReference(Session &session) { return hashOf(referenceOf(session)); }
 
 std::unique_ptr<CheckpointWriter> makeWriter(Session &session, const Recipe &recipe, const Tokenizer &tokenizer,
                                              const TrainingOrigin &origin, const std::string &outputDir,

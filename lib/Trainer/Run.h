@@ -58,6 +58,8 @@ private:
   void checkBase(const std::string &adapter, const TrainingOrigin &then, bool resumes);
   void findBase(const std::string &adapter);
   void tellDifferences() const;
+  /// A model belongs to the reference that it was compared to.
+  void checkReference() const;
   void warnOfMerged(const std::string &adapter, const std::optional<std::string> &base) const;
   void findAdapter();
   std::string startFrom(const std::string &checkpoint) const;

@@ -14,6 +14,7 @@
 #include "lib/Trainer/Run.h"
 
 #include "ftc/Config/TrainingValues.h"
+#include "ftc/Support/Reference.h"
 #include "ftc/Trainer/Schedule.h"
 
 #include <algorithm>
@@ -171,6 +172,21 @@ void Run::tellDifferences() const {
              : "those of " + recipe.distillation->checkpointer.checkpointDir);
 }
 
+/// What a model is compared to is where it came from: with another reference it would be drawn to another place, and
+/// what the log says of rewards would jump. The folder may have been moved, or written over.
+void Run::checkReference() const {
+  const std::optional<uint64_t> then = found->origin.referenceWeights;
+  if (!then || !origin.referenceWeights || then == origin.referenceWeights ||
+      !sameValues(found->origin, origin, {"dtype", "model._component_", "ref_quantizer"}))
+    return;
+  const std::string folder = recipe.referenceCheckpointer().checkpointDir;
+  throw RunError(ExitCode::BadCheckpoint,
+                 fmt::format("{}: it was compared to a reference with other weights than {}; name the folder of those "
+                             "with ref_checkpointer.checkpoint_dir=FOLDER, or {}",
+                             found->directory, folder.empty() ? "the random ones here" : "those of " + folder,
+                             startFrom(found->directory)));
+}
+
 /// What a run goes on from may have been trained on weights that were moved since, with
 /// the checkpoints of an earlier run in the same folder. Its adapter knows where to.
 void Run::findBase(const std::string &adapter) {
@@ -275,13 +291,19 @@ void Run::restore() {
   const bool weightsFromDir = !from.checkpointDir.empty() && (recipe.lora || !found);
   const bool weightsFromFiles = weightsFromDir || (found && !recipe.lora);
   const bool teacherFromDir = recipe.distillation && !recipe.distillation->checkpointer.checkpointDir.empty();
+  // Of a model that is compared to a second one, the initial weights are read by each run, as that one's.
+  const bool referenceFromDir = recipe.reference && !recipe.referenceCheckpointer().checkpointDir.empty();
   session->initialize(recipe.seed, [&](std::string_view name) {
-    return name.starts_with(teacherPrefix) ? !teacherFromDir : !weightsFromFiles || isAdapterName(name);
+    return name.starts_with(teacherPrefix) ? !teacherFromDir
+           : isOfReference(name)           ? !referenceFromDir
+                                           : !weightsFromFiles || isAdapterName(name);
   });
   if (weightsFromDir)
     loadParameters(*session, from.checkpointDir, from.checkpointFiles, recipe.model);
   if (teacherFromDir)
     loadTeacher(*session, *recipe.distillation);
+  if (referenceFromDir)
+    loadReference(*session, recipe);
   session->fillRowNorms();
   if (recipe.lora)
     origin.frozenWeights = hashFrozenWeights(*session);
@@ -296,11 +318,18 @@ void Run::restore() {
     say("teacher: random, of seed {}", recipe.seed);
   if (recipe.distillation)
     origin.teacherWeights = hashTeacher(*session);
+  if (referenceFromDir)
+    say("reference from {}", recipe.referenceCheckpointer().checkpointDir);
+  else if (recipe.reference)
+    say("reference: random, of seed {}", recipe.seed);
+  if (recipe.reference)
+    origin.referenceWeights = hashReference(*session);
   if (found) {
     if (recipe.lora) {
       checkBase(adapter, found->origin, /*resumes=*/true);
       loadAdapters(*session, found->directory, *recipe.lora, recipe.model);
     } else {
+      checkReference();
       loadParameters(*session, found->directory, {}, recipe.model);
     }
     const std::string differ = differences(found->origin, origin);

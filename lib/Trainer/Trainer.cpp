@@ -103,8 +103,10 @@ void Run::readRecipe(const LoadedStep &step) {
     recipe.outputDir = recipe.checkpointer.outputDir = options.out;
   }
   const std::string teacher = recipe.distillation ? recipe.distillation->checkpointer.checkpointDir : "";
+  const std::string reference = recipe.reference ? recipe.reference->checkpointer.checkpointDir : "";
   for (const auto &[node, weights] :
-       {std::pair("checkpointer", recipe.checkpointer.checkpointDir), std::pair("teacher_checkpointer", teacher)}) {
+       {std::pair("checkpointer", recipe.checkpointer.checkpointDir), std::pair("teacher_checkpointer", teacher),
+        std::pair("ref_checkpointer", reference)}) {
     refuseInside(options.out.empty() ? "output_dir" : "--out", recipe.outputDir, node, weights);
     refuseInside("checkpointer.output_dir", recipe.checkpointer.outputDir, node, weights);
   }

@@ -7,7 +7,7 @@
 
 The list is torchtune's own registry: all configs of full_finetune_single_device, lora_finetune_single_device,
 lora_dpo_single_device and knowledge_distillation_single_device (with --distributed also those of their distributed twins and of
-qat_distributed and qat_lora_finetune_distributed, which are planned for one device; of DPO only LoRA's), but for vision models. Each goes through
+full_dpo_distributed, qat_distributed and qat_lora_finetune_distributed, planned for one device), but for vision models. Each goes through
 `ftc plan CONFIG --data FILE`, since most leave the length open and data decide it then. FILE holds records that every data set of
 theirs can read, of 20 to 400 words, and tokenizers' files, which lie beside the weights, are the small ones of goldens/tokens.
 Prints a line for each with its length and planned bytes, or ftc's error; the last line is 'N passed, N failed'. This script
@@ -117,7 +117,7 @@ def main():
     args = parser.parse_args()
     wanted = [f"{kind}_{where}" for kind in ("full_finetune", "lora_finetune", "lora_dpo", "knowledge_distillation")
               for where in ("single_device", *(["distributed"] if args.distributed else []))]
-    wanted += ["qat_distributed", "qat_lora_finetune_distributed"] if args.distributed else []
+    wanted += ["full_dpo_distributed", "qat_distributed", "qat_lora_finetune_distributed"] if args.distributed else []
     passed = failed = 0
     folder = tempfile.TemporaryDirectory()
     data = os.path.join(folder.name, "records.jsonl")

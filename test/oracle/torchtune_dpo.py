@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 # Part of the ftc project, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Trains the cases of preference optimization with torchtune's own recipe, lora_dpo_single_device, on the CPU.
+"""Trains the cases of preference optimization with torchtune's own recipes on the CPU: lora_dpo_single_device, and for cases
+without an adapter full_dpo_distributed, in a process group of one.
 
   torchtune_dpo.py data             makes data/dpo: pairs of answers, and a byte-level tokenizer of Llama 3's kind
   torchtune_dpo.py run DIR [CASE]   trains and writes DIR/CASE.json, DIR/CASE.safetensors and DIR/CASE.adapter.safetensors
 
 Data, loss, model and optimizer are torchtune's, called by its recipe; only the adapter is put into the model before it trains,
-since torchtune reads one only with the rest of a checkpoint. torchtune logs rewards and log-probabilities of a step's last
-micro-batch alone, so a case with several has none of them in its golden. Needs requirements-torchtune.txt.
+since torchtune reads one only with the rest of a checkpoint. The recipe with adapters logs rewards and log-probabilities of a
+step's last micro-batch alone, so a case with several has none of them in its golden. The distributed one is for GPUs: what it
+does there and has no meaning for one process on a CPU (shards, sums over processes, statistics of memory) does nothing here.
+Needs requirements-torchtune.txt.
 """
 import base64
 import importlib.util
@@ -24,7 +27,7 @@ import plain  # noqa: E402
 from torchtune_run import SPECIAL  # noqa: E402
 
 DATA = os.path.join(plain.HERE, "data", "dpo")
-RECIPE = "lora_dpo_single_device"
+RECIPE, FULL_RECIPE = "lora_dpo_single_device", "full_dpo_distributed"
 # As torchtune logs them; ftrun's names are the same.
 MEASURED = ["rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins", "log_probs/chosen",
             "log_probs/rejected"]
@@ -77,18 +80,32 @@ def torchtune_adapter(state, recipe):
     return converted
 
 
+def copied(node, folder):
+    """A checkpointer's folder as torchtune wants it, with a config.json: the tied model's where there is none."""
+    source = os.path.join(plain.ROOT, node["checkpoint_dir"])
+    os.makedirs(folder)
+    files = node.get("checkpoint_files", ["model.safetensors"])
+    for file in files:
+        shutil.copy(os.path.join(source, file), folder)
+    config = os.path.join(source, "config.json")
+    shutil.copy(config if os.path.exists(config) else os.path.join(plain.HERE, "checkpoints", "tied", "config.json"), folder)
+    return {"_component_": "torchtune.training.FullModelHFCheckpointer", "checkpoint_dir": folder, "checkpoint_files": files,
+            "model_type": "LLAMA3"}
+
+
 def prepare(case, folder):
     """The case's recipe as torchtune wants it: what ftc takes as given elsewhere is said."""
     recipe = plain.recipe_of(case)
-    checkpoint = os.path.join(folder, "checkpoint")
-    shutil.copytree(os.path.join(plain.ROOT, recipe["checkpointer"]["checkpoint_dir"]), checkpoint)
     recipe["output_dir"] = os.path.join(folder, "out")
     for key in ("path", "special_tokens_path"):
         recipe["tokenizer"][key] = os.path.join(plain.ROOT, recipe["tokenizer"][key])
     recipe["dataset"].update(source="json", data_files=case["data"], split="train")
     recipe["dataset"].pop("packed")
-    adapter = os.path.join(plain.ROOT, recipe["checkpointer"].pop("adapter_checkpoint"))
-    recipe["checkpointer"].update(checkpoint_dir=checkpoint, output_dir=recipe["output_dir"])
+    adapter = recipe["checkpointer"].pop("adapter_checkpoint", None)
+    before = recipe.get("ref_checkpointer", recipe["checkpointer"])
+    for node, values in (("checkpointer", recipe["checkpointer"]), ("ref_checkpointer", before)):
+        if node == "checkpointer" or not adapter:
+            recipe[node] = dict(copied(values, os.path.join(folder, node)), output_dir=recipe["output_dir"])
     recipe["metric_logger"] = {"_component_": "torchtune.training.metric_logging.DiskLogger",
                                "log_dir": recipe["output_dir"], "filename": os.path.join(folder, "log.txt")}
     recipe["optimizer"]["lr"] = float(recipe["optimizer"]["lr"])
@@ -96,7 +113,9 @@ def prepare(case, folder):
     recipe.update(compile=False, enable_activation_checkpointing=False, enable_activation_offloading=False,
                   save_adapter_weights_only=False, log_every_n_steps=1, log_peak_memory_stats=False)
     recipe["loss"].pop("num_output_chunks", None)  # ftc's own
-    assert recipe.pop("clip_grad_norm") is None  # torchtune's recipe has no such key
+    if adapter:
+        assert recipe.pop("clip_grad_norm") is None  # torchtune's recipe has no such key
+        adapter = os.path.join(plain.ROOT, adapter)
     return recipe, adapter
 
 
@@ -109,45 +128,97 @@ def recipe_module(name):
     return module
 
 
+def alone(module):
+    """full_dpo_distributed for one process on a CPU."""
+    import torch
+
+    class Training:
+        """torchtune.training without shards and CUDA's statistics."""
+
+        def __getattr__(self, name):
+            return getattr(torchtune_training, name)
+
+        def shard_model(self, **_):
+            pass
+
+        def cleanup_before_training(self):
+            pass
+
+        def get_memory_stats(self, **_):
+            return {}
+
+        def log_memory_stats(self, _):
+            pass
+
+        def load_from_full_model_state_dict(self, model, state, device, strict, cpu_offload):
+            parameters = dict(model.named_parameters())
+            state = {key: torch.nn.Parameter(value.to(parameters[key].dtype)) for key, value in state.items()}
+            model.load_state_dict(state, strict=strict, assign=True)
+
+    class Norm(float):
+        def full_tensor(self):
+            return self
+
+    def clip(*args, **kwargs):
+        return Norm(clip_grad_norm(*args, **kwargs))
+
+    torchtune_training, module.training = module.training, Training()
+    clip_grad_norm, torch.nn.utils.clip_grad_norm_ = torch.nn.utils.clip_grad_norm_, clip
+    torch.distributed.all_reduce = lambda *_, **__: None
+    torch.distributed.init_process_group("gloo", rank=0, world_size=1, store=torch.distributed.HashStore())
+    return module.FullDPORecipeDistributed
+
+
+def models(folder):
+    """All tensors of torchtune's checkpoint."""
+    from safetensors.torch import load_file
+    shards = [file for file in os.listdir(folder) if re.fullmatch(r"(ft-)?model.*\.safetensors", file)]
+    return {key: value for file in shards for key, value in load_file(os.path.join(folder, file)).items()}
+
+
 def train(name, case, target):
     from omegaconf import OmegaConf
     from safetensors.torch import load_file, save_file
     with tempfile.TemporaryDirectory() as folder:
         settings, adapter = prepare(case, folder)
         config = OmegaConf.create(settings)
-        recipe = recipe_module(RECIPE).LoRADPORecipeSingleDevice(config)
+        module = recipe_module(RECIPE if adapter else FULL_RECIPE)
+        recipe = (module.LoRADPORecipeSingleDevice if adapter else alone(module))(config)
         recipe.setup(config)
-        start = torchtune_adapter(load_file(os.path.join(adapter, "adapter_model.safetensors")), settings)
-        missing, unexpected = recipe._model.load_state_dict(start, strict=False)
-        assert not unexpected and not [key for key in missing if "lora" in key], (missing, unexpected)
+        if adapter:
+            start = torchtune_adapter(load_file(os.path.join(adapter, "adapter_model.safetensors")), settings)
+            missing, unexpected = recipe._model.load_state_dict(start, strict=False)
+            assert not unexpected and not [key for key in missing if "lora" in key], (missing, unexpected)
+        logged = []  # the log itself has four digits of some
+        recipe._metric_logger.log_dict = lambda payload, step: logged.append({key: float(value) for key, value in payload.items()})
         recipe.train()
         recipe.cleanup()
-        with open(os.path.join(folder, "log.txt"), encoding="utf-8") as file:
-            lines = [line for line in file if line.startswith("Step ")]
         saved = os.path.join(settings["output_dir"], "epoch_0")
-        adapter = load_file(os.path.join(saved, "adapter_model.safetensors"))
-        shards = [file for file in os.listdir(saved) if re.fullmatch(r"(ft-)?model.*\.safetensors", file)]
-        model = {key: value for file in shards for key, value in load_file(os.path.join(saved, file)).items()}
-    several = settings["gradient_accumulation_steps"] > 1
-    steps, rate = [], settings["optimizer"]["lr"]
-    for line in lines:  # Step 1 | loss:0.69 lr:0.001 rewards/chosen:0.25 ...; each number may stand in tensor(...)
-        fields = {key: float(number) for key, number in re.findall(r"(\S+?):(?:tensor\()?([-+.0-9e]+)", line.split("|", 1)[1])}
+        model = models(saved)
+        if adapter:
+            adapter = load_file(os.path.join(saved, "adapter_model.safetensors"))
+    lacks = adapter and settings["gradient_accumulation_steps"] > 1
+    scheduler = settings.get("lr_scheduler")
+    steps, rate = [], 0.0 if scheduler else settings["optimizer"]["lr"]  # the logged rate is the next step's
+    for fields in logged:
         row = {"loss": fields["loss"], "lr": rate}
-        if not several:
+        if not lacks:
             row.update({key: fields[key] for key in MEASURED})
         steps.append(row)
-    assert len(steps) == plain.STEPS and not settings.get("lr_scheduler"), lines
+        rate = fields["lr"]
+    assert len(steps) == plain.STEPS and (not scheduler or scheduler["num_warmup_steps"] > 0), logged
     import torch
     import torchtune
     golden = {"case": name, "by": f"torchtune {torchtune.__version__.split('+')[0]} on PyTorch {torch.__version__.split('+')[0]}: "
-              f"{RECIPE}, device=cpu", "dtype": settings["dtype"], "checkpoint": "test/oracle/checkpoints/tied", "steps": steps}
+              f"{RECIPE if adapter else FULL_RECIPE}, device=cpu", "dtype": settings["dtype"],
+              "checkpoint": "test/oracle/checkpoints/tied", "steps": steps}
     os.makedirs(target, exist_ok=True)
     with open(os.path.join(target, name + ".json"), "w", encoding="utf-8") as file:
         json.dump(golden, file, indent=1)
         file.write("\n")
     save_file({key: value.contiguous() for key, value in model.items() if key != "lm_head.weight"},
               os.path.join(target, name + ".safetensors"))
-    if case.get("adapter"):
+    if adapter:
         save_file({key: value.contiguous() for key, value in adapter.items()},
                   os.path.join(target, name + ".adapter.safetensors"))
     print(f"{name}: loss {steps[0]['loss']:.4f} to {steps[-1]['loss']:.4f}")

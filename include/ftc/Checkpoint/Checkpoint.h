@@ -132,6 +132,7 @@ struct TrainingOrigin {
   std::map<std::string, std::string> recipe; ///< trainingValues()
   std::optional<uint64_t> frozenWeights;     ///< a hash of them; only with adapters
   std::optional<uint64_t> teacherWeights;    ///< a hash of them; only with a teacher
+  std::optional<uint64_t> referenceWeights;  ///< a hash of them; only with a reference of its own weights
 };
 
 /// What a checkpoint of adapters needs to know.

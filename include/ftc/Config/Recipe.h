@@ -142,7 +142,7 @@ struct QuantizerConfig {
 };
 
 /// What a pair of answers costs, of which one is preferred; beta multiplies the difference of log-ratios. The reference
-/// is the model without its adapters.
+/// is the model without its adapters, or, where it has none, a second model (ReferenceConfig).
 struct PreferenceConfig {
   enum class Kind {
     Sigmoid, ///< DPO, Rafailov et al. 2023
@@ -224,6 +224,17 @@ struct DistillationConfig {
 
 /// Begins the names of a teacher's weights, in front of those that they have in checkpoints.
 inline constexpr const char *teacherPrefix = "teacher.";
+
+/// The second model of full preference optimization, as torchtune's recipe full_dpo_distributed has it: the same
+/// architecture, frozen.
+struct ReferenceConfig {
+  /// Where its weights are; without a folder they are those that the model starts from. Nothing is written there.
+  CheckpointerConfig checkpointer;
+  /// Present: its projections of attention and feed-forward blocks are kept in NF4; else all is stored as `dtype`.
+  std::optional<Nf4Quantizer> quantized;
+
+  friend bool operator==(const ReferenceConfig &, const ReferenceConfig &) = default;
+};
 
 /// Words before and after the messages of a role.
 struct PromptTags {
@@ -346,8 +357,9 @@ struct Recipe {
   std::string lossComponent = "torch.nn.CrossEntropyLoss";
   int64_t lossChunks = 0; ///< chunks of head and loss; 0: the compiler's choice. Only where chunksLoss().
   int64_t ignoreIndex = -100;
-  /// Present: pairs of answers are trained, by a loss of preferences; only with `lora`.
+  /// Present: pairs of answers are trained, by a loss of preferences.
   std::optional<PreferenceConfig> preference;
+  std::optional<ReferenceConfig> reference; ///< present with `preference` and without `lora`
   /// Present: a teacher's probabilities are learned too; not with `preference`.
   std::optional<DistillationConfig> distillation;
   /// "byte" (256 bytes and specials), or a component of torchtune's: for Llama 3, Llama 2, Mistral, Qwen2, Qwen2.5,
@@ -377,6 +389,11 @@ struct Recipe {
 
   /// Whether the logits are made and used by chunks of rows, so that they are never whole.
   bool chunksLoss() const { return lossComponent != "torch.nn.CrossEntropyLoss"; }
+
+  /// Where the weights of `reference` are read from; without a folder they are random, the model's own.
+  const CheckpointerConfig &referenceCheckpointer() const {
+    return reference->checkpointer.checkpointDir.empty() ? checkpointer : reference->checkpointer;
+  }
 
   /// Rows that an entry computes at once.
   int64_t rowsOfBatch() const { return preference ? 2 * batchSize : batchSize; }

@@ -33,6 +33,8 @@ void loadParameters(Session &session, const std::string &directory, const std::v
                     const ModelConfig &model);
 /// Fills the weights of the step's teacher from its checkpoint, in the same way.
 void loadTeacher(Session &session, const DistillationConfig &distillation);
+/// Fills the weights of the step's reference from Recipe::referenceCheckpointer(), in the same way.
+void loadReference(Session &session, const Recipe &recipe);
 /// Fills the step's adapters from a file or folder, as in AdapterReader::open. Throws RunError(NoFile or
 /// BadCheckpoint).
 void loadAdapters(Session &session, const std::string &path, const LoraConfig &lora, const ModelConfig &model);
@@ -45,6 +47,8 @@ void loadStates(Session &session, const std::string &directory, const std::strin
 uint64_t hashFrozenWeights(Session &session);
 /// The same of the teacher's weights.
 uint64_t hashTeacher(Session &session);
+/// The same of the reference's weights.
+uint64_t hashReference(Session &session);
 
 /// A writer of OUT/step_N for all parameters and states of the step. `resumedFrom`: the checkpoint whose weights the
 /// run goes on from, or empty; it stands for the folder that these came from in the beginning where that is gone.

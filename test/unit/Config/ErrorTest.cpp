@@ -250,26 +250,27 @@ TEST(Errors, BitsandbytesNamesOfOptimizers) {
 }
 
 TEST(Errors, OtherRecipes) {
-  EXPECT_TRUE(contains(below("ref_checkpointer: {}\n"), "recipes for preference optimization"));
+  EXPECT_TRUE(contains(below("ref_policy_checkpointer: {}\n"), "recipes for reinforcement learning"));
   EXPECT_TRUE(contains(below("top_k: 300\n"), "recipes for generating text"));
   // One error for a recipe, however many of its keys and components say it.
   EXPECT_EQ(below("loss: {_component_: torchtune.rlhf.loss.PPOLoss}\nvalue_checkpointer: {}\nsede: 1\n"),
-            "r.yaml:11:21: error: 'torchtune.rlhf.loss.PPOLoss' belongs to recipes for preference optimization with a "
-            "second model, which are not built; full fine-tuning, LoRA, QLoRA, quantization-aware training, DPO with "
-            "LoRA, and knowledge distillation are: "
+            "r.yaml:11:21: error: 'torchtune.rlhf.loss.PPOLoss' belongs to recipes for reinforcement learning, or with "
+            "another loss of preferences than DPO's and RSO's, which are not built; full fine-tuning, LoRA, QLoRA, "
+            "quantization-aware training, DPO, "
+            "and knowledge distillation are: "
             "for one of these remove it (~value_checkpointer) and override loss=torch.nn.CrossEntropyLoss");
   EXPECT_TRUE(
       contains(below("temperature: 0.7\nref_policy_checkpointer: {}\n"
                      "loss: {_component_: torchtune.rlhf.loss.PPOLoss}\n"),
-               "'ref_policy_checkpointer' belongs to recipes for preference optimization with a second model, which "
-               "are not built; "
-               "full fine-tuning, LoRA, QLoRA, quantization-aware training, DPO with LoRA, and knowledge distillation "
+               "'ref_policy_checkpointer' belongs to recipes for reinforcement learning, or with another loss of "
+               "preferences than DPO's and RSO's, which are not built; "
+               "full fine-tuning, LoRA, QLoRA, quantization-aware training, DPO, and knowledge distillation "
                "are: for one of these remove them (~temperature "
                "~ref_policy_checkpointer) and override loss=torch.nn.CrossEntropyLoss"));
   EXPECT_EQ(
       below("quantizer: null\ntasks: [truthfulqa_mc2]\nlimit: null\n"),
       "r.yaml:12:1: error: 'tasks' belongs to recipes for evaluation, which are not built; full fine-tuning, LoRA, "
-      "QLoRA, quantization-aware training, DPO with LoRA, and knowledge distillation are: for one of these remove them "
+      "QLoRA, quantization-aware training, DPO, and knowledge distillation are: for one of these remove them "
       "(~tasks ~limit)");
   // A name of the recipe's own that it uses elsewhere is not meant.
   EXPECT_EQ(good(std::string(minimal) + "limit: 3\nepochs: ${limit}\n").epochs, 3);

@@ -7,6 +7,8 @@
 
 #include "Helpers.h"
 
+#include "ftc/Config/TrainingValues.h"
+
 using namespace ftc;
 
 /// What makes of the minimal recipe one of preferences, and `more`.
@@ -56,11 +58,6 @@ TEST(Preferences, ValuesComeBackFromTheNormalForm) {
 }
 
 TEST(Preferences, WhatIsRefused) {
-  EXPECT_TRUE(contains(
-      errors(minimal, {"loss=torchtune.rlhf.loss.DPOLoss", "dataset=torchtune.datasets.hh_rlhf_helpful_dataset"}),
-      "'torchtune.rlhf.loss.DPOLoss' compares the model with itself as it was before, which is the one "
-      "without adapters: full fine-tuning, which needs a second model for that, is not built; name a "
-      "LoRA builder for 'model._component_' (line 2), such as"));
   EXPECT_TRUE(contains(errors(minimal, pairs({"dataset=torchtune.datasets.chat_dataset"})),
                        "'dataset._component_' (command line) is torchtune.datasets.chat_dataset, and "
                        "torchtune.rlhf.loss.DPOLoss takes pairs of answers; set "
@@ -69,7 +66,7 @@ TEST(Preferences, WhatIsRefused) {
       contains(errors(minimal, {"dataset=torchtune.datasets.preference_dataset"}),
                "'torchtune.datasets.preference_dataset' gives pairs of answers, and 'loss._component_' (absent), "
                "torch.nn.CrossEntropyLoss, takes one; for preference optimization set "
-               "loss=torchtune.rlhf.loss.DPOLoss and a LoRA builder"));
+               "loss=torchtune.rlhf.loss.DPOLoss, else dataset=torchtune.datasets.chat_dataset"));
   EXPECT_TRUE(contains(errors(minimal, pairs({"dataset.packed=True"})),
                        "'dataset.packed' (command line) is True, and pairs of answers are not packed, as in torchtune: "
                        "each answer is a row; set dataset.packed=False"));
@@ -126,4 +123,104 @@ TEST(Preferences, OverridesOfARun) {
   EXPECT_TRUE(contains(diags.back().str(), "'loss.beta' is compiled into the step and cannot change here"));
   EXPECT_FALSE(overrideRun(r.normalizedYaml, {"dataset=torchtune.datasets.chat_dataset"}, diags).has_value());
   EXPECT_TRUE(contains(diags.back().str(), "takes pairs of answers"));
+}
+
+/// What makes of the minimal recipe one of preferences in which all weights are trained, and `more`.
+static std::vector<std::string> fullPairs(const std::vector<std::string> &more = {}) {
+  std::vector<std::string> overrides = {"loss=torchtune.rlhf.loss.DPOLoss",
+                                        "dataset=torchtune.datasets.stack_exchange_paired_dataset"};
+  overrides.insert(overrides.end(), more.begin(), more.end());
+  return overrides;
+}
+
+TEST(References, AreThereWhereAllWeightsAreTrained) {
+  EXPECT_FALSE(good(minimal).reference.has_value());
+  EXPECT_FALSE(good(minimal, pairs()).reference.has_value());
+  Recipe r = good(minimal, fullPairs());
+  ASSERT_TRUE(r.reference.has_value());
+  EXPECT_EQ(*r.reference, ReferenceConfig());
+  EXPECT_EQ(&r.referenceCheckpointer(), &r.checkpointer);
+  // Nothing is written that nobody gave: the reference follows an override of what is trained.
+  EXPECT_FALSE(contains(r.normalizedYaml, "ref_"));
+  std::vector<Diagnostic> diags;
+  std::optional<Recipe> run = overrideRun(r.normalizedYaml, {"checkpointer.checkpoint_dir=models/x"}, diags);
+  ASSERT_TRUE(run.has_value()) << diags.front().str();
+  EXPECT_EQ(run->referenceCheckpointer().checkpointDir, "models/x");
+}
+
+// As in torchtune's 8B_full_dpo: what says how to write is read, and nothing is written.
+TEST(References, TakeTorchtunesKeys) {
+  const std::string text = std::string(minimal) + "output_dir: out\n"
+                                                  "ref_checkpointer:\n"
+                                                  "  _component_: torchtune.training.FullModelHFCheckpointer\n"
+                                                  "  checkpoint_dir: models/before\n"
+                                                  "  checkpoint_files: [a.safetensors, b.safetensors]\n"
+                                                  "  recipe_checkpoint: null\n"
+                                                  "  output_dir: ${output_dir}\n"
+                                                  "  model_type: LLAMA3\n"
+                                                  "custom_sharded_layers: [tok_embeddings]\n";
+  Recipe r = good(text, fullPairs({"ref_quantizer=bitsandbytes"}));
+  for (const Recipe &each : {r, good(r.normalizedYaml)}) {
+    ASSERT_TRUE(each.reference.has_value());
+    EXPECT_EQ(each.referenceCheckpointer().checkpointDir, "models/before");
+    EXPECT_EQ(each.referenceCheckpointer().checkpointFiles,
+              (std::vector<std::string>{"a.safetensors", "b.safetensors"}));
+    EXPECT_EQ(each.reference->quantized, Nf4Quantizer::Bitsandbytes);
+    EXPECT_EQ(each.normalizedYaml, r.normalizedYaml);
+    EXPECT_TRUE(each.checkpointer.checkpointDir.empty());
+  }
+  // A run may read it elsewhere; how it is stored is compiled.
+  std::vector<Diagnostic> diags;
+  std::optional<Recipe> run = overrideRun(r.normalizedYaml, {"ref_checkpointer.checkpoint_dir=models/y"}, diags);
+  ASSERT_TRUE(run.has_value()) << diags.front().str();
+  EXPECT_EQ(run->referenceCheckpointer().checkpointDir, "models/y");
+  run = overrideRun(r.normalizedYaml, {"ref_checkpointer=null"}, diags);
+  ASSERT_TRUE(run.has_value()) << diags.front().str();
+  EXPECT_EQ(&run->referenceCheckpointer(), &run->checkpointer);
+  EXPECT_FALSE(overrideRun(r.normalizedYaml, {"ref_quantizer=null"}, diags).has_value());
+  EXPECT_TRUE(contains(diags.back().str(), "'ref_quantizer' is compiled into the step and cannot change here"));
+}
+
+TEST(References, WhatIsRefused) {
+  // Adapters have no second model, and other losses nothing to compare with.
+  const std::string text = std::string(minimal) + "ref_checkpointer: {checkpoint_dir: models/before}\n";
+  EXPECT_EQ(errors(text, pairs()),
+            "r.yaml:11:1: error: 'ref_checkpointer' (line 11) is about a reference with weights of its own, and with "
+            "adapters it is the same frozen weights without them; name a builder without adapters for "
+            "'model._component_' (command line), or remove it (~ref_checkpointer)");
+  EXPECT_EQ(errors(text),
+            "r.yaml:11:1: error: 'ref_checkpointer' (line 11) is about what a loss of preferences compares with, and "
+            "'loss._component_' (absent), torch.nn.CrossEntropyLoss, is none; set loss=torchtune.rlhf.loss.DPOLoss, "
+            "with pairs of answers, or remove it (~ref_checkpointer)");
+  EXPECT_TRUE(contains(errors(minimal, {"ref_quantizer=torchao"}),
+                       "error: 'ref_quantizer' (command line) is about what a loss of preferences compares with"));
+  // Errors of the node have its name and place.
+  EXPECT_TRUE(contains(errors(minimal, fullPairs({"ref_checkpointer=models/before"})),
+                       "unknown component 'models/before' for 'ref_checkpointer'; what works: "
+                       "torchtune.training.FullModelHFCheckpointer"));
+  EXPECT_TRUE(contains(errors(std::string(minimal) + "ref_checkpointer: models/before\n", fullPairs()),
+                       "r.yaml:11:19: error: 'ref_checkpointer' needs the keys of 'checkpointer', not models/before; "
+                       "write 'ref_checkpointer: {_component_: models/before}'"));
+  EXPECT_TRUE(contains(errors(std::string(minimal) + "ref_checkpointer:\n  checkpoint_dri: a\n", fullPairs()),
+                       "r.yaml:12:3: error: unknown key 'ref_checkpointer.checkpoint_dri'; did you mean "
+                       "'ref_checkpointer.checkpoint_dir'?"));
+  EXPECT_TRUE(contains(errors(minimal, fullPairs({"ref_checkpointer={checkpoint_files: [a.safetensors]}"})),
+                       "'ref_checkpointer.checkpoint_files' (command line) needs "
+                       "'ref_checkpointer.checkpoint_dir' (absent), the folder that holds them"));
+  EXPECT_TRUE(contains(errors(text, fullPairs({"output_dir=models/before/out"})),
+                       "'output_dir' (command line) lies inside 'ref_checkpointer.checkpoint_dir' (line 11), "
+                       "'models/before'; write somewhere else"));
+  EXPECT_TRUE(contains(errors(minimal, fullPairs({"ref_quantizer=torchoa"})),
+                       "'ref_quantizer' is 'torchoa'; it must be torchao or bitsandbytes; did you mean 'torchao'?"));
+  EXPECT_TRUE(contains(errors(minimal, fullPairs({"ref_quantizer=torchao"})),
+                       "'ref_quantizer' (command line): q_proj has 64 x 64 elements, no multiple of 16384 as "
+                       "torchao's NF4 needs; set ref_quantizer=bitsandbytes, which takes any size"));
+}
+
+// What a checkpoint notes of its recipe tells whether the reference is kept in the same form.
+TEST(References, FormIsNotedInCheckpoints) {
+  Recipe r = good(minimal, fullPairs({"ref_quantizer=bitsandbytes", "ref_checkpointer={checkpoint_dir: models/a}"}));
+  const std::map<std::string, std::string> values = trainingValues(r);
+  EXPECT_EQ(values.at("ref_quantizer"), "bitsandbytes");
+  EXPECT_EQ(values.count("ref_checkpointer"), 0u);
 }

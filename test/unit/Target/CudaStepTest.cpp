@@ -74,6 +74,13 @@ void addPreference(Recipe &recipe) {
   recipe.preference = PreferenceConfig{PreferenceConfig::Kind::Sigmoid, 0.2};
 }
 
+/// Pairs of answers, and all weights are trained: the reference is a second model.
+void addFullPreference(Recipe &recipe) {
+  recipe.lossComponent = "torchtune.rlhf.loss.DPOLoss";
+  recipe.preference = PreferenceConfig{PreferenceConfig::Kind::Sigmoid, 0.2};
+  recipe.reference.emplace();
+}
+
 /// A teacher of other sizes, one layer of three heads.
 void addTeacher(Recipe &recipe) {
   addAdapters(recipe);
@@ -158,6 +165,11 @@ protected:
   }
 };
 
+/// Whose four bits the frozen weights are in, be they the model's or its reference's.
+Nf4Quantizer quantizerOf(const Recipe &recipe) {
+  return recipe.quantizedBase ? *recipe.quantizedBase : *recipe.reference->quantized;
+}
+
 /// Part of a weight in four bits: any codes are one, of numbers of about the size of weights.
 Tensor randomPiece(const std::string &name, MemRefType type, Nf4Quantizer quantizer) {
   Tensor piece(RankedTensorType::get(type.getShape(), type.getElementType()));
@@ -195,7 +207,7 @@ TEST_P(CudaStep, ComputesWhatTheInterpreterDoes) {
     std::string name = variable.getSymName().str();
     bool quantized = variable.getRole() == plan::Role::Quantized;
     ASSERT_TRUE(quantized || start.find(name)) << name;
-    Tensor value = quantized ? randomPiece(name, variable.getBufferType(), *recipe.quantizedBase) : *start.find(name);
+    Tensor value = quantized ? randomPiece(name, variable.getBufferType(), quantizerOf(recipe)) : *start.find(name);
     before[name] = value;
     gpu.set(name, value);
     cpu.set(name, value);
@@ -312,7 +324,7 @@ TEST_P(CudaLaunches, AgreeWithTheCpus) {
   for (auto variable : plan->getOps<plan::VariableOp>()) {
     std::string name = variable.getSymName().str();
     Tensor value = variable.getRole() == plan::Role::Quantized
-                       ? randomPiece(name, variable.getBufferType(), *recipe.quantizedBase)
+                       ? randomPiece(name, variable.getBufferType(), quantizerOf(recipe))
                        : *start.find(name);
     gpu.set(name, value);
     cpu.set(name, value);
@@ -541,6 +553,25 @@ INSTANTIATE_TEST_SUITE_P(
              [](Recipe &recipe) {
                addPreference(recipe);
                recipe.preference->kind = PreferenceConfig::Kind::Hinge;
+             }},
+        Case{"FullPreference", DType::F32, addFullPreference},
+        Case{"FullPreferenceChunked", DType::F32,
+             [](Recipe &recipe) {
+               addFullPreference(recipe);
+               recipe.lossChunks = 3;
+               recipe.checkpointing = {CheckpointingConfig::Mode::Full, 1};
+             }},
+        Case{"FullPreferenceBf16", DType::BF16,
+             [](Recipe &recipe) {
+               addFullPreference(recipe);
+               recipe.lossChunks = 2;
+             },
+             "h100", true},
+        Case{"FullPreferenceNf4", DType::F32,
+             [](Recipe &recipe) {
+               addFullPreference(recipe);
+               widen(recipe, 128);
+               recipe.reference->quantized = Nf4Quantizer::Torchao;
              }},
         Case{"Distillation", DType::F32, addTeacher},
         Case{"DistillationChunked", DType::F32,
