@@ -8,6 +8,7 @@
 #include "ftc/Checkpoint/Checkpoint.h"
 
 #include "TextPart.h"
+#include "ftc/Config/ModelTypes.h"
 #include "ftc/Support/Files.h"
 
 #include <array>
@@ -52,7 +53,8 @@ static HuggingFaceNames namesOf(ModelArchitecture architecture) {
   return {};
 }
 
-/// What transformers calls Gemma's activation. The released configurations of Gemma say "gelu", which means the same.
+/// What transformers calls Gemma's activation. The released configurations of Gemma say "gelu" under 'hidden_act',
+/// which means the same there. Gemma 2 and 3 do not read that key, and under the other "gelu" is the exact function.
 static constexpr const char *gemmaGelu = "gelu_pytorch_tanh";
 
 static json orNull(double value) { return value > 0 ? json(value) : json(); }
@@ -337,8 +339,10 @@ private:
 
 /// The keys that writeGemma writes.
 static void compareGemma(Comparison &compare, const ModelConfig &model) {
+  const bool isFirst = model.architecture == ModelArchitecture::Gemma;
   for (const char *key : {"hidden_act", "hidden_activation"})
-    if (const json &act = compare.at(key); !act.is_null() && act != gemmaGelu && act != "gelu")
+    if (const json &act = compare.at(key);
+        !act.is_null() && act != gemmaGelu && (key != std::string_view("hidden_act") || (isFirst && act != "gelu")))
       compare.differ(Severity::Warning, fmt::format("'{}' is {}, the recipe's model has {}{}", key, act.dump(),
                                                     gemmaGelu, Comparison::wayOut(Severity::Warning)));
   if (model.architecture == ModelArchitecture::Gemma)
@@ -352,9 +356,8 @@ static void compareGemma(Comparison &compare, const ModelConfig &model) {
   ModelConfig usual = model;
   if (!isGemma2) {
     usual.windowPattern = 6;
-    for (const char *key : {"sliding_window_pattern", "_sliding_window_pattern"})
-      if (const json &pattern = compare.at(key); pattern.is_number_integer() && pattern > 0)
-        usual.windowPattern = pattern;
+    if (const json &pattern = compare.at("sliding_window_pattern"); pattern.is_number_integer() && pattern > 0)
+      usual.windowPattern = pattern;
     compare.flag(Severity::Warning, "use_bidirectional_attention", false);
   }
   compare.layers("layer_types", layerTypes(model), layerTypes(usual), "a window");
@@ -390,9 +393,13 @@ static void compareGemma3Rotary(Comparison &compare, const ModelConfig &model) {
   auto in = [](const json &object, const char *key) {
     return object.is_object() && object.contains(key) ? object[key] : json();
   };
-  const json &joint = compare.at("rope_parameters");
-  const json full = joint.is_object() ? in(joint, "full_attention") : compare.at("rope_scaling");
+  const json &joint = compare.at("rope_parameters"), &scaling = compare.at("rope_scaling");
+  json full = in(joint, "full_attention");
   const json local = in(joint, "sliding_attention");
+  if (scaling.is_object()) { // counts where both are there
+    full = full.is_object() ? full : json::object();
+    full.update(scaling);
+  }
   auto base = [&](const json &part, const char *older, double wanted, double absent) {
     const json theta = in(part, "rope_theta");
     compare.number(Warning, theta.is_null() ? compare.at(older) : theta, older, wanted, absent);
@@ -404,6 +411,9 @@ static void compareGemma3Rotary(Comparison &compare, const ModelConfig &model) {
     return kind.is_null() ? in(part, "type") : kind;
   };
   const bool isLinear = kindOf(full) == "linear";
+  if (isLinear && !joint.is_object() && in(full, "rope_type").is_null())
+    compare.differ(Warning, "'rope_scaling.type' is \"linear\", which transformers 5 does not read for this type of "
+                            "models: it does not scale positions, unless the key is called 'rope_type'");
   for (const json &kind : {isLinear ? json() : kindOf(full), kindOf(local)})
     if (!kind.is_null() && kind != "default")
       compare.differ(Warning, fmt::format("rotary scaling {} is not known (known is linear, of layers without a "
@@ -459,7 +469,8 @@ bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std
     return false;
   }
   constexpr Severity Error = Severity::Error, Warning = Severity::Warning;
-  if (const MultimodalFamily *family = multimodalOf(config, model))
+  const MultimodalFamily *family = multimodalOf(config, model);
+  if (family)
     config = textPartOf(config, *family, namesOf(model.architecture).type);
   else
     for (const auto &[key, value] : usualSizes(model.architecture))
@@ -492,8 +503,11 @@ bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std
                  static_cast<double>(model.intermediateDim));
   compare.number(Error, compare.at("num_hidden_layers"), "num_hidden_layers", static_cast<double>(model.numLayers));
   compare.number(Error, compare.at("num_attention_heads"), "num_attention_heads", heads);
-  compare.number(Error, compare.at("num_key_value_heads"), "num_key_value_heads", static_cast<double>(model.numKvHeads),
-                 heads);
+  compare.number(
+      Error, compare.at("num_key_value_heads"), "num_key_value_heads", static_cast<double>(model.numKvHeads),
+      config.contains("num_key_value_heads")
+          ? heads // null
+          : static_cast<double>(usualKvHeads(family ? family->textType : type.get<std::string>(), model.numHeads)));
   const bool isPhi = model.architecture == ModelArchitecture::Phi3;
   compare.number(Error, compare.at("head_dim"), "head_dim", headDim,
                  model.architecture == ModelArchitecture::Qwen3 ? 128
@@ -511,9 +525,10 @@ bool ftc::checkConfigJson(const std::string &path, const ModelConfig &model, std
     return compare.good;
   }
 
-  // transformers 5 keeps base and scaling together in rope_parameters, earlier versions apart.
-  const json &joint = compare.at("rope_parameters");
-  const json &scaling = joint.is_object() ? joint : compare.at("rope_scaling");
+  // transformers 5 keeps base and scaling together in rope_parameters, earlier versions apart; it takes a rope_scaling
+  // that is there too in place of the other.
+  const json &older = compare.at("rope_scaling");
+  const json &joint = older.is_object() && !older.empty() ? older : compare.at("rope_parameters"), &scaling = joint;
   auto in = [](const json &object, const char *key) {
     return object.is_object() && object.contains(key) ? object[key] : json();
   };

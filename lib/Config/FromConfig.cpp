@@ -13,6 +13,7 @@
 
 #include "Components.h"
 #include "Values.h"
+#include "ftc/Config/ModelTypes.h"
 #include "ftc/Config/Multimodal.h"
 #include "ftc/Support/Files.h"
 
@@ -171,7 +172,7 @@ private:
     copy("num_hidden_layers", "num_layers");
     copy("num_attention_heads", "num_heads");
     if (const Node *heads = given("num_attention_heads"))
-      copy("num_key_value_heads", "num_kv_heads", heads->text);
+      copy("num_key_value_heads", "num_kv_heads", kvHeads(type.name, *heads));
     copy("hidden_size", "embed_dim");
     copy("intermediate_size", "intermediate_dim");
     copy("max_position_embeddings", "max_seq_len");
@@ -179,11 +180,7 @@ private:
     if (given("head_dim") || *type.headDim)
       copy("head_dim", "head_dim", type.headDim);
 
-    const bool isGemma = name.starts_with("gemma");
-    for (const char *key : {"hidden_act", "hidden_activation"})
-      if (const Node *act = given(key);
-          act && !(isGemma ? act->text == "gelu" || act->text == "gelu_pytorch_tanh" : act->text == "silu"))
-        refuse(*act, key, std::string("only ") + (isGemma ? "gelu" : "silu") + " is built for " + name);
+    activation(name);
     for (const char *bias : {"attention_bias", "mlp_bias"})
       if (const Node *value = given(bias); value && asBool(*value) != false && name != "qwen2")
         refuse(*value, bias, "such biases are not built");
@@ -233,6 +230,33 @@ private:
       rotary(name, type.ropeBase);
   }
 
+  /// What counts where the file has no heads of keys and values.
+  std::string kvHeads(const std::string &name, const Node &heads) const {
+    return config.find("num_key_value_heads") ? heads.text // null
+                                              : std::to_string(usualKvHeads(name, asInt(heads).value_or(0)));
+  }
+
+  /// Under the key that transformers reads. Gemma's "gelu" under the older one means the approximation by tanh, under
+  /// the newer one the exact function.
+  void activation(const std::string &name) {
+    const bool isGemma = name.starts_with("gemma");
+    auto check = [&](const char *key, bool readsGelu) {
+      const Node *act = given(key);
+      if (!act || act->text == (isGemma ? "gelu_pytorch_tanh" : "silu") ||
+          (isGemma && readsGelu && act->text == "gelu"))
+        return;
+      if (!isGemma && act->text == "swish")
+        return;
+      refuse(*act, key,
+             std::string("only ") + (isGemma ? "gelu_pytorch_tanh" : "silu") + " is built for " + name +
+                 (isGemma && act->text == "gelu" ? "; \"gelu\" under this key is the exact function, with erf" : ""));
+    };
+    if (name != "gemma2" && name != "gemma3_text")
+      check("hidden_act", true);
+    if (isGemma)
+      check("hidden_activation", false);
+  }
+
   /// What is of one kind in each so many-th of the layers, and of another in all others.
   struct Pattern {
     bool found = false;   ///< whether the layers are so
@@ -271,8 +295,7 @@ private:
     const bool isGemma3 = name == "gemma3_text";
     if (!layers) {
       if (isGemma3)
-        copy(given("_sliding_window_pattern") ? "_sliding_window_pattern" : "sliding_window_pattern",
-             "sliding_window_pattern", "6");
+        copy("sliding_window_pattern", "sliding_window_pattern", "6");
       return;
     }
     if (name == "mistral" || name == "phi3")
@@ -320,53 +343,64 @@ private:
   }
 
   /// Gemma 3's: transformers 5 keeps base and scaling of each kind of layers, earlier versions both bases, and one
-  /// scaling of layers without a window.
+  /// scaling of layers without a window, which counts where both are there.
   void rotaryByLayer() {
-    std::string full = "rope_scaling", local = "rope_parameters.sliding_attention";
-    if (const Node *joint = given("rope_parameters")) {
-      full = "rope_parameters.full_attention";
-      for (const std::string &key : {full, local})
-        if (const Node *part = given(key); !part || !part->isMap())
-          return messages.error(joint->place, "'" + key + "' must be an object with \"rope_type\" and \"rope_theta\"");
-    } else if (const Node *scaling = given(full); scaling && !scaling->isMap()) {
-      return refuse(*scaling, full, "it must be an object with \"rope_type\", or null");
-    }
+    const std::string full = "rope_parameters.full_attention", local = "rope_parameters.sliding_attention";
+    const Node *joint = given("rope_parameters");
+    for (const std::string &key : {full, local})
+      if (const Node *part = given(key); joint && (!part || !part->isMap()))
+        return messages.error(joint->place, "'" + key + "' must be an object with \"rope_type\" and \"rope_theta\"");
+    if (const Node *scaling = given("rope_scaling"); scaling && !scaling->isMap())
+      return refuse(*scaling, "rope_scaling", "it must be an object with \"rope_type\", or null");
+    auto in = [&](const std::string &part, const std::string &word) {
+      const std::string older = "rope_scaling." + word;
+      return part == full && (given(older) || !joint) ? older : part + "." + word;
+    };
     auto base = [&](const std::string &part, const std::string &older) {
-      return given(part + ".rope_theta") ? part + ".rope_theta" : older;
+      return given(in(part, "rope_theta")) ? in(part, "rope_theta") : older;
     };
     copy(base(full, "rope_theta"), "rope_base", "1000000");
     copy(base(local, "rope_local_base_freq"), "rope_local_base_freq", "10000");
     auto kindOf = [&](const std::string &part) {
-      const std::string key = part + (given(part + ".rope_type") ? ".rope_type" : ".type");
+      const std::string key = in(part, given(in(part, "rope_type")) ? "rope_type" : "type");
       const Node *kind = given(key);
       if (kind && kind->text != "default" && !(kind->text == "linear" && part == full))
         refuse(*kind, key,
                "only \"default\"" + std::string(part == full ? " and \"linear\" are" : " is") +
                    " built for these layers of gemma3_text");
+      if (kind && kind->text == "linear" && key == "rope_scaling.type")
+        messages.remark(kind->place, "'" + key +
+                                         "' scales positions here and in transformers 4; transformers 5 reads "
+                                         "'rope_scaling.rope_type' alone for gemma3_text, and does not scale: give it "
+                                         "that name, or take 'rope_scaling' out");
       return kind ? kind->text : "default";
     };
     kindOf(local);
     if (kindOf(full) == "linear")
-      copy(full + ".factor", "scale_factor");
+      copy(in(full, "factor"), "scale_factor");
     else
       argument("scale_factor", scalar("1", config.place));
   }
 
   void rotary(const std::string &name, const std::string &usualBase) {
-    // transformers 5 keeps base and scaling together, earlier versions apart.
-    const std::string joint = given("rope_parameters") ? "rope_parameters" : "rope_scaling";
+    // transformers 5 keeps base and scaling together, earlier versions apart; it takes a rope_scaling that is there too
+    // in place of the other.
+    const Node *older = given("rope_scaling");
+    const bool isOlder = older && !(older->isMap() && older->entries.empty());
+    const std::string joint = !isOlder && given("rope_parameters") ? "rope_parameters" : "rope_scaling";
     if (const Node *scaling = given(joint); scaling && !scaling->isMap())
       return refuse(*scaling, joint, "it must be an object with \"rope_type\", or null");
-    copy(given("rope_parameters.rope_theta") ? "rope_parameters.rope_theta" : "rope_theta", "rope_base", usualBase);
-    for (const std::string &key : {joint + ".partial_rotary_factor", std::string("partial_rotary_factor")})
-      if (const Node *part = given(key); part && name == "phi3")
-        argument("partial_rotary_factor", *part); // the first counts
-      else if (part && asFloat(*part) != 1.0)
-        refuse(*part, key, "heads of which a part alone is rotated are not built for " + name);
+    copy(given(joint + ".rope_theta") ? joint + ".rope_theta" : "rope_theta", "rope_base", usualBase);
     const std::string key = joint + (given(joint + ".rope_type") ? ".rope_type" : ".type");
     const Node *kind = given(key);
     const bool isPlain = multimodal && multimodal->hasThreePositions() && kind && kind->text == "mrope";
     const bool isScaled = kind && kind->text != "default" && !isPlain;
+    // Without scaling, Phi-3 alone reads it.
+    for (const std::string &part : {joint + ".partial_rotary_factor", std::string("partial_rotary_factor")})
+      if (const Node *value = given(part); value && name == "phi3")
+        argument("partial_rotary_factor", *value); // the first counts
+      else if (value && asFloat(*value) != 1.0 && isScaled)
+        refuse(*value, part, "heads of which a part alone is rotated are not built for " + name);
     // "su" and "yarn" are older names of it.
     if (isScaled && name == "phi3" && (kind->text == "longrope" || kind->text == "su" || kind->text == "yarn"))
       return longRotary(joint);

@@ -115,6 +115,44 @@ TEST_F(ConfigJson, ConfigDifferences) {
   EXPECT_FALSE(checkConfigJson(root / "missing", model, diags));
 }
 
+/// What transformers 5.23 takes of a file that has the older and the newer name, or none.
+TEST_F(ConfigJson, NamesThatCount) {
+  json config = json::parse(configJson(model, DType::F32, {}));
+  config["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 500000.0}};
+  config["rope_theta"] = 1.0;
+  EXPECT_TRUE(check(config) && diags.empty()) << messages();
+  config["rope_scaling"] = {{"rope_type", "yarn"}, {"rope_theta", 2.0}};
+  EXPECT_TRUE(check(config));
+  EXPECT_TRUE(says("'rope_theta' is 2, the recipe's model has 500000")) << messages();
+  EXPECT_TRUE(says("rotary scaling \"yarn\" is not known")) << messages();
+
+  model.architecture = ModelArchitecture::Mistral;
+  config = json::parse(configJson(model, DType::F32, {}));
+  config.erase("num_key_value_heads");
+  EXPECT_FALSE(check(config));
+  EXPECT_TRUE(says("'num_key_value_heads' is 8, the recipe's model has 2")) << messages();
+
+  model.architecture = ModelArchitecture::Gemma3;
+  model.slidingWindow = 512;
+  model.windowPattern = 6;
+  config = json::parse(configJson(model, DType::F32, {}));
+  config.erase("layer_types");
+  config["_sliding_window_pattern"] = 1;
+  config["hidden_act"] = "relu";
+  EXPECT_TRUE(check(config) && diags.empty()) << messages();
+  config["rope_parameters"] = {{"full_attention", {{"rope_type", "default"}, {"rope_theta", 500000.0}}},
+                               {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", model.localRopeBase}}}};
+  config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 8.0}};
+  EXPECT_TRUE(check(config));
+  EXPECT_TRUE(says("'rope_scaling.factor' is 8, the recipe's model has 1")) << messages();
+  config.erase("rope_parameters");
+  config["rope_scaling"] = {{"type", "linear"}, {"factor", 8.0}};
+  config["hidden_activation"] = "gelu";
+  EXPECT_TRUE(check(config));
+  EXPECT_TRUE(says("'rope_scaling.type' is \"linear\", which transformers 5 does not read")) << messages();
+  EXPECT_TRUE(says("'hidden_activation' is \"gelu\"")) << messages();
+}
+
 TEST_F(ConfigJson, ConfigOfGemma) {
   model.architecture = ModelArchitecture::Gemma;
   json gemma = json::parse(configJson(model, DType::F32, {}, R"({"hidden_act": "gelu", "hidden_activation": null})"));

@@ -336,6 +336,100 @@ TEST_F(FromConfig, Phi4Mini) {
   EXPECT_NE(errorsOf(config).find("of heads of 128 columns are 1; rotary embeddings turn pairs"), std::string::npos);
 }
 
+/// Where a file has the older and the newer name, the one that transformers 5.23 takes counts.
+TEST_F(FromConfig, RotaryByTwoNames) {
+  const json scaled = {{"rope_type", "llama3"},
+                       {"factor", 8.0},
+                       {"low_freq_factor", 1.0},
+                       {"high_freq_factor", 4.0},
+                       {"original_max_position_embeddings", 8192}};
+  json config = llama();
+  auto model = [&] { return good(recipeOf(write(config))).model; };
+  config["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 500.0}};
+  config["rope_scaling"] = scaled;
+  config["rope_theta"] = 777.0;
+  EXPECT_EQ(model().ropeScaling.factor, 8);
+  EXPECT_EQ(model().ropeBase, 777); // no longer the other's
+  config["rope_scaling"]["rope_theta"] = 333.0;
+  EXPECT_EQ(model().ropeBase, 333);
+  config["rope_scaling"] = {{"rope_type", "default"}, {"rope_theta", 333.0}};
+  config.erase("rope_parameters");
+  EXPECT_EQ(model().ropeBase, 333);
+  EXPECT_EQ(model().ropeScaling.factor, 1);
+  config["rope_scaling"] = json::object();
+  config["rope_parameters"] = scaled;
+  EXPECT_EQ(model().ropeScaling.factor, 8);
+  json qwen = json::parse(contents(oracle + "checkpoints/qwen3/config.json"));
+  qwen["rope_scaling"] = {{"rope_type", "yarn"}, {"factor", 4.0}};
+  EXPECT_NE(errorsOf(qwen).find("'rope_scaling.rope_type' is the text \"yarn\", and this rotary scaling is not"),
+            std::string::npos);
+  // Of a Llama without scaling nobody reads this.
+  config = llama();
+  config["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 500.0}, {"partial_rotary_factor", 0.5}};
+  EXPECT_EQ(model().ropeBase, 500);
+  config["rope_parameters"] = scaled;
+  config["partial_rotary_factor"] = 0.5;
+  EXPECT_NE(errorsOf(config).find("heads of which a part alone is rotated"), std::string::npos);
+
+  config = json::parse(contents(oracle + "checkpoints/gemma3/config.json"));
+  config["rope_parameters"] = {{"full_attention", {{"rope_type", "default"}, {"rope_theta", 5000.0}}},
+                               {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 300.0}}}};
+  config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 8.0}};
+  EXPECT_EQ(model().ropeScaling.factor, 8);
+  EXPECT_EQ(model().ropeBase, 5000);
+  EXPECT_EQ(model().localRopeBase, 300);
+  config["rope_scaling"]["rope_theta"] = 777.0;
+  EXPECT_EQ(model().ropeBase, 777);
+  config["rope_scaling"] = {{"type", "linear"}, {"factor", 8.0}};
+  EXPECT_EQ(model().ropeScaling.factor, 1); // the other's rope_type
+  config.erase("rope_parameters");
+  EXPECT_EQ(model().ropeScaling.factor, 8);
+  EXPECT_TRUE(contains(remarks(good(recipeOf(write(config)))), "'rope_scaling.type' scales positions here"));
+}
+
+TEST_F(FromConfig, WhatTransformersReads) {
+  json config = json::parse(contents(oracle + "checkpoints/gemma3/config.json"));
+  auto model = [&] { return good(recipeOf(write(config))).model; };
+  config.erase("layer_types");
+  config.erase("sliding_window_pattern");
+  config["_sliding_window_pattern"] = 2;
+  EXPECT_EQ(model().windowPattern, 6);
+  config["sliding_window_pattern"] = 3;
+  EXPECT_EQ(model().windowPattern, 3);
+  // "gelu" is the approximation under the key of the first Gemma alone.
+  for (const char *name : {"gemma2", "gemma3"}) {
+    config = json::parse(contents(oracle + "checkpoints/" + name + "/config.json"));
+    config["hidden_act"] = "relu";
+    EXPECT_TRUE(model().isGemma());
+    config["hidden_activation"] = "gelu";
+    EXPECT_TRUE(contains(errorsOf(config), "'hidden_activation' is the text \"gelu\", and only gelu_pytorch_tanh is "));
+    EXPECT_TRUE(contains(errorsOf(config), "is the exact function, with erf"));
+  }
+  config = json::parse(contents(oracle + "checkpoints/gemma/config.json"));
+  config["hidden_act"] = "gelu";
+  EXPECT_TRUE(model().isGemma());
+  config["hidden_act"] = "relu";
+  EXPECT_TRUE(contains(errorsOf(config), "only gelu_pytorch_tanh is built for gemma"));
+  config = llama();
+  config["hidden_act"] = "swish";
+  EXPECT_EQ(model().architecture, ModelArchitecture::Llama);
+  // As many heads of keys and values as the type has by itself; null: as there are heads.
+  const std::pair<const char *, int64_t> usual[] = {{"tied", 16},  {"qwen2", 32},  {"qwen3", 32},  {"gemma", 16},
+                                                    {"gemma2", 4}, {"gemma3", 4},  {"smollm3", 4}, {"phi3", 16},
+                                                    {"olmo2", 16}, {"granite", 16}};
+  for (const auto &[name, count] : usual) {
+    config = json::parse(contents(oracle + "checkpoints/" + name + "/config.json"));
+    config.erase("num_key_value_heads");
+    config["num_attention_heads"] = std::max<int64_t>(count, 16);
+    config["hidden_size"] = 16 * std::max<int64_t>(count, 16);
+    config.erase("head_dim");
+    EXPECT_EQ(model().numKvHeads, count) << name;
+    config["num_key_value_heads"] = nullptr;
+    if (name != std::string("gemma3")) // which transformers refuses
+      EXPECT_EQ(model().numKvHeads, std::max<int64_t>(count, 16)) << name;
+  }
+}
+
 /// Heads of another width than that of the model by their number, and a window of every layer.
 TEST_F(FromConfig, Mistrals) {
   json config = llama();
