@@ -44,6 +44,15 @@ bool isLetter(uint32_t c) {
   return kind >= UTF8PROC_CATEGORY_LU && kind <= UTF8PROC_CATEGORY_LO;
 }
 
+bool isWordCharacter(uint32_t c) {
+  // Letters in circles and squares are symbols that are Alphabetic.
+  const bool isRinged = (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
+                        (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
+  const int kind = categoryOf(c);
+  return isLetter(c) || isMark(c) || kind == UTF8PROC_CATEGORY_ND || kind == UTF8PROC_CATEGORY_NL ||
+         kind == UTF8PROC_CATEGORY_PC || isRinged || c == 0x200C || c == 0x200D;
+}
+
 namespace {
 
 /// GPT-2 writes each byte as a character of its own: printable ones of Latin-1 as themselves, the others in order from
@@ -79,7 +88,10 @@ template <typename Map> void mapCharacters(std::string &text, Map map) {
 class Form final : public Normalizer {
 public:
   explicit Form(UnicodeForm form) : form(form) {}
-  void apply(std::string &text) const override { text = inForm(text, form); }
+  bool apply(std::string &text) const override {
+    text = inForm(text, form);
+    return true;
+  }
 
 private:
   UnicodeForm form;
@@ -87,7 +99,7 @@ private:
 
 class Lowercase final : public Normalizer {
 public:
-  void apply(std::string &text) const override {
+  bool apply(std::string &text) const override {
     mapCharacters(text, [](uint32_t c, std::string_view, std::string &out) {
       utf8proc_uint8_t bytes[4];
       utf8proc_ssize_t length = utf8proc_encode_char(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)), bytes);
@@ -95,13 +107,14 @@ public:
       if (c == 0x130) // the one letter whose small form is two characters
         out.replace(out.size() - static_cast<size_t>(length), out.npos, "i\xCC\x87");
     });
+    return true;
   }
 };
 
 class StripSpaces final : public Normalizer {
 public:
   StripSpaces(bool left, bool right) : left(left), right(right) {}
-  void apply(std::string &text) const override {
+  bool apply(std::string &text) const override {
     size_t begin = 0, end = 0;
     bool inside = false;
     for (size_t at = 0, length; at < text.size(); at += length) {
@@ -114,6 +127,7 @@ public:
     if (!inside)
       begin = left ? text.size() : 0, end = right ? begin : text.size();
     text = text.substr(left ? begin : 0, (right ? end : text.size()) - (left ? begin : 0));
+    return !left || begin == 0;
   }
 
 private:
@@ -122,24 +136,32 @@ private:
 
 class StripAccents final : public Normalizer {
 public:
-  void apply(std::string &text) const override {
+  bool apply(std::string &text) const override {
+    size_t length;
+    const bool stays = text.empty() || !isMark(frontOf(text, length));
     mapCharacters(text, [](uint32_t c, std::string_view character, std::string &out) {
       if (!isMark(c))
         out += character;
     });
+    return stays;
   }
 };
 
 class Replace final : public Normalizer {
 public:
   Replace(Pattern pattern, std::string content) : pattern(std::move(pattern)), content(std::move(content)) {}
-  void apply(std::string &text) const override {
+  bool apply(std::string &text) const override {
     std::vector<Match> parts;
     pattern.split(text, parts);
+    // Of several characters that are replaced the last one is where `tokenizers` finds the new ones.
+    size_t length = 0;
+    const bool stays = parts.empty() || !parts.front().isMatch ||
+                       (!content.empty() && (frontOf(text, length), parts.front().end == length));
     std::string out;
     for (const Match &part : parts)
       out += part.isMatch ? content : text.substr(part.begin, part.end - part.begin);
     text = std::move(out);
+    return stays;
   }
 
 private:
@@ -150,9 +172,10 @@ private:
 class Prepend final : public Normalizer {
 public:
   explicit Prepend(std::string content) : content(std::move(content)) {}
-  void apply(std::string &text) const override {
+  bool apply(std::string &text) const override {
     if (!text.empty())
       text.insert(0, content);
+    return true;
   }
 
 private:
@@ -161,19 +184,22 @@ private:
 
 class SpellBytes final : public Normalizer {
 public:
-  void apply(std::string &text) const override {
+  bool apply(std::string &text) const override {
     std::string out;
     spellBytes(text, out);
     text = std::move(out);
+    return true;
   }
 };
 
 class Chain final : public Normalizer {
 public:
   std::vector<std::unique_ptr<Normalizer>> steps;
-  void apply(std::string &text) const override {
+  bool apply(std::string &text) const override {
+    bool stays = true;
     for (const auto &step : steps)
-      step->apply(text);
+      stays &= step->apply(text);
+    return stays;
   }
 };
 

@@ -267,7 +267,7 @@ std::unique_ptr<PreTokenizer> readPreTokenizer(const Part &part) {
   }
   if (type == "Whitespace") { // characters of words as Rust's regex defines them
     part.expectKeys({"type"});
-#define FTC_RUST_WORD FTC_ONIG_WORD "\\p{Join_Control}"
+#define FTC_RUST_WORD FTC_UNICODE_WORD "\\p{Join_Control}"
     return std::make_unique<Split>(Pattern::ofPcre("[" FTC_RUST_WORD "]+|[^" FTC_RUST_WORD FTC_ONIG_SPACE "]+"),
                                    Behavior::Removed, true);
   }

@@ -60,21 +60,56 @@ std::string escapeFor(char c, bool inClass) {
     return oneOf(FTC_ONIG_SPACE, c == 'S');
   case 'w':
   case 'W':
-    return oneOf(FTC_ONIG_WORD, c == 'W');
+    return oneOf(inClass ? FTC_UNICODE_WORD : FTC_ONIG_WORD, c == 'W');
   case 'h':
   case 'H':
     return oneOf("0-9A-Fa-f", c == 'H');
   case 'd':
     return inClass ? "\\p{Nd}" : "";
+  case 'v':
+    return "\\x{0B}";
+  case 'Q': // PCRE2's quotes
+  case 'E':
+  case 'V':
+    return {c};
   default:
     return "";
   }
 }
 
+/// A class `name` of [:name:] inside of [] in PCRE2's syntax, whose own are others beyond ASCII; "": there is none.
+std::string_view classFor(std::string_view name) {
+  static constexpr std::pair<std::string_view, std::string_view> classes[] = {
+      {"alpha", "\\p{Alphabetic}"}, {"alnum", "\\p{Alphabetic}\\p{Nd}"},
+      {"ascii", "\\x00-\\x7F"},     {"blank", "\\t\\p{Zs}"},
+      {"cntrl", "\\p{Cc}"},         {"digit", "\\p{Nd}"},
+      {"^digit", "\\P{Nd}"},        {"lower", "\\p{Lowercase}"},
+      {"upper", "\\p{Uppercase}"},  {"punct", "\\p{P}\\p{S}"},
+      {"space", FTC_ONIG_SPACE},    {"word", FTC_UNICODE_WORD},
+      {"xdigit", "0-9A-Fa-f"}};
+  for (const auto &[known, written] : classes)
+    if (known == name)
+      return written;
+  return "";
+}
+
+/// Refuses what Oniguruma matches with texts of another length where it ignores case, and PCRE2 does not: "ss" with a
+/// sharp s, "fi" with the letter for both.
+void refuseFolding(const Part &part, std::string_view pattern, size_t at) {
+  auto letter = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  const char both[] = {at > 0 ? letter(pattern[at - 1]) : '\0', letter(pattern[at]), '\0'};
+  for (const char *pair : {"ss", "st", "ff", "fi", "fl"})
+    if (std::string_view(both) == pair)
+      part.refuse(fmt::format("a pattern that ignores case, with '{}'", pair));
+  if (pattern[at] & 0x80)
+    part.refuse("a pattern that ignores case, with characters beyond ASCII");
+}
+
 /// A pattern of Oniguruma's (Ruby's syntax) for PCRE2. Refused is what PCRE2 would read as something else.
 std::string translated(const Part &part, std::string_view pattern) {
   std::string out;
-  int classes = 0; // [ in [
+  int classes = 0;                  // [ in [
+  std::vector<bool> ignoresCase(1); // of each group that is open
   for (size_t i = 0; i < pattern.size(); ++i) {
     const char c = pattern[i];
     std::string_view rest = pattern.substr(i);
@@ -83,10 +118,12 @@ std::string translated(const Part &part, std::string_view pattern) {
       std::string written = escapeFor(next, classes > 0);
       if (written == "?")
         part.refuse(fmt::format("a pattern with '\\{}' inside of brackets", next));
+      if ((next == 'u' || next == 'x') && ignoresCase.back())
+        part.refuse(fmt::format("a pattern that ignores case, with '\\{}'", next));
       if (next == 'u' && i + 4 < pattern.size()) {
         written = fmt::format("\\x{{{}}}", pattern.substr(i + 1, 4));
         i += 4;
-      } else if (std::string_view("bByYOMCcgKR").find(next) != std::string_view::npos && classes == 0) {
+      } else if (std::string_view("bByYOMCcgKRXNo").find(next) != std::string_view::npos && classes == 0) {
         part.refuse(fmt::format("a pattern with '\\{}'", next));
       }
       out += written.empty() ? fmt::format("\\{}", next) : written;
@@ -105,13 +142,18 @@ std::string translated(const Part &part, std::string_view pattern) {
         size_t end = rest.find(":]");
         if (end == rest.npos)
           part.fail("has a pattern in which '[:' does not end");
-        out += rest.substr(0, end + 2);
+        const std::string_view name = rest.substr(2, end - 2), written = classFor(name);
+        if (written.empty())
+          part.refuse(fmt::format("a pattern with '[:{}:]'", name));
+        out += written;
         i += end + 1;
         continue;
       }
       if (c == '[')
         part.refuse("a pattern with brackets inside of brackets");
       classes -= c == ']';
+      if (ignoresCase.back() && (c & 0x80))
+        refuseFolding(part, pattern, i);
       out += c;
       continue;
     }
@@ -129,6 +171,36 @@ std::string translated(const Part &part, std::string_view pattern) {
       std::string_view flags = rest.substr(2, end == rest.npos ? 0 : end - 2);
       if (flags.find_first_not_of("i-<") != flags.npos || (rest.size() > 2 && rest[2] == '#'))
         part.refuse(fmt::format("a pattern with '(?{}'", flags));
+      if (const size_t on = flags.find('i'); on != flags.npos) {
+        const bool ignores = flags.find('-') > on;
+        if (rest[end] == ')') { // up to the end of the group that this is in; the group that is pushed ends here
+          if (i > 0 && std::string_view("(:|").find(pattern[i - 1]) == std::string_view::npos)
+            part.refuse(fmt::format("a pattern with '(?{})' behind something else", flags)); // a|b behind it: (a|b)
+          ignoresCase.back() = ignores;
+          ignoresCase.push_back(ignores);
+        } else {
+          ignoresCase.push_back(ignores);
+        }
+      } else {
+        ignoresCase.push_back(ignoresCase.back());
+      }
+    } else if (c == '(') {
+      ignoresCase.push_back(ignoresCase.back());
+    } else if (c == ')' && ignoresCase.size() > 1) {
+      ignoresCase.pop_back();
+    } else if (ignoresCase.back()) {
+      refuseFolding(part, pattern, i);
+    }
+    // {,m} counts from 0, which PCRE2 takes for text; {n}? is what may be n times or not there, and PCRE2's is shy.
+    if (c == '{' && rest.find_first_not_of("0123456789", 1) != rest.npos) {
+      const size_t digits = rest.find_first_not_of("0123456789", 1);
+      const size_t more = rest.find_first_not_of("0123456789", digits + 1);
+      if (digits == 1 && rest[1] == ',' && more > 2 && more != rest.npos && rest[more] == '}') {
+        out += "{0";
+        continue;
+      }
+      if (digits > 1 && rest[digits] == '}' && rest.substr(digits + 1).starts_with('?'))
+        part.refuse(fmt::format("a pattern with '{}'", rest.substr(0, digits + 2)));
     }
     // {n,m}+ is a repetition of the repetition to Oniguruma, and possessive to PCRE2.
     if (c == '}' && i + 1 < pattern.size() && pattern[i + 1] == '+')

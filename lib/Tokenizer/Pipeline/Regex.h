@@ -25,7 +25,7 @@ struct Match {
 };
 
 /// Text that is looked for: {"String": TEXT} or {"Regex": PATTERN}, which is one of Oniguruma's in Ruby's syntax. PCRE2
-/// runs it, after what the two read differently is written for PCRE2 (\s, \w, \h) or refused.
+/// runs it, after what the two read differently is written for PCRE2 (\s, \w, \h, [:punct:], {,n}) or refused.
 class Pattern {
 public:
   /// Throws a Problem.
@@ -45,9 +45,12 @@ private:
   std::unique_ptr<Code> code; ///< null: `literal` is looked for
 };
 
-/// Space as Unicode defines White_Space, and characters of words as Oniguruma does, inside of [] in PCRE2's syntax.
+/// Inside of [] in PCRE2's syntax: space as Unicode defines White_Space; characters of words as Unicode does (but for
+/// what only joins characters), which is Oniguruma's [:word:], and [\w]; and those of its \w outside of brackets, which
+/// are six of Latin-1 more.
 #define FTC_ONIG_SPACE "\\t-\\r \\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
-#define FTC_ONIG_WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+#define FTC_UNICODE_WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+#define FTC_ONIG_WORD FTC_UNICODE_WORD "\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}"
 
 } // namespace ftc::pipeline
 

@@ -25,11 +25,11 @@ struct Piece {
 };
 using Pieces = std::vector<Piece>;
 
-/// Changes text.
+/// Changes text. Returns whether its first character is still there, be it as another one.
 class Normalizer {
 public:
   virtual ~Normalizer() = default;
-  virtual void apply(std::string &text) const = 0;
+  virtual bool apply(std::string &text) const = 0;
 };
 
 /// Cuts text into pieces that the model sees one at a time, and may change them.
@@ -80,6 +80,8 @@ bool isNumeric(uint32_t character);
 bool isPunctuation(uint32_t character);
 bool isMark(uint32_t character);
 bool isLetter(uint32_t character);
+/// What Rust's regex takes for a character of a word (\w).
+bool isWordCharacter(uint32_t character);
 
 /// The number of the character at the front of `text`, which is valid and not empty; `length` gets its bytes.
 uint32_t frontOf(std::string_view text, size_t &length);

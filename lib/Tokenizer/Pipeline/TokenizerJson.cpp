@@ -20,12 +20,6 @@ namespace ftc::pipeline {
 
 namespace {
 
-/// Characters of words as Rust's regex defines them, near enough: letters, marks, digits, and what connects.
-bool isWordCharacter(uint32_t c) {
-  return c == '_' || c == 0x200C || c == 0x200D || isMark(c) || isNumeric(c) ||
-         (c < 0x80 ? std::isalpha(static_cast<int>(c)) != 0 : !isPunctuation(c) && !isWhiteSpace(c) && isLetter(c));
-}
-
 /// The last character of a text that is not empty.
 uint32_t lastOf(std::string_view text) {
   size_t begin = text.size() - 1, length;
@@ -213,7 +207,8 @@ void TokenizerJson::split(std::string_view text, const PrefixSet &words, std::ve
       end += spacesBehind(text.substr(end));
     if (begin > done)
       out.push_back({done, begin, -1});
-    out.push_back({begin, end, token.id});
+    if (end > begin) // else the token before has taken it along, with the spaces behind itself
+      out.push_back({begin, end, token.id});
     done = end;
   }
   if (done < text.size())
@@ -235,9 +230,9 @@ void TokenizerJson::encode(std::string_view given, std::vector<int32_t> &ids, bo
       continue;
     }
     std::string text(given.substr(segment.begin, segment.end - segment.begin));
-    const bool isFirst = segment.begin == 0;
+    bool isFirst = segment.begin == 0;
     if (const Normalizer *step = normalizer.get())
-      step->apply(text);
+      isFirst &= step->apply(text);
     inner.clear();
     split(text, inNormalized, inner);
     for (const Segment &part : inner) {

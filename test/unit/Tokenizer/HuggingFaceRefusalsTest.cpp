@@ -51,6 +51,11 @@ TEST_F(Refusals, PartsThatAreNotBuiltAreNamedWithTheirPlace) {
   EXPECT_EQ(pattern("\\p{N}{1,3}+"), place + "with '}+', which is not built");
   EXPECT_EQ(pattern("[^\\S]"), place + "with '\\S' inside of brackets, which is not built");
   EXPECT_EQ(pattern("(?m:.)"), place + "with '(?m', which is not built");
+  EXPECT_EQ(pattern("(?i)ss|o"), place + "that ignores case, with 'ss', which is not built");
+  EXPECT_EQ(pattern("(?i:[a\xC3\x9F])"), place + "that ignores case, with characters beyond ASCII, which is not built");
+  EXPECT_EQ(pattern("a(?i)b|c"), place + "with '(?i)' behind something else, which is not built");
+  EXPECT_EQ(pattern("[[:graph:]]"), place + "with '[:graph:]', which is not built");
+  EXPECT_EQ(pattern("o{2}?x"), place + "with '{2}?', which is not built");
   EXPECT_NE(pattern("(a").find(place + "that PCRE2 does not take"), std::string::npos);
 }
 

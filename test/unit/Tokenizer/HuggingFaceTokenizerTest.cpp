@@ -92,6 +92,29 @@ TEST_F(HuggingFaceFiles, PartsOfAFileHaveTheLibrarysIds) {
   }
 }
 
+/// Files of single characters with an odd part, and the patterns that PCRE2 would read differently.
+TEST_F(HuggingFaceFiles, OddFilesHaveTheLibrarysIdsOrAreRefused) {
+  const json all = read("odd");
+  ASSERT_GT(all["files"].size(), 40u);
+  std::vector<std::string> refused;
+  for (const json &odd : all["files"]) {
+    json file = all["base"];
+    file.update(odd["parts"]);
+    std::vector<Diagnostic> diags;
+    auto tokenizer = makeTokenizer(configOf(file, {{"eos_token", "</s>"}}), diags);
+    if (!tokenizer) {
+      ASSERT_FALSE(diags.empty());
+      EXPECT_NE(diags[0].message.find("which is not built"), std::string::npos) << diags[0].message;
+      refused.push_back(file["pre_tokenizer"]["pattern"]["Regex"]);
+      continue;
+    }
+    for (const json &text : odd["texts"])
+      EXPECT_EQ(encoded(*tokenizer, text["text"].get<std::string>()), text["ids"].get<std::vector<int32_t>>())
+          << odd["parts"] << text["text"];
+  }
+  EXPECT_EQ(refused, (std::vector<std::string>{"(?i:\xC3\x89)o|o"}));
+}
+
 std::vector<Message> messagesOf(const json &chat) {
   std::vector<Message> messages;
   for (const json &message : chat["messages"])
