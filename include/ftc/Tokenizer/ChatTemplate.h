@@ -34,6 +34,7 @@ struct RenderedChat {
   };
   std::string text;
   std::vector<Part> parts;
+  bool hasMarks = false; ///< something was written inside of {% generation %}
 };
 
 /// A chat template of Hugging Face's: Jinja, as transformers sets it up (trim_blocks, lstrip_blocks, loop controls; an

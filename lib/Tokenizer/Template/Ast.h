@@ -76,7 +76,7 @@ enum class StatementKind {
   With,
   Break,
   Continue,
-  Group, ///< a body as it is
+  Generation, ///< a body in a scope of its own
 };
 
 struct Parameter {

@@ -5,9 +5,9 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// The tree is walked. Names are looked up in the scopes around a place: a turn of a loop, a macro and {% with %} have
-// one of their own, so what is set in a loop is gone behind it, and {% if %} has none. What is written while a loop is
-// at one of the conversation's messages is marked with that message.
+// The tree is walked. Names are looked up in the scopes around a place: a turn of a loop, a macro, {% with %} and
+// {% generation %} have one of their own, so what is set in a loop is gone behind it, and {% if %} has none. What is
+// written while a loop is at one of the conversation's messages is marked with that message.
 //
 //===----------------------------------------------------------------------===//
 
@@ -194,8 +194,9 @@ Flow Evaluator::execute(const Statement &statement, const ScopePtr &scope) {
     return Flow::Break;
   case StatementKind::Continue:
     return Flow::Continue;
-  case StatementKind::Group:
-    return execute(statement.body, scope);
+  case StatementKind::Generation:
+    chat.hasMarks = true;
+    return execute(statement.body, inside(scope));
   }
   return Flow::Next;
 }

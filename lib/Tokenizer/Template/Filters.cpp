@@ -194,30 +194,75 @@ Value toFloat(const Value &value, const Arguments &a) {
   return given[0] ? *given[0] : Value(0.0);
 }
 
+/// Python's round() of a float: the decimal number with so many digits behind the point that is nearest to its exact
+/// value, and of two the even one.
+double roundedReal(double real, int64_t digits) {
+  if (!std::isfinite(real) || real == 0 || digits > 330)
+    return real;
+  if (digits >= 0)
+    return std::strtod(fmt::format("{:.{}f}", real, digits).c_str(), nullptr);
+  const std::string exact = fmt::format("{:.40e}", real);
+  const int64_t inFront = std::strtol(exact.c_str() + exact.rfind('e') + 1, nullptr, 10); // digits but one
+  const double zero = std::copysign(0.0, real);
+  if (inFront + digits >= 0)
+    return std::strtod(fmt::format("{:.{}e}", real, inFront + digits).c_str(), nullptr);
+  const double unit = digits < -308 ? 0 : std::pow(10.0, static_cast<double>(-digits));
+  return inFront + digits == -1 && std::abs(real) > unit / 2 ? std::copysign(unit, real) : zero;
+}
+
+/// Python's round() of an int.
+int64_t roundedWhole(int64_t whole, int64_t digits) {
+  if (digits >= 0 || digits < -19)
+    return digits >= 0 ? whole : 0;
+  __int128 unit = 1;
+  for (; digits < 0; ++digits)
+    unit *= 10;
+  __int128 rest = whole % unit;
+  rest += rest < 0 ? unit : 0;
+  const __int128 low = whole - rest, twice = 2 * rest;
+  const __int128 result = twice > unit || (twice == unit && low / unit % 2 != 0) ? low + unit : low;
+  if (result > INT64_MAX || result < INT64_MIN)
+    throw Failure{"a number beyond 64 bits"};
+  return static_cast<int64_t>(result);
+}
+
 Value rounded(const Value &value, const Arguments &a) {
   Given given("round", a, {"precision", "method"});
   const std::string method = given[1] ? given.text(1) : "common";
-  const double real = *toFloat(there(value), {}).as<double>();
-  const double scale = std::pow(10.0, static_cast<double>(given.integer(0, 0)));
-  return (method == "ceil"     ? std::ceil(real * scale)
-          : method == "floor"  ? std::floor(real * scale)
-          : method == "common" ? std::nearbyint(real * scale)
-                               : throw Failure{"'round' rounds by 'common', 'ceil' or 'floor'"}) /
-         scale;
+  const int64_t digits = given.integer(0, 0);
+  int64_t space;
+  const int64_t *whole = there(value).integer(space);
+  if (!whole && !value.as<double>())
+    throw Failure{fmt::format("'round' of a {}", typeName(value))};
+  if (method == "common")
+    return whole ? Value(roundedWhole(*whole, digits)) : Value(roundedReal(*value.as<double>(), digits));
+  if (method != "ceil" && method != "floor")
+    throw Failure{"'round' rounds by 'common', 'ceil' or 'floor'"};
+  const double scale = std::pow(10.0, static_cast<double>(digits));
+  const double real = (whole ? static_cast<double>(*whole) : *value.as<double>()) * scale;
+  if (!std::isfinite(real) || scale == 0)
+    throw Failure{"'round' of a number that is too large"};
+  return (method == "ceil" ? std::ceil(real) : std::floor(real)) / scale;
 }
 
 /// Jinja's `title`, which begins words behind fewer characters than Python's.
 Value titleFilter(const Value &value, const Arguments &a) {
   Given("title", a, {});
   const std::string text = toText(value);
-  std::string out;
+  std::string out, rest; // of a word
   bool inWord = false;
   for (std::string_view character : charactersOf(text)) {
-    out += inWord ? lowered(character) : raised(character);
-    inWord = character != "-" && character != "(" && character != "{" && character != "[" && character != "<" &&
-             !stripped(character, nullptr, true, true).empty();
+    if (inWord)
+      rest += character;
+    else
+      out += raised(character);
+    const bool stays = character != "-" && character != "(" && character != "{" && character != "[" &&
+                       character != "<" && !stripped(character, nullptr, true, true).empty();
+    if (inWord && !stays)
+      out += lowered(std::exchange(rest, ""));
+    inWord = stays;
   }
-  return out;
+  return out + lowered(rest);
 }
 
 Value indented(const Value &value, const Arguments &a) {

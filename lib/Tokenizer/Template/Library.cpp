@@ -139,7 +139,9 @@ Value range(const Arguments &a) {
     if (__builtin_add_overflow(i, step, &i))
       break;
   }
-  return makeList(std::move(items));
+  return std::make_shared<const List>(
+      List{std::move(items), false, 1,
+           step == 1 ? fmt::format("range({}, {})", begin, end) : fmt::format("range({}, {}, {})", begin, end, step)});
 }
 
 /// Arguments as a dictionary: one dictionary or list of pairs, and named ones.

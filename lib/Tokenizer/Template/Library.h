@@ -37,7 +37,7 @@ Value signedValue(const Value &value, bool isNegative);
 /// Two values with an operator of arithmetic between them: + - * / // % **. Whole numbers have 64 bits. Throws.
 Value binary(const std::string &name, const Value &left, const Value &right);
 
-/// Adds what every template may call: range, dict, namespace, raise_exception, strftime_now, joiner, cycler.
+/// Adds what every template may call: range, dict, namespace, raise_exception, strftime_now, joiner.
 /// `spaces` gets each namespace that is made.
 void addFunctions(std::vector<std::pair<std::string, Value>> &variables,
                   std::vector<std::shared_ptr<Namespace>> &spaces);
@@ -61,9 +61,11 @@ private:
   std::vector<std::string_view> names;
 };
 
-/// Text in lower or upper case, character by character.
+/// Python's str.lower, str.upper, str.casefold; str.title (`everyWord`) and str.capitalize.
 std::string lowered(std::string_view text);
 std::string raised(std::string_view text);
+std::string folded(std::string_view text);
+std::string titled(std::string_view text, bool everyWord);
 /// Python's str.strip: characters of `those`, or spaces where it is null.
 std::string_view stripped(std::string_view text, const std::string *those, bool left, bool right);
 /// Python's str.splitlines.

@@ -92,17 +92,6 @@ template <typename Is> bool casedAre(std::string_view text, Is is) {
   return any;
 }
 
-/// str.title and str.capitalize.
-std::string titled(std::string_view text, bool everyWord) {
-  std::string out;
-  bool inWord = false;
-  for (std::string_view character : charactersOf(text)) {
-    out += inWord ? lowered(character) : raised(character);
-    inWord = everyWord ? isCased(numberOf(character)) : true;
-  }
-  return out;
-}
-
 Value texts(const std::vector<std::string> &parts, bool isTuple = false) {
   Values items;
   for (const std::string &part : parts)
@@ -305,7 +294,7 @@ constexpr NamedTextMethod textMethods[] = {
     {"lower",
      [](const std::string &self, const Arguments &a) -> Value { return Given("lower", a, {}), lowered(self); }},
     {"casefold",
-     [](const std::string &self, const Arguments &a) -> Value { return Given("casefold", a, {}), lowered(self); }},
+     [](const std::string &self, const Arguments &a) -> Value { return Given("casefold", a, {}), folded(self); }},
     {"title",
      [](const std::string &self, const Arguments &a) -> Value { return Given("title", a, {}), titled(self, true); }},
     {"capitalize",

@@ -70,10 +70,12 @@ Statement Parser::statement() {
     expectEnd();
     return block;
   }
-  if (name == "generation") { // marks what the assistant says; it is written as it is
+  if (name == "generation") { // marks what the assistant says; it is written as it is, as the body of a call
     expectEnd();
-    Statement block{StatementKind::Group, place};
+    Statement block{StatementKind::Generation, place};
+    const int outside = std::exchange(loops, 0);
     block.body = bodyUntil({"endgeneration"}, name, place);
+    loops = outside;
     ++at;
     expectEnd();
     return block;

@@ -10,7 +10,6 @@
 #include "../Utf8.h"
 
 #include <algorithm>
-#include <utf8proc.h>
 
 namespace ftc::jinja {
 
@@ -21,24 +20,7 @@ uint32_t numberOf(std::string_view character) {
   return length > 0 ? characterAt(character, length) : static_cast<unsigned char>(character[0]);
 }
 
-/// `text` with each of its characters replaced.
-template <typename Map> std::string mapped(std::string_view text, Map map) {
-  std::string out;
-  for (std::string_view character : charactersOf(text)) {
-    if (characterLength(character) < 0)
-      out += character;
-    else if (const uint32_t c = numberOf(character); c == 0xDF && map('a') == 'A')
-      out += "SS"; // the one letter of common alphabets whose capital is two
-    else
-      appendCharacter(static_cast<uint32_t>(map(static_cast<utf8proc_int32_t>(c))), out);
-  }
-  return out;
-}
-
 } // namespace
-
-std::string lowered(std::string_view text) { return mapped(text, utf8proc_tolower); }
-std::string raised(std::string_view text) { return mapped(text, utf8proc_toupper); }
 
 std::string_view stripped(std::string_view text, const std::string *those, bool left, bool right) {
   std::vector<std::string_view> characters = charactersOf(text), wanted;

@@ -82,6 +82,8 @@ std::string repr(const Value &value, int levels) {
   };
   if (const std::string *text = value.text())
     return quoted(*text);
+  if (const List *list = value.list(); list && !list->shown.empty())
+    return list->shown;
   if (const List *list = value.list()) {
     std::string out;
     for (const Value &item : list->items)

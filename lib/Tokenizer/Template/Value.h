@@ -40,6 +40,7 @@ struct List {
   Values items;
   bool isTuple = false;
   int depth = 0;
+  std::string shown = ""; ///< how Python shows it, where that is not by its items: "range(0, 3)"
 };
 /// Keys are few, and keep the order in which they came.
 struct Dict {
