@@ -562,8 +562,9 @@ std::optional<LoadedData> ftc::loadData(const DataOptions &options, const Tokeni
          fmt::format("the tokenizer '{}' has {} ids, the model's vocabulary only {}; {}recompile with "
                      "model.vocab_size={} if the model has sizes of its own",
                      tokenizer.name(), tokenizer.vocabSize(), options.vocabSize,
-                     options.tokenizerFile.empty()
-                         ? ""
+                     options.tokenizerFile.empty() ? ""
+                     : tokenizer.name().ends_with(".HuggingFaceModelTokenizer")
+                         ? "name the tokenizer.json that goes with the model (tokenizer.tokenizer_json_path), or "
                          : "name the files of the tokenizer that goes with the model (tokenizer.path, and "
                            "tokenizer.special_tokens_path for special tokens other than the usual ones), or ",
                      tokenizer.vocabSize())});

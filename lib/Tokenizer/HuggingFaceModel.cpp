@@ -12,7 +12,9 @@
 // comes with it. That needs a template whose words do not change when more follows, which those with thoughts (Qwen3)
 // are not. Here a template tells itself: what it writes in the turn of a loop for a message belongs to that message,
 // what it writes before the first one to the first, and any other text to the message before. Where a template has no
-// such loop, messages are added one by one as in torchtune, and a template whose words change then has no wording.
+// such loop, or writes some messages behind it, messages are added one by one as in torchtune, and a template whose
+// words change then has no wording. {% generation %} marks what TRL trains with assistant_only_loss; torchtune does not
+// read it, and neither is it read here, which is a remark.
 //
 // Four things that torchtune does are not done, because a model that was trained so answers badly or not at all: the
 // header of another answer behind the last one; an end token behind an answer that ends with it; `tool_calls` in every
@@ -88,7 +90,7 @@ private:
   bool readIds(const Json &config, const std::string &path, const Json &generation, std::vector<Diagnostic> &diags);
   bool readTemplate(const Json &config, const std::string &path, std::vector<Diagnostic> &diags);
   bool checkFrame(const std::string &path, std::vector<Diagnostic> &diags) const;
-  void findEnding();
+  void tryTemplate(std::vector<Diagnostic> &diags);
 
   /// The error of a template, or "".
   std::string render(std::span<const Message> messages, bool asksForAnswer, RenderedChat &chat) const;
@@ -189,13 +191,16 @@ std::string HuggingFaceTokenizer::word(std::span<const Message> messages, Wordin
   for (auto &[ends, message] : parts) // what is before the first message's
     if (message == messages.size())
       message = 0;
-  const bool isLoop = std::find(isWritten.begin(), isWritten.end(), true) != isWritten.end();
+  bool isLoop = std::find(isWritten.begin(), isWritten.end(), true) != isWritten.end();
   for (size_t i = 0; i < messages.size(); ++i) {
     const std::string words = wordsOf(messages[i]);
     if (trimmed(words).empty())
       continue;
-    if (messages[i].role == "system" ? chat.text.find(trimmed(words)) == chat.text.npos : isLoop && !isWorded[i])
+    const bool isThere = chat.text.find(trimmed(words)) != chat.text.npos;
+    const bool isMissing = messages[i].role == "system" ? !isThere : isLoop && !isWorded[i];
+    if (isMissing && !isThere)
       return saysNothing(i, messages[i]);
+    isLoop &= !isMissing; // it is written outside of a loop over the messages
   }
   wording.text = chat.text;
   wording.parts = std::move(parts);
@@ -267,8 +272,8 @@ std::string tokenIn(const Json &config, const char *key) {
   return value.is_string() ? value.get<std::string>() : "";
 }
 
-/// An object in a file; null with an error, or where there is no file to read.
-std::optional<Json> readObject(const std::string &path, std::vector<Diagnostic> &diags) {
+/// An object in the file that `key` names (null: none does); null with an error, or where there is no file to read.
+std::optional<Json> readObject(const std::string &path, const char *key, std::vector<Diagnostic> &diags) {
   if (path.empty())
     return Json();
   std::string text, error;
@@ -277,7 +282,12 @@ std::optional<Json> readObject(const std::string &path, std::vector<Diagnostic> 
     json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (json.is_object())
     return json;
-  diags.push_back({Severity::Error, path, 0, 0, error.empty() ? "this is no JSON object" : error});
+  diags.push_back({Severity::Error, path, 0, 0,
+                   error.empty() ? "this is no JSON object"
+                   : !key        ? error
+                                 : fmt::format("{}; 'tokenizer.{}' names it: give another file with tokenizer.{}=FILE, "
+                                               "or leave the key out",
+                                               error, key, key)});
   return std::nullopt;
 }
 
@@ -366,7 +376,7 @@ bool HuggingFaceTokenizer::readTemplate(const Json &config, const std::string &p
     if (text.empty())
       return false;
   } else if (std::filesystem::exists(ofProcessor, code)) { // of a model that reads images
-    std::optional<Json> processor = readObject(ofProcessor, diags);
+    std::optional<Json> processor = readObject(ofProcessor, nullptr, diags);
     if (!processor)
       return false;
     text = tokenIn(*processor, "chat_template");
@@ -391,11 +401,15 @@ bool HuggingFaceTokenizer::readTemplate(const Json &config, const std::string &p
 }
 
 /// The special token that the template writes right behind an answer ends one, too.
-void HuggingFaceTokenizer::findEnding() {
+void HuggingFaceTokenizer::tryTemplate(std::vector<Diagnostic> &diags) {
   RenderedChat chat;
   const Message messages[] = {{"user", {"x"}}, {"assistant", {"yz"}}};
   if (!chatTemplate || !render(messages, false, chat).empty())
     return;
+  if (chat.hasMarks)
+    diags.push_back({Severity::Remark, source.file, 0, 0,
+                     "the chat template marks what is to be trained with {% generation %}, which torchtune does not "
+                     "read: all that is written for an answer is trained, its header included"});
   const size_t at = chat.text.rfind("yz");
   std::vector<int32_t> ids;
   if (at == chat.text.npos)
@@ -413,7 +427,8 @@ bool HuggingFaceTokenizer::configure(const TokenizerConfig &config, std::vector<
     if (!std::filesystem::exists(path, error))
       path.clear();
   }
-  std::optional<Json> json = readObject(path, diags), generation = readObject(config.generationConfigPath, diags);
+  std::optional<Json> json = readObject(path, "tokenizer_config_json_path", diags),
+                      generation = readObject(config.generationConfigPath, "generation_config_path", diags);
   if (!json || !generation)
     return false;
   const std::string &about = path.empty() ? config.path : path;
@@ -430,7 +445,7 @@ bool HuggingFaceTokenizer::configure(const TokenizerConfig &config, std::vector<
       else if (!value.is_structured() && !value.is_null() && key != "messages" && key != "chat_template")
         variables[key] = value;
     }
-  findEnding();
+  tryTemplate(diags);
   return true;
 }
 

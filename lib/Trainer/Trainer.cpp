@@ -111,9 +111,11 @@ void Run::readRecipe(const LoadedStep &step) {
     refuseInside("checkpointer.output_dir", recipe.checkpointer.outputDir, node, weights);
   }
   tellPadding(step);
-  tokenizer = makeTokenizer(tokenizerOf(recipe), diags);
+  std::vector<Diagnostic> found;
+  tokenizer = makeTokenizer(tokenizerOf(recipe), found);
   if (!tokenizer)
-    throwErrors(ExitCode::Unsupported, diags);
+    throwErrors(ExitCode::Unsupported, found);
+  tellRemarks(found);
 }
 
 /// A step for packed rows has one length of them.

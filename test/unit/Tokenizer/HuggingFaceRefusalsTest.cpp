@@ -108,6 +108,17 @@ TEST_F(Refusals, FilesBesideTheVocabulary) {
             "chat_template.jinja:2: the chat template: the filter 'nope' is not built, or there is none of that name");
 }
 
+TEST_F(Refusals, NamedFilesThatAreNotThereAreNamedWithTheirKey) {
+  TokenizerConfig config = configOf(read("llama2"), {{"eos_token", "</s>"}, {"bos_token", "<s>"}});
+  config.generationConfigPath = path("nowhere.json");
+  EXPECT_NE(errorOf(config).find("'tokenizer.generation_config_path' names it: give another file"), std::string::npos);
+  config.generationConfigPath = "";
+  config.tokenizerConfigPath = path("nowhere.json");
+  EXPECT_NE(errorOf(config).find("'tokenizer.tokenizer_config_json_path' names it: give another file with "
+                                 "tokenizer.tokenizer_config_json_path=FILE, or leave the key out"),
+            std::string::npos);
+}
+
 TEST_F(Refusals, AFileThatIsNotThereReadsNoText) {
   std::vector<Diagnostic> diags;
   auto tokenizer = makeTokenizer({"torchtune.modules.transforms.tokenizers.HuggingFaceModelTokenizer", "", ""}, diags);

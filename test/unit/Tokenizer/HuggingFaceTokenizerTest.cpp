@@ -194,6 +194,36 @@ TEST_F(HuggingFaceFiles, AllOfAConversationCanBeTrained) {
             "<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\nA<|im_end|>\n");
 }
 
+// The system prompt in a loop over the messages, the others behind it by their numbers.
+TEST_F(HuggingFaceFiles, MessagesThatAreWrittenBehindALoop) {
+  auto tokenizer = fromParts(
+      read("qwen"),
+      {{"eos_token", "<|im_end|>"},
+       {"chat_template", "{% for m in messages %}{% if m.role == 'system' %}{{ m.content }}{% endif %}{% endfor %}"
+                         "{% for i in range(messages|length) %}{% if messages[i].role != 'system' %}"
+                         "{{ '<|im_start|>' + messages[i].content + '<|im_end|>' }}{% endif %}{% endfor %}"}});
+  ASSERT_TRUE(tokenizer);
+  EXPECT_EQ(trainedText(*tokenizer, {{"system", {"S"}}, {"user", {"U"}}, {"assistant", {"A"}, true}}),
+            "<|im_start|>A<|im_end|>");
+  EXPECT_EQ(trainedText(*tokenizer,
+                        {{"user", {"U"}}, {"assistant", {"A"}, true}, {"user", {"V"}}, {"assistant", {"B"}, true}}),
+            "<|im_start|>A<|im_end|><|im_start|>B<|im_end|>");
+}
+
+TEST_F(HuggingFaceFiles, MarksOfATemplateAreTold) {
+  std::vector<Diagnostic> diags;
+  auto tokenizer = makeTokenizer(
+      configOf(read("qwen"), {{"eos_token", "<|im_end|>"},
+                              {"chat_template", "{% for m in messages %}{{ m.role }} {% generation %}{{ m.content }}"
+                                                "<|im_end|>{% endgeneration %}{% endfor %}"}}),
+      diags);
+  ASSERT_TRUE(tokenizer);
+  ASSERT_EQ(diags.size(), 1u);
+  EXPECT_EQ(diags[0].severity, Severity::Remark);
+  EXPECT_NE(diags[0].message.find("{% generation %}, which torchtune does not read"), std::string::npos);
+  EXPECT_EQ(trainedText(*tokenizer, {{"user", {"U"}}, {"assistant", {"A"}, true}}), "assistant A<|im_end|>");
+}
+
 TEST_F(HuggingFaceFiles, AnswersEndWhereTheTemplateEndsThem) {
   auto gemma =
       fromParts(read("gemma"), {{"bos_token", "<s>"}, {"eos_token", "</s>"}, {"chat_template", chatTemplate("gemma")}});
