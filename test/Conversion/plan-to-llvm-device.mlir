@@ -31,7 +31,7 @@
 // CHECK: llvm.br ^{{.*}}(%[[ONE]],
 // CHECK: llvm.mlir.global external constant @ftrt_step_v1
 // CHECK: llvm.mlir.addressof @step.kernels
-// CHECK: llvm.mlir.constant(6 : i32)
+// CHECK: llvm.mlir.constant(7 : i32)
 // CHECK: llvm.mlir.constant(112 : i32)
 // CHECK: llvm.mlir.constant(2 : i64)
 plan.kernel @k {
