@@ -459,6 +459,10 @@ LogicalResult cuda::emitRows(plan::KernelOp kernel, const CudaTarget &target, co
                          {mapping->grid, mapping->block, sharedBytes(cast<plan::RowsOp>(kernel.getWork()), *mapping)});
   if (failed(RowsEmitter(kernel, *mapping, tables).emit(function)))
     return failure();
+  // For 64 registers: to save them for more threads, ptxas would wait for one row after the other.
+  if (mapping->runs)
+    function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
+                      Builder(function.getContext()).getI32IntegerAttr(static_cast<int32_t>(1024 / mapping->block)));
   remark::passed(kernel.getLoc(), remarkOpts)
       << remark::add("{0} has {1} lanes a unit, {2} columns a lane, {3} parts a row{4}", kernel.getSymName(),
                      mapping->lanes, mapping->vector, mapping->parts, mapping->runs ? ", runs of rows" : "")

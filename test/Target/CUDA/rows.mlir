@@ -230,6 +230,7 @@ plan.kernel @sums {
 // Rows that add into rows of a table: a unit has the run that starts with its row, one chunk of columns in registers. Of its
 // rows eight are under way before the first of them is added; the table's is loaded and stored once, rounded there.
 // CHECK-LABEL: gpu.func @scatter(
+// CHECK-SAME: nvvm.minctasm = 32 : i32
 // CHECK: arith.cmpi ne
 // CHECK: %[[STARTS:.*]] = arith.andi
 // CHECK: %[[UNIT:.*]] = arith.andi %[[STARTS]], %{{.*}} : i1
