@@ -199,7 +199,7 @@ TEST(References, WhatIsRefused) {
                        "unknown component 'models/before' for 'ref_checkpointer'; what works: "
                        "torchtune.training.FullModelHFCheckpointer"));
   EXPECT_TRUE(contains(errors(std::string(minimal) + "ref_checkpointer: models/before\n", fullPairs()),
-                       "r.yaml:11:19: error: 'ref_checkpointer' needs the keys of 'checkpointer', not models/before; "
+                       "r.yaml:11:19: error: 'ref_checkpointer' needs the keys of 'checkpointer', not 'models/before'; "
                        "write 'ref_checkpointer: {_component_: models/before}'"));
   EXPECT_TRUE(contains(errors(std::string(minimal) + "ref_checkpointer:\n  checkpoint_dri: a\n", fullPairs()),
                        "r.yaml:12:3: error: unknown key 'ref_checkpointer.checkpoint_dri'; did you mean "
