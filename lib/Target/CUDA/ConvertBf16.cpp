@@ -37,11 +37,9 @@ static Value emitTruncate(OpBuilder &builder, Location loc, Value x) {
   for (int64_t i = 0; i < pairs; ++i)
     registers.push_back(emitPair(builder, loc, at(2 * i), at(2 * i + 1)));
   Value all = vector::FromElementsOp::create(builder, loc, VectorType::get({pairs}, i32), registers);
-  if (count % 2 == 0)
-    return vector::BitCastOp::create(builder, loc, VectorType::get({count}, bf16), all);
-  Type i16 = builder.getI16Type();
-  Value bits = vector::BitCastOp::create(builder, loc, VectorType::get({2 * pairs}, i16), all);
-  bits = vector::ShuffleOp::create(builder, loc, bits, bits, llvm::to_vector(llvm::seq<int64_t>(0, count)));
+  Value bits = vector::BitCastOp::create(builder, loc, VectorType::get({2 * pairs}, builder.getI16Type()), all);
+  if (count % 2 != 0)
+    bits = vector::ShuffleOp::create(builder, loc, bits, bits, llvm::to_vector(llvm::seq<int64_t>(0, count)));
   return arith::BitcastOp::create(builder, loc, VectorType::get({count}, bf16), bits);
 }
 
@@ -54,7 +52,8 @@ static Value emitExtend(OpBuilder &builder, Location loc, Value x) {
   auto splat = [&](int32_t value) -> Value {
     return arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(words, value));
   };
-  Value both = vector::BitCastOp::create(builder, loc, words, x);
+  Value halves = arith::BitcastOp::create(builder, loc, VectorType::get({count}, builder.getI16Type()), x);
+  Value both = vector::BitCastOp::create(builder, loc, words, halves);
   Value low = arith::ShLIOp::create(builder, loc, both, splat(16));
   Value high = arith::AndIOp::create(builder, loc, both, splat(static_cast<int32_t>(0xFFFF0000)));
   SmallVector<int64_t> turns;
