@@ -20,6 +20,7 @@
 
 #include "lib/Target/CUDA/Lower.h"
 #include "lib/Target/CUDA/RowMapping.h"
+#include "lib/Target/CUDA/RowSlice.h"
 #include "lib/Target/Common/Build.h"
 #include "lib/Target/Common/RowBody.h"
 #include "lib/Target/Common/RowProgram.h"
@@ -28,6 +29,8 @@
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+#include <limits>
 
 using namespace mlir;
 using namespace ftc;
@@ -51,6 +54,9 @@ constexpr int64_t sumBytes = numPartials * 8;
 /// takes time is how long a load takes.
 constexpr int64_t runUnderway = 8;
 
+/// While a row is reduced, most bytes that are loaded together, and how many times a lane's own columns: two at least.
+constexpr int64_t reducedBytesUnderway = 96, mostUnderway = 8;
+
 class RowsEmitter {
 public:
   RowsEmitter(plan::KernelOp kernel, const cuda::RowMapping &mapping, cuda::KernelTables &tables)
@@ -63,8 +69,10 @@ private:
   void emitUnit(OpBuilder &builder);
   void emitRun(OpBuilder &builder);
   void emitRow(OpBuilder &builder, Value row);
-  void emitColumns(OpBuilder &builder, ArrayRef<Operation *> slice);
-  void emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, ArrayRef<plan::ReduceOp> reductions);
+  using EmitTurn = llvm::function_ref<SmallVector<Value>(OpBuilder &, Value, ValueRange)>;
+  SmallVector<Value> emitColumnLoop(OpBuilder &builder, int64_t end, int64_t step, ValueRange initial, EmitTurn turn);
+  void emitColumns(OpBuilder &builder, ArrayRef<Operation *> ops);
+  void emitReducing(OpBuilder &builder, ArrayRef<Operation *> ops, ArrayRef<plan::ReduceOp> reductions);
   void emitEffects(OpBuilder &builder);
   void emitFence(OpBuilder &builder);
   Value finish(OpBuilder &builder, plan::ReduceOp reduce, SmallVector<Value> partials);
@@ -103,32 +111,59 @@ private:
 // Columns
 //===----------------------------------------------------------------------===//
 
-void RowsEmitter::emitColumns(OpBuilder &builder, ArrayRef<Operation *> slice) {
-  int64_t step = mapping.lanes * mapping.vector;
-  auto emitChunk = [&](OpBuilder &inner, Value column) {
-    IRMapping values = known;
-    for (Operation *op : slice)
-      body.emitOp(inner, op, values, {column, mapping.vector, std::min(mapping.vector, mapping.alignedColumns)});
-  };
-  auto emitStep = [&](OpBuilder &inner, Value base) {
-    Value column = add(inner, base, add(inner, firstColumn, times(inner, lane, mapping.vector)));
-    if (mapping.span * mapping.parts == columns)
-      return emitChunk(inner, column);
-    // A chunk is inside of the row or outside: the vector divides the row.
-    auto inside = scf::IfOp::create(inner, loc, below(inner, column, columns), /*withElseRegion=*/false);
-    OpBuilder nested = inside.getThenBodyBuilder();
-    emitChunk(nested, column);
-  };
-  if (mapping.span == step)
-    return emitStep(builder, constant(builder, 0));
-  target::emitFor(builder, loc, constant(builder, 0), constant(builder, mapping.span), step, {},
-                  [&](OpBuilder &inner, Value base, ValueRange) {
-                    emitStep(inner, base);
-                    return SmallVector<Value>();
-                  });
+/// A loop over columns from 0 to `end`. What it counts has 32 bits where the columns of a row do: then it is one
+/// register, and one instruction adds it to an address (IMAD.WIDE). LLVM must not see through it, or it would keep a
+/// pointer for each buffer instead, each two registers to add to and, for ptxas, two more to copy.
+SmallVector<Value> RowsEmitter::emitColumnLoop(OpBuilder &builder, int64_t end, int64_t step, ValueRange initial,
+                                               EmitTurn turn) {
+  // Lanes of a last turn may look at a place beyond the row, before they see that it is.
+  const bool isNarrow = columns + mapping.span + step <= std::numeric_limits<int32_t>::max();
+  Type type = isNarrow ? builder.getI32Type() : builder.getI64Type();
+  Value zero = arith::ConstantOp::create(builder, loc, builder.getIntegerAttr(type, 0));
+  Value last = arith::ConstantOp::create(builder, loc, builder.getIntegerAttr(type, end));
+  return target::emitFor(builder, loc, zero, last, step, initial, [&](OpBuilder &inner, Value base, ValueRange values) {
+    if (isNarrow && end > step)
+      base = LLVM::InlineAsmOp::create(inner, loc, type, ValueRange(base), "mov.b32 $0, $1;", "=r,r",
+                                       /*has_side_effects=*/false, /*is_align_stack=*/false,
+                                       LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
+                 .getResult(0);
+    return turn(inner, base, values);
+  });
 }
 
-void RowsEmitter::emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, ArrayRef<plan::ReduceOp> reductions) {
+void RowsEmitter::emitColumns(OpBuilder &builder, ArrayRef<Operation *> ops) {
+  const cuda::RowSlice slice(ops, mapping.vector);
+  const int64_t step = mapping.lanes * mapping.vector, aligned = std::min(mapping.vector, mapping.alignedColumns);
+  Value own = add(builder, firstColumn, times(builder, lane, mapping.vector));
+  auto emitChunk = [&](OpBuilder &inner, Value further) {
+    IRMapping values = known;
+    const Chunk chunk{own, mapping.vector, aligned, further};
+    slice.emitLeadingLoads(body, inner, values, chunk);
+    slice.emitRest(body, inner, values, chunk);
+  };
+  auto emitStep = [&](OpBuilder &inner, Value further) {
+    if (mapping.span * mapping.parts == columns)
+      return emitChunk(inner, further);
+    // A chunk is inside of the row or outside: the vector divides the row.
+    Value column = own;
+    if (further)
+      column = add(inner, own,
+                   further.getType() == own.getType()
+                       ? further
+                       : arith::ExtUIOp::create(inner, loc, own.getType(), further).getResult());
+    auto inside = scf::IfOp::create(inner, loc, below(inner, column, columns), /*withElseRegion=*/false);
+    OpBuilder nested = inside.getThenBodyBuilder();
+    emitChunk(nested, further);
+  };
+  if (mapping.span == step)
+    return emitStep(builder, Value());
+  emitColumnLoop(builder, mapping.span, step, {}, [&](OpBuilder &inner, Value further, ValueRange) {
+    emitStep(inner, further);
+    return SmallVector<Value>();
+  });
+}
+
+void RowsEmitter::emitReducing(OpBuilder &builder, ArrayRef<Operation *> ops, ArrayRef<plan::ReduceOp> reductions) {
   // Those of one reduction side by side.
   SmallVector<Value> partials;
   for (plan::ReduceOp reduce : reductions) {
@@ -137,19 +172,18 @@ void RowsEmitter::emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, 
     Value initial = arith::ConstantOp::create(builder, loc, start);
     partials.append(ownPartials, initial);
   }
-  // Emits columns of a lane, all of its own or, at the end of a row, the first of them; `inputs` gets what is reduced.
-  const int64_t aligned = std::min(ownPartials, mapping.alignedColumns);
-  auto emitChunk = [&](OpBuilder &inner, Value column, SmallVectorImpl<Value> &inputs, int64_t width = ownPartials) {
-    IRMapping values = known;
-    for (Operation *op : slice)
-      body.emitOp(inner, op, values, {column, width, aligned});
-    for (size_t i = 0; i < reductions.size() && !body.hasFailed(); ++i)
-      inputs.push_back(values.lookup(reductions[i]->getOperand(0)));
-  };
-  auto combine = [&](OpBuilder &inner, ArrayRef<Value> sums, ArrayRef<Value> inputs) {
+  const cuda::RowSlice slice(ops, ownPartials);
+  const int64_t aligned = std::min(ownPartials, mapping.alignedColumns), width = mapping.lanes * ownPartials;
+  // A block of 1024 threads has 64 registers for each, and its threads are enough.
+  int64_t underway = mapping.isBlock() ? 4 : 2;
+  while (!mapping.isBlock() && underway < mostUnderway && 2 * underway * slice.leadingBytes() <= reducedBytesUnderway &&
+         2 * underway * width <= columns)
+    underway *= 2;
+  auto combine = [&](OpBuilder &inner, ArrayRef<Value> sums, const IRMapping &values) {
     SmallVector<Value> next(sums);
-    for (auto [i, input] : llvm::enumerate(inputs)) {
-      plan::ReduceOp reduce = reductions[i];
+    for (auto [i, op] : llvm::enumerate(reductions)) {
+      plan::ReduceOp reduce = op;
+      Value input = values.lookup(reduce->getOperand(0));
       for (int64_t k = 0; k < cast<VectorType>(input.getType()).getNumElements(); ++k) {
         Value &sum = next[i * ownPartials + k];
         Value number = vector::ExtractOp::create(inner, loc, input, ArrayRef<int64_t>{k});
@@ -158,41 +192,45 @@ void RowsEmitter::emitReducing(OpBuilder &builder, ArrayRef<Operation *> slice, 
     }
     return next;
   };
+  // Emits columns of a lane, `count` times four of its own or, at the end of a row, the first of them. `column` is its
+  // first.
+  auto emitChunks = [&](OpBuilder &inner, Value column, Value further, int64_t count, ArrayRef<Value> sums,
+                        int64_t chunkWidth = ownPartials) {
+    SmallVector<IRMapping> values(count, known);
+    SmallVector<Chunk> chunks;
+    for (int64_t i = 0; i < count; ++i)
+      chunks.push_back({add(inner, column, constant(inner, i * width)), chunkWidth, aligned, further});
+    for (auto [chunk, own] : llvm::zip(chunks, values))
+      slice.emitLeadingLoads(body, inner, own, chunk);
+    SmallVector<Value> next(sums);
+    for (auto [chunk, own] : llvm::zip(chunks, values)) {
+      slice.emitRest(body, inner, own, chunk);
+      if (body.hasFailed())
+        break;
+      next = combine(inner, next, own);
+    }
+    return next;
+  };
 
-  // How many times a lane's columns are loaded together.
-  const int64_t underway = mapping.isBlock() ? 4 : 2;
-  const int64_t width = mapping.lanes * ownPartials, step = underway * width, whole = columns / step * step;
+  const int64_t step = underway * width, whole = columns / step * step;
   Value ownColumn = times(builder, lane, ownPartials);
   if (whole > 0)
-    partials = target::emitFor(builder, loc, constant(builder, 0), constant(builder, whole), step, partials,
-                               [&](OpBuilder &inner, Value base, ValueRange arguments) {
-                                 SmallVector<SmallVector<Value>> inputs(underway);
-                                 SmallVector<Value> sums(arguments);
-                                 Value first = add(inner, base, ownColumn);
-                                 for (int64_t i = 0; i < underway; ++i)
-                                   emitChunk(inner, add(inner, first, constant(inner, i * width)), inputs[i]);
-                                 for (int64_t i = 0; i < underway && !body.hasFailed(); ++i)
-                                   sums = combine(inner, sums, inputs[i]);
-                                 return sums;
-                               });
+    partials = emitColumnLoop(builder, whole, step, partials, [&](OpBuilder &inner, Value further, ValueRange sums) {
+      return emitChunks(inner, ownColumn, further, underway, SmallVector<Value>(sums));
+    });
   // Emits columns for the lanes for which `has` is true.
   auto emitSome = [&](Value has, Value column, int64_t chunkWidth) {
     auto some = scf::IfOp::create(builder, loc, ValueRange(partials).getTypes(), has, /*withElseRegion=*/true);
     OpBuilder inner = some.getThenBodyBuilder(), outside = some.getElseBodyBuilder();
-    SmallVector<Value> inputs;
-    emitChunk(inner, column, inputs, chunkWidth);
-    scf::YieldOp::create(inner, loc, combine(inner, partials, inputs));
+    scf::YieldOp::create(inner, loc, emitChunks(inner, column, Value(), 1, partials, chunkWidth));
     scf::YieldOp::create(outside, loc, partials);
     partials.assign(some.getResults().begin(), some.getResults().end());
   };
-  for (int64_t base = whole; base < columns && !body.hasFailed(); base += width) {
+  const int64_t more = (columns - whole) / width;
+  if (more > 0 && !body.hasFailed())
+    partials = emitChunks(builder, add(builder, constant(builder, whole), ownColumn), Value(), more, partials);
+  if (const int64_t base = whole + more * width; base < columns && !body.hasFailed()) {
     Value column = add(builder, constant(builder, base), ownColumn);
-    if (base + width <= columns) {
-      SmallVector<Value> inputs;
-      emitChunk(builder, column, inputs);
-      partials = combine(builder, partials, inputs);
-      continue;
-    }
     // Lanes with all of their columns, then the one whose columns the row's end cuts.
     const int64_t wholeLanes = (columns - base) / ownPartials, rest = columns % ownPartials;
     if (wholeLanes > 0)

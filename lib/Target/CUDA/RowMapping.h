@@ -20,8 +20,8 @@
 // Within a unit, lane l takes `vector` columns from l * vector on, then from (l + lanes) * vector on, and so forth.
 // While a row is reduced, lane l takes columns 4l to 4l + 3, then those 128 further on, and so forth: plan.reduce has
 // 128 partial results, four neighbours are a lane's own, and the order of additions is the one that the op states. It
-// loads them at once, and twice as many before the first is used: 32 bytes of fp32 in accesses of 16, and 16 of bf16 in
-// accesses of 8. Where a row ends, a lane may have less; where rows are not aligned to four columns, these are loaded
+// loads them at once, in accesses of 16 bytes of fp32 or 8 of bf16, and up to eight times as many before the first is
+// used, as many as 24 registers hold of all rows that are read. Where a row ends, a lane may have less; where rows are not aligned to four columns, these are loaded
 // by narrower accesses. Neither changes a bit. In the end lanes trade halves of what they have (eight shuffles).
 //
 // Why four. Eight neighbours would be 16 bytes of bf16, but 32 of fp32: two accesses of a warp that leave out every

@@ -24,7 +24,7 @@ Value target::elementPointer(OpBuilder &builder, Location loc, Value pointer, Ty
 SmallVector<Value> target::emitFor(OpBuilder &builder, Location loc, Value lower, Value upper, int64_t step,
                                    ValueRange initial,
                                    function_ref<SmallVector<Value>(OpBuilder &, Value, ValueRange)> body) {
-  Value stepValue = constantI64(builder, loc, step);
+  Value stepValue = arith::ConstantOp::create(builder, loc, builder.getIntegerAttr(lower.getType(), step));
   // The loop is in place before its body is made: bodies look up the module and the function that they are in.
   auto loop = scf::ForOp::create(builder, loc, lower, upper, stepValue, initial);
   Block *block = loop.getBody();

@@ -20,7 +20,7 @@ mlir::Value constantI64(mlir::OpBuilder &builder, mlir::Location loc, int64_t va
 mlir::Value elementPointer(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value pointer, mlir::Type elementType,
                            mlir::Value index);
 
-/// scf.for over i64 with step; `body` gets (builder, induction variable, iteration arguments) and returns what it
+/// scf.for over integers of one type with step; `body` gets (builder, induction variable, iteration arguments) and returns what it
 /// yields.
 llvm::SmallVector<mlir::Value>
 emitFor(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value lower, mlir::Value upper, int64_t step,

@@ -10,6 +10,7 @@
 #include "lib/Target/Common/Build.h"
 #include "lib/Target/Common/Codes.h"
 
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/TypeUtilities.h"
 
@@ -38,6 +39,10 @@ Type RowBody::convert(Type type, const Chunk &chunk) {
   return type;
 }
 
+Value RowBody::addFurther(OpBuilder &builder, Value pointer, Type element, const Chunk &chunk) {
+  return chunk.further ? target::elementPointer(builder, loc, pointer, element, chunk.further) : pointer;
+}
+
 Value RowBody::place(OpBuilder &builder, Value buffer, ValueRange indices, int64_t offset, bool isRow,
                      IRMapping &values, const Chunk &chunk) {
   auto type = cast<MemRefType>(buffer.getType());
@@ -60,7 +65,8 @@ Value RowBody::place(OpBuilder &builder, Value buffer, ValueRange indices, int64
     Value column = chunk.column;
     if (offset != 0)
       column = arith::AddIOp::create(builder, loc, column, constant(builder, offset));
-    return target::elementPointer(builder, loc, start, type.getElementType(), column);
+    Value pointer = target::elementPointer(builder, loc, start, type.getElementType(), column);
+    return addFurther(builder, pointer, type.getElementType(), chunk);
   }
   if (!linear)
     return values.lookup(buffer);
@@ -102,18 +108,37 @@ void RowBody::emitConstant(OpBuilder &builder, arith::ConstantOp op, IRMapping &
   values.map(op.getResult(), arith::ConstantOp::create(builder, loc, attribute).getResult());
 }
 
-void RowBody::emitAccumulate(OpBuilder &builder, plan::AccumulateOp op, IRMapping &values, const Chunk &chunk) {
+Value RowBody::placeOfSum(OpBuilder &builder, plan::AccumulateOp op, IRMapping &values, const Chunk &chunk) {
   auto type = cast<MemRefType>(op.getBuffer().getType());
-  Value value = values.lookup(op.getValue());
   Value linear = currentTask;
-  bool isRow = isa<RankedTensorType>(op.getValue().getType());
+  const bool isRow = isa<RankedTensorType>(op.getValue().getType());
   if (isRow) {
     linear = arith::MulIOp::create(builder, loc, linear, constant(builder, type.getShape().back()));
     linear = arith::AddIOp::create(builder, loc, linear, chunk.column);
   }
   Value pointer = target::elementPointer(builder, loc, values.lookup(op.getBuffer()), type.getElementType(), linear);
-  // The first row of a task overwrites. What it reads then may be anything, and is not used.
-  Value old = load(builder, value.getType(), pointer, chunk);
+  return isRow ? addFurther(builder, pointer, type.getElementType(), chunk) : pointer;
+}
+
+void RowBody::emitOldSum(OpBuilder &builder, plan::AccumulateOp op, IRMapping &values, const Chunk &chunk) {
+  Type type = convert(op.getValue().getType(), chunk);
+  Value again = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, currentRow, firstRow);
+  auto old = scf::IfOp::create(builder, loc, type, again, /*withElseRegion=*/true);
+  OpBuilder there = old.getThenBodyBuilder(), none = old.getElseBodyBuilder();
+  Value sum = load(there, type, placeOfSum(there, op, values, chunk), chunk);
+  scf::YieldOp::create(there, loc, sum);
+  Value zero = arith::ConstantOp::create(none, loc, none.getZeroAttr(type));
+  scf::YieldOp::create(none, loc, zero);
+  values.map(op.getOperation(), old.getOperation());
+}
+
+void RowBody::emitAccumulate(OpBuilder &builder, plan::AccumulateOp op, IRMapping &values, const Chunk &chunk) {
+  auto type = cast<MemRefType>(op.getBuffer().getType());
+  Value value = values.lookup(op.getValue());
+  Value pointer = placeOfSum(builder, op, values, chunk);
+  // The first row of a task overwrites. What it reads then may be anything, and is not used; emitOldSum reads nothing.
+  Operation *loaded = values.lookupOrNull(op.getOperation());
+  Value old = loaded ? loaded->getResult(0) : load(builder, value.getType(), pointer, chunk);
   Value sum = isa<FloatType>(type.getElementType()) ? arith::AddFOp::create(builder, loc, old, value).getResult()
                                                     : arith::AddIOp::create(builder, loc, old, value).getResult();
   Value first = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, currentRow, firstRow);
@@ -179,6 +204,12 @@ void RowBody::emitOp(OpBuilder &builder, Operation *op, IRMapping &values, const
       .Case([&](plan::ColumnOp column) {
         auto type = cast<VectorType>(convert(column.getType(), chunk));
         Value start = arith::TruncIOp::create(builder, loc, builder.getI32Type(), chunk.column);
+        if (chunk.further) {
+          Value further = chunk.further;
+          if (further.getType() != start.getType())
+            further = arith::TruncIOp::create(builder, loc, start.getType(), further);
+          start = arith::AddIOp::create(builder, loc, start, further);
+        }
         auto numbers = llvm::to_vector(llvm::seq<int32_t>(0, static_cast<int32_t>(chunk.width)));
         Value own = arith::ConstantOp::create(builder, loc, DenseElementsAttr::get(type, ArrayRef<int32_t>(numbers)));
         Value base = vector::BroadcastOp::create(builder, loc, type, start);

@@ -43,6 +43,8 @@ public:
     int64_t width = 0;
     /// Chunks start at multiples of the size of so many columns in memory, up to 16 bytes.
     int64_t alignedColumns = 1;
+    /// Columns (i32 or i64) that are added to `column`, or null: what changes in a loop, apart from what does not.
+    mlir::Value further = {};
   };
 
   /// `targetName` is for messages.
@@ -55,6 +57,9 @@ public:
 
   /// Emits one op, on scalars or on a chunk.
   void emitOp(mlir::OpBuilder &builder, mlir::Operation *op, mlir::IRMapping &values, const Chunk &chunk);
+
+  /// Loads what a plan.accumulate of a chunk adds to, unless its row is the first of a task; emitOp then does not.
+  void emitOldSum(mlir::OpBuilder &builder, plan::AccumulateOp op, mlir::IRMapping &values, const Chunk &chunk);
 
   /// Where a chunk of the row that `load` reads lies.
   mlir::Value placeOf(mlir::OpBuilder &builder, plan::LoadOp load, mlir::IRMapping &values, const Chunk &chunk) {
@@ -80,6 +85,8 @@ private:
   mlir::Type convert(mlir::Type type, const Chunk &chunk);
   mlir::Value place(mlir::OpBuilder &builder, mlir::Value buffer, mlir::ValueRange indices, int64_t offset, bool isRow,
                     mlir::IRMapping &values, const Chunk &chunk);
+  mlir::Value placeOfSum(mlir::OpBuilder &builder, plan::AccumulateOp op, mlir::IRMapping &values, const Chunk &chunk);
+  mlir::Value addFurther(mlir::OpBuilder &builder, mlir::Value pointer, mlir::Type element, const Chunk &chunk);
   mlir::Value constant(mlir::OpBuilder &builder, int64_t value);
 
   mlir::Location loc;

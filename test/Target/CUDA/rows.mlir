@@ -302,3 +302,65 @@ plan.entry @step kind(step) batch 1 sequence 4 flops 0.0 {
   %part = plan.slice %x[1] : memref<129xf32> to memref<128xf32>
   plan.launch @unaligned(%part) "u" : memref<128xf32>
 }
+
+// All operands are on their way before a division, whose branches ptxas moves no load across, and none is loaded behind a store. What
+// a loop over columns counts has 32 bits, and LLVM does not see that addresses follow from it.
+// CHECK-LABEL: gpu.func @gate(
+// CHECK: scf.for %[[BASE:.*]] = %{{.*}} to %{{.*}} step %{{.*}} : i32
+// CHECK-NEXT: %[[FURTHER:.*]] = llvm.inline_asm "mov.b32 $0, $1;", "=r,r" %[[BASE]] : (i32) -> i32
+// CHECK: llvm.getelementptr %{{.*}}[%[[FURTHER]]] : (!llvm.ptr, i32) -> !llvm.ptr, bf16
+// CHECK-NEXT: llvm.load {{.*}} vector<8xbf16>
+// CHECK-NOT: arith.divf
+// CHECK: llvm.load {{.*}} vector<8xbf16>
+// CHECK: arith.divf
+// CHECK: llvm.store
+// CHECK: llvm.load {{.*}} vector<8xbf16>
+// CHECK: llvm.store
+plan.kernel @gate {
+^bb0(%x: memref<8x1024xbf16>, %y: memref<8x1024xbf16>, %z: memref<8x1024xbf16>):
+  plan.rows 8 per_task 2 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<8x1024xbf16> -> tensor<1024xbf16>
+    %1 = arith.divf %0, %0 : tensor<1024xbf16>
+    %2 = plan.load %y[%r] : memref<8x1024xbf16> -> tensor<1024xbf16>
+    %3 = arith.mulf %1, %2 : tensor<1024xbf16>
+    plan.store %3, %y[%r] : tensor<1024xbf16>, memref<8x1024xbf16>
+    %4 = plan.load %y[%r] : memref<8x1024xbf16> -> tensor<1024xbf16>
+    plan.store %4, %z[%r] : tensor<1024xbf16>, memref<8x1024xbf16>
+  }
+}
+
+// A row that does not fit 32 bits is counted in 64.
+// CHECK-LABEL: gpu.func @huge(
+// CHECK: scf.for {{.*}} : i64
+// CHECK-NOT: llvm.inline_asm
+// CHECK: gpu.return
+plan.kernel @huge {
+^bb0(%x: memref<1x2147483648xf32>):
+  plan.rows 1 per_task 1 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<1x2147483648xf32> -> tensor<2147483648xf32>
+    plan.store %0, %x[%r] : tensor<2147483648xf32>, memref<1x2147483648xf32>
+  }
+}
+
+// A sum over rows reads what the task's earlier rows have left together with its operands, and nothing in the first of them.
+// CHECK-LABEL: gpu.func @column_sums(
+// CHECK: scf.for
+// CHECK: %[[AGAIN:.*]] = arith.cmpi ne
+// CHECK: scf.if %[[AGAIN]] -> (vector<4xf32>)
+// CHECK: llvm.load {{.*}} vector<4xf32>
+// CHECK: } else {
+// CHECK: llvm.load {{.*}} vector<4xf32>
+// CHECK: arith.divf
+// CHECK-NOT: llvm.load
+// CHECK: llvm.store
+plan.kernel @column_sums {
+^bb0(%x: memref<8x128xf32>, %sums: memref<4x128xf32>):
+  plan.rows 8 per_task 2 parallel {
+  ^bb0(%r: index):
+    %0 = plan.load %x[%r] : memref<8x128xf32> -> tensor<128xf32>
+    %1 = arith.divf %0, %0 : tensor<128xf32>
+    plan.accumulate %1, %sums : tensor<128xf32>, memref<4x128xf32>
+  }
+}
