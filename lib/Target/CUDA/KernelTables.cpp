@@ -10,6 +10,7 @@
 #include "lib/Conversion/PlanToLLVM/DeviceTable.h"
 #include "lib/Conversion/PlanToLLVM/PlanToLLVM.h"
 #include "lib/Target/CUDA/CutModule.h"
+#include "lib/Target/CUDA/RowMapping.h"
 
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
@@ -134,6 +135,25 @@ static_assert(offsetof(ftrt_kernel, grid) == 24 && offsetof(ftrt_kernel, shared_
                   offsetof(ftrt_attention, gradient) == 52 && sizeof(ftrt_attention) == 56,
               "the tables below are written as these structs lie in memory");
 
+/// Threads of a multiprocessor that reads memory as fast as it can; with them a lane has 64 of its 65536 registers.
+static constexpr int64_t threadsToFill = 1024;
+
+/// Has ptxas leave room for as many threads where a row kernel has blocks for all of them. With a few registers more,
+/// one block of eight would find no place, and a second wave would run for it. No kernel spills for that
+/// (test/Target/CUDA/ptxas.test); those that encode states would, and are let be. What several lengths share has the
+/// bound of the longest.
+void KernelTables::boundRegisters() {
+  for (auto function : functions().getOps<gpu::GPUFuncOp>()) {
+    const int64_t block = (*function.getKnownBlockSize())[0], grid = (*function.getKnownGridSize())[0];
+    const int64_t blocks = threadsToFill / block;
+    if (!function->removeAttr(fewRegistersAttrName) || function->hasAttr(NVVM::NVVMDialect::getMinctasmAttrName()) ||
+        grid <= (blocks - 1) * target.multiprocessors)
+      continue;
+    function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
+                      Builder(function.getContext()).getI32IntegerAttr(static_cast<int32_t>(blocks)));
+  }
+}
+
 void KernelTables::writeKernels(bool share, size_t modules) {
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
   Location loc = module.getLoc();
@@ -159,6 +179,7 @@ void KernelTables::writeKernels(bool share, size_t modules) {
   };
   SmallVector<SmallVector<std::variant<int64_t, std::string>>> rows;
   const std::vector<LaunchedKernel> kernels = launchedKernels(all, share);
+  boundRegisters();
   const llvm::StringMap<uint32_t> moduleOf = cutModule(deviceModule, modules);
   for (const LaunchedKernel &kernel : kernels) {
     std::string name = text(kernel.name), function = text(kernel.function), sizes;

@@ -80,6 +80,7 @@ public:
 
 private:
   mlir::gpu::GPUModuleOp functions();
+  void boundRegisters();
   void writeKernels(bool share, size_t modules);
   void writeProducts();
   void writeAttentions();

@@ -495,6 +495,8 @@ LogicalResult cuda::emitRows(plan::KernelOp kernel, const CudaTarget &target, co
   gpu::GPUFuncOp function =
       tables.addFunction(kernel.getLoc(), kernel.getSymName(), kernel.getBuffers().size(),
                          {mapping->grid, mapping->block, sharedBytes(cast<plan::RowsOp>(kernel.getWork()), *mapping)});
+  if (!kernel.walk([](plan::EncodeOp) { return WalkResult::interrupt(); }).wasInterrupted())
+    function->setAttr(fewRegistersAttrName, OpBuilder(kernel.getContext()).getUnitAttr());
   if (failed(RowsEmitter(kernel, *mapping, tables).emit(function)))
     return failure();
   // For 64 registers: to save them for more threads, ptxas would wait for one row after the other.

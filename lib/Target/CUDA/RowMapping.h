@@ -53,6 +53,9 @@
 
 namespace ftc::cuda {
 
+/// Attribute of the function of a row kernel while kernels are lowered: it works as fast in 64 registers a lane.
+inline constexpr const char fewRegistersAttrName[] = "plan.few_registers";
+
 struct RowMapping {
   static constexpr int64_t ownPartials = 4; ///< partial results of a lane: neighbouring columns
 

@@ -198,10 +198,10 @@ plan.kernel @unaligned {
   }
 }
 
-// Enough rows for every multiprocessor: four warps a block.
+// Enough rows for every multiprocessor: four warps a block, and registers for eight blocks, which are more than seven for each.
 // REMARK: many has 32 lanes a unit, 4 columns a lane, 1 parts a row{{.*}}blocks=1024{{.*}}threads=128
 // CHECK-LABEL: gpu.func @many(
-// CHECK-SAME: known_block_size = array<i32: 128, 1, 1>, known_grid_size = array<i32: 1024, 1, 1>
+// CHECK-SAME: known_block_size = array<i32: 128, 1, 1>, known_grid_size = array<i32: 1024, 1, 1>, nvvm.minctasm = 8 : i32
 plan.kernel @many {
 ^bb0(%x: memref<4096x128xf32>):
   plan.rows 4096 per_task 2 parallel {
