@@ -19,6 +19,10 @@ using cuda::RowMapping;
 static constexpr int64_t accessBytes = 16;
 /// Chunks that a lane takes in a row, at least, before the row is cut into another part.
 static constexpr int64_t chunksAPart = 4;
+/// Loads of rows from which on a kernel is long: more than are on their way at once.
+static constexpr size_t manyLoads = 16;
+/// Warps of a multiprocessor below which it waits for memory more than it reads: a quarter of those it has room for.
+static constexpr int64_t warpsToFill = 16;
 /// Most threads of a block: so many that 16 blocks fill a multiprocessor.
 static constexpr int64_t blockThreads = 128;
 
@@ -136,15 +140,38 @@ static constexpr int64_t wideLanes = 1024;
 /// How the columns of a row are cut into units of `lanes` (0: as many as have work) that take vectors, of `most`
 /// columns at most.
 static void cutColumns(RowMapping &mapping, plan::KernelOp kernel, const LaunchAlignments &launches, int64_t columns,
-                       int64_t lanes, bool oneUnit, int64_t most = accessBytes) {
+                       int64_t lanes, int64_t most = accessBytes) {
   mapping.alignedColumns = vectorOf(rowAccesses(kernel, launches), columns);
   mapping.vector = std::min(mapping.alignedColumns, most);
   mapping.lanes = lanes ? lanes : lanesFor(columns / mapping.vector);
-  int64_t step = mapping.lanes * mapping.vector;
-  mapping.span = llvm::alignTo(columns, step);
-  if (!oneUnit && mapping.span > chunksAPart * step) {
-    mapping.span = chunksAPart * step;
-    mapping.parts = llvm::divideCeil(columns, mapping.span);
+  mapping.span = llvm::alignTo(columns, mapping.lanes * mapping.vector);
+}
+
+/// Cuts wide rows into parts, of `rowUnits` rows that run at once. Where a kernel reads many rows one after the other,
+/// as the totals of column sums do, and there are too few warps to fill the device, parts are shorter, and then
+/// vectors, before multiprocessors starve: what a lane has asked of memory bounds how fast it reads, and more lanes
+/// have asked for more.
+static void cutParts(RowMapping &mapping, plan::KernelOp kernel, int64_t columns, int64_t rowUnits,
+                     const CudaTarget &target) {
+  size_t loads = 0;
+  kernel.walk([&](plan::LoadOp load) { loads += isa<RankedTensorType>(load.getType()); });
+  const int64_t enough = loads < manyLoads ? 0 : target.multiprocessors * warpsToFill * CudaTarget::warp;
+  for (int64_t chunks = chunksAPart;;) {
+    const int64_t step = mapping.lanes * mapping.vector;
+    mapping.span = llvm::alignTo(columns, step);
+    mapping.parts = 1;
+    if (mapping.span > chunks * step) {
+      mapping.span = chunks * step;
+      mapping.parts = llvm::divideCeil(columns, mapping.span);
+    }
+    if (rowUnits * mapping.parts * mapping.lanes >= enough || (chunks == 1 && mapping.vector == 1))
+      return;
+    if (chunks > 1) {
+      chunks /= 2;
+      continue;
+    }
+    mapping.vector /= 2;
+    mapping.lanes = lanesFor(columns / mapping.vector);
   }
 }
 
@@ -165,7 +192,7 @@ FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel, const CudaTarget &tar
                             "write, and columns run apart from each other");
     rows.walk([&](plan::ScatterOp) { mapping.runs = true; });
     if (mapping.runs) {
-      cutColumns(mapping, kernel, launches, columns, /*lanes=*/0, /*oneUnit=*/true);
+      cutColumns(mapping, kernel, launches, columns, /*lanes=*/0);
       mapping.span = mapping.lanes * mapping.vector;
       mapping.parts = llvm::divideCeil(columns, mapping.span);
       rowUnits = rows.getRows();
@@ -185,8 +212,9 @@ FailureOr<RowMapping> cuda::mapRows(plan::KernelOp kernel, const CudaTarget &tar
                     : reduces ? reducingLanes(columns, rowUnits, sameRows)
                               : 0;
     bool isShort = reduces && columns <= CudaTarget::warp * RowMapping::ownPartials;
-    cutColumns(mapping, kernel, launches, columns, lanes, /*oneUnit=*/reduces || clash,
-               isShort ? RowMapping::ownPartials : accessBytes);
+    cutColumns(mapping, kernel, launches, columns, lanes, isShort ? RowMapping::ownPartials : accessBytes);
+    if (!reduces && !clash)
+      cutParts(mapping, kernel, columns, rowUnits, target);
   }
   mapping.units = rowUnits * mapping.parts;
   if (mapping.isBlock()) {

@@ -21,8 +21,9 @@
 // While a row is reduced, lane l takes columns 4l to 4l + 3, then those 128 further on, and so forth: plan.reduce has
 // 128 partial results, four neighbours are a lane's own, and the order of additions is the one that the op states. It
 // loads them at once, in accesses of 16 bytes of fp32 or 8 of bf16, and up to eight times as many before the first is
-// used, as many as 24 registers hold of all rows that are read. Where a row ends, a lane may have less; where rows are not aligned to four columns, these are loaded
-// by narrower accesses. Neither changes a bit. In the end lanes trade halves of what they have (eight shuffles).
+// used, as many as 24 registers hold of all rows that are read. Where a row ends, a lane may have less; where rows are
+// not aligned to four columns, these are loaded by narrower accesses. Neither changes a bit. In the end lanes trade
+// halves of what they have (eight shuffles).
 //
 // Why four. Eight neighbours would be 16 bytes of bf16, but 32 of fp32: two accesses of a warp that leave out every
 // other 16 bytes. The order must not depend on the type, and a row of a head, 64 or 128 columns, would have work for 8
@@ -38,7 +39,9 @@
 // Any other row that is reduced has one part. It has a whole warp, but for short rows (heads) that fill whole warps
 // together and are as many for each unit: then the lanes that would have no column belong to other rows. There a lane
 // has the same four columns in every phase, and what it has loaded it still has. Wide rows that are not reduced have
-// several parts, so several warps; narrow ones share a warp, and a block has as many rows as its four warps hold.
+// several parts, so several warps; narrow ones share a warp, and a block has as many rows as its four warps hold. A
+// total of many rows, which a lane reads one after the other, is cut finer where its columns would leave
+// multiprocessors idle.
 //
 //===----------------------------------------------------------------------===//
 

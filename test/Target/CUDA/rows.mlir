@@ -364,3 +364,63 @@ plan.kernel @column_sums {
     plan.accumulate %1, %sums : tensor<128xf32>, memref<4x128xf32>
   }
 }
+
+// One row that is the sum of many: one column a lane, as many warps as that gives, and the loads in groups of up to 128 bytes.
+// REMARK: total has 32 lanes a unit, 1 columns a lane, 16 parts a row{{.*}}blocks=16{{.*}}threads=32
+// CHECK-LABEL: gpu.func @total(
+// CHECK-COUNT-16: llvm.load {{.*}} vector<1xf32>
+// CHECK-COUNT-15: arith.addf {{.*}} : vector<1xf32>
+plan.kernel @total {
+^bb0(%x: memref<16x512xf32>, %y: memref<512xf32>):
+  plan.rows 1 per_task 1 parallel {
+  ^bb0(%r: index):
+    %c0 = arith.constant 0 : index
+    %0 = plan.load %x[%c0] : memref<16x512xf32> -> tensor<512xf32>
+    %c1 = arith.constant 1 : index
+    %1 = plan.load %x[%c1] : memref<16x512xf32> -> tensor<512xf32>
+    %s1 = arith.addf %0, %1 : tensor<512xf32>
+    %c2 = arith.constant 2 : index
+    %2 = plan.load %x[%c2] : memref<16x512xf32> -> tensor<512xf32>
+    %s2 = arith.addf %s1, %2 : tensor<512xf32>
+    %c3 = arith.constant 3 : index
+    %3 = plan.load %x[%c3] : memref<16x512xf32> -> tensor<512xf32>
+    %s3 = arith.addf %s2, %3 : tensor<512xf32>
+    %c4 = arith.constant 4 : index
+    %4 = plan.load %x[%c4] : memref<16x512xf32> -> tensor<512xf32>
+    %s4 = arith.addf %s3, %4 : tensor<512xf32>
+    %c5 = arith.constant 5 : index
+    %5 = plan.load %x[%c5] : memref<16x512xf32> -> tensor<512xf32>
+    %s5 = arith.addf %s4, %5 : tensor<512xf32>
+    %c6 = arith.constant 6 : index
+    %6 = plan.load %x[%c6] : memref<16x512xf32> -> tensor<512xf32>
+    %s6 = arith.addf %s5, %6 : tensor<512xf32>
+    %c7 = arith.constant 7 : index
+    %7 = plan.load %x[%c7] : memref<16x512xf32> -> tensor<512xf32>
+    %s7 = arith.addf %s6, %7 : tensor<512xf32>
+    %c8 = arith.constant 8 : index
+    %8 = plan.load %x[%c8] : memref<16x512xf32> -> tensor<512xf32>
+    %s8 = arith.addf %s7, %8 : tensor<512xf32>
+    %c9 = arith.constant 9 : index
+    %9 = plan.load %x[%c9] : memref<16x512xf32> -> tensor<512xf32>
+    %s9 = arith.addf %s8, %9 : tensor<512xf32>
+    %c10 = arith.constant 10 : index
+    %10 = plan.load %x[%c10] : memref<16x512xf32> -> tensor<512xf32>
+    %s10 = arith.addf %s9, %10 : tensor<512xf32>
+    %c11 = arith.constant 11 : index
+    %11 = plan.load %x[%c11] : memref<16x512xf32> -> tensor<512xf32>
+    %s11 = arith.addf %s10, %11 : tensor<512xf32>
+    %c12 = arith.constant 12 : index
+    %12 = plan.load %x[%c12] : memref<16x512xf32> -> tensor<512xf32>
+    %s12 = arith.addf %s11, %12 : tensor<512xf32>
+    %c13 = arith.constant 13 : index
+    %13 = plan.load %x[%c13] : memref<16x512xf32> -> tensor<512xf32>
+    %s13 = arith.addf %s12, %13 : tensor<512xf32>
+    %c14 = arith.constant 14 : index
+    %14 = plan.load %x[%c14] : memref<16x512xf32> -> tensor<512xf32>
+    %s14 = arith.addf %s13, %14 : tensor<512xf32>
+    %c15 = arith.constant 15 : index
+    %15 = plan.load %x[%c15] : memref<16x512xf32> -> tensor<512xf32>
+    %s15 = arith.addf %s14, %15 : tensor<512xf32>
+    plan.store %s15, %y[] : tensor<512xf32>, memref<512xf32>
+  }
+}
