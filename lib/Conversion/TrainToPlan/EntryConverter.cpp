@@ -284,7 +284,6 @@ LogicalResult EntryConverter::convert() {
   findInPlaceWrites();
   findPartsOfConcats();
   findGradients();
-  findSquareSums();
   for (auto [name, argument] : llvm::zip(source.getInputNames(), source.getBody().front().getArguments()))
     places[argument].buffer = plan::InputOp::create(builder, source.getLoc(), bufferType(argument.getType()),
                                                     cast<StringAttr>(name), FlatSymbolRefAttr(), IntegerAttr());
@@ -348,36 +347,25 @@ static std::string kernelName(ArrayRef<Operation *> ops) {
   return name;
 }
 
-int64_t EntryConverter::perTaskOf(Operation *op) {
-  SmallVector<Operation *> ops = rowOpsOf(op);
-  int64_t rows = cast<train::RowWiseOpInterface>(ops.front()).getRows();
-  int64_t columns = 1;
-  for (Operation *inner : ops)
-    columns = std::max(columns, train::columnsPerRow(cast<train::RowWiseOpInterface>(inner)));
-  return llvm::any_of(ops, accumulates) ? chooseRowsPerPartialSum(rows, columns, kernels.partialSums)
-                                        : chooseRowsPerTask(rows, columns);
-}
-
-int64_t EntryConverter::tasksOf(Operation *op) {
-  return llvm::divideCeil(cast<train::RowWiseOpInterface>(rowOpsOf(op).front()).getRows(), perTaskOf(op));
-}
-
 LogicalResult EntryConverter::convertRowWise(Operation *op) {
   SmallVector<Operation *> ops = rowOpsOf(op);
   std::string label = labelOf(op);
   if (ops.empty())
     return op->emitError("is an empty group");
   int64_t rows = cast<train::RowWiseOpInterface>(ops.front()).getRows();
+  int64_t columns = 1;
+  for (Operation *inner : ops)
+    columns = std::max(columns, train::columnsPerRow(cast<train::RowWiseOpInterface>(inner)));
+  int64_t perTask = llvm::any_of(ops, accumulates) ? chooseRowsPerPartialSum(rows, columns, kernels.partialSums)
+                                                   : chooseRowsPerTask(rows, columns);
 
-  RowContext context(kernels, builder, label, squareSums);
+  RowContext context(kernels, builder, label);
   auto group = dyn_cast<train::FusedOp>(op);
   auto inside = [&](unsigned operand) -> Value {
     return group ? Value(group.getBody().front().getArgument(operand)) : op->getOperand(operand);
   };
   SmallVector<Value> reusable;
   for (auto [index, operand] : llvm::enumerate(op->getOperands())) {
-    if (unwantedSums.contains(operand))
-      continue;
     context.places[inside(index)] = placeOf(operand);
     if (isRowOperandOnly(op, operand))
       reusable.push_back(operand);
@@ -392,7 +380,7 @@ LogicalResult EntryConverter::convertRowWise(Operation *op) {
                  {}};
     }
   for (OpResult result : op->getResults()) {
-    if (result.use_empty() || unwantedSums.contains(result))
+    if (result.use_empty())
       continue;
     Value buffer = resultBuffer(result, isRowResult(result) ? ArrayRef<Value>(reusable) : ArrayRef<Value>(), label);
     places[result].buffer = buffer;
@@ -408,7 +396,7 @@ LogicalResult EntryConverter::convertRowWise(Operation *op) {
   };
   context.adamwScalars = prepare;
 
-  RowLaunch launch(kernels, builder, op->getLoc(), rows, perTaskOf(op));
+  RowLaunch launch(kernels, builder, op->getLoc(), rows, perTask);
   RowEmitter emitter(context, launch);
   for (Operation *inner : ops)
     if (failed(emitter.emit(inner)))

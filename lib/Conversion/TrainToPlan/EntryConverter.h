@@ -28,7 +28,6 @@ private:
   bool isRowOperandOnly(mlir::Operation *op, mlir::Value operand);
   bool isRowResult(mlir::OpResult result);
   void findPartsOfConcats();
-  void findSquareSums();
 
   // Where values are.
   static constexpr int64_t atEnd = std::numeric_limits<int64_t>::max();
@@ -41,10 +40,6 @@ private:
   Place placeOf(mlir::Value value);
   /// The buffer in which `result` of `op` is made: a variable, a dying operand among `reusable`, or a new one.
   mlir::Value resultBuffer(mlir::OpResult result, llvm::ArrayRef<mlir::Value> reusable, const llvm::Twine &label);
-
-  /// Rows of one task of a row-wise op or a group, and its tasks.
-  int64_t perTaskOf(mlir::Operation *op);
-  int64_t tasksOf(mlir::Operation *op);
 
   // One function a kind of op.
   mlir::LogicalResult convertOp(mlir::Operation *op);
@@ -92,9 +87,6 @@ private:
   /// Operand buffers that the launch under construction has taken over for a result.
   llvm::DenseSet<mlir::Value> taken;
   llvm::SmallVector<std::tuple<mlir::Value, mlir::Value, mlir::Attribute, mlir::Value>> preparedScalars;
-  llvm::DenseMap<mlir::Operation *, SquareSum> squareSums;
-  /// Sums between the links of a chain of train.sum_squares, which are nowhere.
-  llvm::DenseSet<mlir::Value> unwantedSums;
 };
 
 /// The buffers of a weight in four bits, each with what follows the weight's name in its own: codes, absmax, their

@@ -30,8 +30,7 @@ def ConvertTrainToPlanPass : Pass<"convert-train-to-plan", "::mlir::ModuleOp"> {
 
     A sum over rows keeps a partial sum for each task. `partial-sums` says how many a target wants side by side: with 0,
     64 at most, of tasks that are worth a thread's while; else about that many, however small the tasks. More than 64 of
-    whole rows are added up in two steps. A chain of `train.sum_squares` onto each other has all of its partial sums in one
-    buffer, and one total at its end.
+    whole rows are added up in two steps.
 
     How many rows a task holds depends on sizes and `partial-sums` only: so does the order of every sum.
 

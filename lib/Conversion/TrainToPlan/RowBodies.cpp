@@ -214,7 +214,25 @@ LogicalResult RowEmitter::emit(Operation *op) {
       .Case([&](train::DistillationLossGradOp op) { return emitDistillationLossGrad(op), success(); })
       .Case([&](train::LabelLogProbsOp op) { return emitLabelLogProbs(op), success(); })
       .Case([&](train::LabelLogProbsGradOp op) { return emitLabelLogProbsGrad(op), success(); })
-      .Case([&](train::SumSquaresOp op) { return emitSumSquares(op), success(); })
+      .Case([&](train::SumSquaresOp op) {
+        if (!context.destinations.contains(op.getResult()))
+          return success();
+        Value x = row(op.getInput());
+        Type element = getElementTypeOrSelf(x.getType());
+        Value sums = partial(element, 0, "partial sums");
+        launch.accumulate(math.reduce(ReduceKind::Add, math.mul(x, x)), sums);
+        Place base = context.places.lookup(op.getBase());
+        reductions.push_back([=, this, result = op.getResult()] {
+          RowLaunch total(context.kernels, context.entry, launch.loc(), 1, 1);
+          RowMath sum(total.body(), total.loc());
+          Value all =
+              sum.add(sum.convert(loadScalar(total, base), element), sum.reduce(ReduceKind::Add, total.loadRow(sums)));
+          for (Value buffer : context.destinations[result])
+            total.storeRow(sum.convert(all, elementOf(result)), buffer);
+          total.finish("sum_squares_total_" + shapeName(sums.getType()), context.label + " total");
+        });
+        return success();
+      })
       .Case([&](train::ClipFactorOp op) {
         Value squares = scalar(op.getSumSquares());
         Type type = squares.getType();
@@ -398,42 +416,6 @@ void RowEmitter::sumOverRows(Value value, Value result, StringRef what) {
       total.storeRow(sum.convert(all, elementOf(result)), buffer);
     std::string suffix = elementOf(result) == rowType.getElementType() ? "" : "_bf16";
     total.finish(name + suffix, context.label + " " + what);
-  });
-}
-
-void RowEmitter::emitSumSquares(train::SumSquaresOp op) {
-  const SquareSum *link = nullptr;
-  if (auto found = context.squareSums.find(op); found != context.squareSums.end())
-    link = &found->second;
-  const bool adds = context.destinations.contains(op.getResult());
-  if (!link && !adds)
-    return;
-  Value x = row(op.getInput());
-  Type element = getElementTypeOrSelf(x.getType());
-  Value sums, all;
-  if (link) {
-    Value &buffer = link->chain->buffer;
-    if (!buffer)
-      buffer = plan::AllocOp::create(context.entry, launch.loc(), MemRefType::get({link->chain->count}, element),
-                                     context.entry.getStringAttr("partial sums of squares"));
-    all = buffer;
-    sums = plan::SliceOp::create(context.entry, launch.loc(), MemRefType::get({launch.tasks()}, element), all,
-                                 link->first);
-  } else {
-    all = sums = partial(element, 0, "partial sums");
-  }
-  launch.accumulate(math.reduce(ReduceKind::Add, math.mul(x, x)), sums);
-  if (!adds)
-    return;
-  Place base = link ? link->chain->base : context.places.lookup(op.getBase());
-  reductions.push_back([=, this, result = op.getResult()] {
-    RowLaunch total(context.kernels, context.entry, launch.loc(), 1, 1);
-    RowMath sum(total.body(), total.loc());
-    Value squares =
-        sum.add(sum.convert(loadScalar(total, base), element), sum.reduce(ReduceKind::Add, total.loadRow(all)));
-    for (Value buffer : context.destinations[result])
-      total.storeRow(sum.convert(squares, elementOf(result)), buffer);
-    total.finish("sum_squares_total_" + shapeName(all.getType()), context.label + " total");
   });
 }
 

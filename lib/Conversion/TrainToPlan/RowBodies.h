@@ -59,24 +59,10 @@ private:
   mlir::Location loc;
 };
 
-/// All partial sums of a chain of train.sum_squares, for one total at its end.
-struct SquareSums {
-  Place base;         ///< what the first is added onto
-  int64_t count = 0;  ///< partial sums
-  mlir::Value buffer; ///< made by the first launch
-};
-
-/// One train.sum_squares of a chain, and where its partial sums begin. Who wants its result adds all of them up.
-struct SquareSum {
-  std::shared_ptr<SquareSums> chain;
-  int64_t first = 0;
-};
-
 /// What the body of one launch knows of the entry around it.
 struct RowContext {
-  RowContext(KernelTable &kernels, mlir::OpBuilder &entry, std::string label,
-             const llvm::DenseMap<mlir::Operation *, SquareSum> &squareSums)
-      : kernels(kernels), entry(entry), label(std::move(label)), squareSums(squareSums) {}
+  RowContext(KernelTable &kernels, mlir::OpBuilder &entry, std::string label)
+      : kernels(kernels), entry(entry), label(std::move(label)) {}
 
   KernelTable &kernels;
   mlir::OpBuilder &entry;
@@ -88,8 +74,6 @@ struct RowContext {
   llvm::DenseMap<mlir::Value, llvm::SmallVector<mlir::Value, 1>> destinations;
   /// A buffer of three scalars for train.adamw, see emitAdamWScalars.
   llvm::function_ref<mlir::Value(train::AdamWOp)> adamwScalars;
-  /// Those train.sum_squares that are part of a chain.
-  const llvm::DenseMap<mlir::Operation *, SquareSum> &squareSums;
 };
 
 /// Emits row-wise ops into one launch, then the small launches that finish their reductions over rows.
@@ -124,7 +108,6 @@ private:
   void sumOverRows(mlir::Value value, mlir::Value result, llvm::StringRef what);
   mlir::Value sumsOfRows(mlir::Value sums, int64_t count, const std::string &name, const std::string &what);
   mlir::Value labelLogit(mlir::Value logits, mlir::Value label, mlir::Value valid);
-  void emitSumSquares(train::SumSquaresOp op);
   void emitCrossEntropy(train::CrossEntropyOp op);
   void emitCrossEntropyGrad(train::CrossEntropyGradOp op);
   void emitDistillationLoss(train::DistillationLossOp op);

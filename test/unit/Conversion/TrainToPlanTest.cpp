@@ -210,26 +210,4 @@ TEST(TrainToPlan, ManyTasksAddUp) {
   }
 }
 
-/// A chain of sums has one total. It ends where somebody else wants a sum, and does not start onto what is no constant.
-TEST(TrainToPlan, ChainsOfSumsOfSquares) {
-  for (int64_t partialSums : {0, 2048, 3}) {
-    SCOPED_TRACE(partialSums);
-    expectSameMeaning(R"(
-    train.entry @step kind(step) batch 1 sequence 300 inputs ["x", "v", "b"] outputs ["all", "early", "later", "other"] {
-    ^bb0(%x: tensor<300x70xf32>, %v: tensor<70xbf16>, %b: tensor<f32>):
-      %c = train.constant dense<0.5> : tensor<f32>
-      %s0 = train.sum_squares %x onto %c : tensor<300x70xf32>, tensor<f32> -> tensor<f32>
-      %s1 = train.sum_squares %v onto %s0 : tensor<70xbf16>, tensor<f32> -> tensor<f32>
-      %s2 = train.sum_squares %x onto %s1 : tensor<300x70xf32>, tensor<f32> -> tensor<f32>
-      %e0 = train.sum_squares %v onto %c : tensor<70xbf16>, tensor<f32> -> tensor<f32>
-      %e1 = train.sum_squares %x onto %e0 : tensor<300x70xf32>, tensor<f32> -> tensor<f32>
-      %l = train.sum_squares %v onto %e1 : tensor<70xbf16>, tensor<f32> -> tensor<f32>
-      %o0 = train.sum_squares %v onto %b : tensor<70xbf16>, tensor<f32> -> tensor<f32>
-      %o1 = train.sum_squares %x onto %o0 : tensor<300x70xf32>, tensor<f32> -> tensor<f32>
-      train.return %s2, %e1, %l, %o1 : tensor<f32>, tensor<f32>, tensor<f32>, tensor<f32>
-    })",
-                      partialSums);
-  }
-}
-
 } // namespace
