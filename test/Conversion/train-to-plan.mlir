@@ -198,7 +198,7 @@ train.entry @step kind(step) batch 2 sequence 8 inputs ["a", "positions", "cos",
 // Rows that may meet are sorted by where they go, and added in order. A row of zeros goes nowhere, and a NaN is none. Without
 // a base the table starts from zeros, with one it is the base's buffer unless somebody still wants the base.
 
-// CHECK-LABEL: plan.kernel @embedding_keys_16x4
+// CHECK-LABEL: plan.kernel @row_keys_16x4
 // CHECK: arith.maximumf
 // CHECK: %[[SIZE:.*]] = plan.reduce max
 // CHECK: %[[COUNTS:.*]] = arith.cmpf une, %[[SIZE]], %{{.*}} : f32
@@ -213,7 +213,7 @@ train.entry @step kind(step) batch 2 sequence 8 inputs ["a", "positions", "cos",
 // CHECK: plan.scatter
 // CHECK-LABEL: plan.entry @step
 // CHECK: plan.launch @fill_20x4(%[[A:.*]]) "embedding_grad zeros"
-// CHECK: plan.launch @embedding_keys_16x4({{.*}}, %[[KEYS:.*]]) "embedding_grad keys"
+// CHECK: plan.launch @row_keys_16x4({{.*}}, %[[KEYS:.*]]) "embedding_grad keys"
 // CHECK: plan.launch @order_rows_16(%[[KEYS]], %[[SORTED:.*]], %[[ROWS:.*]]) "embedding_grad order"
 // CHECK: plan.launch @embedding_grad_16x4_into_20(%[[SORTED]], %[[ROWS]], %{{.*}}, %[[A]]) "embedding_grad"
 // CHECK: plan.launch @copy_20x4(%[[A]], %[[B:.*]]) "embedding_grad base"

@@ -49,7 +49,7 @@ static Value emitKeys(KernelTable &kernels, OpBuilder &entry, Location loc, Valu
   Value counts = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNE, size, math.constant(0.0, size.getType()));
   Value none = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(-1));
   launch.storeRow(math.select(counts, launch.loadElement(ids, launch.row()), none), keys);
-  launch.finish("embedding_keys_" + shapeName(type), label + " keys");
+  launch.finish("row_keys_" + shapeName(type), label + " keys");
   return keys;
 }
 
