@@ -20,8 +20,8 @@ mlir::Value constantI64(mlir::OpBuilder &builder, mlir::Location loc, int64_t va
 mlir::Value elementPointer(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value pointer, mlir::Type elementType,
                            mlir::Value index);
 
-/// scf.for over integers of one type with step; `body` gets (builder, induction variable, iteration arguments) and returns what it
-/// yields.
+/// scf.for over integers of one type with step; `body` gets (builder, induction variable, iteration arguments) and
+/// returns what it yields.
 llvm::SmallVector<mlir::Value>
 emitFor(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value lower, mlir::Value upper, int64_t step,
         mlir::ValueRange initial,
