@@ -21,7 +21,7 @@
 // CHECK-NOT: llvm.call
 
 // Where the cache has room, it is one slab, on the stream of products.
-// WHOLE: plan.alloc "scratch of rows" : memref<33605632xi8>
+// WHOLE: plan.alloc "scratch of rows" : memref<67160064xi8>
 // WHOLE-LABEL: llvm.func internal @rows(
 // WHOLE-COUNT-2: llvm.call
 // WHOLE: llvm.return
