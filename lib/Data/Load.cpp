@@ -565,6 +565,9 @@ std::optional<LoadedData> ftc::loadData(const DataOptions &options, const Tokeni
                      options.tokenizerFile.empty() ? ""
                      : tokenizer.name().ends_with(".HuggingFaceModelTokenizer")
                          ? "name the tokenizer.json that goes with the model (tokenizer.tokenizer_json_path), or "
+                     : tokenizer.name().ends_with(".phi4_tokenizer")
+                         ? "name the files of the tokenizer that goes with the model (tokenizer.vocab_path and "
+                           "tokenizer.merges_path), or "
                          : "name the files of the tokenizer that goes with the model (tokenizer.path, and "
                            "tokenizer.special_tokens_path for special tokens other than the usual ones), or ",
                      tokenizer.vocabSize())});

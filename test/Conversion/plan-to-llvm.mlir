@@ -30,7 +30,7 @@
 // CHECK: llvm.mlir.addressof @step.entry
 // CHECK: llvm.mlir.global external constant @ftrt_step_v1()
 plan.slab @near bytes 256 alignment 64
-plan.variable @w : memref<4xf32> parameter init #train.ones at @near[0]
+plan.variable @w : memref<4xf32> parameter init #train.ones trainable at @near[0]
 plan.kernel @k {
 ^bb0(%s: memref<f32>, %w: memref<4xf32>):
   plan.rows 1 per_task 1 parallel {

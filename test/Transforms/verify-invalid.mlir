@@ -140,7 +140,7 @@ plan.kernel @reverse {
     plan.store %0, %b[%r] : f32, memref<16xf32>
   }
 }
-plan.variable @w : memref<16xf32> parameter init #train.ones at @near[0]
+plan.variable @w : memref<16xf32> parameter init #train.ones trainable at @near[0]
 plan.entry @step kind(step) batch 1 sequence 8 flops 0.0 {
   %a = plan.input "a" : memref<16xf32> at @near[64]
   // expected-error @below {{passes one buffer as 0 and 1 of @reverse, which writes it while other rows may still read it}}

@@ -226,6 +226,13 @@ plan.entry @evaluate kind(evaluate) batch 1 sequence 16 flops 0.0 {
   plan.launch @k(%x, %p) "t" : memref<16x64xf32>, memref<16x64xf32>
   plan.output "y", %x : memref<16x64xf32>
 }
+plan.entry @step kind(step) batch 1 sequence 16 flops 0.0 {
+  %x = plan.input "x" : memref<16x64xf32> at @near[0]
+  %p = plan.get @p : memref<16x64xf32>
+  // expected-error @below {{writes frozen "p"}}
+  plan.launch @k(%x, %p) "t" : memref<16x64xf32>, memref<16x64xf32>
+  plan.output "y", %x : memref<16x64xf32>
+}
 
 // -----
 

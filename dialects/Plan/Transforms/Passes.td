@@ -72,8 +72,8 @@ def PlanVerifyPass : Pass<"plan-verify", "::mlir::ModuleOp"> {
       argument (the shape may differ);
     - a launch passes a buffer that its kernel writes only once, except where each row is read and written by the same row of a
       parallel `plan.rows`, or where it is c and an extra of a product;
-    - constants, weights of a teacher or a reference and quantized ones are written by nobody, and no variable is where an entry does not train
-      (`evaluate`, `logits`);
+    - constants, parameters that are not `trainable`, weights of a teacher or a reference and quantized ones are written by
+      nobody, and no variable is where an entry does not train (`evaluate`, `logits`);
     - every buffer has a place (no `plan.alloc` is left): a slab of the module, inside its bytes, at a multiple of its
       alignment, which is one of the bytes of an element;
     - inputs of an entry have names of their own, and so have outputs;

@@ -97,6 +97,11 @@ std::string whyFixed(plan::VariableOp variable, plan::EntryOp entry) {
     return "the reference's";
   case plan::Role::Quantized:
     return "quantized";
+  case plan::Role::Parameter:
+    if (!variable.getTrainable() && entry.getKind() != plan::EntryKind::Evaluate &&
+        entry.getKind() != plan::EntryKind::Logits)
+      return "frozen";
+    break;
   default:
     break;
   }

@@ -16,7 +16,7 @@
 //
 // Scores and sums are fp32. A weight p is rounded to bf16 for its product with the values, and summed up before that;
 // exp and log are the GPU's own 2^x and log2. So results differ from those of the fp32 form (LowerAttention.cpp) by
-// roundings of p, 2^-9 of each term, which is what one rounding of the output costs.
+// roundings of p, 2^-8 of each term, which is what one rounding of the output costs.
 //
 // Loading overlaps with work, with one tile of keys and one of values: values arrive while scores are computed, the
 // next keys while values are mixed. Masks are computed only where a tile of keys reaches over the diagonal or over the
