@@ -232,6 +232,8 @@ std::unique_ptr<CheckpointWriter> CheckpointWriter::create(const CheckpointOptio
     impl->origin += fmt::format(",\n  \"teacher_weights\": {}", *options.origin.teacherWeights);
   if (options.origin.referenceWeights)
     impl->origin += fmt::format(",\n  \"reference_weights\": {}", *options.origin.referenceWeights);
+  if (!options.origin.referenceFolder.empty())
+    impl->origin += fmt::format(",\n  \"reference_folder\": {}", nlohmann::json(options.origin.referenceFolder).dump());
   const char *before = ",\n  \"recipe\": {";
   for (const auto &[key, value] : options.origin.recipe) {
     impl->origin += fmt::format("{}\n    {}: {}", before, nlohmann::json(key).dump(), nlohmann::json(value).dump());

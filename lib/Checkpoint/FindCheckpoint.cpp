@@ -64,6 +64,8 @@ std::optional<TrainingState> ftc::readTrainingState(const std::string &directory
     made.teacherWeights = number("teacher_weights");
   if (problem.empty() && object.contains("reference_weights"))
     made.referenceWeights = number("reference_weights");
+  if (auto folder = object.find("reference_folder"); folder != object.end() && folder->is_string())
+    made.referenceFolder = *folder;
   if (auto recipe = object.find("recipe"); recipe != object.end() && recipe->is_object())
     for (const auto &item : recipe->items())
       if (item.value().is_string())

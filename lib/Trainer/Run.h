@@ -60,6 +60,7 @@ private:
   void tellDifferences() const;
   /// A model belongs to the reference that it was compared to.
   void checkReference() const;
+  void findReference();
   void warnOfMerged(const std::string &adapter, const std::optional<std::string> &base) const;
   void findAdapter();
   std::string startFrom(const std::string &checkpoint) const;

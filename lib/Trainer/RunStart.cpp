@@ -180,11 +180,28 @@ void Run::checkReference() const {
       !sameValues(found->origin, origin, {"dtype", "model._component_", "ref_quantizer"}))
     return;
   const std::string folder = recipe.referenceCheckpointer().checkpointDir;
+  const std::string &moved = found->origin.referenceFolder;
   throw RunError(ExitCode::BadCheckpoint,
                  fmt::format("{}: it was compared to a reference with other weights than {}; name the folder of those "
-                             "with ref_checkpointer.checkpoint_dir=FOLDER, or {}",
+                             "with ref_checkpointer.checkpoint_dir={}, or {}",
                              found->directory, folder.empty() ? "the random ones here" : "those of " + folder,
-                             startFrom(found->directory)));
+                             moved.empty() ? "FOLDER" : moved, startFrom(found->directory)));
+}
+
+/// The reference may have been a checkpoint of an earlier run in the same folder, as a base may (findBase). What this
+/// run left tells where it moved that to.
+void Run::findReference() {
+  const std::string folder = recipe.referenceCheckpointer().checkpointDir;
+  std::error_code error;
+  origin.referenceFolder = found->origin.referenceFolder;
+  const std::string &moved = origin.referenceFolder;
+  if (folder.empty() || moved.empty() || fs::exists(folder, error) || !fs::is_directory(moved, error))
+    return;
+  warn("{}: no such directory; the reference's weights are read from {}, which {} names", folder, moved,
+       found->directory);
+  if (recipe.reference->checkpointer.checkpointDir.empty())
+    recipe.reference->checkpointer = recipe.checkpointer;
+  recipe.reference->checkpointer.checkpointDir = moved;
 }
 
 /// What a run goes on from may have been trained on weights that were moved since, with
@@ -288,6 +305,8 @@ void Run::restore() {
   // Of a run with adapters a checkpoint gives only these back; the frozen weights are where they were.
   if (found && recipe.lora)
     findBase(adapter);
+  if (found && recipe.reference)
+    findReference();
   const bool weightsFromDir = !from.checkpointDir.empty() && (recipe.lora || !found);
   const bool weightsFromFiles = weightsFromDir || (found && !recipe.lora);
   const bool teacherFromDir = recipe.distillation && !recipe.distillation->checkpointer.checkpointDir.empty();
@@ -369,7 +388,13 @@ void Run::beginOutput() {
          canGoOn(earlier.checkpoints)
              ? fmt::format(" (--out {} resume_from_checkpoint=True goes on from them)", earlier.checkpoints)
              : "");
-    // This run may have started from the weights of that one.
+    // This run may have started from the weights of that one, or be compared to them.
+    if (recipe.reference) {
+      const std::string before = recipe.referenceCheckpointer().checkpointDir, now = earlier.now(before);
+      std::error_code error;
+      if (now != before)
+        origin.referenceFolder = fs::absolute(now, error).lexically_normal().native();
+    }
     c.checkpointDir = earlier.now(c.checkpointDir);
     c.adapterCheckpoint = earlier.now(c.adapterCheckpoint);
     writer = makeWriter(*session, recipe, *tokenizer, origin, c.outputDir);

@@ -133,6 +133,8 @@ struct TrainingOrigin {
   std::optional<uint64_t> frozenWeights;     ///< a hash of them; only with adapters
   std::optional<uint64_t> teacherWeights;    ///< a hash of them; only with a teacher
   std::optional<uint64_t> referenceWeights;  ///< a hash of them; only with a reference of its own weights
+  std::string
+      referenceFolder; ///< where those lie since the run moved them out of its way; empty: where the recipe says
 };
 
 /// What a checkpoint of adapters needs to know.
