@@ -5,16 +5,14 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "CudaCases.h"
 #include "EmulatedStep.h"
 #include "Families.h"
 
-#include "ftc/Pipelines/Pipeline.h"
 #include "ftc/Reference/TrainInterpreter.h"
 #include "ftc/Runtime/CompareBuffers.h"
 #include "ftc/Support/QuantizedStates.h"
 #include "ftc/Support/Random.h"
-
-#include "mlir/Parser/Parser.h"
 
 #include <cmath>
 #include <cstring>
@@ -26,107 +24,6 @@ using reference::NamedTensors;
 using reference::Tensor;
 
 namespace {
-
-/// A GPU whose L2 cache holds two slabs of 16 KiB, so that small weights are decoded in several.
-const char smallDevice[] = FTC_SOURCE_DIR "/test/Target/CUDA/Inputs/small_l2.yaml";
-
-struct Case {
-  const char *name;
-  DType dtype;
-  void (*change)(Recipe &) = [](Recipe &) {};
-  std::string device = "h100"; ///< or a device file
-  bool stepByStep = false;     ///< each step begins where the interpreter's does
-  bool library = false;        ///< attention is the host's, as far as it is asked for it
-};
-
-void PrintTo(const Case &which, std::ostream *out) { *out << which.name; }
-
-Recipe recipeOf(const Case &which) {
-  Recipe recipe;
-  recipe.model.family = "llama3";
-  recipe.model.vocabSize = 90;
-  recipe.model.numLayers = 2;
-  recipe.model.numHeads = 4;
-  recipe.model.numKvHeads = 2;
-  recipe.model.embedDim = 40;
-  recipe.model.headDim = 10;
-  recipe.model.intermediateDim = 52;
-  recipe.model.maxSeqLen = 128;
-  recipe.model.tiedEmbeddings = true;
-  recipe.dtype = which.dtype;
-  recipe.batchSize = 2;
-  recipe.seqLen = 13;
-  recipe.optimizer.weightDecay = 0.1;
-  recipe.clipGradNorm = 0.5;
-  which.change(recipe);
-  return recipe;
-}
-
-void addAdapters(Recipe &recipe) {
-  recipe.lora = LoraConfig{{"q_proj", "v_proj", "gate_proj", "down_proj"}, 3, 6, /*dropout=*/0.25};
-  recipe.model.tiedEmbeddings = false;
-}
-
-/// Pairs of answers. The log-probabilities of random answers differ by much more than a unit.
-void addPreference(Recipe &recipe) {
-  addAdapters(recipe);
-  recipe.lossComponent = "torchtune.rlhf.loss.DPOLoss";
-  recipe.preference = PreferenceConfig{PreferenceConfig::Kind::Sigmoid, 0.2};
-}
-
-/// Pairs of answers, and all weights are trained: the reference is a second model.
-void addFullPreference(Recipe &recipe) {
-  recipe.lossComponent = "torchtune.rlhf.loss.DPOLoss";
-  recipe.preference = PreferenceConfig{PreferenceConfig::Kind::Sigmoid, 0.2};
-  recipe.reference.emplace();
-}
-
-/// A teacher of other sizes, one layer of three heads.
-void addTeacher(Recipe &recipe) {
-  addAdapters(recipe);
-  DistillationConfig &d = recipe.distillation.emplace();
-  d.teacher = recipe.model;
-  d.teacher.numLayers = 1;
-  d.teacher.numHeads = d.teacher.numKvHeads = 3;
-  d.teacher.embedDim = 3 * d.teacher.headDim;
-  d.teacher.tiedEmbeddings = false;
-  d.ratio = 0.25;
-}
-
-/// Square matrices of width * width elements: 8-bit states need 4096, torchao's NF4 multiples of 16384.
-void widen(Recipe &recipe, int64_t width) {
-  recipe.model.embedDim = width;
-  recipe.model.headDim = width / 4;
-  recipe.model.numKvHeads = 4;
-  recipe.model.intermediateDim = 2 * width;
-}
-
-/// Adapters beside weights in torchao's four bits. Heads are so narrow that attention is computed in fp32: adapters
-/// begin at zero and follow the signs of gradients, so with one that rounds its weights, three steps that follow each
-/// other would move apart by more than the bar. QloraTensorCores takes them one by one.
-void addWideAdapters(Recipe &recipe) {
-  addAdapters(recipe);
-  widen(recipe, 128);
-  recipe.model.headDim = 8;
-  recipe.model.numHeads = recipe.model.numKvHeads = 16;
-  recipe.quantizedBase = Nf4Quantizer::Torchao;
-}
-
-/// The recipe for `target` after a stage.
-OwningOpRef<ModuleOp> compileTo(Stage stage, const Case &which, const std::string &target,
-                                ByLaunch byLaunch = ByLaunch::No) {
-  std::vector<ftc::Diagnostic> diags;
-  CompileOptions options;
-  options.target = target;
-  options.cpu = "x86-64-v3";
-  if (target == "cuda")
-    options.device = which.device;
-  options.stopAfter = stage;
-  options.byLaunch = byLaunch;
-  std::optional<CompileResult> compiled = ftc::compile(recipeOf(which), options, diags);
-  EXPECT_TRUE(compiled) << (diags.empty() ? "" : diags.front().message);
-  return compiled ? parseSourceString<ModuleOp>(compiled->output, &context()) : OwningOpRef<ModuleOp>();
-}
 
 double normOf(const std::vector<double> &a, const std::vector<double> &b) {
   double sum = 0;
