@@ -112,9 +112,9 @@ void expectSameMeaning(StringRef text, int64_t partialSums = 0) {
 
 TEST(TrainToPlan, VariablesCanChangePlaces) {
   expectSameMeaning(R"(
-    train.variable @a : tensor<4x2xf32> parameter init #train.normal<1.0 : f64>
-    train.variable @b : tensor<4x2xf32> parameter init #train.normal<1.0 : f64>
-    train.variable @c : tensor<4x2xf32> parameter init #train.normal<1.0 : f64>
+    train.variable @a : tensor<4x2xf32> parameter init #train.normal<1.0 : f64> trainable
+    train.variable @b : tensor<4x2xf32> parameter init #train.normal<1.0 : f64> trainable
+    train.variable @c : tensor<4x2xf32> parameter init #train.normal<1.0 : f64> trainable
     train.entry @step kind(step) batch 1 sequence 4 inputs [] outputs [] {
       %a = train.read @a : tensor<4x2xf32>
       %b = train.read @b : tensor<4x2xf32>
@@ -128,8 +128,8 @@ TEST(TrainToPlan, VariablesCanChangePlaces) {
 
 TEST(TrainToPlan, OneValueCanGoToTwoVariablesAndOut) {
   expectSameMeaning(R"(
-    train.variable @a : tensor<4x2xf32> parameter init #train.normal<1.0 : f64>
-    train.variable @b : tensor<4x2xf32> parameter init #train.normal<1.0 : f64>
+    train.variable @a : tensor<4x2xf32> parameter init #train.normal<1.0 : f64> trainable
+    train.variable @b : tensor<4x2xf32> parameter init #train.normal<1.0 : f64> trainable
     train.entry @step kind(step) batch 1 sequence 4 inputs ["x"] outputs ["s", "t", "old", "x", "one"] {
     ^bb0(%x: tensor<4x2xf32>):
       %a = train.read @a : tensor<4x2xf32>
@@ -144,8 +144,8 @@ TEST(TrainToPlan, OneValueCanGoToTwoVariablesAndOut) {
 
 TEST(TrainToPlan, ConstantsAndInputsCanBeWritten) {
   expectSameMeaning(R"(
-    train.variable @a : tensor<4x2xf32> parameter init #train.normal<1.0 : f64>
-    train.variable @b : tensor<4x2xf32> parameter init #train.normal<1.0 : f64>
+    train.variable @a : tensor<4x2xf32> parameter init #train.normal<1.0 : f64> trainable
+    train.variable @b : tensor<4x2xf32> parameter init #train.normal<1.0 : f64> trainable
     train.entry @step kind(step) batch 1 sequence 4 inputs ["x"] outputs ["z"] {
     ^bb0(%x: tensor<4x2xf32>):
       %two = train.constant dense<2.0> : tensor<4x2xf32>
@@ -160,9 +160,9 @@ TEST(TrainToPlan, ConstantsAndInputsCanBeWritten) {
 TEST(TrainToPlan, AWeightReadByOtherRowsIsNotWrittenInPlace) {
   // The norm's weight is read whole by each row, and the variable is written by the same launch.
   expectSameMeaning(R"(
-    train.variable @w : tensor<2xf32> parameter init #train.normal<1.0 : f64>
-    train.variable @x : tensor<4x2xf32> parameter init #train.normal<1.0 : f64>
-    train.variable @t : tensor<5x2xf32> parameter init #train.normal<1.0 : f64>
+    train.variable @w : tensor<2xf32> parameter init #train.normal<1.0 : f64> trainable
+    train.variable @x : tensor<4x2xf32> parameter init #train.normal<1.0 : f64> trainable
+    train.variable @t : tensor<5x2xf32> parameter init #train.normal<1.0 : f64> trainable
     train.entry @step kind(step) batch 1 sequence 5 inputs ["ids"] outputs ["y"] {
     ^bb0(%ids: tensor<5xi32>):
       %w = train.read @w : tensor<2xf32>
@@ -180,7 +180,7 @@ TEST(TrainToPlan, AWeightReadByOtherRowsIsNotWrittenInPlace) {
 
 TEST(TrainToPlan, OneRowAndOneColumn) {
   expectSameMeaning(R"(
-    train.variable @w : tensor<1xf32> parameter init #train.normal<1.0 : f64>
+    train.variable @w : tensor<1xf32> parameter init #train.normal<1.0 : f64> trainable
     train.entry @step kind(step) batch 1 sequence 1 inputs ["x", "labels", "inv_tokens"] outputs ["y", "loss", "count", "s", "d"] {
     ^bb0(%x: tensor<1x1xf32>, %l: tensor<1xi32>, %inv: tensor<f32>):
       %w = train.read @w : tensor<1xf32>
@@ -198,7 +198,7 @@ TEST(TrainToPlan, ManyTasksAddUp) {
   for (int64_t partialSums : {0, 2048, 300, 150, 128, 64, 1}) {
     SCOPED_TRACE(partialSums);
     expectSameMeaning(R"(
-    train.variable @w : tensor<700xf32> parameter init #train.normal<1.0 : f64>
+    train.variable @w : tensor<700xf32> parameter init #train.normal<1.0 : f64> trainable
     train.entry @step kind(step) batch 1 sequence 300 inputs ["x", "d", "base"] outputs ["dx", "dw", "s"] {
     ^bb0(%x: tensor<300x700xf32>, %d: tensor<300x700xf32>, %base: tensor<f32>):
       %w = train.read @w : tensor<700xf32>
