@@ -72,7 +72,8 @@ def quantize(model, dtype):
 def attach_adapters(model, rank):
     from peft import LoraConfig, get_peft_model
 
-    return get_peft_model(model, LoraConfig(
+    # Adapters in the model's own precision, as ours: PEFT would keep those of a model in bf16 in fp32.
+    return get_peft_model(model, autocast_adapter_dtype=False, peft_config=LoraConfig(
         r=rank, lora_alpha=2 * rank, lora_dropout=0.0, task_type="CAUSAL_LM",
         target_modules=["q_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])).train()
 
@@ -96,6 +97,9 @@ def main():
     config._attn_implementation = "sdpa"
     with torch.device(args.device):  # made there: billions of random numbers take a CPU minutes
         model = AutoModelForCausalLM.from_config(config).to(dtype).train()
+    # Every row is full. Without a mask SDPA is told that attention is causal, and may take its flash kernels with grouped heads.
+    # Eager, transformers finds that out by itself; compiled, it would make a mask of [batch, 1, length, length].
+    sys.modules[type(model).__module__].create_causal_mask = lambda *args, **kwargs: None
     if args.device == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()

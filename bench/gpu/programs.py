@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -55,6 +56,8 @@ def execute(command, environment=None, timeout=LIMIT, libraries=False):
         folders = [os.path.join(HERE, "lib"), variables.get("LD_LIBRARY_PATH", "")]
         variables["LD_LIBRARY_PATH"] = ":".join(path for path in folders if path)
         variables["FTRT_CUDNN"] = "0"
+        # ftrun asks `python3` where NVIDIA's libraries are: this one, be its environment activated or not.
+        variables["PATH"] = ":".join(filter(None, [os.path.dirname(sys.executable), variables.get("PATH", "")]))
     variables.update(environment or {})
     seconds = min(timeout, Clock.left())
     if seconds <= 0:

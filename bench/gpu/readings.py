@@ -81,7 +81,7 @@ def read_rates(case, said):
 
 
 def read_device(said):
-    found = re.search(r"^(.+) \((sm_\w+)\), driver ([\d.]+)(?:, cuBLASLt ([\d.]+) \((.+?)\))?"
+    found = re.search(r"^(.+) \((sm_\w+)\), driver ([\d.]+)(?:, which assembled the step's code)?(?:, cuBLASLt ([\d.]+) \((.+?)\))?"
                       r"(?:, cuDNN ([\d.]+) \((.+)\))?$", said, re.MULTILINE)
     names = ("name", "architecture", "driver", "cublaslt", "cublaslt_path", "cudnn", "cudnn_path")
     return dict(zip(names, found.groups())) if found else None

@@ -20,7 +20,7 @@ HERE = programs.HERE
 # As on the CPU: relative difference of each loss, and of each gradient norm.
 BARS = {"fp32": {"losses": 1e-5, "grad_norms": 1e-3}, "bf16": {"losses": 2e-3, "grad_norms": 5e-2}}
 HELD_OUT_DIGITS = 1e-4  # of what ftrun prints
-PEER_LIMIT = 240  # seconds of PyTorch, which compiles first
+PEER_LIMIT = 420  # seconds of PyTorch, which compiles first: a model of 28 layers on a machine that has compiled nothing yet
 WORTH_A_LOOK = 30  # microseconds of a call: below, starting a kernel counts
 EXPLAINED_SECONDS = 30  # of a run with kernels one by one that is only to tell which of them fails
 EXPLAINED = set()  # messages that compute-sanitizer is asked about
@@ -199,7 +199,10 @@ def measure_cudnn(case, judge, result, folder):
     if case["check"]:
         compare_parameters(case, judge, found, out, "with cuDNN ")
         same_bits(case, judge, folder, out, DO, "with cuDNN ")
-    if case.get("launches"):
+    # The odd rows that are compared hold two documents. A cuDNN that must have one a row leaves them to our own kernels.
+    if case.get("launches") and case["batch"] > 1 and not any(" up to " in line for line in used):
+        print(f"  {case['name']}: this cuDNN takes a document a row alone: launches are not compared with it")
+    elif case.get("launches"):
         compare_launches(case, judge, result, folder, DO, "launches_cudnn", "with attention by cuDNN")
     speed = result["speed_cudnn"] = readings.speed_of(case, rows)
     found["kernels"] = kernel_times(case, folder, DO)
@@ -326,7 +329,7 @@ def fastest_of(result):
 
 
 def compare_with_torch(case, judge, result, folder, compiled=False):
-    """Seconds of the same step in PyTorch; None where it does not run. That is no failure of ours."""
+    """Seconds of the same step in PyTorch; None where it does not run. That is no failure of ours. Whether it came to an end."""
     mode = "compiled" if compiled else "eager"
     code, said = programs.execute(peer_command(case, compiled), timeout=PEER_LIMIT)
     figures = result.setdefault("torch", {})[mode] = readings.last_object(said) if code == 0 else None
@@ -337,3 +340,4 @@ def compare_with_torch(case, judge, result, folder, compiled=False):
     else:
         result["torch"][mode + "_said"] = said[-1000:]
         print(f"  {case['name']}: PyTorch {mode} does not run here: {said.strip().splitlines()[-1:]}")
+    return code != programs.NO_END

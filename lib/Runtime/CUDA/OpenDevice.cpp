@@ -245,6 +245,7 @@ void CudaDevice::loadModules() {
     if (result != Success && image.text) {
       assembledHere = true;
       log[0] = 0;
+      values[1] = reinterpret_cast<void *>(log.size()); // where the driver left how much it had written
       result = cu.moduleLoadDataEx(&module, image.text, 2, options, values);
     }
     if (result != Success)

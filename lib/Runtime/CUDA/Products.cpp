@@ -46,11 +46,10 @@ Products::Products(const std::string &path, const ftrt_step &step, const std::ve
     : path(path), lt(openLt()), products(step.product_count) {
   LtStatus status = lt.functions.create(&handle);
   if (status != 0)
-    throw RunError(
-        ExitCode::Unsupported,
-        fmt::format("{}: cuBLASLt ({}) cannot start on this device: {}; it may be older than the GPU: install "
-                    "a newer one, and name its folder in FTRT_CUDA_LIBS",
-                    path, lt.path, statusText(status)));
+    throw RunError(ExitCode::Unsupported,
+                   fmt::format("{}: cuBLASLt ({}) cannot start on this device: {}; it may be older than the GPU, or "
+                               "newer than the driver: install another one, and name its folder in FTRT_CUDA_LIBS",
+                               path, lt.path, statusText(status)));
   try {
     for (size_t index = 0; index < products.size(); ++index) {
       prepare(index, step.products[index]);
